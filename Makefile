@@ -1,0 +1,40 @@
+# make table1   environment, then Table 1 at the mini profile (CPU, no download of data or weights)
+# make test     environment, then the CPU test suite
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup table1 test test-slow lint smoke bench clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), f'Python 3.11 or newer is needed, this is {sys.version.split()[0]}; try: make PYTHON=python3.12 $(MAKECMDGOALS)'"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar on --editable ".[dev]"
+	touch $@
+
+table1: setup
+	$(BIN)/python -m experiments.table1
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+SMOKE := table1 table2 table4 reliability_sweep four_modalities
+
+smoke: setup
+	for table in $(SMOKE); do $(BIN)/python -m experiments.$$table --profile smoke || exit 1; done
+
+bench: setup
+	for file in sampling data features training; do $(BIN)/python -m benchmarks.$$file || exit 1; done
+
+clean:
+	rm -rf .venv runs data/mini data/smoke

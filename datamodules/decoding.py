@@ -1,0 +1,92 @@
+"""Reading faces: checked, reduced to the size asked for, many at a time.
+
+Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left
+alone where they have the size already. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, supplement 7.5).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from datamodules.face_classes import NUM_CLASSES
+from datamodules.face_files import FaceFiles, read_image, require_square
+
+MAX_PROBLEMS = 20  # damaged files named before reading gives up
+
+Update = Callable[[int], None]
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Update]:
+    """Show a bar with the count and the time left; yield the function that advances it."""
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def in_threads(fill: Callable[[int], str | None], count: int, title: str) -> None:
+    """Call ``fill`` for every row in threads (Pillow decodes in parallel); raise all problems at once."""
+    problems: list[str] = []
+    with progress_bar(title, count) as advance, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for first in range(0, count, 256):
+            rows = range(first, min(first + 256, count))
+            problems += [problem for problem in pool.map(fill, rows) if problem]
+            advance(len(rows))
+            if len(problems) >= MAX_PROBLEMS:
+                break
+    if problems:
+        raise ValueError("\n".join(problems[:MAX_PROBLEMS]))
+
+
+class FaceDecoder:
+    """Reads one face at ``size`` pixels and holds the whole set to one image size and one label map size."""
+
+    def __init__(self, files: FaceFiles, size: int) -> None:
+        self.files, self.size = files, size
+        first = files.numbers[0]
+        self.image_side = read_image(files.image(first)).width
+        self.label_side = files.label_map(first).shape[1] if files.has_label_maps else 0
+
+    def __call__(self, number: int) -> dict[str, np.ndarray]:
+        """Return the arrays' rows: "images" [3, S, S], "sketches" [1, S, S] and perhaps "label_maps" [S, S]."""
+        image = self._image(number)
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        face = {"images": image.transpose(2, 0, 1), "sketches": cv2.Canny(gray, 100, 200, L2gradient=True)[None]}
+        return face | ({"label_maps": self._label_map(number)} if self.files.has_label_maps else {})
+
+    def _image(self, number: int) -> np.ndarray:
+        path = self.files.image(number)
+        image = read_image(path, "RGB")
+        require_square(path, image.width, image.height)
+        self._require(path, image.width, self.image_side, "images")
+        if image.width < self.size:
+            raise ValueError(
+                f"{path}: {image.width} pixels wide, fewer than the {self.size} asked for; lower image_size."
+            )
+        resized = image if image.width == self.size else image.resize((self.size, self.size), Image.Resampling.BOX)
+        return np.asarray(resized)
+
+    def _label_map(self, number: int) -> np.ndarray:
+        label_map = self.files.label_map(number)
+        what = self.files.root / f"(label map of {self.files.name(number)})"
+        require_square(what, *label_map.shape[::-1])
+        self._require(what, label_map.shape[0], self.label_side, "label maps")
+        if label_map.max() >= NUM_CLASSES:
+            raise ValueError(f"{what}: holds class {label_map.max()}, expected 0 to {NUM_CLASSES - 1}.")
+        if label_map.shape[0] == self.size:
+            return label_map
+        return np.asarray(Image.fromarray(label_map).resize((self.size, self.size), Image.Resampling.NEAREST))
+
+    def _require(self, path: Path, side: int, expected: int, what: str) -> None:
+        if side != expected:
+            raise ValueError(
+                f"{path}: {side} pixels wide, but the first of the {what} has {expected}; all must be alike."
+            )

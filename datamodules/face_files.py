@@ -1,0 +1,144 @@
+"""What a face data set on disk offers to the packer, and the checks every layout shares."""
+
+import hashlib
+import json
+import struct
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on a damaged file
+
+
+class FaceFiles(ABC):
+    """The files of one face data set: listed when constructed, read when asked."""
+
+    root: Path
+    numbers: list[int]  # of the images, ascending
+    total: int  # images the complete numbering has (a known gap counts)
+    has_label_maps: bool
+
+    @abstractmethod
+    def name(self, number: int) -> str:
+        """Return the file name of an image, which is its key in caption and attribute files."""
+
+    @abstractmethod
+    def image(self, number: int) -> Path:
+        """Return the path of an image."""
+
+    @abstractmethod
+    def label_map(self, number: int) -> np.ndarray:
+        """Return the class ids of an image, uint8 [H, W] in the official order of 19 classes."""
+
+    @abstractmethod
+    def attributes(self) -> np.ndarray | None:
+        """Return the 40 attributes, int8 [N, 40] of 0 and 1, or None where the data set has none."""
+
+    @abstractmethod
+    def captions(self) -> dict[str, dict[str, list[str]]]:
+        """Return kind -> image name -> captions, for each kind on disk, names in the order of its file."""
+
+    @abstractmethod
+    def official_split(self) -> list[str] | None:
+        """Return "train", "val" or "test" for each image, or None where the file that says so is absent."""
+
+    @abstractmethod
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """Return where below ``root`` an optional thing is looked for, first hit wins.
+
+        Keys: "label_map", "attributes", "official" (the split) and the kinds of captions; one left out is never there.
+        """
+
+    @abstractmethod
+    def label_files(self) -> Iterable[str]:
+        """Return the names of all label files; part of the fingerprint."""
+
+    @abstractmethod
+    def text_files(self) -> list[Path]:
+        """Return the attribute, caption and split files that exist; part of the fingerprint."""
+
+    def pixel_fingerprint(self) -> str:
+        """Return a digest of image names and sizes in bytes and of the names of label files."""
+        sizes = [[self.name(number), self.image(number).stat().st_size] for number in self.numbers]
+        return _digest([sizes, sorted(self.label_files())])
+
+    def text_fingerprint(self) -> str:
+        """Return a digest of names and sizes in bytes of the attribute, caption and split files."""
+        return _digest([[path.name, path.stat().st_size] for path in self.text_files()])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def require_root(root: Path, layout: str) -> None:
+    """Raise FileNotFoundError with the expected layout where ``root`` is not a folder."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder. Expected this layout there:\n{layout}")
+
+
+def require_images(root: Path, numbers: list[int], layout: str, known_gaps: frozenset[int] = frozenset()) -> int:
+    """Check that the numbering of the images has no hole; return how many images it has from first to last.
+
+    Raises:
+        FileNotFoundError: without any image, or where some are missing between the first and the last.
+    """
+    if not numbers:
+        raise FileNotFoundError(f"{root}: no images found. Expected this layout there:\n{layout}")
+    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers) - known_gaps)
+    total = numbers[-1] - numbers[0] + 1
+    if missing:
+        raise FileNotFoundError(
+            f"{root}: found {len(numbers)} images where the numbers {numbers[0]} to {numbers[-1]} make {total}; "
+            f"missing {some(missing)}. The download is incomplete: fetch these (any gapless part of the set will do)."
+        )
+    return total
+
+
+def some(items: Iterable[object], limit: int = 5) -> str:
+    """Return the first few of ``items`` and how many more there are, for a message."""
+    words = [str(item) for item in items]
+    more = f" and {len(words) - limit} more" if len(words) > limit else ""
+    return ", ".join(words[:limit]) + more
+
+
+def read_image(path: Path, mode: str | None = None) -> Image.Image:
+    """Read an image completely, converted to ``mode`` if given.
+
+    Raises:
+        ValueError: with the path, where the file is absent, damaged or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.convert(mode) if mode and image.mode != mode else image.copy()
+    except _BROKEN as error:
+        raise ValueError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
+
+
+def require_square(path: Path, width: int, height: int) -> None:
+    """Raise ValueError where an image is not square: resizing it would stretch faces in silence."""
+    if width != height:
+        raise ValueError(f"{path}: is {width}x{height} pixels, expected a square image; crop it first.")
+
+
+def read_label_png(path: Path, num_classes: int) -> np.ndarray:
+    """Read class ids, uint8 [H, W], from a PNG of mode L or P whose pixel values are the ids.
+
+    Raises:
+        ValueError: for another mode, or an id of ``num_classes`` or more.
+    """
+    image = read_image(path)
+    if image.mode not in ("L", "P"):
+        raise ValueError(f"{path}: has mode {image.mode}, expected an index image (mode L or P) of class ids.")
+    label_map = np.asarray(image)
+    if label_map.max() >= num_classes:
+        raise ValueError(
+            f"{path}: holds class {label_map.max()}, expected 0 to {num_classes - 1} (official CelebAMask-HQ order); "
+            "was it written in another order, or as colours?"
+        )
+    return label_map

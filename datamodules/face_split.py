@@ -1,0 +1,132 @@
+"""One part (train or test) of a packed face data set: batches by index, assembled with one gather per array."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.face_classes import LABEL_CONDITIONS, flip_label_map, label_condition
+from datamodules.packed import Packed
+from datamodules.steps import Draw, StepBatchSampler
+
+PAPER_IMAGES, PAPER_TEST = (
+    30_000,
+    3_000,
+)  # Unite and Conquer and Collaborative Diffusion: 27,000 to train, 3,000 to test
+
+Split = Literal["paper", "official"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSplit:
+    """A view of some rows of the packed arrays; item i is row ``rows[i]``."""
+
+    packed: Packed
+    rows: np.ndarray  # int64 [n]
+    conditions: tuple[str, ...]
+    captions: list[list[str]] | None = None  # of each item
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the image file names of the items."""
+        return [self.packed.names[row] for row in self.rows]
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Return the items ``indices`` as they are: not mirrored, the first caption of each.
+
+        Returns:
+            "index" int64 [B], "image" uint8 [B, 3, S, S], "label_map" uint8 [B, S, S] where the data set has them, and
+            "conditions": name -> uint8 [B, C, S, S], int8 [B, 40] ("attributes") or list of B strings ("caption").
+        """
+        return self.draw([Draw(index, flip=False, choice=0) for index in indices])
+
+    def draw(self, draws: Sequence[Draw]) -> dict[str, Any]:
+        """Return the drawn items, mirrored and captioned as the draws say; the format of ``batch``."""
+        indices = np.array([draw.item for draw in draws], np.int64)
+        flips = np.array([draw.flip for draw in draws], bool)
+        rows = self.rows[indices]
+        batch: dict[str, Any] = {
+            "index": torch.from_numpy(indices),
+            "image": _tensor(_mirrored(self.packed.images[rows], flips)),
+        }
+        label_map = None
+        if self.packed.label_maps is not None:
+            label_map = np.asarray(self.packed.label_maps[rows])
+            label_map[flips] = flip_label_map(label_map[flips])
+            batch["label_map"] = _tensor(label_map)
+        batch["conditions"] = {name: self._condition(name, draws, rows, flips, label_map) for name in self.conditions}
+        return batch
+
+    def _condition(
+        self, name: str, draws: Sequence[Draw], rows: np.ndarray, flips: np.ndarray, label_map: np.ndarray | None
+    ) -> Tensor | list[str]:
+        if name in LABEL_CONDITIONS:
+            assert label_map is not None  # setup() has checked
+            return _tensor(label_condition(name, label_map))
+        if name == "sketch":
+            return _tensor(_mirrored(self.packed.sketches[rows], flips))
+        if name == "attributes":
+            assert self.packed.attributes is not None
+            return _tensor(self.packed.attributes[rows])
+        assert name == "caption"
+        assert self.captions is not None
+        choices = [(self.captions[draw.item], draw.choice) for draw in draws]
+        return [texts[choice % len(texts)] for texts, choice in choices]
+
+
+@dataclass(frozen=True)
+class TrainBatches:
+    """The training batch of a step; plain data, so it can be sent to worker processes."""
+
+    split: FaceSplit
+    sampler: StepBatchSampler
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        """Return this process's rows of the batch of ``step``."""
+        return self.split.draw(self.sampler.draws(step))
+
+
+def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train and to test on.
+
+    "paper": of the first 30,000 images the last 3,000 test; of a smaller set the last tenth. "official": what the
+    data set's own file says; its validation part is in neither.
+
+    Args:
+        packed: the data set.
+        split: which of the two.
+        order: usable rows, in the order that defines first and last.
+
+    Raises:
+        ValueError: where a part would be empty.
+    """
+    if split == "paper":
+        usable = list(order)[:PAPER_IMAGES]
+        num_test = PAPER_TEST if packed.total >= PAPER_IMAGES else max(1, len(usable) // 10)
+        train, test = usable[:-num_test], usable[-num_test:]
+    else:
+        assert packed.official_split is not None  # setup() has checked
+        train, test = ([row for row in order if packed.official_split[row] == part] for part in ("train", "test"))
+    if not train or not test:
+        raise ValueError(
+            f"{packed.folder}: the {split} split of {len(order)} images has {len(train)} to train and {len(test)} "
+            "to test; both need at least one. Fetch more images"
+            + (", or use split='paper'." if split == "official" else ".")
+        )
+    return np.array(train, np.int64), np.array(test, np.int64)
+
+
+def _mirrored(images: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    """Mirror the rows of [B, C, S, S] that ``flips`` [B] marks; ``images`` is a copy already (a gather)."""
+    images[flips] = images[flips, ..., ::-1]
+    return images
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

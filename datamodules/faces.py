@@ -1,0 +1,162 @@
+"""What the face data sets share: packing, splits, endless training batches by step, batches to sample from.
+
+A batch is a dict, see ``FaceSplit.batch``. A condition the caller did not ask for is absent.
+"""
+
+import hashlib
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from datamodules.captions import CaptionKind
+from datamodules.face_classes import CONDITIONS, LABEL_CONDITIONS
+from datamodules.face_files import FaceFiles, some
+from datamodules.face_split import FaceSplit, Split, TrainBatches, split_rows
+from datamodules.packed import Packed, open_packed, pack
+from datamodules.steps import PredictBatches, StepBatchSampler, StepLoader, steps_done
+
+logger = logging.getLogger(__name__)
+
+
+class FaceDataModule(LightningDataModule):
+    """A face data set at one size with some conditions.
+
+    Args:
+        root: folder of the data set.
+        image_size: pixels.
+        batch_size: rows of a training batch over all processes.
+        conditions: of "hair", "skin", "face_parts", "sketch", "attributes", "caption".
+        seed: of the order of training images, the mirroring and the choice among captions.
+        flip: mirror half of the training images.
+        split: "paper" or "official", see ``split_rows``.
+        captions: which captions; their file's order then defines the split, as in Collaborative Diffusion.
+        num_workers: processes that assemble batches; 0 is right for packed data that fits into memory.
+        cache: folder for the packed data where ``root`` is read-only; ``<root>/.packed`` otherwise.
+    """
+
+    train: FaceSplit
+    test: FaceSplit
+    layout: str  # what ``root`` should look like
+    pack_suffix = ""  # tells data sets with the same root apart
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        image_size: int,
+        batch_size: int,
+        conditions: tuple[str, ...] = (),
+        seed: int = 0,
+        flip: bool = False,
+        split: Split = "paper",
+        captions: CaptionKind | None = None,
+        num_workers: int = 0,
+        cache: Path | None = None,
+    ) -> None:
+        super().__init__()
+        unknown = [name for name in conditions if name not in CONDITIONS]
+        if unknown:
+            raise ValueError(f"Unknown condition {some(unknown)}; choose from {', '.join(CONDITIONS)}.")
+        if "caption" in conditions and captions is None:
+            raise ValueError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
+        self.root, self.image_size, self.batch_size, self.conditions = Path(root), image_size, batch_size, conditions
+        self.seed, self.flip, self.split, self.captions = seed, flip, split, captions
+        self.num_workers, self.cache = num_workers, cache
+        self.start_step = 0  # first training step where no Trainer says which
+        self.predict_batches: list[list[int]] | None = None  # image numbers of each batch to sample
+        self.excluded: list[str] = []  # images left out because they have no caption
+
+    @abstractmethod
+    def files(self) -> FaceFiles:
+        """Return the files below ``root``, listed and checked for gaps."""
+
+    @property
+    def folder(self) -> Path:
+        """Return where the packed data lies."""
+        name = f"{self.image_size}px{self.pack_suffix}"
+        if self.cache is None:
+            return self.root / ".packed" / name
+        digest = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:8]
+        return Path(self.cache) / f"{self.root.name}-{digest}" / name
+
+    def prepare_data(self) -> None:
+        """Check the files and pack them unless that is done."""
+        files = self.files()
+        for thing, why in self._needs():
+            places = files.places().get(thing, ())
+            if not any((self.root / place).exists() for place in places):
+                looked = f"looked for {' or '.join(places)} there" if places else "this data set has none"
+                raise FileNotFoundError(f"{self.root}: {why}; {looked}. Expected this layout:\n{self.layout}")
+        pack(files, image_size=self.image_size, folder=self.folder)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Map the packed arrays and split them."""
+        packed = open_packed(self.folder)
+        self._require_packed(packed)
+        texts = packed.read_captions(self.captions) if self.captions else None
+        order = self._captioned_rows(packed, texts) if texts is not None else list(range(len(packed.names)))
+        parts = []
+        for rows in split_rows(packed, self.split, order):
+            captions = [texts[packed.names[row]] for row in rows] if texts is not None else None
+            parts.append(FaceSplit(packed=packed, rows=rows, conditions=self.conditions, captions=captions))
+        self.train, self.test = parts
+
+    def train_batches(self, *, rank: int = 0, world_size: int = 1) -> TrainBatches:
+        """Return the function from a step to the rows that process ``rank`` trains on."""
+        sampler = StepBatchSampler(
+            len(self.train), self.batch_size, self.seed, rank=rank, world_size=world_size, flip=self.flip
+        )
+        return TrainBatches(self.train, sampler)
+
+    def train_dataloader(self) -> StepLoader:
+        """Return endless batches from the trainer's step on (``start_step`` without a trainer)."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        batches = self.train_batches(rank=rank, world_size=world_size)
+        return StepLoader(batches, next_step=self._next_step, num_workers=self.num_workers)
+
+    def predict_dataloader(self) -> DataLoader:
+        """Return the batches of ``predict_batches``, or of all test images in order."""
+        count = len(self.test)
+        default = [list(range(i, min(i + self.batch_size, count))) for i in range(0, count, self.batch_size)]
+        batches = default if self.predict_batches is None else self.predict_batches
+        return DataLoader(PredictBatches(self.test, batches), batch_size=None, num_workers=self.num_workers)
+
+    def _next_step(self) -> int:
+        return steps_done(self.trainer) if self.trainer else self.start_step
+
+    def _needs(self) -> Iterator[tuple[str, str]]:
+        """Yield the optional things this configuration cannot do without, each with the reason."""
+        labelled = [name for name in self.conditions if name in LABEL_CONDITIONS]
+        if labelled:
+            yield "label_map", f"condition {some(labelled)} needs label maps"
+        if "attributes" in self.conditions:
+            yield "attributes", "condition attributes needs the attribute file"
+        if self.captions:
+            yield self.captions, f"captions={self.captions!r} needs their files"
+        if self.split == "official":
+            yield "official", "split='official' needs the file that defines it"
+
+    def _require_packed(self, packed: Packed) -> None:
+        there = {"label_map": packed.label_maps is not None, "attributes": packed.attributes is not None}
+        there |= {"official": packed.official_split is not None} | dict.fromkeys(packed.captions, True)
+        for thing, why in self._needs():
+            if not there.get(thing):
+                raise FileNotFoundError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
+
+    def _captioned_rows(self, packed: Packed, texts: dict[str, Any]) -> list[int]:
+        """Return the rows with a caption in the order of the captions; name the images without one."""
+        row_of = {name: row for row, name in enumerate(packed.names)}
+        self.excluded = [name for name in packed.names if name not in texts]
+        if len(self.excluded) > max(1, len(packed.names) // 1000):
+            raise ValueError(
+                f"{self.root}: found {self.captions} captions of {len(texts)} of {len(packed.names)} images, none for "
+                f"{some(self.excluded)}; the caption files are incomplete, fetch them again."
+            )
+        if self.excluded:
+            logger.warning("%s: left out, without a caption: %s", self.root, ", ".join(self.excluded))
+        return [row_of[name] for name in texts]

@@ -1,0 +1,104 @@
+"""Unite and Conquer (Nair et al., CVPR 2023), Sec. 4.2: one network, data sets with one modality each.
+
+Combined training alternates the data sets from step to step; fine-tuning trains on the first, then on the second.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from datamodules.face_split import FaceSplit, TrainBatches
+from datamodules.faces import FaceDataModule
+from datamodules.steps import StepLoader, steps_done
+
+Regime = Literal["combined", "fine_tuning"]
+
+
+@dataclass(frozen=True)
+class RegimeBatches:
+    """The training batch of a step under a regime; each data set goes through its own batches without a gap."""
+
+    sources: tuple[TrainBatches, ...]
+    regime: Regime
+    switch_step: int
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        """Return the batch of ``step``."""
+        which, own_step = turn(step, self.regime, len(self.sources), self.switch_step)
+        return self.sources[which](own_step)
+
+
+def turn(step: int, regime: Regime, num_sources: int, switch_step: int) -> tuple[int, int]:
+    """Return which data set step ``step`` reads, and the how-manieth batch of it."""
+    if regime == "combined":
+        return step % num_sources, step // num_sources
+    return (0, step) if step < switch_step else (1, step - switch_step)
+
+
+class AlternatingData(LightningDataModule):
+    """Several data modules, each with its own conditions, as one; sampling and evaluation read the first.
+
+    Args:
+        data: the data modules.
+        regime: "combined" reads data module ``step % len(data)``; "fine_tuning" the first, then the second.
+        switch_step: first step of fine-tuning; unused when combined.
+        num_workers: processes that assemble training batches.
+    """
+
+    def __init__(
+        self, *, data: tuple[FaceDataModule, ...], regime: Regime, switch_step: int = 0, num_workers: int = 0
+    ) -> None:
+        super().__init__()
+        if regime == "fine_tuning" and (len(data) != 2 or switch_step < 1):
+            raise ValueError(
+                f"Fine-tuning needs 2 data sets and a switch_step of at least 1, got {len(data)} and {switch_step}."
+            )
+        if regime == "combined" and not data:
+            raise ValueError("Combined training needs at least one data set, got none.")
+        self.data, self.regime, self.switch_step, self.num_workers = tuple(data), regime, switch_step, num_workers
+        self.start_step = 0  # first training step where no Trainer says which
+
+    @property
+    def train(self) -> FaceSplit:
+        """Return the training images of the first data set."""
+        return self.data[0].train
+
+    @property
+    def test(self) -> FaceSplit:
+        """Return the test images of the first data set."""
+        return self.data[0].test
+
+    @property
+    def predict_batches(self) -> list[list[int]] | None:
+        """Return the image numbers of each batch to sample."""
+        return self.data[0].predict_batches
+
+    @predict_batches.setter
+    def predict_batches(self, batches: list[list[int]] | None) -> None:
+        self.data[0].predict_batches = batches
+
+    def prepare_data(self) -> None:
+        """Pack every data set."""
+        for module in self.data:
+            module.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open every data set."""
+        for module in self.data:
+            module.setup(stage)
+
+    def train_dataloader(self) -> StepLoader:
+        """Return endless batches from the trainer's step on (``start_step`` without a trainer)."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sources = tuple(module.train_batches(rank=rank, world_size=world_size) for module in self.data)
+        batches = RegimeBatches(sources, self.regime, self.switch_step)
+        return StepLoader(batches, next_step=self._next_step, num_workers=self.num_workers)
+
+    def predict_dataloader(self) -> DataLoader:
+        """Return the first data set's batches to sample."""
+        return self.data[0].predict_dataloader()
+
+    def _next_step(self) -> int:
+        return steps_done(self.trainer) if self.trainer else self.start_step

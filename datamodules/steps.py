@@ -1,0 +1,137 @@
+"""Training batches as a function of the step: batch k depends on (seed, k) alone, so a resumed run goes on exactly.
+
+Lightning does not fast-forward a loader on resume; these loaders need no fast-forwarding, they start at the step.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+
+from lightning_mmdiff.seeding import generator
+
+
+class Draw(NamedTuple):
+    """One row of a training batch."""
+
+    item: int  # position of the training split
+    flip: bool  # mirror it left-right
+    choice: int  # uniform in [0, 2^31): which of an item's alternatives (its ten captions) to show
+
+
+class StepBatchSampler:
+    """Endless shuffled batches, one permutation per pass over the items, the incomplete last batch of a pass dropped.
+
+    ``batch_size`` counts the rows of all processes; ``rank`` gets every ``world_size``-th of them.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        batch_size: int,
+        seed: int = 0,
+        start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        flip: bool = True,
+    ) -> None:
+        if not 1 <= batch_size <= num_items:
+            raise ValueError(
+                f"batch_size is {batch_size}, but the training split has {num_items} images; choose 1 to {num_items}."
+            )
+        if batch_size % world_size:
+            raise ValueError(
+                f"batch_size {batch_size} (rows of all processes together) cannot be shared by {world_size} processes; "
+                f"choose a multiple of {world_size}."
+            )
+        self.num_items, self.batch_size, self.seed, self.flip = num_items, batch_size, seed, flip
+        self.start_step, self.rank, self.world_size = start_step, rank, world_size
+        self._order: tuple[int, list[int]] = (-1, [])  # epoch, its permutation
+
+    def draws(self, step: int) -> list[Draw]:
+        """Return this process's rows of the batch of ``step``."""
+        epoch, position = divmod(step, self.num_items // self.batch_size)
+        first = position * self.batch_size
+        indices = self._permutation(epoch)[first : first + self.batch_size]
+        rows = generator("rows", self.seed, step)
+        flips = torch.rand(self.batch_size, generator=rows) < 0.5
+        choices = torch.randint(2**31, (self.batch_size,), generator=rows)
+        draws = [Draw(i, f and self.flip, c) for i, f, c in zip(indices, flips.tolist(), choices.tolist())]
+        return draws[self.rank :: self.world_size]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Yield the batches of ``start_step``, ``start_step + 1``, ..."""
+        return map(self.draws, count(self.start_step))
+
+    def _permutation(self, epoch: int) -> list[int]:
+        if self._order[0] != epoch:
+            order = torch.randperm(self.num_items, generator=generator("order", self.seed, epoch))
+            self._order = (epoch, order.tolist())
+        return self._order[1]
+
+
+class StepStream(IterableDataset):
+    """The batches of ``start_step``, ``start_step + 1``, ... Worker processes take turns, in order."""
+
+    def __init__(self, batch_of_step: Callable[[int], dict[str, Any]]) -> None:
+        self.batch_of_step = batch_of_step
+        self.start_step = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in count(self.start_step + first, stride):
+            yield self.batch_of_step(step)
+
+
+class StepLoader(DataLoader):
+    """A loader over a ``StepStream`` that asks for the step when an iteration begins (once per epoch)."""
+
+    def __init__(
+        self, batch_of_step: Callable[[int], dict[str, Any]], *, next_step: Callable[[], int], num_workers: int = 0
+    ) -> None:
+        self.stream = StepStream(batch_of_step)
+        super().__init__(self.stream, batch_size=None, num_workers=num_workers)
+        self.next_step = next_step
+
+    def __iter__(self) -> Any:
+        self.stream.start_step = self.next_step()
+        return super().__iter__()
+
+
+class BatchReader(Protocol):
+    """What can give items by number: a split of a data set."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: list[int]) -> dict[str, Any]:
+        """Return the batch of these items."""
+        ...
+
+
+class PredictBatches(Dataset):
+    """Batch j of image numbers ``batches[j]``; image i is made from item ``i % len(split)``, its "index" is i.
+
+    A batch is one item here, so Lightning shares whole batches out over processes.
+    """
+
+    def __init__(self, split: BatchReader, batches: list[list[int]]) -> None:
+        self.split, self.batches = split, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        images = self.batches[number]
+        batch = self.split.batch([i % len(self.split) for i in images])
+        return batch | {"index": torch.tensor(images, dtype=torch.int64)}
+
+
+def steps_done(trainer: Any) -> int:
+    """Return how many training batches ``trainer`` has processed, also right after it restored a checkpoint.
+
+    This is ``trainer.global_step`` where one batch is one optimizer step; a GAN with two optimizers counts two there.
+    """
+    return trainer.fit_loop.epoch_loop.batch_progress.total.processed

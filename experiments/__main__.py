@@ -1,0 +1,40 @@
+"""``python -m experiments``: the tables, what they show, what they cost, and how far they are."""
+
+import json
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.table import Table as Grid
+
+from experiments import INDEX
+
+
+def state(folder: Path) -> str:
+    """How far a table is, from what its report left on disk."""
+    path = folder / "metrics.json"
+    if not path.exists():
+        return "-"
+    report = json.loads(path.read_text())
+    measured = sum(row["state"] == "measured" for row in report["rows"])
+    decided = [claim["decision"] for claim in report["claims"]]
+    counts = ", ".join(f"{decided.count(d)} {d}" for d in ("holds", "fails", "undecided") if d in decided)
+    return f"{measured} of {len(report['rows'])} rows" + (f"; claims: {counts}" if counts else "")
+
+
+def main(out: Path = Path("runs")) -> None:
+    """List every table.
+
+    Args:
+        out: root of all run folders.
+    """
+    grid = Grid(title="python -m experiments.<name> --profile {smoke,mini,paper}", show_lines=True)
+    for heading in ("name", "from", "shows", "mini, 2 CPU cores", "paper", "state at mini"):
+        grid.add_column(heading)
+    for e in INDEX:
+        grid.add_row(e.name, e.source, e.shows, e.mini, e.paper, state(out / "mini" / "tables" / e.name))
+    Console(highlight=False).print(grid)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,91 @@
+"""Sheets of samples: the conditions, the real image, then each row of the table beside its parsed map. First images, uncurated."""
+
+import colorsys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from datamodules.face_classes import FACE_CLASSES
+from experiments.scoring import Evaluation
+from experiments.spec import Row
+from lightning_mmdiff.files import atomic_path
+
+NUM_IMAGES = 10
+LABEL_WIDTH = 250  # pixels
+Strip = tuple[str, np.ndarray]
+"""Label and pictures, uint8 [N, H, W, 3]."""
+
+
+def palette() -> np.ndarray:
+    """Colour of each face class, uint8 [19, 3]: black background, then hues spread evenly."""
+    hues = [(0, 0, 0)] + [_hue(i * 0.618034 % 1) for i in range(1, len(FACE_CLASSES))]
+    return np.array(hues, np.uint8)
+
+
+def condition_strips(evaluation: Evaluation) -> Iterator[Strip]:
+    """The real images and what each condition shows of them."""
+    batch = evaluation.data.test.batch([i % len(evaluation.data.test) for i in range(NUM_IMAGES)])
+    yield "real image", _pictures(batch["image"])
+    for name, value in batch["conditions"].items():
+        if isinstance(value, torch.Tensor) and value.ndim == 4:
+            yield f"condition: {name.replace('_', ' ')}", _condition(value.numpy())
+
+
+def sample_strips(row: Row, evaluation: Evaluation, *, parsed: bool) -> Iterator[Strip]:
+    """The row's first samples, and what the face parser sees in them."""
+    images = evaluation.images[:NUM_IMAGES]
+    yield row.label, _pictures(images)
+    if parsed:
+        yield "  parsed", palette()[evaluation.parsed(images)]
+
+
+def sheet(strips: Sequence[Strip], path: Path, *, height: int = 80) -> None:
+    """Draw the strips below each other, each picture ``height`` pixels high, and write a PNG."""
+    font = ImageFont.load_default(size=13)
+    rows = [(label, [_resized(p, height) for p in pictures]) for label, pictures in strips]
+    width = LABEL_WIDTH + (height + 2) * max(len(pictures) for _, pictures in rows)
+    canvas = Image.new("RGB", (width, (height + 2) * len(rows)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for y, (label, pictures) in enumerate(rows):
+        top = y * (height + 2)
+        draw.multiline_text((6, top + height / 2), _wrapped(label), fill="black", font=font, anchor="lm")
+        for x, picture in enumerate(pictures):
+            canvas.paste(picture, (LABEL_WIDTH + x * (height + 2), top))
+    with atomic_path(path) as temporary:
+        canvas.save(temporary, optimize=True)
+
+
+def _pictures(images: torch.Tensor) -> np.ndarray:
+    return images.permute(0, 2, 3, 1).numpy()
+
+
+def _condition(maps: np.ndarray) -> np.ndarray:
+    """uint8 [N, C, H, W] to pictures: grey for one channel, one colour per channel for several."""
+    if maps.shape[1] == 1:
+        return np.repeat(maps.transpose(0, 2, 3, 1), 3, axis=3)
+    colours = np.array([_hue(i / maps.shape[1]) for i in range(maps.shape[1])])
+    mixed = np.einsum("nchw,cd->nhwd", maps / 255, colours)
+    return mixed.clip(0, 255).astype(np.uint8)
+
+
+def _resized(picture: np.ndarray, height: int) -> Image.Image:
+    image = Image.fromarray(picture)
+    resample = Image.Resampling.NEAREST if image.height <= height else Image.Resampling.LANCZOS
+    return image.resize((height, height), resample)
+
+
+def _wrapped(label: str, width: int = 36) -> str:
+    lines = [""]
+    for word in label.split(" "):
+        if len(lines[-1]) + len(word) > width:
+            lines.append("")
+        lines[-1] += ("" if not lines[-1] else " ") + word
+    return "\n".join(lines)
+
+
+def _hue(h: float) -> tuple[int, int, int]:
+    r, g, b = colorsys.hsv_to_rgb(h, 0.65, 0.95)
+    return int(255 * r), int(255 * g), int(255 * b)

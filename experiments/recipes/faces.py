@@ -1,0 +1,110 @@
+"""Rows, metrics and claims that Tables 1, 2 and 4 of Unite and Conquer share."""
+
+from experiments.recipes.unite_and_conquer import (
+    both_conditions, both_conditions_twice, face, face_expert, guided, hair_expert, united,
+)  # fmt: skip
+from experiments.spec import Claim, Metric, Profile, Row, TrainRun
+
+HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
+BOTH, OURS = "one model, both conditions", "OURS"
+GAN_WHY = "the GAN baseline is not built yet; its data schedules are (datamodules/regimes.py)"
+
+
+def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
+    """The paper's columns, each under the protocol that ``profile`` can measure."""
+    substitutes = {"FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser"}
+    published = {"mIoU": "mIoU-LaPa", "F1": "F1-LaPa"}
+    names = published if profile == "paper" else substitutes
+    return tuple(
+        Metric(
+            column=c,
+            protocol=names.get(c, c),
+            better="lower" if c in ("FID", "LPIPS") else "higher",
+            description=DESCRIPTIONS[names.get(c, c)],
+        )
+        for c in columns
+    )
+
+
+def text_metric(profile: Profile) -> Metric:
+    """Do the samples show what their caption says?"""
+    protocol = "Attributes-FaceClassifier" if profile == "paper" else "Attributes-MiniJudge"
+    return Metric(column="Text", protocol=protocol, better="higher", description=DESCRIPTIONS[protocol])
+
+
+DESCRIPTIONS = {
+    "FID": "Frechet distance on Inception-v3 (clean-fid, mode clean) to the real test images.",
+    "FD-EffNetLite0": "Frechet distance on 1280 EfficientNet-Lite0 features (224 px) to the real test images. Not an FID.",
+    "LPIPS": "LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
+    "PD-EffNetLite0": "Perceptual distance on EfficientNet-Lite0 stages to the real image whose conditions were given, mean. "
+    "Not LPIPS.",
+    "SSIM": "11x11 Gaussian window, sigma 1.5, valid crop, mean of RGB, to the real image whose conditions were given.",
+    "mIoU-LaPa": "FaRL parser (LaPa), classes background, skin, hair: mean over classes present, then over images.",
+    "F1-LaPa": "FaRL parser (LaPa), classes background, skin, hair: mean Dice over classes present, then over images.",
+    "mIoU-MiniParser": "Our small face parser; IoU of hair, skin, nose, eyes, brows, mouth against the label map that gave the "
+    "conditions; mean over classes present, then over images.",
+    "F1-MiniParser": "As mIoU-MiniParser, with the Dice coefficient.",
+    "Attributes-MiniJudge": "Share of eight attributes (hair colours, glasses, hat, male, smiling) that a separate small classifier "
+    "reads off the sample as they are in the face whose caption was given.",
+    "Attributes-FaceClassifier": "As at mini, by a classifier trained on CelebA; its weights are not published with any of the papers.",
+}
+
+
+def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
+    """Experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
+    hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
+    both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
+    maps = ("hair", face(profile))
+    alone, fair = "Same experts, not united", "Fair comparison (not in the paper)"
+
+    def row(label: str, name: str, *uses, group: str = fair, method: str = "unite") -> Row:
+        return Row(group=group, label=label, sample=united(profile, name, dataset, *uses, method=method))
+
+    return (
+        row(HAIR, "hair-alone", guided(hair, "hair"), group=alone),
+        row(FACE, "face-alone", guided(skin, maps[1]), group=alone),
+        row(AVERAGE, "average", guided(hair, "hair"), guided(skin, maps[1]), group=alone, method="composable"),
+        row(BOTH, "both", guided(both, *maps), group=alone),
+        row(f"{HAIR}, guidance 2", "hair-alone-guided", guided(hair, "hair", weight=2)),
+        row(f"{FACE}, guidance 2", "face-alone-guided", guided(skin, maps[1], weight=2)),
+        row(f"{BOTH}, guidance 2", "both-guided", guided(both, *maps, weight=2)),
+        row(f"{BOTH}, twice the training", "both-twice", guided(twice, *maps)),
+        row(f"{BOTH}, twice the training, guidance 2", "both-twice-guided", guided(twice, *maps, weight=2)),
+        row("united, one shared model", "united-shared", guided(both, "hair"), guided(both, maps[1])),
+        Row(group="Ceiling", label="real images", sample=united(profile, "real", dataset, method="real")),
+    )
+
+
+def ours(profile: Profile, seed: int, dataset: str) -> TrainRun:
+    """Sample run of the paper's last row: hair expert and face expert united, w = 1, a = 1/N (Sec. 4.1)."""
+    return united(
+        profile, "ours", dataset, guided(hair_expert(profile, seed), "hair"),
+        guided(face_expert(profile, seed), face(profile)),
+    )  # fmt: skip
+
+
+def claims(*columns: str) -> tuple[Claim, ...]:
+    """UC4: ours beats one condition alone and the single model given both; and the same against the fair rows."""
+    one, both = "ours beats one condition alone", "ours beats the single model given both conditions"
+    against = (
+        ("UC4", f"{one} (hair)", HAIR),
+        ("UC4", f"{one} (face)", FACE),
+        ("UC4", both, BOTH),
+        ("fair", f"{both}, at equal guidance", f"{BOTH}, guidance 2"),
+        ("fair", f"{both}, at equal training", f"{BOTH}, twice the training"),
+        ("fair", f"{both}, at equal guidance and training", f"{BOTH}, twice the training, guidance 2"),
+        ("fair", f"{one}, at equal guidance (hair)", f"{HAIR}, guidance 2"),
+        ("fair", f"{one}, at equal guidance (face)", f"{FACE}, guidance 2"),
+        ("ours", "ours beats the plain average of the experts", AVERAGE),
+    )
+    return tuple(
+        Claim(id=i, text=text, metric=c, better=OURS, worse=row) for i, text, row in against for c in columns
+    )
+
+
+NOTES = (
+    "Uniting two experts with w = 1 and a = 1/2 is averaging their conditional predictions with classifier-free guidance of "
+    "strength 2: e1 + e2 - (u1 + u2)/2 = 2 mean(e) - mean(u). The rows 'guidance 2' give the baselines the same.",
+    "Ours trains two experts; the rows 'twice the training' give the single model as many optimizer steps as both together.",
+    "Conditions of a test image are its own hair map and face map. No training image ever came with both.",
+)

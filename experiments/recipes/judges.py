@@ -1,0 +1,86 @@
+"""Models that measure or condition at mini: face parser, attribute classifier, image-text model. All on rendered faces.
+
+At paper these are published networks with local weights (see ``lightning_mmdiff/weights.py``), so nothing is trained.
+The judge of a condition is never the model that conditions.
+"""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from datamodules.face_classes import ATTRIBUTES
+from datamodules.mini.people import captions, invent
+from experiments.spec import DataConfig, Profile, TrainerConfig, TrainRun
+from lightning_mmdiff.methods.contrastive import ContrastiveConfig
+from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
+from lightning_mmdiff.networks.image_text import build_vocabulary
+
+JUDGED_ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Eyeglasses", "Wearing_Hat", "Male", "Smiling")
+
+
+def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
+    """Face parser trained on both rendered domains; none at paper."""
+    steps = {"smoke": 4, "mini": 500}.get(profile)
+    if steps is None:
+        return ()
+    return (
+        TrainRun(
+            name="face-parser",
+            model=_shortened(FaceParserConfig(), steps),
+            data=_both_domains(profile),
+            batch_size=4 if profile == "smoke" else 32,
+            trainer=_trainer(steps),
+        ),
+    )
+
+
+def attribute_judge(profile: Profile) -> tuple[TrainRun, ...]:
+    """Classifier of attributes that captions mention; none at paper."""
+    steps = {"smoke": 4, "mini": 600}.get(profile)
+    if steps is None:
+        return ()
+    indices = tuple(ATTRIBUTES.index(name) for name in JUDGED_ATTRIBUTES)
+    return (
+        TrainRun(
+            name="attribute-judge",
+            model=_shortened(AttributeClassifierConfig(attributes=indices), steps),
+            data=_both_domains(profile, "attributes"),
+            batch_size=4 if profile == "smoke" else 64,
+            trainer=_trainer(steps),
+        ),
+    )
+
+
+def image_text_model(profile: Profile) -> TrainRun:
+    """Image-text model in the role of FaRL, trained on rendered faces and their captions."""
+    steps = {"smoke": 4, "mini": 600}[profile]
+    return TrainRun(
+        name="image-text-model",
+        model=_shortened(ContrastiveConfig(vocabulary=rendered_words()), steps),
+        data=_both_domains(profile, "caption"),
+        batch_size=8 if profile == "smoke" else 128,
+        trainer=_trainer(steps),
+    )
+
+
+def _both_domains(profile: Profile, *conditions: str) -> tuple[DataConfig, ...]:
+    size, captions = (16 if profile == "smoke" else 32), "celeba-dialog" if "caption" in conditions else None
+    datasets = ("celebamask_hq",) if profile == "smoke" else ("celebamask_hq", "ffhq")
+    return tuple(DataConfig(dataset=d, image_size=size, conditions=conditions, captions=captions) for d in datasets)
+
+
+def _trainer(steps: int) -> TrainerConfig:
+    return TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5))
+
+
+@cache
+def rendered_words() -> tuple[str, ...]:
+    """Vocabulary of the rendered captions."""
+    people = [invent(0, domain, np.arange(2000)) for domain in ("A", "B")]
+    return build_vocabulary(str(entry["overall_caption"]) for group in people for entry in captions(group))
+
+
+def _shortened(config, steps: int):
+    """The model's own training recipe, its learning rate falling to zero at ``steps``."""
+    return replace(config, optimizer=replace(config.optimizer, decay_steps=steps))

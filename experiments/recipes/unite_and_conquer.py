@@ -1,0 +1,188 @@
+"""Unite and Conquer's experts, united samplers and faces: the published setting, and what mini and smoke make smaller.
+
+Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken from the released code (see PITFALLS.md).
+"""
+
+from dataclasses import replace
+
+from experiments.recipes.judges import image_text_model
+from experiments.spec import DataConfig, ExpertUse, Profile, SampleRun, TrainerConfig, TrainRun
+from lightning_mmdiff.methods.denoiser import DenoiserConfig
+from lightning_mmdiff.networks.conditions import ConditionConfig
+from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
+from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.schedules import Sampler
+
+CELEBA, FFHQ = "celebamask_hq", "ffhq"
+MINI_STEPS = 800
+"""Optimizer steps of one expert at mini."""
+
+
+def face(profile: Profile) -> str:
+    """Name of the condition that gives the face without its hair: the skin map, or at mini all parts of the face.
+
+    A rendered hair map nearly determines the outline of the skin, so with a binary skin map uniting would be too easy.
+    """
+    return "skin" if profile == "paper" else "face_parts"
+
+
+def second_domain(profile: Profile) -> str:
+    """Data set of the face map: FFHQ; smoke trains on CelebAMask-HQ alone, so that it runs on that one folder."""
+    return CELEBA if profile == "smoke" else FFHQ
+
+
+def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...], *, text: bool = False) -> TrainRun:
+    """A diffusion model of all conditions in ``data``, and of the image's embedding if ``text``; one condition at a time."""
+    maps = tuple((c, 1) for c in dict.fromkeys(c for d in data for c in d.conditions))
+    names = tuple(n for n, _ in maps)
+    kept = (((names, 0.5), (("text",), 0.375)) if names else ((("text",), 0.875),)) if text else ((names, 0.875),)
+    published = TrainRun(
+        name=_seeded(name, seed),
+        model=DenoiserConfig(
+            network=unite_and_conquer_sketch(embedding_dim=512 if text else None),
+            conditions=ConditionConfig(
+                spatial=maps,
+                embedding=("text", 512) if text else None,
+                projected_channels=3 if len(maps) > 1 else None,
+                rgb=True,
+            ),
+            image_size=256,
+            schedule="linear",
+            prediction="eps",
+            learned_variance=True,
+            subsets=(*kept, ((), 0.125)),
+            optimizer=OptimizerConfig(lr=1e-5),
+        ),
+        data=data,
+        batch_size=8,
+        trainer=TrainerConfig(max_steps=100_000, precision="16-mixed", ema_decay=0.9999, checkpoint_every=2000),
+        seed=seed,
+    )
+    return published if profile == "paper" else _small(published, profile, seed)
+
+
+def hair_expert(profile: Profile, seed: int) -> TrainRun:
+    """Hair map to face, on CelebA-HQ."""
+    return expert(profile, seed, "hair-expert", (_data(profile, CELEBA, "hair"),))
+
+
+def face_expert(profile: Profile, seed: int) -> TrainRun:
+    """Face map to face, on FFHQ."""
+    return expert(profile, seed, "face-expert", (_data(profile, second_domain(profile), face(profile)),))
+
+
+def both_conditions(profile: Profile, seed: int) -> TrainRun:
+    """One model that sees the two data sets in turn, each with its own map (Table 4, Face+Hair)."""
+    return expert(
+        profile, seed, "both-conditions", (_data(profile, CELEBA, "hair"), _data(profile, second_domain(profile), face(profile)))
+    )
+
+
+def both_conditions_twice(profile: Profile, seed: int) -> TrainRun:
+    """The same with the training compute of two experts."""
+    run = both_conditions(profile, seed)
+    steps = 2 * run.trainer.max_steps
+    optimizer = run.model.optimizer
+    if optimizer.decay_steps is not None:
+        optimizer = replace(optimizer, decay_steps=steps)
+    return replace(
+        run,
+        name=_seeded("both-conditions-twice", seed),
+        trainer=replace(run.trainer, max_steps=steps),
+        model=replace(run.model, optimizer=optimizer),
+    )
+
+
+def sketch_expert(profile: Profile, seed: int) -> TrainRun:
+    """Canny sketch to face, on CelebA-HQ (supplement 7.5)."""
+    return expert(profile, seed, "sketch-expert", (_data(profile, CELEBA, "sketch"),))
+
+
+def text_expert(profile: Profile, seed: int) -> TrainRun:
+    """Image embedding to face, on FFHQ; sampled with the embedding of a text it never saw (supplement 7.3)."""
+    return expert(profile, seed, "text-expert", (_data(profile, second_domain(profile)),), text=True)
+
+
+def released(profile: Profile, seed: int) -> TrainRun:
+    """The one network of the released code: hair map, face map and text, one at a time."""
+    data = (_data(profile, CELEBA, "hair"), _data(profile, second_domain(profile), face(profile)))
+    return expert(profile, seed, "shared-network", data, text=True)
+
+
+def united(
+    profile: Profile, name: str, dataset: str, *uses: ExpertUse, method: str = "unite",
+    num_images: int | None = None, judged_attributes: bool = False,
+) -> SampleRun:  # fmt: skip
+    """Images of the experts under the conditions of the test images of ``dataset``.
+
+    Published: 3,000 images, deterministic DDIM with 100 steps.
+    """
+    spatial = tuple(dict.fromkeys(c for u in uses for c in u.conditions if c != "text"))
+    reference = ("hair", face(profile))  # shown in the galleries beside every sample
+    judged = ("attributes", "caption") if judged_attributes else ()
+    seed = uses[0].run.seed if uses else 0
+    published = SampleRun(
+        name=_seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
+        method=method,
+        experts=uses,
+        data=replace(
+            _data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
+            captions="celeba-dialog" if judged else None,
+        ),
+        num_images=num_images or 3000,
+        sampler=Sampler(name="spaced-ddim", num_steps=100),
+        seed=seed,
+    )
+    match profile:
+        case "paper":
+            return published
+        case "mini":
+            sampler = Sampler(name="ddim", num_steps=25)
+            return replace(published, num_images=min(num_images or 256, 256), sampler=sampler)
+        case "smoke":
+            return replace(published, num_images=8, shard_size=4, sampler=Sampler(name="ddim", num_steps=2))
+
+
+def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:
+    """One model under ``conditions``; ``weight`` 2 is classifier-free guidance of strength 2 (Eq. 11 with w = 1)."""
+    return ExpertUse(run=run, conditions=conditions, weight=weight)
+
+
+def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
+    """The same run on rendered faces: everything that is smaller than published is here and in ``_data``."""
+    model, steps = run.model, MINI_STEPS if profile == "mini" else 6
+    channels = {"face_parts": 7}
+    spatial = tuple((name, channels.get(name, 1)) for name, _ in model.conditions.spatial)
+    embedding = ("text", 64) if model.conditions.embedding else None
+    conditions = ConditionConfig(spatial=spatial, embedding=embedding)
+    network = mini_unet(3 + sum(c for _, c in spatial), 3, embedding_dim=64 if embedding else None)
+    return replace(
+        run,
+        model=replace(
+            model,
+            network=network,
+            conditions=conditions,
+            image_size=32 if profile == "mini" else 16,
+            schedule="cosine",
+            prediction="v",
+            learned_variance=False,
+            optimizer=OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps),
+        ),
+        batch_size=32 if profile == "mini" else 4,
+        trainer=TrainerConfig(
+            max_steps=steps,
+            ema_decay=0.99,
+            gradient_clip_val=1.0,
+            checkpoint_every=100 if profile == "mini" else 2,
+        ),
+        needs=(image_text_model(profile),) if embedding else (),
+    )
+
+
+def _data(profile: Profile, dataset: str, *conditions: str) -> DataConfig:
+    size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
+    return DataConfig(dataset=dataset, image_size=size, conditions=conditions)
+
+
+def _seeded(name: str, seed: int) -> str:
+    return name if seed == 0 else f"{name}-seed{seed}"

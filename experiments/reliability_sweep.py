@@ -1,0 +1,51 @@
+"""Reliability sweep: Unite and Conquer (Nair et al., CVPR 2023), Fig. 6-7 and 9-12, Sec. 4.3 -- rows of pictures over a and w.
+
+    python -m experiments.reliability_sweep --profile mini
+"""
+
+from experiments.cli import main
+from experiments.recipes.faces import metrics
+from experiments.recipes.judges import face_parser
+from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, united
+from experiments.spec import Claim, ExpertUse, Profile, Row, Table
+
+RELIABILITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+WEIGHTS = (1.0, 1.5, 2.0, 3.0)
+
+
+def row(profile: Profile, seed: int, group: str, label: str, *, reliability: float = 0.5, weight: float = 1.0) -> Row:
+    """One setting of Eq. 10; ``reliability`` is the hair expert's, the face expert has the rest."""
+    hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
+    uses = (
+        ExpertUse(run=hair, conditions=("hair",), weight=weight, reliability=reliability),
+        ExpertUse(run=skin, conditions=(face(profile),), weight=weight, reliability=1 - reliability),
+    )
+    name = f"sweep-a{reliability:g}-w{weight:g}"
+    return Row(group=group, label=label, sample=united(profile, name, "celebamask_hq", *uses, num_images=128))
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """Reliability at w = 1, then weight at a = 1/2."""
+    reliability = [
+        row(profile, seed, "Reliability of the hair expert, w = 1", f"a = {a:g}", reliability=a) for a in RELIABILITIES
+    ]
+    weight = [row(profile, seed, "Weight of both, a = 1/2", f"w = {w:g}", weight=w) for w in WEIGHTS[1:]]
+    moved = "independent attributes: reliability changes nothing (holds if these are undecided)"
+    return Table(
+        name="reliability_sweep",
+        title="Reliability and weight",
+        paper="Unite and Conquer (CVPR 2023), Fig. 6, 7, 9-12",
+        metrics=metrics(profile, "FID", "mIoU", "F1"),
+        rows=(*reliability, *weight),
+        claims=(
+            Claim(id="UC7", text=f"{moved}: a = 1 against a = 0", metric="mIoU", better="a = 1", worse="a = 0"),
+            Claim(id="UC7", text=f"{moved}: a = 0.5 against a = 0", metric="mIoU", better="a = 0.5", worse="a = 0"),
+            Claim(id="ours", text="more weight follows the maps better", metric="mIoU", better="w = 2", worse="a = 0.5"),
+        ),
+        notes=("The hair expert knows CelebA-HQ only, the face expert FFHQ only: a = 1 takes the unconditional part from CelebA-HQ.",),
+        judges=face_parser(profile),
+    )
+
+
+if __name__ == "__main__":
+    main(table)

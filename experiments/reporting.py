@@ -1,0 +1,99 @@
+"""Writes what the reports package reads: table.json and galleries. The numbers themselves stay in the run folders."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from experiments import build, galleries, scoring
+from experiments.provenance import environment
+from experiments.spec import Row, Table
+from experiments.stages import Workspace
+from lightning_mmdiff.files import write_json
+from reports.render import show
+from reports.results import load_table
+from reports.write import write_all
+
+MAX_ROWS = 6
+"""Rows of a table per sheet, so that a sheet fits a page."""
+
+
+def report(workspace: Workspace, tables: Sequence[Table], command: str) -> None:
+    """Write table.json, galleries and every form of the report, and print the table. ``tables``: one per seed."""
+    folder = workspace.runs / "tables" / tables[0].name
+    description = {**_description(workspace, tables, folder, command), "galleries": _galleries(workspace, tables[0], folder)}
+    write_json(folder / "table.json", description)
+    show(load_table(folder / "table.json"))
+    paths = write_all(folder)
+    Console(highlight=False).print("\nWritten: " + ", ".join(os.path.relpath(p) for p in paths), soft_wrap=True)
+
+
+def _description(workspace: Workspace, tables: Sequence[Table], folder: Path, command: str) -> dict[str, Any]:
+    first = tables[0]
+    return {
+        "name": first.name,
+        "title": first.title,
+        "paper": first.paper,
+        "profile": workspace.profile,
+        "notes": list(first.notes),
+        "command": command,
+        "metrics": [asdict(m) for m in first.metrics],
+        "rows": [_row(workspace, [t.rows[i] for t in tables], folder) for i in range(len(first.rows))],
+        "claims": [{**asdict(c), "published": None} for c in first.claims],  # the report reads the pair off the rows
+        "provenance": {**environment(), "date": datetime.now(UTC).isoformat(timespec="seconds")},
+    }
+
+
+def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, Any]:
+    first = rows[0]
+    runs = [
+        {"seed": seed, "name": r.sample.name, "folder": os.path.relpath(workspace.runs / r.sample.name, folder)}
+        for seed, r in enumerate(rows)
+        if r.sample is not None
+    ]
+    return {
+        "group": first.group,
+        "label": first.label,
+        "published": first.published,
+        "why": first.why,
+        "ceiling": first.sample is not None and first.sample.method == "real",
+        "runs": runs,
+    }
+
+
+def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
+    """Draw the sheets of the first seed, unless they are newer than every result."""
+    rows = [r for r in table.rows if r.sample is not None and r.sample.method != "real"]
+    parts = [rows[i : i + MAX_ROWS] for i in range(0, len(rows), MAX_ROWS)]
+    entries = []
+    for number, part in enumerate(parts, 1):
+        file = f"gallery-{number}.png"
+        results = [workspace.runs / r.sample.name / "metrics.json" for r in part if r.sample]
+        if not _is_newer(folder / file, results):
+            _draw(workspace, table, part, folder / file)
+        title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"
+        caption = "Test images 0, 1, 2, ... with their own conditions, training seed 0; below each row what the face parser sees."
+        entries.append({"title": title, "caption": caption, "file": file})
+    return entries
+
+
+def _is_newer(file: Path, others: Sequence[Path]) -> bool:
+    return file.exists() and all(file.stat().st_mtime > o.stat().st_mtime for o in others if o.exists())
+
+
+def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -> None:
+    judges = scoring.Judges({run.name: run for run in table.judges}, workspace.runs)
+    strips: list[galleries.Strip] = []
+    for row in rows:
+        assert row.sample is not None
+        data = build.data(row.sample.data, workspace.data)
+        data.setup()
+        evaluation = scoring.Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
+        if not strips:
+            strips += galleries.condition_strips(evaluation)
+        strips += galleries.sample_strips(row, evaluation, parsed="face-parser" in {run.name for run in table.judges})
+    galleries.sheet(strips, path)

@@ -1,0 +1,219 @@
+"""What a table is: rows x metrics, and the runs that fill it. Every run is a frozen value; equal runs exist once on disk."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning_mmdiff.files import write_json
+from lightning_mmdiff.methods.contrastive import ContrastiveConfig
+from lightning_mmdiff.methods.denoiser import DenoiserConfig
+from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
+from lightning_mmdiff.schedules import Sampler
+
+Profile = Literal["smoke", "mini", "paper"]
+ModelConfig = DenoiserConfig | FaceParserConfig | AttributeClassifierConfig | ContrastiveConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """A data set as a run sees it."""
+
+    dataset: Literal["celebamask_hq", "ffhq"]
+    image_size: int
+    """Height and width in pixels."""
+    conditions: tuple[str, ...] = ()
+    """Names of the conditions that a batch carries."""
+    captions: Literal["celeba-dialog", "mm-celeba"] | None = None
+    split: Literal["paper", "official"] = "paper"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How long and on what; the names are those of ``lightning.Trainer`` where it has them."""
+
+    max_steps: int
+    """Optimizer steps."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    devices: int = 1
+    num_nodes: int = 1
+    gradient_clip_val: float | None = None
+    ema_decay: float | None = None
+    """Weight of the old average per step; None keeps the last weights."""
+    checkpoint_every: int
+    """Optimizer steps between checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRun:
+    """One model: what is trained, on what, for how long, with which frozen models."""
+
+    name: str
+    model: ModelConfig
+    data: tuple[DataConfig, ...]
+    """One data set, or several that take turns (see ``regime``)."""
+    regime: Literal["combined", "fine_tuning"] = "combined"
+    """Combined: data sets alternate by step. Fine-tuning: the first until ``switch_step``, then the second."""
+    switch_step: int | None = None
+    batch_size: int
+    """Images per optimizer step, over all devices."""
+    trainer: TrainerConfig
+    needs: tuple["TrainRun", ...] = ()
+    """Frozen models: the embedder of a model that is conditioned on an embedding."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertUse:
+    """A trained model and those of its conditions it is asked about, with its place in Eq. 10 of Unite and Conquer."""
+
+    run: TrainRun
+    conditions: tuple[str, ...]
+    weight: float = 1.0
+    reliability: float | None = None
+    """None is 1 / N."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRun:
+    """One folder of images: which experts, united how, under the conditions of which test images."""
+
+    name: str
+    method: Literal["unite", "composable", "real"]
+    """``real`` stands for the data set's own images: the ceiling of every metric."""
+    experts: tuple[ExpertUse, ...] = ()
+    data: DataConfig
+    """Its test split gives the conditions, and the reference of the metrics."""
+    num_images: int
+    shard_size: int = 64
+    """Images per file and per batch."""
+    sampler: Sampler
+    seed: int = 0
+
+    @property
+    def needs(self) -> tuple[TrainRun, ...]:
+        """Models that must be trained first, each once."""
+        return tuple(dict.fromkeys(e.run for e in self.experts))
+
+
+Run = TrainRun | SampleRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A column: the paper's name for it, and the protocol by which we measure it (which is what we call our number)."""
+
+    column: str
+    protocol: str
+    better: Literal["lower", "higher"]
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row: as printed in the paper, as measured by us, or both."""
+
+    group: str = ""
+    label: str
+    published: dict[str, float] | None = None
+    """Column -> value as printed."""
+    sample: SampleRun | None = None
+    why: str | None = None
+    """Reason, where the row is not measured."""
+
+    def __post_init__(self) -> None:
+        assert (self.sample is None) == (self.why is not None), f"{self.label}: a row is measured, or says why not"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A sentence of a paper (or ours) as a comparison of two rows on one metric."""
+
+    id: str
+    text: str
+    metric: str
+    """Column."""
+    better: str
+    """Label of the row that is claimed to be better ..."""
+    worse: str
+    """... than this one."""
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows x metrics, the claims they decide, and the judges they need."""
+
+    name: str
+    title: str
+    paper: str
+    metrics: tuple[Metric, ...]
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[str, ...] = ()
+    judges: tuple[TrainRun, ...] = ()
+    """Models that only measure: face parser, attribute classifier."""
+
+
+TableFunction = Callable[[Profile, int], Table]
+"""(profile, training seed) -> table."""
+
+
+def plan(tables: Iterable[Table]) -> list[Run]:
+    """Runs of the tables, each once and after what it needs."""
+    order: dict[Run, None] = {}
+
+    def visit(run: Run) -> None:
+        for need in run.needs:
+            visit(need)
+        order[run] = None
+
+    for table in tables:
+        for run in [*table.judges, *(row.sample for row in table.rows if row.sample)]:
+            visit(run)
+    names = [r.name for r in order]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    assert not twice, f"different runs share the name {twice}"
+    return list(order)
+
+
+def as_json(value: Any) -> Any:
+    """Nested dataclasses as plain JSON values, each with the name of its type."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [as_json(v) for v in value]
+    return value
+
+
+def claim_folder(folder: Path, run: Run, data: dict[str, str]) -> None:
+    """Reserve ``folder`` for ``run`` on data sets with these fingerprints: write config.json, or compare with it.
+
+    Raises:
+        ValueError: if the folder was made with other settings; names the fields that differ.
+    """
+    path, new = folder / "config.json", json.loads(json.dumps({**as_json(run), "fingerprints": data}))
+    if path.exists():
+        different = list(differences(json.loads(path.read_text()), new))
+        if different:
+            raise ValueError(
+                f"{folder} was made with other settings ({'; '.join(different[:4])}). "
+                "Move the folder away, or choose another --out."
+            )
+        return
+    write_json(path, new)
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterable[str]:
+    """Describe every leaf in which two JSON values differ; a key that the old one lacks counts as its default."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() | new.keys():
+            yield from differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new)):
+            yield from differences(a, b, f"{where}[{i}]")
+    elif old != new:
+        yield f"{where}: {old!r} there, {new!r} now"

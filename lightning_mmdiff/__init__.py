@@ -1,0 +1,3 @@
+"""lightning_mmdiff: reproduce, compare and extend multi-modal diffusion models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,50 @@
+"""Exponential moving average over the trainable parameters only (Lightning's own averages frozen experts and buffers too)."""
+
+from typing import Any
+
+from diffusers.training_utils import EMAModel
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+
+class EMA(Callback):
+    """Keep an average of the trainable parameters; it is saved with, and restored from, every checkpoint."""
+
+    def __init__(self, decay: float):
+        """``decay`` in [0, 1): weight of the old average at each optimizer step, after diffusers' warm-up."""
+        self.decay = decay
+        self.model: EMAModel | None = None
+        self._restored: dict[str, Any] | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the module's weights, or from the checkpoint being resumed."""
+        parameters = [p for _, p in trainable(pl_module)]
+        self.model = EMAModel(parameters, decay=self.decay, foreach=True)
+        if self._restored is not None:  # callbacks load before the module reaches its device
+            self.model.load_state_dict(self._restored)
+            self._restored = None
+        self.model.to(pl_module.device)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Update the average."""
+        assert self.model is not None
+        self.model.step([p for _, p in trainable(pl_module)])
+
+    def averaged(self, pl_module: LightningModule) -> dict[str, Tensor]:
+        """Averaged parameters by name, on the CPU."""
+        assert self.model is not None, "EMA.averaged is called after fit"
+        names = [n for n, _ in trainable(pl_module)]
+        return {n: p.detach().cpu().clone() for n, p in zip(names, self.model.shadow_params)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain numbers only, so that the checkpoint loads with ``weights_only=True``."""
+        return self.model.state_dict() if self.model is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the state until the module is on its device."""
+        self._restored = state_dict or None
+
+
+def trainable(module: LightningModule) -> list[tuple[str, Any]]:
+    """Names and parameters that receive gradients, in a fixed order."""
+    return [(n, p) for n, p in module.named_parameters() if p.requires_grad]

@@ -1,0 +1,27 @@
+"""The loss curve as a CSV file that a resumed run continues without gap or repetition."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+
+class LossCurve(Callback):
+    """Append ``step,loss`` every few optimizer steps; on resume, drop the rows behind the checkpoint."""
+
+    def __init__(self, path: Path, every: int = 10):
+        """``every``: optimizer steps between rows."""
+        self.path, self.every = path, every
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what was written before the checkpoint that training goes on from."""
+        if trainer.is_global_zero:
+            rows = self.path.read_text().splitlines()[1:] if self.path.exists() else []
+            kept = [r for r in rows if r.count(",") == 1 and int(r.split(",")[0]) <= trainer.global_step]
+            self.path.write_text("\n".join(["step,loss", *kept]) + "\n")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Write a row."""
+        if trainer.is_global_zero and trainer.global_step % self.every == 0:
+            with self.path.open("a") as file:
+                file.write(f"{trainer.global_step},{trainer.callback_metrics['loss'].item():.6g}\n")

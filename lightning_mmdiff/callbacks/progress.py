@@ -1,0 +1,56 @@
+"""A progress bar that says what runs, how far it is and how long it will take, for runs counted in steps or images."""
+
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+
+class Progress(Callback):
+    """One line on the terminal for ``fit`` (optimizer steps) and ``predict`` (images)."""
+
+    def __init__(self, name: str, num_images: int = 0):
+        """``name`` of the run; ``num_images`` that this process will predict."""
+        self.name, self.num_images = name, num_images
+        self.bar: tqdm | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar at the step where training goes on."""
+        self._open(trainer, trainer.max_steps, trainer.global_step, "step")
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Advance by one step; show the loss now and then."""
+        if self.bar is not None:
+            self.bar.update(1)
+            if trainer.global_step % 50 == 0 and "loss" in trainer.callback_metrics:
+                self.bar.set_postfix(loss=f"{trainer.callback_metrics['loss'].item():.4f}")
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar for the images that are still missing."""
+        self._open(trainer, self.num_images, 0, "image")
+
+    def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Advance by the images of one batch (of all processes)."""
+        if self.bar is not None:
+            self.bar.update(len(outputs) * trainer.world_size)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the terminal clean for the error message."""
+        self._close()
+
+    def _open(self, trainer: Trainer, total: int, initial: int, unit: str) -> None:
+        if trainer.is_global_zero:
+            self.bar = tqdm(total=total, initial=initial, desc=f"  {self.name}", unit=unit, mininterval=1.0)
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None

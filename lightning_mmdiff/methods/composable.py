@@ -1,0 +1,18 @@
+"""Composable Diffusion as the papers' baseline: the plain mean of the experts' conditional predictions.
+
+Liu et al. 2022, in the form of Collaborative Diffusion, Sec. 4.2. It has no unconditional term, so no guidance.
+"""
+
+import torch
+from torch import Tensor
+
+from lightning_mmdiff.methods.unite_and_conquer import Experts
+from lightning_mmdiff.sampling import Conditions
+
+
+class Composable(Experts):
+    """Average of the experts; weights and reliabilities are not read."""
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Mean over experts of eps_i(z_t, x_i, t), [B, C, H, W]."""
+        return torch.stack(self.evaluate(z, t, [(e.denoiser, e.conditions) for e in self.experts], conditions)).mean(0)

@@ -1,0 +1,153 @@
+"""Judges of generated faces at mini: one parses the image, one reads its attributes.
+
+A judge is never the model that conditions: it shares no weights with a denoiser or its text and image embedder, and is
+trained on real (rendered) images only. Its name belongs to the name of the metric; the parser of the papers is in
+``lapa_parser``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from lightning_mmdiff import images
+from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.networks.image_text import ImageEncoder
+from lightning_mmdiff.networks.segmenter import Segmenter
+from lightning_mmdiff.optimization import OptimizerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Degradation:
+    """Random damage during training, so that a judge is not thrown off by the noise and tint of generated images.
+
+    All in the scale of an image in [-1, 1]; each image draws its own amounts, uniformly.
+    """
+
+    noise: float = 0.2
+    """Largest standard deviation of Gaussian noise (0.2 is a tenth of the full range)."""
+    brightness: float = 0.15
+    """Largest shift of all channels."""
+    colour: float = 0.1
+    """Largest shift of one channel."""
+    contrast: float = 0.15
+    """Largest relative change of the distance from mid-grey."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceParserConfig:
+    """Architecture and training of the judge of masks."""
+
+    num_classes: int = 19
+    channels: tuple[int, int] = (48, 96)
+    """Channels at S/2, and at S/4 and S/8; multiples of 8."""
+    degradation: Degradation = Degradation()
+    optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=500)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeClassifierConfig:
+    """Architecture and training of the judge of attributes."""
+
+    attributes: tuple[int, ...]
+    """Which columns of ``batch["conditions"]["attributes"]`` are read off the image, in the order of the output."""
+    positive_weight: tuple[float, ...] | None = None
+    """Weight of the positive examples of each attribute, from ``balancing_weights``; None: as frequent as they are.
+    With weights, 0.5 is the threshold of balanced accuracy and the outputs are no longer frequencies."""
+    channels: tuple[int, int, int] = (32, 64, 96)
+    """Channels at S/2, S/4 and S/8; multiples of 8."""
+    degradation: Degradation = Degradation()
+    optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, weight_decay=0.01, warmup_steps=50, decay_steps=600)
+
+
+def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tensor:
+    """Damage images at random, each by its own amount.
+
+    Args:
+        x: images, float [-1, 1], [B, 3, H, W].
+        amount: the largest damage.
+        generator: a CPU generator.
+
+    Returns:
+        float [-1, 1], [B, 3, H, W].
+    """
+
+    def uniform(*shape: int) -> Tensor:
+        return (2 * torch.rand(shape, generator=generator) - 1).to(x.device)  # [-1, 1)
+
+    size = len(x)
+    shift = amount.brightness * uniform(size, 1, 1, 1) + amount.colour * uniform(size, 3, 1, 1)
+    x = x * (1 + amount.contrast * uniform(size, 1, 1, 1)) + shift
+    sigma = amount.noise * uniform(size, 1, 1, 1).abs()
+    return (x + sigma * torch.randn(x.shape, generator=generator).to(x.device)).clamp(-1, 1)
+
+
+def balancing_weights(attributes: Tensor, indices: tuple[int, ...], *, largest: float = 10.0) -> tuple[float, ...]:
+    """Weights that make positive and negative examples of each attribute count the same.
+
+    Args:
+        attributes: of the training images, int8 [N, 40], 0 or 1.
+        indices: the attributes wanted.
+        largest: no weight is above this or below its inverse.
+
+    Returns:
+        One weight an index: negatives / positives.
+    """
+    positives = attributes[:, list(indices)].sum(dim=0, dtype=torch.float64)  # [K]
+    ratio = (len(attributes) - positives) / positives.clamp(min=1)
+    return tuple(ratio.clamp(1 / largest, largest).tolist())
+
+
+class FaceParser(SupervisedModel):
+    """Judge of masks: the class of every pixel."""
+
+    def __init__(self, config: FaceParserConfig, *, seed: int = 0) -> None:
+        super().__init__(config.optimizer, seed=seed)
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = Segmenter(config.num_classes, config.channels)
+
+    @torch.no_grad()
+    def parse(self, image: Tensor) -> Tensor:
+        """Class of every pixel, uint8 [B, S, S], of images uint8 [B, 3, S, S], S a multiple of 8."""
+        return self.network(images.to_float(image)).argmax(dim=1).to(torch.uint8)
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Cross-entropy of ``batch["label_map"]`` on the damaged ``batch["image"]``."""
+        x = degrade(images.to_float(batch["image"]), self.config.degradation, generator)
+        return F.cross_entropy(self.network(x), batch["label_map"].long())
+
+
+class AttributeClassifier(SupervisedModel):
+    """Judge of text and attributes: the probability of each attribute."""
+
+    def __init__(self, config: AttributeClassifierConfig, *, seed: int = 0) -> None:
+        super().__init__(config.optimizer, seed=seed)
+        weight = config.positive_weight
+        if weight is not None and len(weight) != len(config.attributes):
+            raise ValueError(f"positive_weight has {len(weight)} values for {len(config.attributes)} attributes.")
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = ImageEncoder(len(config.attributes), config.channels)
+
+    def target(self, attributes: Tensor) -> Tensor:
+        """The attributes of this judge, float [B, K] of 0 and 1, from all of them, int8 [B, 40]."""
+        return attributes[:, list(self.config.attributes)].float()
+
+    @torch.no_grad()
+    def predict(self, image: Tensor) -> Tensor:
+        """Probability of each attribute, float [B, K], of images uint8 [B, 3, S, S]."""
+        return self.network(images.to_float(image)).sigmoid()
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Binary cross-entropy of the attributes on the damaged ``batch["image"]``."""
+        x = degrade(images.to_float(batch["image"]), self.config.degradation, generator)
+        weight = self.config.positive_weight
+        positive_weight = None if weight is None else torch.tensor(weight, device=x.device)
+        target = self.target(batch["conditions"]["attributes"])
+        return F.binary_cross_entropy_with_logits(self.network(x), target, pos_weight=positive_weight)

@@ -1,0 +1,40 @@
+"""What every small model of ours that is trained by one loss has in common: its step, its randomness, its optimizer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from lightning_mmdiff import seeding
+from lightning_mmdiff.optimization import OptimizerConfig, adamw
+
+
+class SupervisedModel(lightning.LightningModule):
+    """Subclasses define ``loss(batch, generator)``; training step k draws from (seed, k, process) and nothing else."""
+
+    def __init__(self, optimizer: OptimizerConfig, *, seed: int) -> None:
+        super().__init__()
+        self.optimizer_config = optimizer
+        self.seed = seed
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Scalar loss of ``batch``; all randomness comes from ``generator``."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss(batch, generator).")
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
+        """Loss of one batch, checked and logged."""
+        loss = self.loss(batch, seeding.step_generator(self.seed, self.global_step, self.global_rank))
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"The loss of {type(self).__name__} is {loss.item()} at step {self.global_step}; nothing was saved "
+                "since the last checkpoint. Lower the learning rate, or train in precision 32-true."
+            )
+        self.log("loss", loss, prog_bar=True, on_step=True)
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW over the trainable parameters."""
+        return adamw([p for p in self.parameters() if p.requires_grad], self.optimizer_config)

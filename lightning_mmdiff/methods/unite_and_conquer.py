@@ -1,0 +1,158 @@
+"""Unite and Conquer (Nair et al., CVPR 2023): Sec. 3, Eq. 8, 10, 11, 17, 18, and supplement 7.2 (different noise schedules).
+
+Notation: eps_cond -> eps_i(z_t, x_i, t); eps_null -> eps_j(z_t, null, t); weight -> w_i (beta_i in the supplement);
+reliability -> a_j.
+
+    python -m experiments.table1
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mmdiff import schedules
+from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.noise import match
+from lightning_mmdiff.sampling import Conditions, SamplingModule
+
+Coefficient = float | Callable[[int], float]
+"""A number, or a function of the timestep t in 0 ... T - 1."""
+
+
+def unite(eps_cond: Tensor, eps_null: Tensor, weight: Tensor, reliability: Tensor) -> Tensor:
+    """Noise under all modalities at once (Eq. 10; Eq. 8 is weight = 1, Eq. 11 is N = 1, Eq. 18 is the same with beta = w).
+
+    Args:
+        eps_cond: eps_i(z_t, x_i, t), [N, B, C, H, W].
+        eps_null: eps_j(z_t, null, t), [N, B, C, H, W].
+        weight: w_i, guidance of each modality, [N].
+        reliability: a_j, trust in each unconditional model, [N], sums to 1.
+
+    Returns:
+        eps_c, [B, C, H, W].
+    """
+    eps_x = torch.einsum("n,nbchw->bchw", weight, eps_cond)
+    eps_u = torch.einsum("n,nbchw->bchw", reliability, eps_null)
+    return eps_x - (weight.sum() - 1) * eps_u  # Eq. 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expert:
+    """A diffusion model and those of its conditions it is asked about. Experts may share one model."""
+
+    denoiser: Denoiser
+    conditions: tuple[str, ...]
+    weight: Coefficient = 1.0
+    """w_i; the paper needs w_i >= 1."""
+    reliability: Coefficient | None = None
+    """a_i; None is 1 / N."""
+
+
+class Experts(SamplingModule):
+    """Several diffusion models evaluated together: one batched call per distinct model and step."""
+
+    def __init__(self, experts: Sequence[Expert], *, sampler: schedules.Sampler, sampling_seed: int = 0):
+        """Sample on the first expert's noise schedule; the others are matched to it (supplement 7.2).
+
+        Raises:
+            ValueError: if there is no expert, experts denoise images of different shape, or one lacks its condition.
+        """
+        if not experts:
+            raise ValueError("No expert was given; Unite and Conquer needs at least one.")
+        shapes = [e.denoiser.shape for e in experts]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"All experts must denoise the same shape (paper, Sec. 6); these have {shapes}.")
+        for e in experts:
+            unknown = sorted(set(e.conditions) - set(e.denoiser.config.conditions.names))
+            if unknown:
+                known = ", ".join(e.denoiser.config.conditions.names) or "no condition"
+                raise ValueError(f"An expert is asked about {', '.join(unknown)}, but its model knows {known}.")
+        super().__init__(
+            sampler=sampler, schedule=experts[0].denoiser.schedule, shape=shapes[0], sampling_seed=sampling_seed
+        )
+        self.experts = tuple(experts)
+        self.models = nn.ModuleList(dict.fromkeys(e.denoiser for e in experts)).requires_grad_(False).eval()
+
+    def encode_conditions(self, conditions: Conditions) -> Conditions:
+        """Text to embedding, by each model that is conditioned on one."""
+        for model in self.models:
+            conditions = model.encode_conditions(conditions)  # type: ignore[operator]
+        return conditions
+
+    def evaluate(
+        self, z: Tensor, t: Tensor, requests: Sequence[tuple[Denoiser, tuple[str, ...]]], conditions: Conditions
+    ) -> list[Tensor]:
+        """Predicted noise for each (model, names of conditions), [B, C, H, W] each; no names is the null condition.
+
+        Requests for the same model run as one batch, and equal requests run once.
+        """
+        noise: dict[tuple[int, tuple[str, ...]], Tensor] = {}
+        for model in dict.fromkeys(model for model, _ in requests):
+            wanted = list(dict.fromkeys(names for m, names in requests if m is model))
+            rows = [model.encode({n: conditions[n] for n in names if n in conditions}, len(z)) for names in wanted]
+            t_model, scale = match(self.schedule, t, model.schedule)  # supplement 7.2
+            eps = model.predict_eps(
+                (z * scale.to(z)).repeat(len(wanted), 1, 1, 1),  # [len(wanted) * B, C, H, W]
+                t_model.to(z.device).expand(len(wanted) * len(z)),
+                _cat([channels for channels, _ in rows]),
+                _cat([embedding for _, embedding in rows]),
+            )
+            noise.update({(id(model), names): e for names, e in zip(wanted, eps.chunk(len(wanted)))})
+        return [noise[id(model), names] for model, names in requests]
+
+
+class UniteAndConquer(Experts):
+    """Sampling from the generalized product of experts with reliability factors (Eq. 10)."""
+
+    def __init__(self, experts: Sequence[Expert], *, sampler: schedules.Sampler, sampling_seed: int = 0):
+        """Check the weights and reliabilities at every timestep.
+
+        Raises:
+            ValueError: if the reliabilities do not sum to 1, or a weight is not positive.
+        """
+        super().__init__(experts, sampler=sampler, sampling_seed=sampling_seed)
+        all_times = [self.coefficients(t) for t in range(len(self.schedule))]
+        for weight, reliability in all_times:
+            check_coefficients(weight, reliability)
+        if min(min(weight) for weight, _ in all_times) < 1:
+            warnings.warn("A weight is below 1; Eq. 10 asks for w >= 1 (the released preset breaks it too).", stacklevel=2)
+
+    def coefficients(self, t: int) -> tuple[list[float], list[float]]:
+        """w_i(t) and a_i(t) of all experts."""
+        even = 1 / len(self.experts)
+        return (
+            [_at(e.weight, t) for e in self.experts],
+            [even if e.reliability is None else _at(e.reliability, t) for e in self.experts],
+        )
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Eq. 10; a model is never called for a term whose coefficient is zero."""
+        weight, reliability = self.coefficients(int(t))
+        use_null = sum(weight) != 1
+        asked = [(e.denoiser, e.conditions) for e in self.experts]
+        null = [(e.denoiser, ()) for e, a in zip(self.experts, reliability) if use_null and a != 0]
+        eps = self.evaluate(z, t, [*asked, *null], conditions)
+        eps_cond, rest = torch.stack(eps[: len(asked)]), iter(eps[len(asked) :])
+        zero = torch.zeros_like(z)
+        eps_null = torch.stack([next(rest) if use_null and a != 0 else zero for a in reliability])
+        return unite(eps_cond, eps_null, z.new_tensor(weight), z.new_tensor(reliability))
+
+
+def check_coefficients(weight: Sequence[float], reliability: Sequence[float]) -> None:
+    """Raise ValueError for coefficients that Eq. 5 and Eq. 10 do not allow."""
+    if abs(sum(reliability) - 1) > 1e-6:
+        raise ValueError(f"Reliabilities must sum to 1 (Eq. 5); {list(reliability)} sum to {sum(reliability):g}.")
+    if min(weight) <= 0:
+        raise ValueError(f"Weights must be positive (Eq. 10 asks for w >= 1); got {list(weight)}.")
+
+
+def _at(coefficient: Coefficient, t: int) -> float:
+    return coefficient(t) if callable(coefficient) else coefficient
+
+
+def _cat(parts: list[Tensor | None]) -> Tensor | None:
+    tensors = [p for p in parts if p is not None]
+    return torch.cat(tensors) if tensors else None

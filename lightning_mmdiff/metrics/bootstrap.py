@@ -1,0 +1,60 @@
+"""Intervals by the bootstrap (Efron 1979): resample images, with the same indices in every row of a table.
+
+Common indices make rows comparable: replicate r of two rows judges the same test images, so the spread of
+``replicates_a - replicates_b`` is the spread of a paired difference. For distances between sets only the generated
+features are resampled. The reference is the same for every row and part of the protocol, so the interval says how
+much the value depends on which conditions were sampled, given that reference.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def resamples(n: int, num: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return ``num`` resamples of n images with replacement, [num, n]; the first k rows do not depend on ``num``."""
+    if n < 1:
+        raise ValueError(f"Cannot resample {n} images.")
+    return np.stack(list(_resamples(n, num, seed)))
+
+
+def bootstrap_mean(values: NDArray, num: int = 1000, seed: int = 0) -> Array:
+    """Return the mean of ``values`` [N] under each of ``num`` resamples, [num]."""
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(
+            f"A mean over images needs finite values [N], got shape {list(values.shape)} with "
+            f"{(~np.isfinite(values)).sum()} not finite; score failed images (usually 0) instead of leaving NaN."
+        )
+    return np.array([values[index].mean() for index in _resamples(len(values), num, seed)])
+
+
+def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: int = 200, seed: int = 0) -> Array:
+    """Return ``statistic`` of the resampled ``arrays``, [num]; all [N, ...] are resampled with the same indices.
+
+    What must stay fixed, such as the reference of a Frechet distance, belongs into ``statistic``.
+    """
+    if len({len(array) for array in arrays}) != 1:
+        raise ValueError(f"Arrays of {[len(array) for array in arrays]} images cannot share resampled indices.")
+    indices = _resamples(len(arrays[0]), num, seed)
+    return np.array([statistic(*(array[index] for array in arrays)) for index in indices], np.float64)
+
+
+def interval(value: float, replicates: NDArray, level: float = 0.95) -> tuple[float, float]:
+    """Return the centred percentile interval: ``value`` plus the quantiles of the replicates about their own mean.
+
+    Centred, because a resample repeats images, which biases a Frechet distance upwards: the plain percentile interval
+    of such a statistic can lie entirely above the value.
+    """
+    tail = (1 - level) / 2
+    low, high = np.quantile(replicates - np.mean(replicates), [tail, 1 - tail])
+    return float(value + low), float(value + high)
+
+
+def _resamples(n: int, num: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    for _ in range(num):
+        yield rng.integers(0, n, size=n)

@@ -1,0 +1,162 @@
+"""Features of many images: streamed through a network, shared among processes, kept on disk."""
+
+import hashlib
+import os
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.metrics.images import batch_size
+from lightning_mmdiff.metrics.networks import EffNetLite0, FeatureNetwork, Inception
+
+__all__ = [
+    "EffNetLite0",
+    "FeatureNetwork",
+    "Inception",
+    "cached_reference",
+    "extract",
+    "extract_shards",
+    "load_shard",
+]
+Arrays = dict[str, NDArray]
+
+
+@torch.inference_mode()
+def extract(batches: Iterable[Tensor], network: nn.Module, *, device: str = "cpu") -> NDArray[np.float32]:
+    """Return the features [N, D] of a stream of uint8 batches [B, 3, H, W] of any B; one batch is held at a time."""
+    network = network.to(device).eval()
+    parts = (part.to(device) for batch in batches for part in batch.split(batch_size(device)))
+    features = [network(part).float().cpu().numpy() for part in parts]
+    if not features:
+        raise ValueError("There are no images to extract features from.")
+    return np.concatenate(features)
+
+
+def extract_shards(
+    shards: list[Path],
+    make_network: type[FeatureNetwork],
+    cache: Path,
+    *,
+    num_processes: int = 1,
+    device: str = "cpu",
+) -> NDArray[np.float32]:
+    """Return the features [N, D] of the images of all ``shards``, in their order, computing only what is missing.
+
+    Each shard's features are a file of their own, written when that shard is done, so an interrupted call goes on where
+    it stopped. A file is named after the network and the shard's content: a shard that was sampled anew is never
+    answered with old features.
+
+    Args:
+        shards: files of uint8 images [n, 3, H, W] as written by ``np.save``.
+        make_network: class of the judge, for example ``EffNetLite0``; built in each process that has work.
+        cache: folder for the features.
+        num_processes: this many spawned processes take the missing shards r::num_processes.
+        device: "cpu" or "cuda"; process r takes CUDA device r modulo their number.
+    """
+    if not shards:
+        raise ValueError("There are no sample shards to extract features from; run the sample stage first.")
+    files = [_feature_file(shard, make_network, cache) for shard in shards]
+    missing = [(shard, file) for shard, file in zip(shards, files) if not _is_readable(file)]
+    workers = min(num_processes, len(missing))
+    if workers <= 1:
+        _extract_share(missing, make_network, device)
+    else:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            shares = [
+                pool.submit(_extract_share, missing[r::workers], make_network, _rank_device(device, r), threads)
+                for r in range(workers)
+            ]
+            for share in shares:
+                share.result()  # raises what the process raised
+    return np.concatenate([np.load(file) for file in files])
+
+
+def load_shard(path: Path) -> Tensor:
+    """Load uint8 images [n, 3, H, W] from a sample shard.
+
+    Raises:
+        ValueError: if the file is not such an array, naming it.
+    """
+    try:
+        images = np.load(path)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path}: not a readable sample shard ({error}); delete it and run the sample stage."
+        ) from error
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(
+            f"{path}: expected uint8 images [n, 3, H, W], found {images.dtype} {list(images.shape)}; "
+            "delete it and run the sample stage again."
+        )
+    return torch.from_numpy(images)
+
+
+def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays stored at ``path``, or ``compute()`` them and store them there.
+
+    Args:
+        path: an .npz file.
+        fingerprint: says what the arrays were made from (data set, split, size, network, number of images). Arrays
+            stored under another fingerprint, or in a damaged file, are computed again with a warning.
+        compute: makes the arrays; the name "fingerprint" is taken.
+    """
+    if path.exists():
+        try:
+            with np.load(path) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            if (found := str(arrays.pop("fingerprint"))) == fingerprint:
+                return arrays
+            warnings.warn(f"{path} was made from {found!r}, not {fingerprint!r}; computing it again.", stacklevel=2)
+        except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
+            warnings.warn(f"{path} is damaged ({error}); computing it again.", stacklevel=2)
+    arrays = compute()
+    with atomic_path(path) as temporary:
+        np.savez(temporary, fingerprint=np.array(fingerprint), **arrays)  # type: ignore[arg-type]
+    return arrays
+
+
+def _extract_share(
+    share: list[tuple[Path, Path]], make_network: type[FeatureNetwork], device: str, threads: int = 0
+) -> None:
+    """Compute and store the features of each (shard, feature file); build the network only if there is work."""
+    if not share:
+        return
+    if threads:  # in a process of its own
+        torch.set_num_threads(threads)
+    network = make_network()
+    for shard, file in share:
+        features = extract([load_shard(shard)], network, device=device)
+        with atomic_path(file) as temporary:
+            np.save(temporary, features)
+
+
+def _feature_file(shard: Path, make_network: type[FeatureNetwork], cache: Path) -> Path:
+    with shard.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return cache / f"{make_network.name}-{shard.stem}-{digest[:16]}.npy"
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether ``file`` is a whole array; a damaged one is reported and counts as missing."""
+    if not file.exists():
+        return False
+    try:
+        np.load(file, mmap_mode="r")
+    except (ValueError, EOFError, OSError) as error:
+        warnings.warn(f"{file} is damaged ({error}); computing it again.", stacklevel=3)
+        return False
+    return True
+
+
+def _rank_device(device: str, rank: int) -> str:
+    return f"cuda:{rank % torch.cuda.device_count()}" if device == "cuda" else device

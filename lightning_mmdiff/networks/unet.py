@@ -1,0 +1,218 @@
+"""ADM's U-Net (Dhariwal & Nichol 2021) for every profile, with Unite and Conquer's face and sketch networks as presets.
+
+It is our own because diffusers' UNet2DModel has neither the second adaptive norm of supplement 7.3 nor the heads of
+ADM-128. Layers are numbered as in the released checkpoints; the names differ as follows, and ``qkv`` may need a
+permutation (see ``blocks.Attention``):
+
+    down.I.J -> input_blocks.I.J           norm1, conv1 -> in_layers.0, in_layers.2      time_embed.0, .2 -> the same
+    middle.J -> middle_block.J             norm2, conv2 -> out_layers.0, out_layers.3    label -> label_emb
+    up.I.J   -> output_blocks.I.J          time, embedding -> emb_layers.1, cond_emb_layers.1
+    out_norm, out_conv -> out.0, out.2     skip -> skip_connection                       (attention) out -> proj_out
+    resampling by convolution: conv -> op (down), conv (up)
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lightning_mmdiff.networks.blocks import (
+    Attention,
+    Direction,
+    GroupNorm,
+    Resample,
+    ResBlock,
+    timestep_embedding,
+    zero,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """Shape of a U-Net. Level 0 is the finest; each further level halves the size.
+
+    Exactly one of ``head_channels`` and ``num_heads`` is given. A level has ``num_res_blocks`` blocks on the way
+    down and one more on the way up.
+    """
+
+    in_channels: int  # of the image and of the conditions concatenated to it
+    out_channels: int  # 3, or 6 with a learned variance
+    channels: int  # at level 0, before channel_mult
+    channel_mult: tuple[int, ...]  # one factor a level
+    num_res_blocks: int
+    attention_levels: tuple[int, ...]  # the middle block always attends
+    head_channels: int | None = None  # channels of an attention head
+    num_heads: int | None = None
+    embedding_dim: int | None = None  # width of an image or text embedding (supplement 7.3)
+    num_classes: int | None = None
+    dropout: float = 0.0
+    patch_size: int = 1  # pixels; the U-Net runs on patches unshuffled into channels
+    resblock_updown: bool = True  # change size inside residual blocks, else between them
+    conv_resample: bool = True  # change size with a convolution, if between blocks
+    norm_groups: int = 32
+
+    def __post_init__(self) -> None:
+        if (self.head_channels is None) == (self.num_heads is None):
+            raise ValueError(f"give head_channels or num_heads, got {self.head_channels} and {self.num_heads}.")
+        levels = range(len(self.channel_mult))
+        if not set(self.attention_levels) <= set(levels):
+            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
+        heads = self.head_channels or self.num_heads or 1
+        for level in {*self.attention_levels, levels[-1]}:
+            if (width := self.channels * self.channel_mult[level]) % heads:
+                raise ValueError(f"{width} channels at level {level} do not divide into heads by {heads}.")
+        if self.channels % self.norm_groups:
+            raise ValueError(f"channels {self.channels} must be a multiple of norm_groups {self.norm_groups}.")
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this, in pixels."""
+        return self.patch_size * 2 ** (len(self.channel_mult) - 1)
+
+    @property
+    def middle_channels(self) -> int:
+        """Channels of the middle block's output."""
+        return self.channels * self.channel_mult[-1]
+
+
+class Stack(nn.ModuleList):
+    """Layers one after another; the residual blocks among them see the timestep and the embedding."""
+
+    def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None) -> Tensor:
+        """[B, C, H, W] -> [B, C', H', W']."""
+        for layer in self:
+            h = layer(h, time, embedding) if isinstance(layer, ResBlock) else layer(h)
+        return h
+
+
+class UNet(nn.Module):
+    """U-Net of ``config``. Every row of the output depends on the same row of the inputs alone.
+
+    ``checkpointing`` recomputes the activations of each block in the backward pass: less memory, about 1.3 x the time.
+    """
+
+    def __init__(self, config: UNetConfig, *, checkpointing: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.checkpointing = checkpointing
+        time_dim = 4 * config.channels
+        self.time_embed = nn.Sequential(nn.Linear(config.channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
+        self.label = None if config.num_classes is None else nn.Embedding(config.num_classes, time_dim)
+
+        area = config.patch_size**2
+        width = config.channels * config.channel_mult[0]
+        self.down = nn.ModuleList([Stack([nn.Conv2d(config.in_channels * area, width, 3, padding=1)])])
+        skips = [width]
+        last = len(config.channel_mult) - 1
+        for level, mult in enumerate(config.channel_mult):
+            for _ in range(config.num_res_blocks):
+                self.down.append(Stack(self._layers(width, config.channels * mult, level)))
+                skips.append(width := config.channels * mult)
+            if level < last:
+                self.down.append(Stack([self._resample(width, "down")]))
+                skips.append(width)
+
+        self.middle = Stack([self._res_block(width, width), self._attention(width), self._res_block(width, width)])
+
+        self.up = nn.ModuleList()
+        for level, mult in reversed(list(enumerate(config.channel_mult))):
+            for block in range(config.num_res_blocks + 1):
+                layers = self._layers(width + skips.pop(), config.channels * mult, level)
+                width = config.channels * mult
+                if level > 0 and block == config.num_res_blocks:
+                    layers.append(self._resample(width, "up"))
+                self.up.append(Stack(layers))
+
+        self.out_norm = GroupNorm(config.norm_groups, width)
+        self.out_conv = zero(nn.Conv2d(width, config.out_channels * area, 3, padding=1))
+
+    def _res_block(self, in_channels: int, out_channels: int, resample: Direction | None = None) -> ResBlock:
+        config = self.config
+        return ResBlock(
+            in_channels,
+            out_channels,
+            4 * config.channels,
+            embedding_dim=config.embedding_dim,
+            dropout=config.dropout,
+            groups=config.norm_groups,
+            resample=resample,
+        )
+
+    def _attention(self, channels: int) -> Attention:
+        num_heads = self.config.num_heads or channels // (self.config.head_channels or channels)
+        return Attention(channels, num_heads, groups=self.config.norm_groups)
+
+    def _resample(self, channels: int, direction: Direction) -> nn.Module:
+        if self.config.resblock_updown:
+            return self._res_block(channels, channels, direction)
+        return Resample(channels, direction, conv=self.config.conv_resample)
+
+    def _layers(self, in_channels: int, out_channels: int, level: int) -> list[nn.Module]:
+        attends = level in self.config.attention_levels
+        block = self._res_block(in_channels, out_channels)
+        return [block, self._attention(out_channels)] if attends else [block]
+
+    def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
+        """Predict noise (or v, or noise and variance).
+
+        Args:
+            x: noisy image in [-1, 1] units, then the condition channels, [B, in_channels, H, W].
+            t: timesteps, integer or fractional, [B] or one for all.
+            embedding: image or text embedding, [B, embedding_dim]; zero rows, or None for the whole batch, are null.
+            labels: classes, [B] int64; -1 is null (adds nothing). Required if and only if ``num_classes`` is given.
+
+        Returns:
+            [B, out_channels, H, W], of the dtype of ``x``.
+        """
+        return self.forward_with_middle(x, t, embedding, labels)[0]
+
+    def forward_with_middle(
+        self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As ``forward``, and the middle block's output [B, middle_channels, H / multiple, W / multiple] beside it."""
+        self._check(x, embedding, labels)
+        dtype = self.out_conv.weight.dtype
+        time = self._time(t.expand(len(x)), labels)
+        if self.config.embedding_dim is not None:
+            embedding = x.new_zeros(len(x), self.config.embedding_dim) if embedding is None else embedding
+            embedding = F.silu(embedding.to(dtype))
+
+        h, skips = F.pixel_unshuffle(x.to(dtype), self.config.patch_size), []
+        for stack in self.down:
+            h = self._run(stack, h, time, embedding)
+            skips.append(h)
+        h = middle = self._run(self.middle, h, time, embedding)
+        for stack in self.up:
+            h = self._run(stack, torch.cat([h, skips.pop()], dim=1), time, embedding)
+        h = self.out_conv(F.silu(self.out_norm(h)))
+        return F.pixel_shuffle(h, self.config.patch_size).to(x.dtype), middle
+
+    def _time(self, t: Tensor, labels: Tensor | None) -> Tensor:
+        """SiLU of the features of timestep and class, [B, 4 channels]."""
+        dtype = self.out_conv.weight.dtype
+        time = self.time_embed(timestep_embedding(t, self.config.channels).to(dtype))
+        if self.label is not None and labels is not None:
+            time = time + self.label(labels.clamp(min=0)) * (labels >= 0)[:, None]
+        return F.silu(time)
+
+    def _run(self, stack: nn.Module, h: Tensor, time: Tensor, embedding: Tensor | None) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(stack, h, time, embedding, use_reentrant=False)
+        return stack(h, time, embedding)
+
+    def _check(self, x: Tensor, embedding: Tensor | None, labels: Tensor | None) -> None:
+        config = self.config
+        if x.shape[1] != config.in_channels or x.shape[2] % config.multiple or x.shape[3] % config.multiple:
+            raise ValueError(
+                f"x is {list(x.shape)}; expected {config.in_channels} channels (image and conditions) and a height and "
+                f"width that are multiples of {config.multiple}."
+            )
+        if embedding is not None and list(embedding.shape) != [len(x), config.embedding_dim]:
+            raise ValueError(f"embedding is {list(embedding.shape)}; expected [{len(x)}, {config.embedding_dim}].")
+        if (labels is None) != (config.num_classes is None):
+            raise ValueError(
+                f"labels {'missing' if labels is None else 'given'}, but num_classes is {config.num_classes}: a "
+                "network with classes needs a label for each row (-1: none), a network without takes no labels."
+            )

@@ -1,0 +1,156 @@
+"""Noise schedules z_t = alpha_t z_0 + sigma_t eps, and matching two of them (Unite and Conquer, supplement 7.2).
+
+Time counts noising steps from 0: index 0 is one step of noise, T - 1 = 999 is the start of sampling. Tables: float64.
+
+    alpha -> sqrt(alpha_bar_t); sigma -> sqrt(1 - alpha_bar_t) (variance preserving); log_snr -> log(alpha^2 / sigma^2)
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseSchedule:
+    """Any schedule with falling signal-to-noise ratio, variance preserving or not (alpha = 1 is variance exploding).
+
+    Every method takes timesteps of any shape [...], integer or fractional, and answers for each image of a batch.
+    Between two indices log-SNR and log(alpha^2 + sigma^2) are linear, so that a variance-preserving schedule stays one.
+    """
+
+    alpha: Tensor  # float64 [T]
+    sigma: Tensor  # float64 [T]
+
+    def __post_init__(self) -> None:
+        if self.alpha.dtype != torch.float64 or self.alpha.ndim != 1 or self.alpha.shape != self.sigma.shape:
+            raise ValueError(
+                f"alpha and sigma must be float64 tables [T], got {self.alpha.dtype} {list(self.alpha.shape)} and "
+                f"{self.sigma.dtype} {list(self.sigma.shape)}."
+            )
+        if (self.alpha <= 0).any() or (self.sigma <= 0).any() or (self._log_snr.diff() >= 0).any():
+            raise ValueError("alpha and sigma must be positive, and alpha / sigma must fall from step to step.")
+
+    def __len__(self) -> int:
+        return len(self.alpha)
+
+    @property
+    def _log_snr(self) -> Tensor:
+        return 2 * (self.alpha.log() - self.sigma.log())
+
+    @property
+    def _log_variance(self) -> Tensor:
+        return (self.alpha.square() + self.sigma.square()).log()
+
+    @property
+    def alpha_bar(self) -> Tensor:
+        """alpha_t^2, float64 [T]; of a variance-preserving schedule only (others raise ValueError)."""
+        if self._log_variance.abs().max() > 1e-9:
+            raise ValueError("alpha_bar needs a variance-preserving schedule (alpha^2 + sigma^2 = 1).")
+        return self.alpha.square()
+
+    @property
+    def betas(self) -> Tensor:
+        """1 - alpha_bar_t / alpha_bar_(t-1), float64 [T]."""
+        alpha_bar = self.alpha_bar
+        return 1 - alpha_bar / torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """log(alpha_t^2 / sigma_t^2), float64 [...]."""
+        return _interpolate(self._log_snr, t)
+
+    def time_at(self, log_snr: Tensor) -> Tensor:
+        """Inverse of ``log_snr``: the fractional timestep, float64 [...]; beyond the table, its nearest end."""
+        table = -self._log_snr.to(log_snr.device)  # ascending
+        wanted = -log_snr.double()
+        right = torch.searchsorted(table, wanted.contiguous()).clamp(1, len(self) - 1)
+        low, high = table[right - 1], table[right]
+        return (right - 1 + (wanted - low) / (high - low)).clamp(0, len(self) - 1)
+
+    def variance(self, t: Tensor) -> Tensor:
+        """alpha_t^2 + sigma_t^2, float64 [...]: the variance of z_t if z_0 has variance 1; 1 if variance preserving."""
+        return _interpolate(self._log_variance, t).exp()
+
+    def coefficients(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha_t and sigma_t, [B, 1, ..., 1] (scalars if t is), of the dtype and device of ``like`` [B, ...]."""
+        log_snr, variance = self.log_snr(t), self.variance(t)
+        alpha, sigma = (variance * log_snr.sigmoid()).sqrt(), (variance * (-log_snr).sigmoid()).sqrt()
+        return _per_image(alpha, like), _per_image(sigma, like)
+
+    def add_noise(self, z0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """z_t = alpha_t z_0 + sigma_t eps, [B, ...]."""
+        alpha, sigma = self.coefficients(t, z0)
+        return alpha * z0 + sigma * eps
+
+    def v_target(self, z0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """Target of v prediction: v = alpha_t eps - sigma_t z_0 (Salimans & Ho 2022, Sec. 4), [B, ...]."""
+        alpha, sigma = self.coefficients(t, z0)
+        return alpha * eps - sigma * z0
+
+    def eps_from_v(self, v: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Noise from v and z_t: (sigma_t z_t + alpha_t v) / (alpha_t^2 + sigma_t^2), [B, ...]."""
+        alpha, sigma = self.coefficients(t, z)
+        return (sigma * z + alpha * v) / _per_image(self.variance(t), z)
+
+    def v_from_eps(self, eps: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Inverse of ``eps_from_v``, [B, ...]."""
+        alpha, sigma = self.coefficients(t, z)
+        return (_per_image(self.variance(t), z) * eps - sigma * z) / alpha
+
+    def z0_from_eps(self, eps: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Clean image from noise and z_t: (z_t - sigma_t eps) / alpha_t, [B, ...]."""
+        alpha, sigma = self.coefficients(t, z)
+        return (z - sigma * eps) / alpha
+
+    def z0_from_v(self, v: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Clean image from v and z_t: (alpha_t z_t - sigma_t v) / (alpha_t^2 + sigma_t^2), [B, ...]."""
+        alpha, sigma = self.coefficients(t, z)
+        return (alpha * z - sigma * v) / _per_image(self.variance(t), z)
+
+    def min_snr_weight(self, t: Tensor, gamma: float = 5.0, prediction: Literal["eps", "v"] = "eps") -> Tensor:
+        """Loss weight of each timestep (Hang et al. 2023, Sec. 3.4), float32 [...].
+
+        min(SNR, gamma) / SNR on the error of eps, min(SNR, gamma) / (SNR + 1) on that of v: both are min(SNR, gamma) on
+        the error of z_0 (the second for a variance-preserving schedule).
+        """
+        snr = self.log_snr(t).exp()
+        return (snr.clamp(max=gamma) / (snr if prediction == "eps" else snr + 1)).float()
+
+
+def match(reference: NoiseSchedule, t: Tensor, other: NoiseSchedule) -> tuple[Tensor, Tensor]:
+    """Where a model trained with ``other`` meets the noise that z_t of ``reference`` has (supplement 7.2).
+
+    The paper says that scores can be mixed across variance schedules, not how. Two noisy images are the same but for a
+    factor if their signal-to-noise ratios are equal: ``scale z_t`` at ``t_other`` is a z of ``other`` with the same eps.
+
+    Args:
+        reference: schedule of z_t.
+        t: timesteps, [...].
+        other: schedule of the model to call.
+
+    Returns:
+        t_other, float64 [...], clamped to the range of ``other``; scale, float64 [...], alpha_other / alpha_reference,
+        which is 1 between variance-preserving schedules. At a clamped time, where the ratios cannot be equal, the scale
+        keeps the variance of z instead (elsewhere the two are the same number).
+    """
+    if torch.equal(reference.alpha, other.alpha) and torch.equal(reference.sigma, other.sigma):
+        return t.double(), torch.ones_like(t, dtype=torch.float64)
+    t_other = other.time_at(reference.log_snr(t))
+    return t_other, (other.variance(t_other) / reference.variance(t)).sqrt()
+
+
+def _interpolate(table: Tensor, t: Tensor) -> Tensor:
+    """``table`` [T] at fractional times t [...], linearly; float64 [...] on the device of t."""
+    table = table.to(t.device)
+    left = t.long()
+    if t.is_floating_point():
+        fraction = t.double() - left
+        return torch.lerp(table[left], table[(left + 1).clamp(max=len(table) - 1)], fraction)
+    return table[left]
+
+
+def _per_image(value: Tensor, like: Tensor) -> Tensor:
+    """[B] or a scalar, as [B, 1, ..., 1] beside ``like`` [B, ...]."""
+    value = value.to(device=like.device, dtype=like.dtype)
+    return value if value.ndim == 0 else value.view(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,35 @@
+"""AdamW with an optional warm-up and linear decay: the one optimizer of every model we train."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW and its learning-rate curve."""
+
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    """Optimizer steps of linear warm-up."""
+    decay_steps: int | None = None
+    """The rate falls linearly to zero at this optimizer step; None keeps it constant."""
+
+
+def rate(step: int, config: OptimizerConfig) -> float:
+    """Factor in (0, 1] on the learning rate at optimizer step ``step`` (counted from 0)."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    return warmup if config.decay_steps is None else warmup * max(1 - step / config.decay_steps, 0.0)
+
+
+def adamw(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> OptimizerLRSchedulerConfig:
+    """Optimizer and per-step schedule in the form that Lightning's ``configure_optimizers`` returns."""
+    optimizer = AdamW(parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
+    scheduler = LambdaLR(optimizer, lambda step: rate(step, config))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

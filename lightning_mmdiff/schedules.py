@@ -1,0 +1,169 @@
+"""Schedules and samplers by name: what a config says, as the objects that a method needs."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+from torch import Tensor
+
+from lightning_mmdiff.noise import NoiseSchedule, match
+from lightning_mmdiff.spaced import SpacedScheduler
+
+__all__ = [
+    "NoiseSchedule",
+    "Sampler",
+    "SamplerName",
+    "ScheduleName",
+    "by_name",
+    "cosine",
+    "from_alpha_bar",
+    "linear",
+    "make_scheduler",
+    "match",
+    "scaled_linear",
+]
+
+ScheduleName = Literal["linear", "cosine", "scaled_linear"]
+SamplerName = Literal["ddpm", "ddim", "dpm-solver++", "unipc", "spaced-ddpm", "spaced-ddim"]
+
+
+def from_alpha_bar(alpha_bar: Tensor) -> NoiseSchedule:
+    """Variance-preserving schedule with ``alpha_bar`` float64 [T]."""
+    return NoiseSchedule(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+
+
+def linear(num_steps: int = 1000) -> NoiseSchedule:
+    """DDPM's betas, 1e-4 to 2e-2 for 1000 steps (scaled for other numbers, as ADM does); alpha_bar ends at 4.04e-5."""
+    scale = 1000 / num_steps
+    return from_alpha_bar((1 - torch.linspace(scale * 1e-4, scale * 2e-2, num_steps, dtype=torch.float64, device="cpu")).cumprod(0))
+
+
+def scaled_linear(num_steps: int = 1000) -> NoiseSchedule:
+    """Betas of latent diffusion: linear in their square roots, 0.0015 to 0.0195; alpha_bar ends at 1.42e-4."""
+    scale = 1000 / num_steps
+    root = torch.linspace(0.0015**0.5, 0.0195**0.5, num_steps, dtype=torch.float64, device="cpu")
+    return from_alpha_bar((1 - scale * root.square()).cumprod(0))
+
+
+def cosine(num_steps: int = 1000) -> NoiseSchedule:
+    """Improved DDPM, Eq. 17, with betas of at most 0.999; alpha_bar ends at 2.43e-9."""
+    u = torch.arange(num_steps + 1, dtype=torch.float64, device="cpu") / num_steps
+    alpha_bar = ((u + 0.008) / 1.008 * math.pi / 2).cos().square()
+    return from_alpha_bar((1 - (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)).cumprod(0))
+
+
+def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
+    """Schedule of a config."""
+    match name:
+        case "linear":
+            return linear(num_steps)
+        case "cosine":
+            return cosine(num_steps)
+        case "scaled_linear":
+            return scaled_linear(num_steps)
+    raise ValueError(f"unknown schedule {name!r}; expected linear, cosine or scaled_linear.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """How to go from z_T to z_0. All of them take predicted noise; none of them needs a network of its own.
+
+    "spaced-ddpm" and "spaced-ddim" are OpenAI's respaced samplers (see ``spaced``), the others are diffusers'.
+    """
+
+    name: SamplerName
+    num_steps: int  # network evaluations of an image
+    eta: float = 0.0  # DDIM: 0 is deterministic, 1 has DDPM's noise
+    clip: bool = True  # keep the predicted z_0 in [-1, 1]: for pixels, not for latents
+    spacing: str | None = None
+    """Which timesteps. diffusers: "trailing" (default), "leading" (as latent diffusion: 1, 21, ..., 981) or "linspace".
+    Spaced: OpenAI's strings, e.g. "100" (the default, str(num_steps)), "ddim100", "10,10,3,2,2"."""
+    variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_small"  # DDPM: of the noise it adds
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"num_steps must be positive, got {self.num_steps}.")
+        if self.eta and self.name not in ("ddim", "spaced-ddim"):
+            raise ValueError(f"eta belongs to DDIM, but the sampler is {self.name}: leave it at 0.")
+        if self.variance != "fixed_small" and self.name not in ("ddpm", "spaced-ddpm"):
+            raise ValueError(f"variance belongs to DDPM, but the sampler is {self.name}: leave it at fixed_small.")
+        known = ("trailing", "leading", "linspace")
+        if not self.name.startswith("spaced") and self.spacing not in (None, *known):
+            raise ValueError(f"spacing {self.spacing!r} is unknown to {self.name}; expected one of {known}.")
+
+
+class DDIM(DDIMScheduler):
+    """diffusers' DDIM with eta of the sampler, and noise re-derived from the clipped z_0 as OpenAI's DDIM does.
+
+    diffusers' default moves by the unclipped noise from a clipped z_0, which disagree: up to 2.0 away from OpenAI's.
+    """
+
+    default_eta: float = 0.0
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: int,
+        sample: Tensor,
+        eta: float | None = None,
+        use_clipped_model_output: bool | None = None,
+        generator: Any = None,
+        variance_noise: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> Any:
+        """One step, as diffusers'; ``eta`` and ``use_clipped_model_output`` default to the sampler's."""
+        eta = self.default_eta if eta is None else eta
+        clipped = self.config["clip_sample"] if use_clipped_model_output is None else use_clipped_model_output
+        return super().step(model_output, timestep, sample, eta, clipped, generator, variance_noise, return_dict)
+
+
+class DPMSolver(DPMSolverMultistepScheduler):
+    """DPM-Solver++ that clips z_0 to [-1, 1] where ``thresholding`` is set."""
+
+    def _threshold_sample(self, sample: Tensor) -> Tensor:
+        return sample.clamp(-1, 1)  # = dynamic thresholding with a maximum of 1, without its sort
+
+
+class UniPC(UniPCMultistepScheduler):
+    """UniPC that clips z_0 to [-1, 1] where ``thresholding`` is set."""
+
+    def _threshold_sample(self, sample: Tensor) -> Tensor:
+        return sample.clamp(-1, 1)
+
+
+def make_scheduler(sampler: Sampler, schedule: NoiseSchedule) -> Any:
+    """Build the scheduler of ``sampler`` over the steps of ``schedule`` (variance preserving, else ValueError).
+
+    ``set_timesteps(sampler.num_steps)`` starts a batch. Steps take predicted noise [B, C, H, W], and with
+    ``variance="learned_range"`` noise and raw variance [B, 2C, H, W].
+    """
+    if sampler.name.startswith("spaced"):
+        return SpacedScheduler(
+            schedule.alpha_bar,
+            deterministic=sampler.name == "spaced-ddim",
+            eta=sampler.eta,
+            clip=sampler.clip,
+            spacing=sampler.spacing,
+            variance=sampler.variance,
+        )
+    shared: dict[str, Any] = {
+        "num_train_timesteps": len(schedule),
+        "trained_betas": schedule.betas.tolist(),
+        "prediction_type": "epsilon",
+        "timestep_spacing": sampler.spacing or "trailing",
+    }
+    latent_diffusion = sampler.spacing == "leading"  # its timesteps count from 1 and end in alpha_bar_0, not in 1
+    shared["steps_offset"] = int(latent_diffusion)
+    if sampler.name == "ddpm":
+        return DDPMScheduler(clip_sample=sampler.clip, variance_type=sampler.variance, **shared)
+    if sampler.name == "ddim":
+        scheduler = DDIM(clip_sample=sampler.clip, set_alpha_to_one=not latent_diffusion, **shared)
+        scheduler.default_eta = sampler.eta
+        return scheduler
+    multistep = DPMSolver if sampler.name == "dpm-solver++" else UniPC
+    return multistep(thresholding=sampler.clip, **shared)

@@ -1,0 +1,250 @@
+"""Respaced DDPM and DDIM with learned variance, and the bound that trains it (Improved DDPM, Nichol & Dhariwal 2021).
+
+This is the sampler that Unite and Conquer's released code uses. diffusers cannot stand in for it: for 100 of 1000 steps
+its DDIM takes the previous step to be t - 10, which is not the previous step that was kept.
+
+    beta_tilde -> variance of q(z_s | z_t, z_0), s the step kept before t; chain -> the steps kept, k = 0 the cleanest
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from lightning_mmdiff.noise import NoiseSchedule
+
+Variance = Literal["fixed_small", "fixed_large", "learned_range"]
+
+
+def respace(num_timesteps: int, spacing: str) -> list[int]:
+    """Timesteps that OpenAI's string ``spacing`` keeps of ``num_timesteps``, ascending.
+
+    "100": 100 steps evenly from first to last, round(i 999 / 99). "10,10,3,2,2": so many in each of five equal
+    sections. "ddim100": every 10th from 0. "fast27": GLIDE's "10,10,3,2,2" that starts at 997.
+
+    Raises:
+        ValueError: if the string cannot be met.
+    """
+    if spacing == "fast27":
+        return [*respace(num_timesteps, "10,10,3,2,2")[:-1], num_timesteps - 3]
+    try:
+        counts = [int(count) for count in spacing.removeprefix("ddim").split(",")]
+    except ValueError:
+        raise ValueError(f'spacing {spacing!r} is none of "100", "10,10,3,2,2", "ddim100", "fast27".') from None
+    if spacing.startswith("ddim"):
+        for every in range(1, num_timesteps):
+            if len(range(0, num_timesteps, every)) == counts[0]:
+                return list(range(0, num_timesteps, every))
+        raise ValueError(f"no integer stride keeps {counts[0]} of {num_timesteps} steps (spacing {spacing!r}).")
+    kept_steps: list[int] = []
+    start = 0
+    for section, count in enumerate(counts):
+        size = num_timesteps // len(counts) + int(section < num_timesteps % len(counts))
+        if not 1 <= count <= size:
+            raise ValueError(f"spacing {spacing!r} keeps {count} of the {size} steps of section {section}.")
+        stride, position = (size - 1) / max(count - 1, 1), 0.0
+        for _ in range(count):
+            kept_steps.append(start + round(position))
+            position += stride  # summed as OpenAI does: i * stride breaks ties otherwise (for 21 steps, say)
+        start += size
+    return kept_steps
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """q(z_s | z_t, z_0) over the steps of a chain: mean ``z0 z_0 + z z_t``, log variance; float64 tables [K]."""
+
+    alpha_bar: Tensor
+    alpha_bar_previous: Tensor  # 1 at k = 0
+    beta: Tensor
+    log_beta_tilde: Tensor  # entry 0, log 0, is replaced by entry 1
+    z0: Tensor  # coefficients of the mean (DDPM, Eq. 7)
+    z: Tensor
+
+    def log_variance(self, k: int | Tensor, raw: Tensor) -> Tensor:
+        """Interpolated log variance (Improved DDPM, Eq. 15); ``raw`` is -1 for beta_tilde, 1 for beta."""
+        fraction = (raw + 1) / 2
+        log_beta, log_beta_tilde = (_like(table[k], raw) for table in (self.beta.log(), self.log_beta_tilde))
+        return fraction * log_beta + (1 - fraction) * log_beta_tilde
+
+
+def make_chain(alpha_bar: Tensor) -> Chain:
+    """Chain of the steps with ``alpha_bar`` float64 [K]; betas are the chain's, not the whole schedule's."""
+    previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
+    beta = 1 - alpha_bar / previous
+    beta_tilde = beta * (1 - previous) / (1 - alpha_bar)  # DDPM, Eq. 7
+    first = beta_tilde[1:2] if len(beta) > 1 else beta  # a chain of one step has no entry 1
+    return Chain(
+        alpha_bar=alpha_bar,
+        alpha_bar_previous=previous,
+        beta=beta,
+        log_beta_tilde=torch.cat([first, beta_tilde[1:]]).log(),
+        z0=beta * previous.sqrt() / (1 - alpha_bar),
+        z=(1 - previous) * (1 - beta).sqrt() / (1 - alpha_bar),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutput:
+    """Result of a step, by diffusers' names: z_s and the predicted z_0."""
+
+    prev_sample: Tensor
+    pred_original_sample: Tensor
+
+
+class SpacedScheduler:
+    """DDPM, or DDIM where ``deterministic``, over a subset of the timesteps, with diffusers' way of being called.
+
+    The network sees the timesteps of the schedule it was trained with. ``timesteps`` runs from noise to image. ``step``
+    takes noise [B, C, ...], or noise and raw variance [B, 2C, ...]; DDIM does not use the latter.
+    """
+
+    order = 1
+    init_noise_sigma = 1.0
+
+    def __init__(
+        self,
+        alpha_bar: Tensor,
+        *,
+        deterministic: bool,
+        eta: float = 0.0,
+        clip: bool = True,
+        spacing: str | None = None,
+        variance: Variance = "fixed_small",
+    ) -> None:
+        """Store the chain's source.
+
+        Args:
+            alpha_bar: of all timesteps, float64 [T].
+            deterministic: DDIM, with noise of ``eta`` (1 is DDPM's with fixed_small variance); else DDPM.
+            eta: scale of DDIM's noise.
+            clip: keep the predicted z_0 in [-1, 1].
+            spacing: see ``respace``; by default ``str(num_steps)``.
+            variance: DDPM's: beta_tilde, beta, or between them as the network says.
+        """
+        self.alpha_bar, self.deterministic, self.eta, self.clip = alpha_bar, deterministic, eta, clip
+        self.spacing, self.variance = spacing, variance
+        self.timesteps = torch.arange(len(alpha_bar) - 1, -1, -1)
+        self._use(list(range(len(alpha_bar))))
+
+    def _use(self, kept: list[int]) -> None:
+        self._position = {t: k for k, t in enumerate(kept)}
+        self._chain = make_chain(self.alpha_bar[kept])
+
+    def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
+        """Choose ``num_steps`` timesteps; ValueError if ``spacing`` keeps another number."""
+        kept = respace(len(self.alpha_bar), self.spacing or str(num_steps))
+        if len(kept) != num_steps:
+            raise ValueError(f"spacing {self.spacing!r} keeps {len(kept)} steps, but num_steps is {num_steps}.")
+        self._use(kept)
+        self.timesteps = torch.tensor(kept[::-1], device=device)
+
+    def scale_model_input(self, z: Tensor, t: Tensor | int | None = None) -> Tensor:
+        """Return z: these samplers do not scale it."""
+        return z
+
+    def step(
+        self,
+        model_output: Tensor,
+        t: Tensor | int,
+        z: Tensor,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    ) -> StepOutput:
+        """Go from z_t to the next cleaner step of the chain.
+
+        Args:
+            model_output: predicted noise [B, C, ...], or noise and raw variance [B, 2C, ...].
+            t: one of ``timesteps``.
+            z: z_t, [B, C, ...].
+            generator: source of the noise, one for all or one an image.
+        """
+        if (k := self._position.get(int(t))) is None:
+            raise ValueError(f"t = {int(t)} is not one of the {len(self._position)} timesteps of this chain.")
+        learned = model_output.shape[1] == 2 * z.shape[1]
+        eps, raw = model_output.chunk(2, dim=1) if learned else (model_output, None)
+        alpha_bar = float(self._chain.alpha_bar[k])
+        z0 = math.sqrt(1 / alpha_bar) * z - math.sqrt(1 / alpha_bar - 1) * eps
+        z0 = z0.clamp(-1, 1) if self.clip else z0
+        mean, std = self._ddim(k, z0, z) if self.deterministic else self._ddpm(k, z0, z, raw)
+        if k > 0 and std is not None:
+            generators = list(generator) if isinstance(generator, Sequence) else generator
+            mean = mean + std * randn_tensor(z.shape, generator=generators, device=z.device, dtype=z.dtype)
+        return StepOutput(prev_sample=mean, pred_original_sample=z0)
+
+    def _ddpm(self, k: int, z0: Tensor, z: Tensor, raw: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of p(z_s | z_t)."""
+        if (raw is not None) != (self.variance == "learned_range"):
+            raise ValueError(
+                f"variance is {self.variance}, but the network predicts {'no' if raw is None else 'a'} variance: "
+                f"pass [B, {'2C' if raw is None else 'C'}, ...] or choose another variance."
+            )
+        chain = self._chain
+        if raw is not None:
+            log_variance = chain.log_variance(k, raw)
+        elif self.variance == "fixed_large" and k > 0:
+            log_variance = chain.beta[k].log()
+        else:
+            log_variance = chain.log_beta_tilde[k]
+        return float(chain.z0[k]) * z0 + float(chain.z[k]) * z, (0.5 * log_variance).exp().to(z)
+
+    def _ddim(self, k: int, z0: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean and standard deviation of DDIM, Eq. 12 and 16; the noise is re-derived from the clipped z_0."""
+        alpha_bar, previous = float(self._chain.alpha_bar[k]), float(self._chain.alpha_bar_previous[k])
+        eps = (math.sqrt(1 / alpha_bar) * z - z0) / math.sqrt(1 / alpha_bar - 1)
+        std = self.eta * math.sqrt((1 - previous) / (1 - alpha_bar) * (1 - alpha_bar / previous))  # Eq. 16
+        mean = math.sqrt(previous) * z0 + math.sqrt(1 - previous - std**2) * eps  # Eq. 12
+        return mean, torch.tensor(std).to(z) if std else None
+
+
+def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    """One term of the variational bound, the part of the hybrid loss that trains the variance (Improved DDPM, Eq. 16).
+
+    KL(q(z_(t-1) | z_t, z_0) || p(z_(t-1) | z_t)) for t > 0, -log p(z_0 | z_t) of 8-bit pixels for t = 0. The predicted
+    noise gets no gradient. The Gaussian CDF of t = 0 is exact; the released code approximates it (by 5e-4 bits).
+
+    Args:
+        schedule: variance preserving.
+        output: predicted noise and raw variance, [B, 2C, H, W].
+        z0: image in [-1, 1], a multiple of 1 / 127.5 from -1, [B, C, H, W].
+        z: z_t, [B, C, H, W].
+        t: timesteps, [B] int64.
+
+    Returns:
+        Bits per dimension, float32 [B].
+    """
+    chain = make_chain(schedule.alpha_bar)
+    t = t.cpu()
+    eps, raw = output.float().chunk(2, dim=1)
+    mean_z0, mean_z = _like(chain.z0[t], z), _like(chain.z[t], z)
+    predicted = mean_z0 * schedule.z0_from_eps(eps.detach(), z, t) + mean_z * z
+    log_variance = chain.log_variance(t, raw)
+    true_log_variance = _like(chain.log_beta_tilde[t], z)
+    kl = gaussian_kl(mean_z0 * z0 + mean_z * z, true_log_variance, predicted, log_variance)
+    nll = -discretised_log_likelihood(z0, predicted, log_variance)
+    bits = torch.where(_like(t == 0, z).bool(), nll, kl) / math.log(2)
+    return bits.flatten(1).mean(dim=1)
+
+
+def gaussian_kl(mean: Tensor, log_variance: Tensor, mean_p: Tensor, log_variance_p: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_variance)) || N(mean_p, exp(log_variance_p))) of each number, in nats."""
+    ratio = log_variance - log_variance_p
+    return 0.5 * (-1 - ratio + ratio.exp() + (mean - mean_p).square() * (-log_variance_p).exp())
+
+
+def discretised_log_likelihood(z0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Log of the mass of N(mean, exp(log_variance)) in the 8-bit bin of z0; -1 and 1 own the tails. In nats."""
+    scale = (-0.5 * log_variance).exp()
+    below = torch.special.ndtr((z0 - 1 / 255 - mean) * scale)
+    above = torch.special.ndtr((z0 + 1 / 255 - mean) * scale)
+    mass = torch.where(z0 > 0.999, 1.0, above) - torch.where(z0 < -0.999, 0.0, below)
+    return mass.clamp(min=1e-12).log()
+
+
+def _like(value: Tensor, like: Tensor) -> Tensor:
+    """[B] or a scalar, as [B, 1, ..., 1] of the dtype and device of ``like`` [B, ...]."""
+    value = value.to(device=like.device, dtype=like.dtype)
+    return value if value.ndim == 0 else value.view(-1, *[1] * (like.ndim - 1))

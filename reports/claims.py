@@ -1,0 +1,129 @@
+"""Decides "row A is better than row B" by the paired 95% interval of the difference: holds, fails or undecided."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reports.schema import Claim, Decision, Interval, Metric, Row, Run
+from reports.statistics import centred_interval, t_interval
+
+MIN_REPLICATES = 40  # below this a 2.5% quantile is the extreme value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Value of one row minus value of another, or the reason why there is none."""
+
+    value: float | None = None
+    interval: Interval | None = None
+    n: int | None = None
+    seeds: tuple[int, ...] = ()
+    reason: str = ""
+
+
+def decide(stored: dict[str, Any], metrics: Sequence[Metric], rows: Sequence[Row]) -> Claim:
+    """The stored claim with its decision."""
+    metric = next((m for m in metrics if m.column == stored["metric"]), None)
+    better, worse = find_row(rows, stored["better"]), find_row(rows, stored["worse"])
+    published = _published(stored, metric, better, worse)
+    if metric is None:
+        difference = Difference(reason=f"the table has no column {stored['metric']!r}")
+    elif better is None or worse is None:
+        lost = stored["better"] if better is None else stored["worse"]
+        difference = Difference(reason=f"no row, or more than one, is called {lost!r}")
+    else:
+        difference = compare(better, worse, metric.protocol)
+    decision, reason = _decision(difference, metric)
+    return Claim(
+        id=str(stored["id"]),
+        text=str(stored["text"]),
+        metric=str(stored["metric"]),
+        protocol=metric.protocol if metric else "",
+        better=better.title if better else str(stored["better"]),
+        worse=worse.title if worse else str(stored["worse"]),
+        published=published,
+        contradicted=bool(published and metric and _side(published[0] - published[1], metric) < 0),
+        note=stored.get("note") or "",
+        decision=decision,
+        reason=reason,
+        difference=difference.value,
+        interval=difference.interval,
+        n=difference.n,
+        seeds=difference.seeds,
+    )
+
+
+def find_row(rows: Sequence[Row], name: str) -> Row | None:
+    """The one row called ``name``: its label, or ``group/label`` (also ``group: label``) where labels repeat."""
+    found = [row for row in rows if row.label == name]
+    if len(found) != 1:
+        group_and_label = re.compile(r"\s*[/:]\s*")
+        wanted = group_and_label.sub("/", name, count=1)
+        found = [row for row in rows if wanted in (f"{row.group}/{row.label}", row.title)]
+    return found[0] if len(found) == 1 else None
+
+
+def compare(better: Row, worse: Row, protocol: str) -> Difference:
+    """Paired difference of two rows: over images with one common seed, over seeds with several."""
+    a = {run.seed: run for run in better.runs if protocol in run.scores}
+    b = {run.seed: run for run in worse.runs if protocol in run.scores}
+    for row, runs in ((better, a), (worse, b)):
+        if not runs:
+            return Difference(reason=f"{row.title} has no {protocol}: {row.reason or row.state}")
+    seeds = tuple(sorted(a.keys() & b.keys()))
+    if not seeds:
+        return Difference(reason="the rows have no seed in common")
+    differences = [a[s].scores[protocol].value - b[s].scores[protocol].value for s in seeds]
+    n = a[seeds[0]].scores[protocol].n
+    if len(seeds) > 1:
+        return Difference(value=float(np.mean(differences)), interval=t_interval(differences), n=n, seeds=seeds)
+    interval, reason = _paired_bootstrap(a[seeds[0]], b[seeds[0]], protocol, differences[0])
+    return Difference(value=differences[0], interval=interval, n=n, seeds=seeds, reason=reason)
+
+
+def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple[Interval | None, str]:
+    """Replicate r of both runs scores the same resampled images, so the replicates subtract."""
+    n_a, n_b = a.scores[protocol].n, b.scores[protocol].n
+    if n_a != n_b:
+        return None, f"scored on {n_a} and {n_b} images, which cannot be paired"
+    replicates_a, replicates_b = a.replicates.get(protocol), b.replicates.get(protocol)
+    if replicates_a is None or replicates_b is None:
+        return None, f"one seed, and no bootstrap replicates of {protocol} are stored"
+    if len(replicates_a) != len(replicates_b):
+        return None, f"{len(replicates_a)} and {len(replicates_b)} bootstrap replicates, which cannot be paired"
+    paired = replicates_a - replicates_b
+    if len(paired) < MIN_REPLICATES or not np.isfinite(paired).all():
+        return None, f"needs at least {MIN_REPLICATES} finite bootstrap replicates, found {np.isfinite(paired).sum()}"
+    return centred_interval(difference, paired), ""
+
+
+def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, str]:
+    if difference.interval is None or metric is None:
+        return "undecided", difference.reason
+    sides = {_side(end, metric) for end in difference.interval}
+    if sides == {1}:
+        return "holds", "the whole interval is on the claimed side"
+    if sides == {-1}:
+        return "fails", "the whole interval is on the other side"
+    return "undecided", "the interval contains 0"
+
+
+def _side(difference: float, metric: Metric) -> int:
+    """+1 on the claimed side, -1 on the other, 0 on neither."""
+    return int(np.sign(difference if metric.better == "higher" else -difference))
+
+
+def _published(
+    stored: dict[str, Any], metric: Metric | None, better: Row | None, worse: Row | None
+) -> tuple[float, float] | None:
+    """The pair stored with the claim, else the pair printed in the two rows."""
+    if stored.get("published"):
+        a, b = stored["published"]
+        return float(a), float(b)
+    if metric is None or better is None or worse is None:
+        return None
+    values = [next(c.published for c in row.cells if c.column == metric.column) for row in (better, worse)]
+    return None if values[0] is None or values[1] is None else (values[0], values[1])

@@ -1,0 +1,96 @@
+"""Pictures of a report as bytes: the plot of all metrics with their intervals, and galleries small enough to embed."""
+
+import io
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from reports.render import ARROWS
+from reports.schema import Row, TableResult
+
+GALLERY_BYTES = 1_100_000
+"""All galleries of a table together; base64 adds a third."""
+COLUMNS = 3
+
+
+def plot(table: TableResult) -> bytes:
+    """PNG: a panel per metric, a line per measured row with its 95% interval, and published values where comparable."""
+    rows, count = table.measured[::-1], len(table.metrics)
+    columns = min(COLUMNS, max(count, 1))
+    lines = -(-max(count, 1) // columns)
+    figure = Figure(figsize=(4 * columns + 0.8, (0.9 + 0.32 * max(len(rows), 1)) * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    for i, axis in enumerate(axes):
+        if i < count:
+            _panel(axis, table, rows, i)
+        else:
+            axis.set_visible(False)
+    if table.watermark:
+        size = 3 * figure.get_figwidth()  # fits the width
+        figure.text(0.5, 0.5, table.watermark, rotation=15, size=size, ha="center", va="center", color="red", alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def _panel(axis: Axes, table: TableResult, rows: tuple[Row, ...], column: int) -> None:
+    metric = table.metrics[column]
+    axis.set_title(f"{_plain(metric.protocol)} {ARROWS[metric.better]}", fontsize=10)
+    axis.set_yticks(range(len(rows)), [_plain(row.title) for row in rows], fontsize=8)
+    axis.set_ylim(-0.6, max(len(rows), 1) - 0.4)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.grid(axis="x", color="#e4e7eb")
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    for y, row in enumerate(rows):
+        cell = row.cells[column]
+        if cell.value is None:
+            continue
+        colour = "#0b6e99" if row.ceiling else "#1b1f24"
+        if cell.interval:
+            axis.plot(cell.interval, (y, y), color=colour, linewidth=1.4, alpha=0.6)
+        axis.plot(cell.value, y, marker="s" if row.ceiling else "o", color=colour, markersize=7 if cell.best else 5)
+        if row.ceiling:
+            axis.axvline(cell.value, color=colour, linestyle=":", linewidth=1)
+        if cell.published is not None and cell.verdict != "not comparable":
+            axis.plot(cell.published, y, marker="D", markerfacecolor="none", color="#a40e26", markersize=6)
+    if not any(row.cells[column].value is not None for row in rows):
+        axis.text(0.5, 0.5, "nothing measured yet", transform=axis.transAxes, ha="center", va="center", fontsize=9)
+
+
+def _plain(text: str) -> str:
+    """A label without matplotlib's math mode, cut to what fits."""
+    short = text if len(text) <= 44 else text[:43] + "…"
+    return short.replace("$", r"\$")
+
+
+def sheet(table: TableResult, index: int) -> bytes:
+    """Gallery ``index`` as PNG or JPEG within its share of what a notebook may weigh."""
+    return shrink(table.galleries[index].file, GALLERY_BYTES // len(table.galleries))
+
+
+def shrink(path: Path, limit: int) -> bytes:
+    """The file itself if it has at most ``limit`` bytes; else a JPEG of it, coarser or smaller until it has."""
+    if path.stat().st_size <= limit:
+        return path.read_bytes()
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    while True:
+        for quality in (90, 80, 65):
+            buffer = io.BytesIO()
+            image.save(buffer, format="JPEG", quality=quality)
+            if buffer.tell() <= limit or min(image.size) < 32:
+                return buffer.getvalue()
+        image = image.resize((image.width * 7 // 10, image.height * 7 // 10), Image.Resampling.LANCZOS)
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file is there and whole."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError):  # PIL raises SyntaxError for a broken PNG
+        return False
+    return True

@@ -1,0 +1,168 @@
+"""The report of a table as a notebook that was really executed, and the HTML page made from it."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from reports import html
+from reports.figures import is_image
+from reports.format import escape_markdown, made_by
+from reports.results import load_table
+from reports.schema import TableResult
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_FILES = ("metrics.json", "replicates.npz", "config.json", "provenance.json", "failed.txt")
+TIMEOUT = 120  # seconds a cell
+MAX_SOCKET_PATH = 80  # characters; Unix allows about 107 with the file name
+
+SETUP = """import sys
+from pathlib import Path
+
+# The repository's root, if this notebook lies inside it: its reports package reads the files beside this notebook.
+sys.path += [str(p) for p in Path.cwd().resolve().parents if (p / "reports" / "results.py").is_file()]
+
+from IPython.display import HTML, Image
+
+from reports import figures, html
+from reports.results import frame, load_table
+
+table = load_table("table.json")"""
+
+RAW = """columns = ["group", "row", "protocol", "value", "low", "high", "n", "seed_values", "published", "verdict"]
+frame(table).dropna(subset=["value"])[columns]"""
+
+# Heading, introduction, code: an extension of the report is a line here.
+SECTIONS = (
+    ("Table", "Every row of the paper's table, measured or not.", "HTML(html.results(table))"),
+    (
+        "Claims",
+        "Who beats whom, according to the paper. A claim holds if the whole 95% interval of the paired difference is "
+        "on the claimed side, fails if it is on the other, and is undecided otherwise. With one seed the interval is a "
+        "bootstrap over the images; with several it is Student's t over the seeds.",
+        "HTML(html.claims(table))",
+    ),
+    (
+        "Measured values with their intervals",
+        "Squares and dotted lines: the ceiling. Diamonds: published values, where they are comparable.",
+        'Image(figures.plot(table), alt="every metric of every measured row, with its interval")',
+    ),
+)
+ORIGIN_SECTIONS = (
+    ("How each number was made", "The protocol of each column:", "HTML(html.protocols(table))"),
+    ("", "The runs behind the rows:", "HTML(html.runs(table))"),
+    ("", "The machine and the code:", "HTML(html.origin(table))"),
+    ("What was not measured, and why", "", "HTML(html.missing(table))"),
+    ("Raw numbers", "Unrounded; all fields are in the CSV file beside this page.", RAW),
+)
+
+
+def build(table: TableResult) -> NotebookNode:
+    """The notebook, not executed yet. It finds everything in ``table.json`` of its own folder."""
+    cells = [new_markdown_cell(_introduction(table)), new_code_cell(SETUP)]
+    for section in SECTIONS:
+        cells += _section(*section)
+    cells += _galleries(table)
+    for section in ORIGIN_SECTIONS:
+        cells += _section(*section)
+    for i, cell in enumerate(cells):
+        cell["id"] = f"cell-{i}"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "title": table.title})
+
+
+def _introduction(table: TableResult) -> str:
+    escape = escape_markdown
+    lines = [f"# {escape(table.title)}", "", f"{escape(table.paper)}. {escape(made_by(table))}.", ""]
+    lines += [f"**{table.watermark}**", ""] if table.watermark else []
+    lines += [f"Made by `{' '.join(table.command.split()).replace('`', '')}`.", ""]
+    return "\n".join(lines + [f"- {escape(note)}" for note in table.notes])
+
+
+def _section(heading: str, text: str, code: str) -> Iterator[NotebookNode]:
+    markdown = "\n\n".join(([f"## {heading}"] if heading else []) + ([text] if text else []))
+    yield new_markdown_cell(markdown)
+    yield new_code_cell(code)
+
+
+def _galleries(table: TableResult) -> Iterator[NotebookNode]:
+    if table.galleries:
+        yield new_markdown_cell("## Galleries\n\nFixed seeds, uncurated: the first images of the run, not the best.")
+    for i, gallery in enumerate(table.galleries):
+        title, caption = escape_markdown(gallery.title), escape_markdown(gallery.caption)
+        text = f"### {title}\n\n{caption} (fixed seeds, uncurated)"
+        if is_image(gallery.file):
+            yield new_markdown_cell(text)
+            yield new_code_cell(f"Image(figures.sheet(table, {i}), alt=table.galleries[{i}].title)")
+        else:
+            yield new_markdown_cell(f"{text}\n\n*{escape_markdown(gallery.file.name)} is missing or broken.*")
+
+
+def fingerprint(table: TableResult) -> str:
+    """Hash of everything a report is made from: table.json, the runs' results, the galleries and this package."""
+    digest = hashlib.sha256()
+    run_files = [run.folder / name for row in table.rows for run in row.runs for name in RUN_FILES]
+    galleries = [gallery.file for gallery in table.galleries]
+    for path in [table.folder / "table.json", *run_files, *galleries, *sorted(Path(__file__).parent.glob("*.py"))]:
+        content = path.read_bytes() if path.is_file() else b"absent"
+        digest.update(f"{path.name} {len(content)} ".encode() + content)
+    states = [(run.state, run.reason, run.stages, run.paper_config) for row in table.rows for run in row.runs]
+    digest.update(repr(states).encode())
+    return digest.hexdigest()
+
+
+def is_current(path: Path, inputs: str) -> bool:
+    """Whether the notebook at ``path`` was made from inputs with this fingerprint."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError):  # absent, or not a notebook
+        return False
+    return notebook.metadata.get("inputs") == inputs
+
+
+def execute(notebook: NotebookNode, folder: Path) -> None:
+    """Run the notebook in ``folder``, in place, with this very interpreter and none of the user's IPython settings.
+
+    Raises:
+        RuntimeError: if the kernel or a cell fails.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        kernels = KernelSpecManager(kernel_dirs=[])  # leaves the kernel of this interpreter alone
+        manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=kernels)
+        manager.connection_file = f"{scratch}/kernel.json"
+        if len(scratch) <= MAX_SOCKET_PATH:  # else TCP on the local machine
+            manager.transport, manager.ip = "ipc", f"{scratch}/kernel"
+        path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
+        environment = {**os.environ, "PYTHONPATH": path, "IPYTHONDIR": scratch, "MPLBACKEND": "agg"}
+        client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, record_timing=False)
+        try:
+            client.execute(cwd=str(folder), env=environment, cleanup_kc=True)
+        except (CellControlSignal, RuntimeError, OSError) as error:
+            raise RuntimeError(f"the notebook of {folder} did not run under {sys.executable}: {error}") from error
+
+
+def page(notebook: NotebookNode, table: TableResult) -> str:
+    """HTML of an executed notebook: outputs without code, images embedded, nothing loaded from elsewhere."""
+    exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
+    body, _ = exporter.from_notebook_node(notebook)
+    return html.page(table.title, body, table.watermark)
+
+
+def make(folder: Path) -> tuple[NotebookNode, TableResult]:
+    """Build and execute the notebook of ``folder/table.json``."""
+    table = load_table(folder / "table.json")
+    notebook = build(table)
+    notebook.metadata["inputs"] = fingerprint(table)
+    execute(notebook, folder)
+    return notebook, table

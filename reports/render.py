@@ -1,0 +1,187 @@
+"""A table as terminal output, Markdown, LaTeX (booktabs) and CSV."""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from reports import format
+from reports.format import Footnotes, escape_latex, escape_markdown, one_line
+from reports.results import frame
+from reports.schema import Cell, Gallery, Metric, Row, TableResult
+
+ARROWS = {"lower": "↓", "higher": "↑"}
+LATEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
+STYLES = {"holds": "bold green", "fails": "bold red", "undecided": "yellow"}
+STYLES |= {"agrees": "green", "within noise": "green", "differs": "red", "not comparable": "dim"}
+READING = "measured (published) verdict, [95% interval]; bold: best measured"
+
+
+def show(table: TableResult) -> None:
+    """Print the table; never narrower than it needs where the output is not a screen."""
+    if not sys.stdout.isatty() and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a job's log may be ASCII
+    width = None if sys.stdout.isatty() else max(int(os.environ.get("COLUMNS", 0)), 50 + 26 * len(table.metrics))
+    Console(width=width).print(terminal(table))
+
+
+def terminal(table: TableResult) -> RenderableType:
+    """The table, its notes and its claims for ``rich``. Text is never read as markup."""
+    notes = Footnotes()
+    parts: list[RenderableType] = [Text(table.title, style="bold"), Text(f"{table.paper}. {format.made_by(table)}")]
+    if table.watermark:
+        parts.append(Text(f" {table.watermark} ", style="bold white on red"))
+    parts += [_grid(table, notes), Text(READING, style="dim")]
+    parts += [Text(line, style="dim") for line in [format.verdict_legend(table)] if line]
+    parts += [Text(f"[{letter}] {reason}") for reason, letter in notes.letters.items()]
+    parts += [Text(f"Note: {note}") for note in table.notes]
+    for claim in table.claims:
+        line = Text("\n")
+        line.append(format.decision(claim), STYLES[claim.decision])
+        line.append(f"  {claim.id}  {one_line(claim.text)}\n")
+        line.append(f"    {format.evidence(claim)}; published {format.published_pair(claim)}", "dim")
+        line.append(f"\n    {one_line(claim.note)}" if claim.note else "", "dim")
+        parts.append(line)
+    if table.watermark:
+        parts.append(Text(f"\n {table.watermark} ", style="bold white on red"))
+    return Group(*parts)
+
+
+def _grid(table: TableResult, notes: Footnotes) -> Table:
+    grid = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    grid.add_column(Text("row"), overflow="fold")
+    for metric in table.metrics:
+        grid.add_column(Text(_header(metric, ARROWS)), overflow="fold")
+    grid.add_column(Text("made from"), overflow="fold")
+    for group, rows in format.groups(table):
+        if group:
+            grid.add_row(Text(group, style="italic"))
+        for row in rows:
+            mark = notes.mark(format.row_reason(row))
+            label = Text(("  " if group else "") + one_line(row.label) + (" (ceiling)" if row.ceiling else ""))
+            cells = [_terminal_cell(table, i, cell) for i, cell in enumerate(row.cells)]
+            origin = Text(format.made_from(row) + (f" [{mark}]" if mark else ""))
+            style = "cyan" if row.ceiling else "" if row.state == "measured" else "dim"
+            grid.add_row(label, *cells, origin, style=style)
+    return grid
+
+
+def _terminal_cell(table: TableResult, column: int, cell: Cell) -> Text:
+    measured, printed = format.decimals(table, column)
+    text = Text(format.number(cell.value, measured), style="bold" if cell.best else "")
+    if cell.published is not None:
+        text.append(f" ({format.number(cell.published, printed)})", "not bold")
+    if cell.verdict:
+        text.append(f" {format.verdict_symbol(cell)}", f"not bold {STYLES[cell.verdict]}")
+    if cell.interval:
+        text.append(f"\n{format.interval(cell.interval, measured)}", "not bold dim")
+    return text
+
+
+def _header(metric: Metric, arrows: dict[str, str]) -> str:
+    published = "" if metric.protocol == metric.column else f"\n(paper: {metric.column})"
+    return f"{metric.protocol} {arrows[metric.better]}{published}"
+
+
+def markdown(table: TableResult) -> str:
+    """GitHub-flavoured Markdown: the table, its claims, its protocols."""
+    notes, escape = Footnotes(), escape_markdown
+    lines = [f"# {escape(table.title)}", "", f"{escape(table.paper)}. {escape(format.made_by(table))}.", ""]
+    if table.watermark:
+        lines += [f"**{table.watermark}**", ""]
+    lines += _pipes(["row", *(escape(_header(m, ARROWS)) for m in table.metrics), "made from"], head=True)
+    for group, rows in format.groups(table):
+        if group:
+            lines += _pipes([f"*{escape(group)}*", *("" for _ in table.metrics), ""])
+        lines += [line for row in rows for line in _markdown_row(table, row, notes)]
+    legend = format.verdict_legend(table)
+    lines += ["", f"{escape(READING)}. {escape(legend)}", ""]
+    lines += [f"- {letter}: {escape(reason)}" for reason, letter in notes.letters.items()]
+    lines += [f"- {escape(note)}" for note in table.notes]
+    if table.claims:
+        lines += ["", "## Claims", "", *_pipes(["claim", "decision", "evidence", "published", "note"], head=True)]
+    for claim in table.claims:
+        cells = [f"{claim.id}: {claim.text}", format.decision(claim), format.evidence(claim)]
+        lines += _pipes([escape(c) for c in (*cells, format.published_pair(claim), claim.note or format.MISSING)])
+    lines += ["", "## Protocols", ""]
+    lines += [f"- **{escape(m.protocol)}** ({m.better} is better): {escape(m.description)}" for m in table.metrics]
+    lines += ["", *(line for gallery in table.galleries for line in _markdown_gallery(gallery, table.folder))]
+    return "\n".join([*lines, f"Made by `{one_line(table.command).replace('`', '')}`.", ""])
+
+
+def _markdown_row(table: TableResult, row: Row, notes: Footnotes) -> list[str]:
+    mark = notes.mark(format.row_reason(row))
+    cells = []
+    for i, cell in enumerate(row.cells):
+        measured, printed = format.decimals(table, i)
+        text = format.number(cell.value, measured)
+        text = f"**{text}**" if cell.best else text
+        parts = [text, f"({format.number(cell.published, printed)})" if cell.published is not None else ""]
+        parts += [format.verdict_symbol(cell), escape_markdown(format.interval(cell.interval, measured))]
+        cells.append(" ".join(part for part in parts if part))
+    label = escape_markdown(row.label) + (" (ceiling)" if row.ceiling else "")
+    return _pipes([label, *cells, escape_markdown(format.made_from(row)) + (f" ({mark})" if mark else "")])
+
+
+def _markdown_gallery(gallery: Gallery, folder: Path) -> list[str]:
+    if not gallery.file.is_file():
+        return []
+    title, address = escape_markdown(gallery.title), quote(os.path.relpath(gallery.file, folder))
+    return [f"![{title}]({address})", "", f"{title}. {escape_markdown(gallery.caption)} (fixed seeds, uncurated)", ""]
+
+
+def _pipes(cells: list[str], *, head: bool = False) -> list[str]:
+    line = "| " + " | ".join(cells) + " |"
+    return [line, "|" + " --- |" * len(cells)] if head else [line]
+
+
+def latex(table: TableResult) -> str:
+    r"""A ``table`` environment for ``\usepackage{booktabs}``: measured, with its interval, beside published."""
+    notes, escape, count = Footnotes(), escape_latex, len(table.metrics)
+    heads = [rf"\multicolumn{{2}}{{c}}{{{escape(m.protocol)} {LATEX_ARROWS[m.better]}}}" for m in table.metrics]
+    rules = [rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(count)]
+    names = [f"measured & {escape(m.column)}, paper" for m in table.metrics]
+    body = []
+    for group, rows in format.groups(table):
+        body += [r"\midrule"]
+        body += [rf"\multicolumn{{{2 * count + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"] if group else []
+        body += [_latex_row(table, row, notes) for row in rows]
+    watermark = rf"\textbf{{{escape(table.watermark)}.}} " if table.watermark else ""
+    caption = f"{escape(table.title)}. {escape(format.made_by(table))}. Small: 95\\% interval. Bold: best measured."
+    remarks = [f"{format.verdict_legend(table)}."] if format.verdict_legend(table) else []
+    remarks += [f"({letter}) {reason}." for reason, letter in notes.letters.items()]
+    label = "".join(c for c in table.name if c.isalnum() or c == "-")
+    lines = [
+        rf"% {one_line(table.command)}; needs \usepackage{{booktabs}} and, for check marks, \usepackage{{amssymb}}",
+        *(r"\begin{table}", r"\centering", rf"\caption{{{watermark}{caption}}}", rf"\label{{tab:{label}}}"),
+        *(rf"\begin{{tabular}}{{l{'rr' * count}}}", r"\toprule"),
+        *(" & ".join(["", *heads]) + r" \\", "".join(rules), " & ".join(["", *names]) + r" \\", *body),
+        *(r"\bottomrule", r"\end{tabular}"),
+        *([r"\par\smallskip\footnotesize " + " ".join(escape(remark) for remark in remarks)] if remarks else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_row(table: TableResult, row: Row, notes: Footnotes) -> str:
+    mark = notes.mark(format.row_reason(row))
+    label = escape_latex(row.label) + (" (ceiling)" if row.ceiling else "")
+    cells = [label + (rf"\,\textsuperscript{{{mark}}}" if mark else "")]
+    for i, cell in enumerate(row.cells):
+        measured, printed = format.decimals(table, i)
+        text = format.number(cell.value, measured)
+        text = "---" if cell.value is None else rf"\textbf{{{text}}}" if cell.best else text
+        text += rf" {{\scriptsize {format.interval(cell.interval, measured)}}}" if cell.interval else ""
+        published = escape_latex(format.number(cell.published, printed))
+        cells += [text, f"{published} {escape_latex(format.verdict_symbol(cell))}".rstrip()]
+    return " & ".join(cells) + r" \\"
+
+
+def csv(table: TableResult) -> str:
+    """One line for each cell, every field raw and unrounded."""
+    return frame(table).to_csv(index=False)

@@ -1,0 +1,217 @@
+"""Reads ``table.json`` and the run folders it names into a ``TableResult``: means, intervals, verdicts, claims."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.claims import decide
+from reports.runs import load_run
+from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
+from reports.statistics import t_interval
+
+# Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap says nothing.
+NOISE_FLOOR = 0.013
+FIELDS = (
+    *("name", "title", "paper", "profile", "notes", "command"),
+    *("metrics", "rows", "claims", "galleries", "provenance"),
+)
+
+
+def load_table(path: str | Path) -> TableResult:
+    """The table at ``path`` with everything that its runs have on disk at this moment."""
+    path = Path(path).resolve()
+    stored = _read(path)
+    metrics = tuple(
+        Metric(column=m["column"], protocol=m["protocol"], better=m["better"], description=m["description"])
+        for m in stored["metrics"]
+    )
+    rows = _mark_best(tuple(_row(row, metrics, stored["profile"], path.parent) for row in stored["rows"]), metrics)
+    return TableResult(
+        name=stored["name"],
+        title=stored["title"],
+        paper=stored["paper"],
+        profile=stored["profile"],
+        notes=tuple(stored["notes"]),
+        command=stored["command"],
+        metrics=metrics,
+        rows=rows,
+        claims=tuple(decide(claim, metrics, rows) for claim in stored["claims"]),
+        galleries=tuple(
+            Gallery(title=g["title"], caption=g["caption"], file=path.parent / g["file"]) for g in stored["galleries"]
+        ),
+        provenance=stored["provenance"],
+        folder=path.parent,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; run the table's own command first (python -m experiments.<table>).")
+    try:
+        stored = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); run the table's own command again to rewrite it.") from error
+    missing = [field for field in FIELDS if field not in stored] if isinstance(stored, dict) else FIELDS
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}; was it written by python -m experiments.<table>?")
+    if not stored["name"] or Path(stored["name"]).name != stored["name"]:
+        raise ValueError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")
+    return stored
+
+
+def _row(stored: dict[str, Any], metrics: tuple[Metric, ...], profile: str, folder: Path) -> Row:
+    folders: dict[Path, dict[str, Any]] = {}
+    for run in stored["runs"]:  # seeds that share a folder (the ceiling has no training seed) are one measurement
+        folders.setdefault((folder / run["folder"]).resolve(), run)
+    runs = tuple(load_run(path, seed=run["seed"], name=run["name"]) for path, run in folders.items())
+    state, reason = _row_state(runs, stored.get("why"))
+    published = stored.get("published") or {}
+    return Row(
+        group=stored.get("group") or "",
+        label=stored["label"],
+        ceiling=bool(stored.get("ceiling")),
+        state=state,
+        reason=reason,
+        cells=tuple(_cell(metric, runs, published.get(metric.column), profile, state) for metric in metrics),
+        runs=runs,
+    )
+
+
+def _row_state(runs: tuple[Run, ...], why: str | None) -> tuple[State, str]:
+    """Measured as soon as one seed is; the reason then names what the other seeds lack."""
+    if not runs:
+        return "not measured", why or "no reason was given"
+    troubles = [f"seed {run.seed}: {_trouble(run)}" for run in runs if run.reason]
+    if any(run.state == "measured" for run in runs):
+        return "measured", "; ".join(troubles)
+    for state in ("failed", "running", "pending"):
+        found = [run for run in runs if run.state == state]
+        if found and len(runs) == 1:
+            return found[0].state, found[0].reason
+        if found:
+            return found[0].state, "; ".join(troubles)
+    raise AssertionError("a run is measured, failed, running or pending")
+
+
+def _trouble(run: Run) -> str:
+    return f"failed: {run.reason}" if run.state == "failed" else run.reason
+
+
+def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profile: str, state: State) -> Cell:
+    scored = [run for run in runs if metric.protocol in run.scores]
+    scores = [run.scores[metric.protocol] for run in scored]
+    values = tuple(score.value for score in scores)
+    value = float(np.mean(values)) if values else None
+    interval = t_interval(values) if len(values) > 1 else scores[0].interval if scores else None
+    verdict, reason = _verdict(metric, value, interval, published, profile)
+    if value is None:
+        reason = f"no finite {metric.protocol} in metrics.json" if state == "measured" else state
+    return Cell(
+        column=metric.column,
+        protocol=metric.protocol,
+        value=value,
+        interval=interval,
+        n=min((score.n for score in scores if score.n is not None), default=None),
+        seeds=tuple(run.seed for run in scored),
+        seed_values=values,
+        published=published,
+        verdict=verdict,
+        reason=reason,
+        best=False,
+    )
+
+
+def _verdict(
+    metric: Metric, value: float | None, interval: Interval | None, published: float | None, profile: str
+) -> tuple[Verdict | None, str]:
+    """How a measured value stands to the published one."""
+    if value is None:
+        return None, "not measured"
+    if published is None:
+        return None, "nothing published"
+    obstacles = [f"the {profile} profile is not the published setting"] if profile != "paper" else []
+    if metric.protocol != metric.column:
+        obstacles.append(f"{metric.protocol} is not {metric.column}")
+    if obstacles:
+        return "not comparable", " and ".join(obstacles)
+    gap = abs(value - published)
+    if interval is not None and gap <= (interval[1] - interval[0]) / 2:
+        return "within noise", "the gap is at most half the 95% interval"
+    if gap <= NOISE_FLOOR * abs(published):
+        return "agrees", f"within {NOISE_FLOOR:.1%} of the published value"
+    return "differs", f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
+
+
+def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row, ...]:
+    """Rows with the best measured value of each column marked; the ceiling does not compete."""
+    best: list[float | None] = []
+    for i, metric in enumerate(metrics):
+        values = [v for row in rows if not row.ceiling and (v := row.cells[i].value) is not None]
+        best.append((min if metric.better == "lower" else max)(values, default=None))
+    return tuple(
+        dataclasses.replace(
+            row,
+            cells=tuple(
+                dataclasses.replace(cell, best=not row.ceiling and cell.value is not None and cell.value == best[i])
+                for i, cell in enumerate(row.cells)
+            ),
+        )
+        for row in rows
+    )
+
+
+def frame(table: TableResult) -> pd.DataFrame:
+    """One line for each cell, every field raw; lists are separated by spaces."""
+    return pd.DataFrame(
+        {
+            "table": table.name,
+            "profile": table.profile,
+            "group": row.group,
+            "row": row.label,
+            "ceiling": row.ceiling,
+            "state": row.state,
+            "state_reason": row.reason,
+            "column": cell.column,
+            "protocol": cell.protocol,
+            "better": metric.better,
+            "value": cell.value,
+            "low": cell.interval[0] if cell.interval else None,
+            "high": cell.interval[1] if cell.interval else None,
+            "n": cell.n,
+            "seeds": " ".join(map(str, cell.seeds)),
+            "seed_values": " ".join(map(repr, cell.seed_values)),
+            "published": cell.published,
+            "verdict": cell.verdict,
+            "reason": cell.reason,
+            "best": cell.best,
+        }
+        for row in table.rows
+        for metric, cell in zip(table.metrics, row.cells, strict=True)
+    ).astype({"n": "Int64"})
+
+
+def as_json(table: TableResult) -> dict[str, Any]:
+    """The aggregated cells and the decided claims as plain values."""
+    return {
+        "name": table.name,
+        "profile": table.profile,
+        "watermark": table.watermark,
+        "metrics": [dataclasses.asdict(metric) for metric in table.metrics],
+        "rows": [
+            {
+                "group": row.group,
+                "label": row.label,
+                "ceiling": row.ceiling,
+                "state": row.state,
+                "reason": row.reason,
+                "cells": {cell.column: dataclasses.asdict(cell) for cell in row.cells},
+            }
+            for row in table.rows
+        ],
+        "claims": [dataclasses.asdict(claim) for claim in table.claims],
+        "provenance": table.provenance,
+    }

@@ -1,0 +1,124 @@
+"""A run's folder as it lies on disk. Whatever is unfinished or wrong becomes its state and reason, never a crash."""
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reports.schema import Interval, Run, Score, Stage, State
+
+
+def load_run(folder: Path, *, seed: int, name: str) -> Run:
+    """Read metrics, replicates, config and provenance of one run."""
+    state, reason = _state(folder)
+    scores: dict[str, Score] = {}
+    replicates: dict[str, np.ndarray] = {}
+    if state == "measured":
+        try:
+            scores = _scores(folder / "metrics.json")
+            replicates = _replicates(folder / "replicates.npz")
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
+            state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
+    config = _json_or_empty(folder / "config.json")
+    needs = list(dict.fromkeys(_trainings(config)))
+    broken = next((need for need in needs if (folder.parent / need / "failed.txt").is_file()), None)
+    if broken and state in ("pending", "running"):
+        state, reason = "failed", f"{broken}: {_state(folder.parent / broken)[1]}"
+    return Run(
+        seed=seed,
+        name=name,
+        folder=folder,
+        state=state,
+        reason=reason,
+        scores=scores,
+        replicates=replicates,
+        config=config,
+        paper_config=_json_or_empty(_paper_twin(folder) / "config.json") or None,
+        stages=tuple(stage for need in [*needs, folder.name] for stage in _stages(folder.parent / need)),
+    )
+
+
+def _state(folder: Path) -> tuple[State, str]:
+    """A result outranks an older failure; a newer failure is mentioned beside it."""
+    metrics, failed = folder / "metrics.json", folder / "failed.txt"
+    failure = failed.read_text(errors="replace").strip() if failed.is_file() else ""
+    if metrics.is_file():
+        newer = failed.is_file() and failed.stat().st_mtime > metrics.stat().st_mtime
+        return "measured", f"a later stage failed: {failure}" if newer else ""
+    if failed.is_file():
+        return "failed", failure or "failed.txt is empty"
+    if folder.is_dir() and any(path.name != "config.json" for path in folder.iterdir()):
+        return "running", "started, not scored yet"
+    return "pending", "not started"
+
+
+def _scores(path: Path) -> dict[str, Score]:
+    """Protocol -> score; values that are null or not finite are left out, so that they print as missing."""
+    stored = json.loads(path.read_text())
+    return {
+        protocol: Score(value=float(e["value"]), n=_count(e.get("n")), interval=_interval(e.get("interval")))
+        for protocol, e in stored.items()
+        if e["value"] is not None and math.isfinite(e["value"])
+    }
+
+
+def _count(n: Any) -> int | None:
+    return None if n is None else int(n)
+
+
+def _interval(pair: Any) -> Interval | None:
+    if pair is None or not all(x is not None and math.isfinite(x) for x in pair):
+        return None
+    low, high = pair
+    return float(low), float(high)
+
+
+def _replicates(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as stored:
+        return {protocol: stored[protocol].astype(np.float64).ravel() for protocol in stored.files}
+
+
+def _trainings(config: Any) -> Iterator[str]:
+    """Names of the trained models that a config holds, the deepest first."""
+    children = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for child in children:
+        yield from _trainings(child)
+        if isinstance(child, dict) and child.get("type") == "TrainRun" and isinstance(child.get("name"), str):
+            yield child["name"]
+
+
+def _stages(folder: Path) -> Iterator[Stage]:
+    stored = _json_or_empty(folder / "provenance.json").get("stage")
+    for name, record in stored.items() if isinstance(stored, dict) else ():
+        if isinstance(record, dict):
+            yield Stage(
+                run=folder.name,
+                name=name,
+                seconds=_number(record.get("seconds")),
+                peak_memory_gib=_number(record.get("peak_memory_gib")),
+                commit=str(record["commit"]) if record.get("commit") else None,
+            )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _paper_twin(folder: Path) -> Path:
+    """The run of the same name under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
+    return folder.parent.parent / "paper" / folder.name
+
+
+def _json_or_empty(path: Path) -> dict[str, Any]:
+    """Side information: absent or half-written is the same as empty."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

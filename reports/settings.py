@@ -1,0 +1,24 @@
+"""Settings of a run as ``path: value`` pairs, and how they differ from those of the paper profile."""
+
+from collections.abc import Iterator
+from typing import Any
+
+ABSENT = "absent"
+
+
+def flatten(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a nested JSON value with its path: ``trainer.max_steps``, ``data[0].image_size``."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from flatten(item, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        for i, item in enumerate(value):
+            yield from flatten(item, f"{where}[{i}]")
+    else:
+        yield where, value
+
+
+def differences(here: dict[str, Any], there: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(path, value here, value there) of every leaf in which two configs differ."""
+    a, b = dict(flatten(here)), dict(flatten(there))
+    return [(k, a.get(k, ABSENT), b.get(k, ABSENT)) for k in {**a, **b} if a.get(k, ABSENT) != b.get(k, ABSENT)]

@@ -1,0 +1,158 @@
+"""Every table under every profile: its plan, its published numbers, its recipes."""
+
+import importlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from experiments import INDEX, build
+from experiments.cli import Flags, run_table
+from experiments.recipes import unite_and_conquer as recipes
+from experiments.spec import SampleRun, Table, TrainRun, as_json, claim_folder, plan
+from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
+
+PROFILES = ("smoke", "mini", "paper")
+NAMES = [entry.name for entry in INDEX]
+
+
+def table(name: str, profile: str, seed: int = 0) -> Table:
+    return importlib.import_module(f"experiments.{name}").table(profile, seed)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_run_comes_after_what_it_needs_and_once(name: str, profile: str) -> None:
+    runs = plan([table(name, profile, seed) for seed in range(2)])
+    for i, run in enumerate(runs):
+        assert set(run.needs) <= set(runs[:i])
+    assert len({run.name for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_tables_share_their_runs(profile: str) -> None:
+    runs = plan([table(name, profile) for name in NAMES])  # asserts that no name stands for two different runs
+    assert sum(run.name == "hair-expert" for run in runs) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_claims_and_published_values_name_rows_and_columns_that_exist(name: str) -> None:
+    t = table(name, "mini")
+    columns, labels = {m.column for m in t.metrics}, [r.label for r in t.rows if r.sample]
+    assert len(labels) == len(set(labels))
+    for claim in t.claims:
+        assert claim.metric in columns
+        assert {claim.better, claim.worse} <= set(labels)
+    for row in t.rows:
+        assert set(row.published or {}) <= columns
+
+
+def test_seeds_change_training_and_nothing_else() -> None:
+    first, second = recipes.hair_expert("mini", 0), recipes.hair_expert("mini", 1)
+    assert replace(second, name=first.name, seed=0) == first
+
+
+def test_paper_setting_is_the_published_one() -> None:
+    run = recipes.hair_expert("paper", 0)
+    assert isinstance(run.model, DenoiserConfig)
+    assert (run.batch_size, run.trainer.max_steps, run.trainer.ema_decay) == (8, 100_000, 0.9999)
+    assert (run.model.optimizer.lr, run.model.schedule, run.model.image_size) == (1e-5, "linear", 256)
+    sample = table("table1", "paper").rows[9].sample
+    assert isinstance(sample, SampleRun)
+    assert (sample.num_images, sample.sampler.num_steps, sample.sampler.eta) == (3000, 100, 0.0)
+    assert {(e.weight, e.reliability) for e in sample.experts} == {(1.0, None)}  # Sec. 4.1: w = 1, a = 1/N
+
+
+@pytest.mark.parametrize(
+    ("recipe", "count"), [(recipes.released, 330_924_267), (recipes.sketch_expert, 311_027_910)]
+)
+def test_paper_networks_have_the_released_numbers_of_parameters(recipe, count: int) -> None:
+    run = recipe("paper", 0)
+    with torch.device("meta"):
+        model = Denoiser(run.model, embedder=torch.nn.Identity())
+    assert sum(p.numel() for p in model.parameters()) == count
+
+
+def test_released_subsets_keep_each_condition_as_often_as_the_released_code() -> None:
+    """25 % hair, 25 % skin, 37.5 % embedding, 12.5 % nothing, over batches that alternate between the data sets."""
+    run = recipes.released("paper", 0)
+    kept = {"hair": 0.0, "skin": 0.0, "text": 0.0, "": 0.0}
+    for data in run.data:
+        for names, probability in run.model.subsets:
+            present = [n for n in names if n in (*data.conditions, "text")]
+            assert len(present) <= 1
+            kept[present[0] if present else ""] += probability / 2
+    assert kept == {"hair": 0.25, "skin": 0.25, "text": 0.375, "": 0.125}
+
+
+@pytest.mark.slow
+def test_one_training_step_of_the_true_network() -> None:
+    """The 311M-parameter expert at 256 x 256 on this CPU: loss finite, every parameter moves or has a gradient."""
+    run = recipes.hair_expert("paper", 0)
+    model = Denoiser(run.model)
+    optimizer = model.configure_optimizers()["optimizer"]
+    batch = {
+        "image": torch.randint(0, 256, (1, 3, 256, 256), dtype=torch.uint8),
+        "conditions": {"hair": torch.full((1, 1, 256, 256), 255, dtype=torch.uint8)},
+    }
+    from lightning_mmdiff import seeding
+
+    before = model.network.out_conv.weight.detach().clone()
+    loss = model.loss(batch, seeding.step_generator(0, 0))
+    loss.backward()
+    optimizer.step()
+    assert torch.isfinite(loss)
+    assert all(p.grad is not None for p in model.parameters())
+    assert not torch.equal(before, model.network.out_conv.weight)
+
+
+def test_another_setting_under_the_same_name_names_the_field(tmp_path) -> None:
+    run = recipes.hair_expert("smoke", 0)
+    claim_folder(tmp_path, run, {"celebamask_hq": "abc"})
+    claim_folder(tmp_path, run, {"celebamask_hq": "abc"})
+    with pytest.raises(ValueError, match=r"batch_size: 4 there, 5 now"):
+        claim_folder(tmp_path, replace(run, batch_size=5), {"celebamask_hq": "abc"})
+    with pytest.raises(ValueError, match=r"fingerprints.celebamask_hq: 'abc' there, 'xyz' now"):
+        claim_folder(tmp_path, run, {"celebamask_hq": "xyz"})
+
+
+def test_config_file_holds_every_field(tmp_path) -> None:
+    run = recipes.text_expert("mini", 0)
+    claim_folder(tmp_path, run, {})
+    assert json.loads((tmp_path / "config.json").read_text()) == {**json.loads(json.dumps(as_json(run))), "fingerprints": {}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dry_run_prints_the_plan(name: str, capsys) -> None:
+    module = importlib.import_module(f"experiments.{name}")
+    run_table(module.table, Flags(profile="paper", launcher="dry-run"))
+    assert "hair-expert" in capsys.readouterr().out
+
+
+def test_unknown_run_in_only() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.table1", "--only", "nonsense"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "no such run" in done.stdout
+
+
+def test_index_lists_every_table_module() -> None:
+    from pathlib import Path
+
+    folder = Path(build.__file__).parent
+    with_main = {p.stem for p in folder.glob("*.py") if "def table(profile" in p.read_text()}
+    assert with_main == set(NAMES)
+    for name in NAMES:
+        first = (folder / f"{name}.py").read_text().splitlines()
+        assert f"python -m experiments.{name}" in "\n".join(first[:5])
+
+
+@pytest.mark.parametrize("profile", ["smoke", "mini"])
+def test_every_model_of_a_small_profile_can_be_built(profile: str) -> None:
+    for run in plan([table(name, profile) for name in NAMES]):
+        if isinstance(run, TrainRun) and not run.needs:
+            assert sum(p.numel() for p in build.model(run, None).parameters()) < 3e6

@@ -1,0 +1,19 @@
+"""Judges without weights, in a light module: spawned processes import it."""
+
+from lightning_mmdiff.metrics.networks import FeatureNetwork
+
+
+class MeanColour(FeatureNetwork):
+    name = "MeanColour"
+    dimension = 3
+
+    def forward(self, images):
+        return images.float().mean(dim=(2, 3))
+
+
+class Failing(FeatureNetwork):
+    name = "Failing"
+    dimension = 3
+
+    def forward(self, images):
+        raise RuntimeError("out of memory")

@@ -1,0 +1,213 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+from cleanfid.fid import get_files_features
+from cleanfid.inception_torchscript import InceptionV3W
+from PIL import Image
+from skimage import data
+from stand_in_judges import Failing, MeanColour
+from torch import nn
+
+from lightning_mmdiff.metrics import features
+from lightning_mmdiff.metrics.features import (
+    EffNetLite0,
+    Inception,
+    cached_reference,
+    extract,
+    extract_shards,
+    load_shard,
+)
+
+
+class StandInLayers(nn.Module):
+    """The interface of the released file's ``layers``: scaled [B, 3, 299, 299] to [B, 2048, 1, 1]."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2048, 23, stride=23)
+
+    def forward(self, x):
+        return self.conv(x).mean(dim=(2, 3), keepdim=True)
+
+
+class StandInInception(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = StandInLayers()
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.fixture(scope="module")
+def effnet():
+    return EffNetLite0()
+
+
+@pytest.fixture
+def shards(tmp_path):
+    rng = np.random.default_rng(0)
+    paths = []
+    for i, n in enumerate((5, 3, 4)):
+        paths.append(tmp_path / "samples" / f"{i:05d}.npy")
+        paths[-1].parent.mkdir(exist_ok=True)
+        np.save(paths[-1], rng.integers(0, 256, (n, 3, 8, 8), dtype=np.uint8))
+    return paths
+
+
+def photograph(name):
+    image = torch.from_numpy(getattr(data, name)().copy()).permute(2, 0, 1)[None]
+    height, width = image.shape[2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]
+
+
+@pytest.mark.parametrize(("name", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967})])
+def test_effnet_recognises_photographs(effnet, name, classes):
+    """Cats (tabby, tiger cat, Egyptian cat) and an espresso: proves weights, their order and the preprocessing."""
+    with torch.inference_mode():
+        probabilities = effnet.logits(photograph(name)).softmax(dim=1)[0]
+    assert int(probabilities.argmax()) in classes
+    assert float(probabilities[list(classes)].sum()) > 0.85
+
+
+def test_effnet_features_are_pooled_finite_and_of_the_stated_size(effnet):
+    images = torch.randint(0, 256, (3, 3, 40, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        values, stages = effnet(images), effnet.stages(images)
+        alone = effnet(images[1:2])
+    assert values.shape == (3, effnet.dimension)
+    assert torch.isfinite(values).all()
+    assert (values >= 0).all()
+    torch.testing.assert_close(alone, values[1:2], rtol=1e-3, atol=1e-4)  # an image's features are its own
+    assert [tuple(stage.shape[1:]) for stage in stages] == [
+        (16, 112, 112), (24, 56, 56), (40, 28, 28), (112, 14, 14), (320, 7, 7),
+    ]  # fmt: skip
+
+
+def test_a_judge_stays_in_evaluation_mode_and_takes_uint8_only(effnet):
+    assert not effnet.train().training
+    assert not any(p.requires_grad for p in effnet.parameters())
+    with pytest.raises(TypeError, match="uint8"):
+        effnet(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"\[1, 1, 8, 8\]"):
+        effnet(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+
+
+def test_inception_protocol_equals_clean_fid(tmp_path, monkeypatch):
+    """A scripted stand-in under the released name: resize, scale and flatten as clean-fid does, file to feature."""
+    torch.manual_seed(0)
+    torch.jit.script(StandInInception()).save(tmp_path / "inception-2015-12-05.pt")
+    monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path))
+    images = torch.randint(0, 256, (3, 3, 64, 48), dtype=torch.uint8)
+    for i, image in enumerate(images):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
+    theirs = get_files_features(
+        [str(tmp_path / f"{i}.png") for i in range(3)],
+        InceptionV3W(str(tmp_path), download=False),
+        num_workers=0, device=torch.device("cpu"), mode="clean", verbose=False,
+    )  # fmt: skip
+    ours = extract([images[:2], images[2:]], Inception())
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert ours.shape == (3, Inception.dimension)
+
+
+def test_inception_file_errors(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(FileNotFoundError, match="inception-2015-12-05.pt"):
+        Inception()
+    (tmp_path / "inception-2015-12-05.pt").write_bytes(b"half a download")
+    with pytest.raises(ValueError, match="not a readable TorchScript"):
+        Inception()
+
+
+def test_extract_streams_and_refuses_nothing():
+    batches = (torch.full((2, 3, 4, 4), value, dtype=torch.uint8) for value in (1, 7))
+    values = extract(batches, MeanColour())
+    assert values.dtype == np.float32
+    assert values[:, 0].tolist() == [1, 1, 7, 7]
+    with pytest.raises(ValueError, match="no images"):
+        extract([], MeanColour())
+
+
+def test_shards_give_the_same_features_for_one_and_two_processes(shards, tmp_path):
+    one = extract_shards(shards, MeanColour, tmp_path / "one")
+    two = extract_shards(shards, MeanColour, tmp_path / "two", num_processes=2)
+    expected = np.concatenate([np.load(shard).mean(axis=(2, 3)) for shard in shards])
+    np.testing.assert_allclose(one, expected, rtol=1e-6)
+    np.testing.assert_allclose(two, one, rtol=1e-6)
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == sorted(p.name for p in (tmp_path / "two").iterdir())
+
+
+def test_a_failure_in_a_process_reaches_the_caller(shards, tmp_path):
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extract_shards(shards, Failing, tmp_path / "cache", num_processes=2)
+    assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_only_missing_changed_and_damaged_shards_are_computed(shards, tmp_path, monkeypatch):
+    computed = []
+    real = features.load_shard
+    monkeypatch.setattr(features, "load_shard", lambda path: computed.append(path.name) or real(path))
+    cache = tmp_path / "cache"
+    first = extract_shards(shards[:2], MeanColour, cache)
+    assert computed == ["00000.npy", "00001.npy"]
+    extract_shards(shards, MeanColour, cache)  # one more
+    assert computed[2:] == ["00002.npy"]
+    np.save(shards[1], np.zeros((3, 3, 8, 8), np.uint8))  # sampled anew under the same name
+    again = extract_shards(shards, MeanColour, cache)
+    assert computed[3:] == ["00001.npy"]
+    assert (again[5:8] == 0).all()
+    assert (again[:5] == first[:5]).all()
+    damaged = next(cache.glob("*00002*"))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="damaged"):
+        extract_shards(shards, MeanColour, cache)
+    assert computed[4:] == ["00002.npy"]
+
+
+def test_two_judges_never_share_a_cache_file(shards, tmp_path):
+    extract_shards(shards, MeanColour, tmp_path / "cache")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extract_shards(shards, Failing, tmp_path / "cache")
+
+
+def test_bad_shards_are_named(shards, tmp_path):
+    np.save(shards[0], np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(
+        ValueError, match=r"00000.npy: expected uint8 images \[n, 3, H, W\], found uint8 \[2, 8, 8, 3\]"
+    ):
+        load_shard(shards[0])
+    shards[1].write_bytes(b"")
+    with pytest.raises(ValueError, match="00001.npy: unreadable|00001.npy: not a readable"):
+        extract_shards(shards[1:], MeanColour, tmp_path / "cache")
+    with pytest.raises(ValueError, match="no sample shards"):
+        extract_shards([], MeanColour, tmp_path)
+
+
+def test_reference_is_computed_once_and_again_when_damaged_or_of_other_data(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"features": np.arange(6.0).reshape(2, 3)}
+
+    path = tmp_path / "deep" / "reference.npz"
+    for _ in range(2):
+        assert cached_reference(path, "faces test 64 EffNetLite0", compute)["features"].tolist() == [
+            [0, 1, 2],
+            [3, 4, 5],
+        ]
+    assert len(calls) == 1
+    with pytest.warns(UserWarning, match="was made from 'faces test 64 EffNetLite0'"):
+        cached_reference(path, "faces test 128 EffNetLite0", compute)
+    assert len(calls) == 2
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.warns(UserWarning, match="damaged"):
+        cached_reference(path, "faces test 128 EffNetLite0", compute)
+    assert len(calls) == 3
+    assert sorted(os.listdir(path.parent)) == ["reference.npz"]  # no temporary files left

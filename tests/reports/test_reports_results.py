@@ -1,0 +1,213 @@
+"""Means, intervals, verdicts, states and claims with known answers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from reports.claims import find_row
+from reports.results import frame, load_table
+from reports.settings import differences
+from reports.statistics import centred_interval, t_interval
+
+
+def rows_of(folder):
+    return {row.title: row for row in load_table(folder / "table.json").rows}
+
+
+def test_one_seed_keeps_the_stored_interval(make_table):
+    cell = rows_of(make_table())["SPADE (Fine-tuning)"].cells[0]
+    assert (cell.value, cell.n, cell.seeds, cell.published) == (60.0, 500, (0,), 131.91)
+    assert cell.interval == pytest.approx((56.4, 63.6))
+
+
+def test_three_seeds_use_students_t(make_table):
+    cell = rows_of(make_table())["INADE (Combined training)"].cells[0]
+    half = 4.30265 * 1.0 / math.sqrt(3)  # t with 2 degrees of freedom; the deviation of 50, 51, 52 is 1
+    assert (cell.value, cell.seeds) == (51.0, (0, 1, 2))
+    assert cell.interval == pytest.approx((51 - half, 51 + half), abs=1e-4)
+
+
+def test_states_and_reasons(make_table, hostile):
+    rows = rows_of(make_table())
+    found = {title: (row.state, row.reason) for title, row in rows.items() if row.state != "measured"}
+    assert found == {
+        "TediGAN (Others)": ("not measured", "needs a StyleGAN2 checkpoint"),
+        "Pix2PixHD (Others)": ("failed", "Traceback:\nNaN loss at step 12 <b>"),
+        "Started (Others)": ("running", "started, not scored yet"),
+        f"{hostile} (Others)": ("pending", "not started"),
+    }
+    assert rows["TediGAN (Others)"].cells[0].published == 87.95
+
+
+def test_some_seeds_missing(make_table):
+    folder = make_table()
+    (folder / "../../inade-2/metrics.json").unlink()
+    (folder / "../../inade-2/failed.txt").write_text("disk full")
+    row = rows_of(folder)["INADE (Combined training)"]
+    assert (row.state, row.reason, row.cells[0].seeds) == ("measured", "seed 2: failed: disk full", (0, 1))
+
+
+def test_a_failed_training_fails_the_rows_that_need_it(make_table):
+    folder = make_table()
+    (folder / "../../ours/metrics.json").unlink()
+    (folder / "../../face-model/failed.txt").write_text("NaN loss at step 7")
+    row = rows_of(folder)["Ours (Others)"]
+    assert (row.state, row.reason) == ("failed", "face-model: NaN loss at step 7")
+    assert rows_of(folder)["SPADE (Fine-tuning)"].state == "measured"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"FD-EffNetLite0": 3}', '{"FD-EffNetLite0": {}}', '{"FD-EffNetLite0": {"value": "x"}}']
+)
+def test_unreadable_metrics_is_a_failed_row(make_table, text):
+    folder = make_table()
+    (folder / "../../ours/metrics.json").write_text(text)
+    row = rows_of(folder)["Ours (Others)"]
+    assert row.state == "failed"
+    assert "unreadable result" in row.reason
+
+
+def test_truncated_replicates_is_a_failed_row(make_table):
+    folder = make_table()
+    path = folder / "../../ours/replicates.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    assert rows_of(folder)["Ours (Others)"].state == "failed"
+
+
+def test_value_that_is_not_finite_is_missing(make_table):
+    folder = make_table()
+    (folder / "../../ours/metrics.json").write_text('{"mIoU": {"value": 0.5}, "FD-EffNetLite0": {"value": NaN}}')
+    fid, iou = rows_of(folder)["Ours (Others)"].cells
+    assert (fid.value, fid.verdict) == (None, None)
+    assert fid.reason == "no finite FD-EffNetLite0 in metrics.json"
+    assert (iou.value, iou.interval, iou.n) == (0.5, None, None)
+
+
+def test_seeds_that_share_a_folder_are_one_measurement(make_table):
+    def change(stored):
+        stored["rows"][-1]["runs"] = [{"seed": s, "folder": "../../real", "name": "real"} for s in range(3)]
+
+    cell = rows_of(make_table("mini", change))["Real images (Ceiling)"].cells[0]
+    assert cell.seeds == (0,)
+    assert cell.interval == pytest.approx((7.52, 8.48))
+
+
+def test_best_leaves_out_the_ceiling(make_table):
+    table = load_table(make_table() / "table.json")
+    best = {row.label for row in table.rows if row.cells[0].best}
+    assert best == {"Ours", "Ours, 3 seeds"}
+
+
+def test_nothing_is_comparable_at_mini(make_table):
+    cells = rows_of(make_table())["SPADE (Fine-tuning)"].cells
+    assert [cell.verdict for cell in cells] == ["not comparable"] * 2
+    assert cells[0].reason == "the mini profile is not the published setting and FD-EffNetLite0 is not FID"
+    assert cells[1].reason == "the mini profile is not the published setting"
+
+
+@pytest.mark.parametrize(
+    ("published", "verdict"), [(0.58, "within noise"), (0.52, "within noise"), (0.7, "differs"), (0.4, "differs")]
+)
+def test_verdicts_at_paper(make_table, published, verdict):
+    def change(stored):
+        stored["rows"][0]["published"]["mIoU"] = published
+
+    cells = rows_of(make_table("paper", change))["SPADE (Fine-tuning)"].cells  # mIoU .55 +- .033
+    assert cells[0].verdict == "not comparable"
+    assert cells[1].verdict == verdict
+
+
+def test_agrees_below_the_noise_floor(make_table):
+    def change(stored):
+        stored["rows"][0]["published"]["mIoU"] = 0.55 / 1.012
+
+    folder = make_table("paper", change)
+    (folder / "../../spade/metrics.json").write_text('{"mIoU": {"value": 0.55, "n": 5, "interval": [0.549, 0.551]}}')
+    assert rows_of(folder)["SPADE (Fine-tuning)"].cells[1].verdict == "agrees"
+
+
+def test_claims(make_table):
+    table = load_table(make_table() / "table.json")
+    claims = {claim.id: claim for claim in table.claims}
+    assert {id: claim.decision for id, claim in claims.items()} == {
+        **{"UC1": "holds", "UC2": "fails", "UC3": "undecided"},
+        **{"UC4": "holds", "UC5": "undecided", "UC6": "undecided"},
+    }
+    assert claims["UC1"].difference == -20
+    assert claims["UC1"].interval[0] < -20 < claims["UC1"].interval[1] < 0
+    assert claims["UC2"].contradicted
+    assert not claims["UC1"].contradicted
+    assert claims["UC3"].reason == "the interval contains 0"
+    assert claims["UC4"].seeds == (0, 1, 2)
+    assert claims["UC4"].interval == pytest.approx(t_interval([39 - 50, 40 - 52, 41 - 51]))
+    assert "needs a StyleGAN2 checkpoint" in claims["UC5"].reason
+    assert "more than one" in claims["UC6"].reason
+
+
+def test_pairing_matters(make_table):
+    """Unpaired, the two intervals overlap; the paired difference is decided all the same."""
+
+    def change(stored):
+        stored["claims"] = [{**stored["claims"][0], "better": "OASIS"}]
+
+    folder = make_table("mini", change)
+    rows = rows_of(folder)
+    assert rows["OASIS (Fine-tuning)"].cells[0].interval[1] > rows["SPADE (Fine-tuning)"].cells[0].interval[0]
+    assert load_table(folder / "table.json").claims[0].decision == "holds"
+
+
+def test_replicates_of_different_length_are_not_paired(make_table):
+    folder = make_table()
+    np.savez(folder / "../../ours/replicates.npz", **{"FD-EffNetLite0": np.zeros(7)})
+    claim = load_table(folder / "table.json").claims[0]
+    assert (claim.decision, claim.difference, claim.interval) == ("undecided", -20, None)
+    assert "7 and 400 bootstrap replicates" in claim.reason
+
+
+def test_claim_on_different_images_is_undecided(make_table):
+    folder = make_table()
+    path = folder / "../../ours/metrics.json"
+    path.write_text(path.read_text().replace("500", "250"))
+    assert "250 and 500 images" in load_table(folder / "table.json").claims[0].reason
+
+
+def test_centred_interval_takes_out_the_bias():
+    replicates = np.random.default_rng(0).normal(loc=7.0, size=20_000)
+    assert centred_interval(2.0, replicates) == pytest.approx((2 - 1.96, 2 + 1.96), abs=0.05)
+
+
+def test_rows_are_found_by_group_and_label(make_table):
+    rows = load_table(make_table() / "table.json").rows
+    assert find_row(rows, "Ours").label == "Ours"
+    for name in ("Fine-tuning/SPADE", "Fine-tuning / SPADE", "Fine-tuning: SPADE", "SPADE (Fine-tuning)"):
+        assert find_row(rows, name).group == "Fine-tuning"
+    assert find_row(rows, "SPADE") is None
+
+
+def test_frame_has_a_line_for_every_cell(make_table):
+    table = load_table(make_table() / "table.json")
+    assert len(frame(table)) == len(table.rows) * len(table.metrics)
+
+
+def test_differences_name_the_leaf():
+    here = {"trainer": {"max_steps": 3, "devices": 1}, "data": [{"image_size": 32}]}
+    there = {"trainer": {"max_steps": 500, "devices": 1}, "data": [{"image_size": 256}], "note": "x"}
+    assert differences(here, there) == [
+        ("trainer.max_steps", 3, 500),
+        ("data[0].image_size", 32, 256),
+        ("note", "absent", "x"),
+    ]
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path):
+    path = tmp_path / "table.json"
+    with pytest.raises(ValueError, match="no such file; run"):
+        load_table(path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="not JSON"):
+        load_table(path)
+    path.write_text(json.dumps({"name": "table1"}))
+    with pytest.raises(ValueError, match="lacks title, paper"):
+        load_table(path)

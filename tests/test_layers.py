@@ -1,0 +1,41 @@
+"""Imports go one way: lightning_mmdiff <- datamodules <- experiments <- slurm, reports; reports never imports torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "lightning_mmdiff": {"lightning_mmdiff"},
+    "datamodules": {"lightning_mmdiff", "datamodules"},
+    "experiments": {"lightning_mmdiff", "datamodules", "experiments", "reports"},
+    "reports": {"lightning_mmdiff", "reports"},
+    "slurm": {"lightning_mmdiff", "datamodules", "experiments", "slurm"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names that a file imports anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_go_one_way(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        wrong = imported(path) & set(ALLOWED) - ALLOWED[package]
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_reports_read_results_without_torch() -> None:
+    code = "import sys, reports.write, reports.results; print('torch' in sys.modules or 'lightning' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"
