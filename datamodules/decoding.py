@@ -1,7 +1,7 @@
 """Reading faces: checked, reduced to the size asked for, many at a time.
 
-Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left
-alone where they have the size already. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, supplement 7.5).
+Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left alone
+where they have the size already. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, Sec. 7.5).
 """
 
 import os

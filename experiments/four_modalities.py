@@ -1,15 +1,21 @@
 """Four modalities: Unite and Conquer (Nair et al., CVPR 2023), Fig. 28-32, supplement 7.3-7.5 -- maps, sketch and text to face.
 
-    python -m experiments.four_modalities --profile mini
+python -m experiments.four_modalities --profile mini
 """
 
 from experiments.cli import main
 from experiments.recipes.faces import metrics, text_metric
 from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.recipes.unite_and_conquer import (
-    face, face_expert, guided, hair_expert, sketch_expert, text_expert, united,
+    face,
+    face_expert,
+    guided,
+    hair_expert,
+    sketch_expert,
+    text_expert,
+    united,
 )  # fmt: skip
-from experiments.spec import Claim, Profile, Row, Table
+from experiments.spec import Claim, ExpertUse, Method, Profile, Row, Table
 
 NONE, TEXT, TEXT_GUIDED = "no condition", "text", "text, guidance 2"
 MAPS, MAPS_SKETCH, ALL = "hair map + face map", "hair map + face map + sketch", "hair map + face map + sketch + text"
@@ -22,9 +28,13 @@ def table(profile: Profile, seed: int) -> Table:
     sketch = guided(sketch_expert(profile, seed), "sketch")
     text = text_expert(profile, seed)
 
-    def row(label: str, name: str, *uses) -> Row:
-        sample = united(profile, f"four-{name}", "celebamask_hq", *uses, num_images=256, judged_attributes=True)
-        return Row(label=label, sample=sample)
+    def row(label: str, name: str, *uses: ExpertUse, method: Method = "unite") -> Row:
+        return Row(
+            label=label,
+            sample=united(
+                profile, f"four-{name}", "celebamask_hq", *uses, method=method, num_images=256, judged_attributes=True
+            ),
+        )
 
     return Table(
         name="four_modalities",
@@ -38,11 +48,23 @@ def table(profile: Profile, seed: int) -> Table:
             row(MAPS, "maps", hair, skin),
             row(MAPS_SKETCH, "maps-sketch", hair, skin, sketch),
             row(ALL, "all", hair, skin, sketch, guided(text, "text")),
-            Row(label="real images", sample=united(profile, "four-real", "celebamask_hq", method="real", num_images=256, judged_attributes=True)),
+            row("real images", "real", method="real"),
         ),
         claims=(
-            Claim(id="zero-shot", text="text steers a model that has never seen a text", metric="Text", better=TEXT, worse=NONE),
-            Claim(id="four", text="adding text to three modalities helps the text", metric="Text", better=ALL, worse=MAPS_SKETCH),
+            Claim(
+                id="zero-shot",
+                text="text steers a model that has never seen a text",
+                metric="Text",
+                better=TEXT,
+                worse=NONE,
+            ),
+            Claim(
+                id="four",
+                text="adding text to three modalities helps the text",
+                metric="Text",
+                better=ALL,
+                worse=MAPS_SKETCH,
+            ),
             Claim(id="four", text="adding the sketch helps the maps", metric="mIoU", better=MAPS_SKETCH, worse=MAPS),
         ),
         notes=("Text expert: trained on embeddings of images, sampled with embeddings of captions (supplement 7.3).",),

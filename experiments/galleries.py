@@ -1,4 +1,4 @@
-"""Sheets of samples: the conditions, the real image, then each row of the table beside its parsed map. First images, uncurated."""
+"""Sheets of samples: real image, conditions, then each row of the table above its parsed map. First images, uncurated."""
 
 import colorsys
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,6 @@
 """How a number was made: code, versions, hardware, seconds and memory."""
 
+import json
 import os
 import platform
 import resource
@@ -12,8 +13,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import json
 
 from lightning_mmdiff.files import write_json
 

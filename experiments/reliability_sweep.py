@@ -1,6 +1,6 @@
 """Reliability sweep: Unite and Conquer (Nair et al., CVPR 2023), Fig. 6-7 and 9-12, Sec. 4.3 -- rows of pictures over a and w.
 
-    python -m experiments.reliability_sweep --profile mini
+python -m experiments.reliability_sweep --profile mini
 """
 
 from experiments.cli import main
@@ -40,9 +40,13 @@ def table(profile: Profile, seed: int) -> Table:
         claims=(
             Claim(id="UC7", text=f"{moved}: a = 1 against a = 0", metric="mIoU", better="a = 1", worse="a = 0"),
             Claim(id="UC7", text=f"{moved}: a = 0.5 against a = 0", metric="mIoU", better="a = 0.5", worse="a = 0"),
-            Claim(id="ours", text="more weight follows the maps better", metric="mIoU", better="w = 2", worse="a = 0.5"),
+            Claim(
+                id="ours", text="more weight follows the maps better", metric="mIoU", better="w = 2", worse="a = 0.5"
+            ),
         ),
-        notes=("The hair expert knows CelebA-HQ only, the face expert FFHQ only: a = 1 takes the unconditional part from CelebA-HQ.",),
+        notes=(
+            "The hair expert knows CelebA-HQ, the face expert FFHQ; with a = 1 Eq. 10's unconditional part is CelebA-HQ's.",
+        ),
         judges=face_parser(profile),
     )
 

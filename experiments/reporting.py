@@ -25,7 +25,10 @@ MAX_ROWS = 6
 def report(workspace: Workspace, tables: Sequence[Table], command: str) -> None:
     """Write table.json, galleries and every form of the report, and print the table. ``tables``: one per seed."""
     folder = workspace.runs / "tables" / tables[0].name
-    description = {**_description(workspace, tables, folder, command), "galleries": _galleries(workspace, tables[0], folder)}
+    description = {
+        **_description(workspace, tables, folder, command),
+        "galleries": _galleries(workspace, tables[0], folder),
+    }
     write_json(folder / "table.json", description)
     show(load_table(folder / "table.json"))
     paths = write_all(folder)

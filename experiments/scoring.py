@@ -17,12 +17,21 @@ from experiments import build
 from experiments.spec import SampleRun, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
 from lightning_mmdiff.files import write_json
+from lightning_mmdiff.methods.lapa_parser import load_lapa_parser
 from lightning_mmdiff.metrics import lpips, segmentation, ssim
 from lightning_mmdiff.metrics.features import cached_reference, extract, extract_shards
 from lightning_mmdiff.metrics.frechet import fit_gaussian
 from lightning_mmdiff.metrics.networks import EffNetLite0, FeatureNetwork, Inception
-from lightning_mmdiff.metrics.results import RESERVED, MetricResult, frechet_result, kernel_result, mean_result, save_results
+from lightning_mmdiff.metrics.results import (
+    RESERVED,
+    MetricResult,
+    frechet_result,
+    kernel_result,
+    mean_result,
+    save_results,
+)
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 GROUPS = {
     "hair": ("hair",),
     "skin": ("skin",),
@@ -49,7 +58,7 @@ def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judge
     for protocol in tqdm(missing(folder, protocols), desc=f"  scoring {run.name}", unit="metric", leave=False):
         try:
             result = evaluation.measure(protocol)
-        except FileNotFoundError as error:  # weights that are not on this machine
+        except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
             reasons[protocol] = str(error)
         else:
             save_results(folder, [*_stored(folder), result])
@@ -94,17 +103,27 @@ class Evaluation:
                 return self._frechet(protocol, EffNetLite0)
             case "KID-EffNetLite0":
                 network = EffNetLite0
-                return kernel_result(protocol, self._features(network), self._reference(network), reference=self._against)
+                return kernel_result(
+                    protocol, self._features(network), self._reference(network), reference=self._against
+                )
             case "LPIPS":
-                return mean_result(protocol, lpips.LPIPS()(self.images, self.real), better="lower")
+                return mean_result(protocol, lpips.LPIPS(device=DEVICE)(self.images, self.real), better="lower")
             case "PD-EffNetLite0":
-                return mean_result(protocol, lpips.PerceptualDistance()(self.images, self.real), better="lower")
+                return mean_result(
+                    protocol, lpips.PerceptualDistance(device=DEVICE)(self.images, self.real), better="lower"
+                )
             case "SSIM":
                 return mean_result(protocol, ssim.ssim(self.images, self.real), better="higher")
             case "mIoU-MiniParser":
                 return mean_result(protocol, self._mask_scores.miou, better="higher")
             case "F1-MiniParser":
                 return mean_result(protocol, self._mask_scores.f1, better="higher")
+            case "mIoU-LaPa":
+                scores = self._lapa_scores
+                return mean_result(protocol, scores.miou, better="higher", images_without_face=scores.num_failed)
+            case "F1-LaPa":
+                scores = self._lapa_scores
+                return mean_result(protocol, scores.f1, better="higher", images_without_face=scores.num_failed)
             case "Attributes-MiniJudge":
                 return mean_result(protocol, self._attribute_accuracy(), better="higher")
         raise ValueError(f"Unknown protocol {protocol!r}.")
@@ -135,6 +154,17 @@ class Evaluation:
         target = self._test["label_map"].numpy()
         return segmentation.image_scores(self.parsed(self.images), target, len(FACE_CLASSES), groups=groups)
 
+    @cached_property
+    def _lapa_scores(self) -> segmentation.Scores:
+        """Background, skin and hair by Unite and Conquer's parser; an image without a face scores 0 and is counted."""
+        parser = load_lapa_parser(torch.device(DEVICE))
+        parsed = [parser.parse(batch) for batch in self.images.split(16)]
+        target = np.zeros(self._test["label_map"].shape, np.uint8)
+        for number, name in enumerate(("skin", "hair"), 1):
+            target[self._test["label_map"].numpy() == FACE_CLASSES.index(name)] = number
+        failed = torch.cat([p.num_faces for p in parsed]).numpy() == 0
+        return segmentation.image_scores(torch.cat([p.label_map for p in parsed]).numpy(), target, 3, failed=failed)
+
     def _attribute_accuracy(self) -> np.ndarray:
         """Share of the judged attributes that are right, [N]."""
         judge = self.judges["attribute-judge"]
@@ -146,9 +176,12 @@ class Evaluation:
         reference = fit_gaussian(self._reference(network))
         return frechet_result(protocol, self._features(network), reference, reference=self._against)
 
+    def _kernel(self, protocol: str, network: type[FeatureNetwork]) -> MetricResult:
+        return kernel_result(protocol, self._features(network), self._reference(network), reference=self._against)
+
     def _features(self, network: type[FeatureNetwork]) -> np.ndarray:
         shards = shard_files(self.folder / "samples", self.run.num_images, self.run.shard_size)
-        return extract_shards(shards, network, self.folder / "features")
+        return extract_shards(shards, network, self.folder / "features", device=DEVICE)
 
     @property
     def _against(self) -> str:
@@ -162,7 +195,9 @@ class Evaluation:
         arrays = cached_reference(
             self.folder.parent / "reference" / name,
             f"{build.fingerprint(self.data)} {self.run.data.captions} {len(indices)}",
-            lambda: {"features": extract((self.data.test.batch(b)["image"] for b in batches), network())},
+            lambda: {
+                "features": extract((self.data.test.batch(b)["image"] for b in batches), network(), device=DEVICE)
+            },
         )
         return arrays["features"]
 

@@ -14,6 +14,9 @@ from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParse
 from lightning_mmdiff.schedules import Sampler
 
 Profile = Literal["smoke", "mini", "paper"]
+DatasetName = Literal["celebamask_hq", "ffhq"]
+Captions = Literal["celeba-dialog", "mm-celeba"]
+Method = Literal["unite", "composable", "real"]
 ModelConfig = DenoiserConfig | FaceParserConfig | AttributeClassifierConfig | ContrastiveConfig
 
 
@@ -21,12 +24,12 @@ ModelConfig = DenoiserConfig | FaceParserConfig | AttributeClassifierConfig | Co
 class DataConfig:
     """A data set as a run sees it."""
 
-    dataset: Literal["celebamask_hq", "ffhq"]
+    dataset: DatasetName
     image_size: int
     """Height and width in pixels."""
     conditions: tuple[str, ...] = ()
     """Names of the conditions that a batch carries."""
-    captions: Literal["celeba-dialog", "mm-celeba"] | None = None
+    captions: Captions | None = None
     split: Literal["paper", "official"] = "paper"
 
 
@@ -81,7 +84,7 @@ class SampleRun:
     """One folder of images: which experts, united how, under the conditions of which test images."""
 
     name: str
-    method: Literal["unite", "composable", "real"]
+    method: Method
     """``real`` stands for the data set's own images: the ceiling of every metric."""
     experts: tuple[ExpertUse, ...] = ()
     data: DataConfig
@@ -171,8 +174,11 @@ def plan(tables: Iterable[Table]) -> list[Run]:
         order[run] = None
 
     for table in tables:
-        for run in [*table.judges, *(row.sample for row in table.rows if row.sample)]:
-            visit(run)
+        for judge in table.judges:
+            visit(judge)
+        for row in table.rows:
+            if row.sample:
+                visit(row.sample)
     names = [r.name for r in order]
     twice = sorted({n for n in names if names.count(n) > 1})
     assert not twice, f"different runs share the name {twice}"

@@ -122,7 +122,7 @@ def match(reference: NoiseSchedule, t: Tensor, other: NoiseSchedule) -> tuple[Te
     """Where a model trained with ``other`` meets the noise that z_t of ``reference`` has (supplement 7.2).
 
     The paper says that scores can be mixed across variance schedules, not how. Two noisy images are the same but for a
-    factor if their signal-to-noise ratios are equal: ``scale z_t`` at ``t_other`` is a z of ``other`` with the same eps.
+    factor if their signal-to-noise ratios are equal: ``scale z_t`` is a z of ``other`` at ``t_other``.
 
     Args:
         reference: schedule of z_t.

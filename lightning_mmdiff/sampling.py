@@ -1,4 +1,4 @@
-"""The one denoising loop, and the LightningModule that samples with it. Every method of the three papers is a ``predict_noise``."""
+"""The one denoising loop, and the LightningModule that samples with it. Every method is a ``predict_noise``."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.schedules import DDIM, Sampler, make_scheduler
 
 Conditions = Mapping[str, Any]
-"""Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], or a list of B captions. An absent name is a missing condition."""
+"""Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], or a list of B captions. Absent means missing."""
 
 
 @torch.inference_mode()
@@ -51,7 +51,9 @@ class SamplingModule(LightningModule):
     Image i depends on (sampling seed, i) alone, so ``Trainer.predict`` may share the images out in any way.
     """
 
-    def __init__(self, *, sampler: Sampler, schedule: NoiseSchedule, shape: tuple[int, int, int], sampling_seed: int = 0):
+    def __init__(
+        self, *, sampler: Sampler, schedule: NoiseSchedule, shape: tuple[int, int, int], sampling_seed: int = 0
+    ):
         """Store how to sample: ``shape`` is [C, H, W] of one image (or latent)."""
         super().__init__()
         self.sampler = sampler
@@ -73,5 +75,7 @@ class SamplingModule(LightningModule):
         z = torch.stack([torch.randn(self.shape, generator=g) for g in generators]).to(self.device)
         conditions = self.encode_conditions(batch.get("conditions", {}))
         scheduler = make_scheduler(self.sampler, self.schedule)
-        z = denoise(partial(self.predict_noise, conditions=conditions), scheduler, z, self.sampler.num_steps, generators)
+        z = denoise(
+            partial(self.predict_noise, conditions=conditions), scheduler, z, self.sampler.num_steps, generators
+        )
         return images.to_uint8(z).cpu()

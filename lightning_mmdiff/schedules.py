@@ -40,7 +40,8 @@ def from_alpha_bar(alpha_bar: Tensor) -> NoiseSchedule:
 def linear(num_steps: int = 1000) -> NoiseSchedule:
     """DDPM's betas, 1e-4 to 2e-2 for 1000 steps (scaled for other numbers, as ADM does); alpha_bar ends at 4.04e-5."""
     scale = 1000 / num_steps
-    return from_alpha_bar((1 - torch.linspace(scale * 1e-4, scale * 2e-2, num_steps, dtype=torch.float64, device="cpu")).cumprod(0))
+    betas = torch.linspace(scale * 1e-4, scale * 2e-2, num_steps, dtype=torch.float64, device="cpu")
+    return from_alpha_bar((1 - betas).cumprod(0))
 
 
 def scaled_linear(num_steps: int = 1000) -> NoiseSchedule:

@@ -120,7 +120,7 @@ def verdict_legend(table: TableResult) -> str:
     cells = [cell for row in table.rows for cell in row.cells]
     parts = []
     for verdict, symbol in VERDICT_SYMBOLS.items():
-        reasons = dict.fromkeys(cell.reason for cell in cells if cell.verdict == verdict)
+        reasons = dict.fromkeys(r for cell in cells if cell.verdict == verdict for r in cell.reason.split(" and "))
         if reasons:
             parts.append(f"{symbol} {verdict}" + (f" ({'; '.join(reasons)})" if verdict == "not comparable" else ""))
     return "; ".join(parts)

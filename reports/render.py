@@ -40,13 +40,8 @@ def terminal(table: TableResult) -> RenderableType:
     parts += [Text(line, style="dim") for line in [format.verdict_legend(table)] if line]
     parts += [Text(f"[{letter}] {reason}") for reason, letter in notes.letters.items()]
     parts += [Text(f"Note: {note}") for note in table.notes]
-    for claim in table.claims:
-        line = Text("\n")
-        line.append(format.decision(claim), STYLES[claim.decision])
-        line.append(f"  {claim.id}  {one_line(claim.text)}\n")
-        line.append(f"    {format.evidence(claim)}; published {format.published_pair(claim)}", "dim")
-        line.append(f"\n    {one_line(claim.note)}" if claim.note else "", "dim")
-        parts.append(line)
+    if table.claims:
+        parts.append(_claims_grid(table))
     if table.watermark:
         parts.append(Text(f"\n {table.watermark} ", style="bold white on red"))
     return Group(*parts)
@@ -68,6 +63,22 @@ def _grid(table: TableResult, notes: Footnotes) -> Table:
             origin = Text(format.made_from(row) + (f" [{mark}]" if mark else ""))
             style = "cyan" if row.ceiling else "" if row.state == "measured" else "dim"
             grid.add_row(label, *cells, origin, style=style)
+    return grid
+
+
+def _claims_grid(table: TableResult) -> Table:
+    """One line a claim; the notebook has the full evidence."""
+    grid = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("decision", "claim", "on", "difference [95%]", "published"):
+        grid.add_column(Text(heading), overflow="fold")
+    for claim in table.claims:
+        difference = format.MISSING if claim.difference is None else f"{claim.difference:+.3g}"
+        if claim.interval is not None:
+            difference += f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]"
+        decision = Text(format.decision(claim), STYLES[claim.decision])
+        text = f"{claim.id}: {one_line(claim.text)}" + (f" ({one_line(claim.note)})" if claim.note else "")
+        cells = (text, claim.protocol or claim.metric, difference, format.published_pair(claim))
+        grid.add_row(decision, *(Text(cell) for cell in cells))
     return grid
 
 

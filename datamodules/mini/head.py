@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from functools import partial
-
 import numpy as np
 
 from datamodules.mini import people as who
@@ -44,7 +42,7 @@ def paint_body(face: Face) -> None:
     folds = lambda u, v: face.cloth[:, :, None, None] * (1.02 - 0.2 * np.abs(u) + 0.05 * np.sin(9 * u + 5 * v))[:, None]  # noqa: E731
     canvas.paint(cloth, folds, label=LABEL["cloth"], box=(-1.4, 1.4, 0.6, 2.2))
     canvas.paint(
-        lambda u, v: np.maximum(face.mane(u, v), np.maximum(face.width - 0.06 - np.abs(u), v - 1.1)),
+        lambda u, v: np.maximum(face.mane(u, v), np.maximum(face.width - 0.06 - np.abs(u), np.abs(v - 0.7) - 0.4)),
         face.strands, label=LABEL["hair"], where=face.people.style == who.LONG, box=(-0.75, 0.75, 0.2, 1.35),
     )  # fmt: skip
     canvas.paint(
@@ -124,6 +122,6 @@ def paint_hair_in_front(face: Face) -> None:
         return np.maximum(ellipse(u, v, 0, -0.14, face.width + 0.03, 0.58), v - edge)
 
     area = (-0.75, 0.75, -0.9, 0.85)
-    canvas.paint(crown, shade, box=(-0.75, 0.75, -0.9, 0.3), where=haired, opacity=0.3, softness=0.1)
+    canvas.paint(crown, shade, box=area, where=haired, opacity=0.3, softness=0.1)
     canvas.paint(crown, face.strands, label=LABEL["hair"], box=area, where=haired)
     canvas.paint(fringe, face.strands, label=LABEL["hair"], box=(-0.6, 0.6, -0.8, -0.1), where=people.bangs)

@@ -25,7 +25,7 @@ CHUNK_PIXELS = 2**17  # of one rendered chunk; about what stays in the processor
 
 
 def write_celebamask_hq(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write ``count`` faces of domain A in the layout of CelebAMask-HQ with CelebA-Dialog's captions, unless they are there.
+    """Write ``count`` faces of domain A in the layout of CelebAMask-HQ with captions, unless they are there.
 
     Args:
         root: folder to create.
@@ -83,7 +83,8 @@ def _write_domain_a(root: Path, count: int, size: int, seed: int, advance: Updat
     images.mkdir()
     for folder in range(-(-count // FACES_PER_FOLDER)):
         (masks / str(folder)).mkdir(parents=True)
-    attributes, captions = [], {}
+    attributes: list[np.ndarray] = []
+    captions: dict[str, dict[str, object]] = {}
     for numbers, people in _chunks(seed, "A", count, size):
         pictures, label_maps = render(people, size)
         for number, picture, label_map in zip(numbers.tolist(), pictures, label_maps):

@@ -1,9 +1,18 @@
 """Rows, metrics and claims that Tables 1, 2 and 4 of Unite and Conquer share."""
 
+from collections.abc import Mapping
+
+from experiments.recipes.judges import face_parser
 from experiments.recipes.unite_and_conquer import (
-    both_conditions, both_conditions_twice, face, face_expert, guided, hair_expert, united,
+    both_conditions,
+    both_conditions_twice,
+    face,
+    face_expert,
+    guided,
+    hair_expert,
+    united,
 )  # fmt: skip
-from experiments.spec import Claim, Metric, Profile, Row, TrainRun
+from experiments.spec import Claim, DatasetName, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
 BOTH, OURS = "one model, both conditions", "OURS"
@@ -12,14 +21,15 @@ GAN_WHY = "the GAN baseline is not built yet; its data schedules are (datamodule
 
 def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     """The paper's columns, each under the protocol that ``profile`` can measure."""
-    substitutes = {"FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser"}
+    substitutes = {"FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "KID": "KID-EffNetLite0"}
+    substitutes |= {"mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser"}
     published = {"mIoU": "mIoU-LaPa", "F1": "F1-LaPa"}
     names = published if profile == "paper" else substitutes
     return tuple(
         Metric(
             column=c,
             protocol=names.get(c, c),
-            better="lower" if c in ("FID", "LPIPS") else "higher",
+            better="lower" if c in ("FID", "KID", "LPIPS") else "higher",
             description=DESCRIPTIONS[names.get(c, c)],
         )
         for c in columns
@@ -35,6 +45,8 @@ def text_metric(profile: Profile) -> Metric:
 DESCRIPTIONS = {
     "FID": "Frechet distance on Inception-v3 (clean-fid, mode clean) to the real test images.",
     "FD-EffNetLite0": "Frechet distance on 1280 EfficientNet-Lite0 features (224 px) to the real test images. Not an FID.",
+    "KID": "Cubic-kernel distance, unbiased, on the same features as FID.",
+    "KID-EffNetLite0": "Cubic-kernel distance, unbiased, on the same features as FD-EffNetLite0 at unit length. Not a KID.",
     "LPIPS": "LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
     "PD-EffNetLite0": "Perceptual distance on EfficientNet-Lite0 stages to the real image whose conditions were given, mean. "
     "Not LPIPS.",
@@ -44,20 +56,20 @@ DESCRIPTIONS = {
     "mIoU-MiniParser": "Our small face parser; IoU of hair, skin, nose, eyes, brows, mouth against the label map that gave the "
     "conditions; mean over classes present, then over images.",
     "F1-MiniParser": "As mIoU-MiniParser, with the Dice coefficient.",
-    "Attributes-MiniJudge": "Share of eight attributes (hair colours, glasses, hat, male, smiling) that a separate small classifier "
-    "reads off the sample as they are in the face whose caption was given.",
-    "Attributes-FaceClassifier": "As at mini, by a classifier trained on CelebA; its weights are not published with any of the papers.",
+    "Attributes-MiniJudge": "Share of eight attributes (hair colours, glasses, hat, male, smiling) that a separate small "
+    "classifier reads off the sample as they are in the face whose caption was given.",
+    "Attributes-FaceClassifier": "As at mini, by a classifier trained on CelebA; no paper publishes its weights.",
 }
 
 
-def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
+def single_and_united_rows(profile: Profile, seed: int, dataset: DatasetName) -> tuple[Row, ...]:
     """Experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
     maps = ("hair", face(profile))
     alone, fair = "Same experts, not united", "Fair comparison (not in the paper)"
 
-    def row(label: str, name: str, *uses, group: str = fair, method: str = "unite") -> Row:
+    def row(label: str, name: str, *uses: ExpertUse, group: str = fair, method: Method = "unite") -> Row:
         return Row(group=group, label=label, sample=united(profile, name, dataset, *uses, method=method))
 
     return (
@@ -75,7 +87,7 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[R
     )
 
 
-def ours(profile: Profile, seed: int, dataset: str) -> TrainRun:
+def ours(profile: Profile, seed: int, dataset: DatasetName) -> SampleRun:
     """Sample run of the paper's last row: hair expert and face expert united, w = 1, a = 1/N (Sec. 4.1)."""
     return united(
         profile, "ours", dataset, guided(hair_expert(profile, seed), "hair"),
@@ -97,9 +109,7 @@ def claims(*columns: str) -> tuple[Claim, ...]:
         ("fair", f"{one}, at equal guidance (face)", f"{FACE}, guidance 2"),
         ("ours", "ours beats the plain average of the experts", AVERAGE),
     )
-    return tuple(
-        Claim(id=i, text=text, metric=c, better=OURS, worse=row) for i, text, row in against for c in columns
-    )
+    return tuple(Claim(id=i, text=text, metric=c, better=OURS, worse=row) for i, text, row in against for c in columns)
 
 
 NOTES = (
@@ -108,3 +118,30 @@ NOTES = (
     "Ours trains two experts; the rows 'twice the training' give the single model as many optimizer steps as both together.",
     "Conditions of a test image are its own hair map and face map. No training image ever came with both.",
 )
+
+COLUMNS = ("FID", "LPIPS", "SSIM", "mIoU", "F1")
+Published = Mapping[str, Mapping[str, tuple[float, ...]]]
+"""Group -> row -> one value per column of ``COLUMNS``."""
+
+
+def labels_to_face(
+    profile: Profile, seed: int, *, name: str, dataset: DatasetName, title: str, published: Published
+) -> Table:
+    """Tables 1 and 2: rows as printed, then the same experts not united, then the fair rows."""
+
+    def row(group: str, label: str, values: tuple[float, ...]) -> Row:
+        sample = ours(profile, seed, dataset) if label == OURS else None
+        why = None if sample else GAN_WHY
+        return Row(group=group, label=label, published=dict(zip(COLUMNS, values)), sample=sample, why=why)
+
+    printed = tuple(row(g, label, values) for g, rows in published.items() for label, values in rows.items())
+    return Table(
+        name=name,
+        title=title,
+        paper=f"Unite and Conquer (CVPR 2023), Table {name.removeprefix('table')}",
+        metrics=metrics(profile, *COLUMNS, "KID"),
+        rows=(*printed, *single_and_united_rows(profile, seed, dataset)),
+        claims=claims("mIoU", "F1", "FID"),
+        notes=NOTES,
+        judges=face_parser(profile),
+    )

@@ -11,12 +11,21 @@ import numpy as np
 
 from datamodules.face_classes import ATTRIBUTES
 from datamodules.mini.people import captions, invent
-from experiments.spec import DataConfig, Profile, TrainerConfig, TrainRun
+from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig
 from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
 
-JUDGED_ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Eyeglasses", "Wearing_Hat", "Male", "Smiling")
+JUDGED_ATTRIBUTES = (
+    "Black_Hair",
+    "Blond_Hair",
+    "Brown_Hair",
+    "Gray_Hair",
+    "Eyeglasses",
+    "Wearing_Hat",
+    "Male",
+    "Smiling",
+)
 
 
 def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
@@ -65,9 +74,10 @@ def image_text_model(profile: Profile) -> TrainRun:
 
 
 def _both_domains(profile: Profile, *conditions: str) -> tuple[DataConfig, ...]:
-    size, captions = (16 if profile == "smoke" else 32), "celeba-dialog" if "caption" in conditions else None
-    datasets = ("celebamask_hq",) if profile == "smoke" else ("celebamask_hq", "ffhq")
-    return tuple(DataConfig(dataset=d, image_size=size, conditions=conditions, captions=captions) for d in datasets)
+    size = 16 if profile == "smoke" else 32
+    source: Captions | None = "celeba-dialog" if "caption" in conditions else None
+    datasets: tuple[DatasetName, ...] = ("celebamask_hq",) if profile == "smoke" else ("celebamask_hq", "ffhq")
+    return tuple(DataConfig(dataset=d, image_size=size, conditions=conditions, captions=source) for d in datasets)
 
 
 def _trainer(steps: int) -> TrainerConfig:

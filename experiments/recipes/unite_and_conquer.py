@@ -6,14 +6,15 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 from dataclasses import replace
 
 from experiments.recipes.judges import image_text_model
-from experiments.spec import DataConfig, ExpertUse, Profile, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import DataConfig, DatasetName, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import Sampler
 
-CELEBA, FFHQ = "celebamask_hq", "ffhq"
+CELEBA: DatasetName = "celebamask_hq"
+FFHQ: DatasetName = "ffhq"
 MINI_STEPS = 800
 """Optimizer steps of one expert at mini."""
 
@@ -26,7 +27,7 @@ def face(profile: Profile) -> str:
     return "skin" if profile == "paper" else "face_parts"
 
 
-def second_domain(profile: Profile) -> str:
+def second_domain(profile: Profile) -> DatasetName:
     """Data set of the face map: FFHQ; smoke trains on CelebAMask-HQ alone, so that it runs on that one folder."""
     return CELEBA if profile == "smoke" else FFHQ
 
@@ -74,15 +75,18 @@ def face_expert(profile: Profile, seed: int) -> TrainRun:
 def both_conditions(profile: Profile, seed: int) -> TrainRun:
     """One model that sees the two data sets in turn, each with its own map (Table 4, Face+Hair)."""
     return expert(
-        profile, seed, "both-conditions", (_data(profile, CELEBA, "hair"), _data(profile, second_domain(profile), face(profile)))
+        profile,
+        seed,
+        "both-conditions",
+        (_data(profile, CELEBA, "hair"), _data(profile, second_domain(profile), face(profile))),
     )
 
 
 def both_conditions_twice(profile: Profile, seed: int) -> TrainRun:
     """The same with the training compute of two experts."""
     run = both_conditions(profile, seed)
-    steps = 2 * run.trainer.max_steps
-    optimizer = run.model.optimizer
+    assert isinstance(run.model, DenoiserConfig)
+    steps, optimizer = 2 * run.trainer.max_steps, run.model.optimizer
     if optimizer.decay_steps is not None:
         optimizer = replace(optimizer, decay_steps=steps)
     return replace(
@@ -110,7 +114,7 @@ def released(profile: Profile, seed: int) -> TrainRun:
 
 
 def united(
-    profile: Profile, name: str, dataset: str, *uses: ExpertUse, method: str = "unite",
+    profile: Profile, name: str, dataset: DatasetName, *uses: ExpertUse, method: Method = "unite",
     num_images: int | None = None, judged_attributes: bool = False,
 ) -> SampleRun:  # fmt: skip
     """Images of the experts under the conditions of the test images of ``dataset``.
@@ -151,6 +155,7 @@ def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:
 def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
     """The same run on rendered faces: everything that is smaller than published is here and in ``_data``."""
     model, steps = run.model, MINI_STEPS if profile == "mini" else 6
+    assert isinstance(model, DenoiserConfig)
     channels = {"face_parts": 7}
     spatial = tuple((name, channels.get(name, 1)) for name, _ in model.conditions.spatial)
     embedding = ("text", 64) if model.conditions.embedding else None
@@ -179,7 +184,7 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
     )
 
 
-def _data(profile: Profile, dataset: str, *conditions: str) -> DataConfig:
+def _data(profile: Profile, dataset: DatasetName, *conditions: str) -> DataConfig:
     size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
     return DataConfig(dataset=dataset, image_size=size, conditions=conditions)
 

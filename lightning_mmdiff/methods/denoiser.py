@@ -88,7 +88,10 @@ class Denoiser(SamplingModule):
         if self.config.conditions.embedding is None or "caption" not in conditions:
             return conditions
         name = self.config.conditions.embedding[0]
-        return {**conditions, name: self._embedder().embed_text(conditions["caption"])}  # supplement 7.3: text at sampling
+        return {
+            **conditions,
+            name: self._embedder().embed_text(conditions["caption"]),
+        }  # supplement 7.3: text at sampling
 
     def encode(self, conditions: Conditions, batch_size: int) -> tuple[Tensor | None, Tensor | None]:
         """Channels to concatenate [B, Cc, H, W] and embedding [B, D] of those conditions that this model knows."""

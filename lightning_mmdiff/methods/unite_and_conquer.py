@@ -118,7 +118,9 @@ class UniteAndConquer(Experts):
         for weight, reliability in all_times:
             check_coefficients(weight, reliability)
         if min(min(weight) for weight, _ in all_times) < 1:
-            warnings.warn("A weight is below 1; Eq. 10 asks for w >= 1 (the released preset breaks it too).", stacklevel=2)
+            warnings.warn(
+                "A weight is below 1; Eq. 10 asks for w >= 1 (the released preset breaks it too).", stacklevel=2
+            )
 
     def coefficients(self, t: int) -> tuple[list[float], list[float]]:
         """w_i(t) and a_i(t) of all experts."""

@@ -66,9 +66,7 @@ def test_paper_setting_is_the_published_one() -> None:
     assert {(e.weight, e.reliability) for e in sample.experts} == {(1.0, None)}  # Sec. 4.1: w = 1, a = 1/N
 
 
-@pytest.mark.parametrize(
-    ("recipe", "count"), [(recipes.released, 330_924_267), (recipes.sketch_expert, 311_027_910)]
-)
+@pytest.mark.parametrize(("recipe", "count"), [(recipes.released, 330_924_267), (recipes.sketch_expert, 311_027_910)])
 def test_paper_networks_have_the_released_numbers_of_parameters(recipe, count: int) -> None:
     run = recipe("paper", 0)
     with torch.device("meta"):
@@ -122,7 +120,10 @@ def test_another_setting_under_the_same_name_names_the_field(tmp_path) -> None:
 def test_config_file_holds_every_field(tmp_path) -> None:
     run = recipes.text_expert("mini", 0)
     claim_folder(tmp_path, run, {})
-    assert json.loads((tmp_path / "config.json").read_text()) == {**json.loads(json.dumps(as_json(run))), "fingerprints": {}}
+    assert json.loads((tmp_path / "config.json").read_text()) == {
+        **json.loads(json.dumps(as_json(run))),
+        "fingerprints": {},
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

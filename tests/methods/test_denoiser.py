@@ -59,7 +59,9 @@ def test_min_snr_leaves_small_ratios_alone() -> None:
     plain, weighted = tiny_denoiser(), tiny_denoiser()
     weighted.config = type(weighted.config)(**{**vars(weighted.config), "min_snr": 1e12})
     g = lambda: seeding.step_generator(0, 3)  # noqa: E731
-    torch.testing.assert_close(plain.loss(batch(), g()), weighted.loss(batch(), g()))  # gamma -> infinity is the simple loss
+    torch.testing.assert_close(
+        plain.loss(batch(), g()), weighted.loss(batch(), g())
+    )  # gamma -> infinity is the simple loss
     weighted.config = type(weighted.config)(**{**vars(weighted.config), "min_snr": 1e-3})
     assert weighted.loss(batch(), g()) < plain.loss(batch(), g())
 
@@ -107,7 +109,7 @@ def test_embedding_of_the_image_in_training_and_of_the_text_in_sampling() -> Non
 
 
 def test_rows_with_and_without_embedding_do_not_touch_each_other() -> None:
-    """The released code skips the second norm for a whole batch if all its embeddings are null; ours never looks at other rows."""
+    """The released code skips the second norm if all embeddings of a batch are null; ours never looks at other rows."""
     model = randomized(Denoiser(tiny_config(spatial=(), embedding=("text", 3)), embedder=Embedder())).eval()
     z, t = torch.randn(2, 3, 8, 8), torch.tensor(500)
     embedding = torch.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])

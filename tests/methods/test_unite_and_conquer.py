@@ -101,6 +101,7 @@ def reference_moments(schedule: NoiseSchedule, steps: int = 20000) -> tuple[floa
     ).tolist()
     mean, std = 0.0, math.sqrt(1 + s_values[0] ** 2)
     for s, s_next in zip(s_values, s_values[1:]):
+
         def slope(x: float, s: float) -> float:
             terms = [s * (x - m) / (v + s**2) for m, v in (WORLD["a"], WORLD["b"], WORLD["prior"])]
             return terms[0] + terms[1] - terms[2]
@@ -141,9 +142,7 @@ def test_conditions_that_determine_independent_parts_give_the_exact_product() ->
 
 @pytest.mark.parametrize("schedule", [linear(), cosine()], ids=["linear", "cosine"])
 def test_gaussian_experts_follow_the_analytic_flow_of_equation_10(schedule: NoiseSchedule) -> None:
-    models = [
-        (gaussian_eps(*WORLD[k], schedule), gaussian_eps(*WORLD["prior"], schedule)) for k in ("a", "b")
-    ]
+    models = [(gaussian_eps(*WORLD[k], schedule), gaussian_eps(*WORLD["prior"], schedule)) for k in ("a", "b")]
     mean, variance = sampled_moments(lambda z, t: united_gaussian_eps(t, z, models), schedule)
     expected = reference_moments(schedule)
     assert mean == pytest.approx(expected[0], abs=0.01)
@@ -273,7 +272,9 @@ def test_experts_of_different_schedule_are_asked_at_equal_noise() -> None:
 
 def test_average_is_the_mean() -> None:
     a, b = tiny_denoiser(), tiny_denoiser(1, spatial=(("face", 2),))
-    method = Composable([Expert(denoiser=a, conditions=("hair",)), Expert(denoiser=b, conditions=("face",))], sampler=SAMPLER)
+    method = Composable(
+        [Expert(denoiser=a, conditions=("hair",)), Expert(denoiser=b, conditions=("face",))], sampler=SAMPLER
+    )
     z, t = noise(2, 3, 8, 8).float(), torch.tensor(500)
     with torch.no_grad():
         expected = (a.predict_noise(z, t, conditions()) + b.predict_noise(z, t, conditions())) / 2

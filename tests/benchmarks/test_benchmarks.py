@@ -1,0 +1,68 @@
+"""Every benchmark runs at a tiny setting, prints a ratio and writes it. How large it is, is nobody's test."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import data, features, sampling, training
+from benchmarks.paired import Comparison, Side, in_turn
+
+
+def run(module, flags, folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[dict]]:
+    module.main(flags)
+    stored = json.loads((folder / "out.json").read_text())
+    assert {"torch", "threads", "cores", "load"} <= stored["environment"].keys()
+    printed = capsys.readouterr().out
+    assert printed.count("RATIO") == len(stored["results"])
+    for result in stored["results"]:
+        assert len(result["ratios"]) == flags.pairs
+        assert result["ratio"]["min"] <= result["ratio"]["median"] <= result["ratio"]["max"]
+    return printed, stored["results"]
+
+
+def options(folder: Path, pairs: int = 2) -> dict:
+    return {"pairs": pairs, "threads": torch.get_num_threads(), "out": folder / "out.json"}
+
+
+def test_sampling_equals_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flags = sampling.SamplingFlags(batch_size=3, reference_images=2, steps=2, image_size=16, **options(tmp_path))
+    _, results = run(sampling, flags, tmp_path, capsys)
+    assert len(results) == 3
+    for result in results:
+        assert result["notes"][0] in [f"largest difference of a pixel: {n} of 255" for n in (0, 1)]
+
+
+def test_packed_batches_equal_decoded_ones(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flags = data.DataFlags(image_size=16, source_size=32, batch_size=4, batches=1, **options(tmp_path))
+    printed, _ = run(data, flags, tmp_path, capsys)
+    assert printed.count("both batches are equal: yes") == 2
+
+
+def test_features_equal_those_of_single_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flags = features.FeatureFlags(images=2, **options(tmp_path))
+    _, results = run(features, flags, tmp_path, capsys)
+    assert float(results[0]["notes"][0].rsplit(" ", 1)[1]) < 1e-4
+
+
+def test_trainer_and_plain_loop_end_in_the_same_weights(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flags = training.TrainingFlags(block=3, profile="smoke", faces=12, **options(tmp_path))
+    printed, results = run(training, flags, tmp_path, capsys)
+    assert "OVERHEAD" in printed
+    assert float(results[0]["notes"][-1].rsplit(" ", 1)[1]) < 1e-6
+
+
+def test_pairs_are_timed_in_turn() -> None:
+    calls: list[str] = []
+    ours, reference = Side(run=lambda: calls.append("a"), units=2), Side(run=lambda: calls.append("b"), units=1)
+    assert len(in_turn(ours, reference, 3)) == 3
+    assert calls == ["a", "b"] * 3
+
+
+def test_ratio_is_how_many_times_faster_we_are() -> None:
+    comparison = Comparison(
+        title="", ours="", reference="", unit="image", seconds=((1.0, 2.0), (1.0, 6.0), (1.0, 4.0)), settings={}
+    )
+    assert comparison.ratios == [2, 6, 4]
+    assert "RATIO 4 (2 .. 6)" in "\n".join(comparison.lines())

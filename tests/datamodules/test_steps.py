@@ -1,0 +1,137 @@
+import itertools
+import pickle
+
+import lightning
+import pytest
+import torch
+
+from datamodules.celebamask_hq import CelebAMaskHQ
+from datamodules.steps import StepBatchSampler, StepLoader
+
+
+def take(sampler, count):
+    return list(itertools.islice(sampler, count))
+
+
+def test_batch_of_a_step_does_not_depend_on_where_the_run_started():
+    from_start = take(StepBatchSampler(23, 5, seed=7), 20)
+    for start in (1, 4, 13):
+        assert take(StepBatchSampler(23, 5, seed=7, start_step=start), 20 - start) == from_start[start:]
+
+
+def test_an_epoch_shows_each_item_at_most_once_and_epochs_differ():
+    epochs = [
+        [draw.item for batch in take(StepBatchSampler(20, 5, seed=1, start_step=4 * e), 4) for draw in batch]
+        for e in (0, 1)
+    ]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(20))] * 2
+    assert epochs[0] != epochs[1]
+
+
+def test_seed_changes_order_and_flips_are_fair():
+    draws = [draw for batch in take(StepBatchSampler(50, 10, seed=0), 200) for draw in batch]
+    assert 0.45 < sum(draw.flip for draw in draws) / len(draws) < 0.55
+    assert take(StepBatchSampler(50, 10, seed=1), 1) != take(StepBatchSampler(50, 10, seed=0), 1)
+    assert not any(draw.flip for batch in take(StepBatchSampler(50, 10, seed=0, flip=False), 20) for draw in batch)
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_processes_share_the_rows_of_the_same_batch(world_size):
+    whole = StepBatchSampler(23, 8, seed=2)
+    shares = [StepBatchSampler(23, 8, seed=2, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for step in (0, 1, 9):
+        rows = [draw for share in shares for draw in share.draws(step)]
+        assert sorted(rows) == sorted(whole.draws(step))
+        assert len({draw.item for draw in rows}) == 8
+
+
+def test_bad_batch_sizes_are_explained():
+    with pytest.raises(ValueError, match="batch_size is 9, but the training split has 8 images"):
+        StepBatchSampler(8, 9)
+    with pytest.raises(ValueError, match="cannot be shared by 3 processes; choose a multiple of 3"):
+        StepBatchSampler(8, 4, world_size=3)
+
+
+def square_of(step):
+    return {"step": step, "square": step**2}
+
+
+def test_workers_keep_the_order_of_the_steps():
+    loader = StepLoader(square_of, next_step=lambda: 3, num_workers=2)
+    assert [batch["step"] for batch in itertools.islice(loader, 7)] == list(range(3, 10))
+
+
+class Recorder(lightning.LightningModule):
+    """Trains one weight and remembers what it saw."""
+
+    def __init__(self, optimizer_steps=1):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.automatic_optimization = False
+        self.optimizer_steps = optimizer_steps
+        self.seen, self.predicted = [], []
+
+    def training_step(self, batch):
+        self.seen.append(batch["index"].tolist())
+        for _ in range(self.optimizer_steps):
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.manual_backward((self.weight**2).sum())
+            optimizer.step()
+
+    def predict_step(self, batch):
+        self.predicted.append(batch["index"].tolist())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def trainer(tmp_path, steps, **more):
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    return lightning.Trainer(default_root_dir=tmp_path, max_steps=steps, **(quiet | more))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("optimizer_steps", [1, 2])  # 2: a GAN, whose global_step runs twice as fast as its batches
+def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(tmp_path, celeba_root, optimizer_steps):
+    def fit(steps, checkpoint=None, **more):
+        data = CelebAMaskHQ(root=celeba_root, image_size=32, batch_size=6, seed=5)
+        module = Recorder(optimizer_steps)
+        run = trainer(tmp_path, steps * optimizer_steps, enable_checkpointing=False, **more)
+        run.fit(module, datamodule=data, ckpt_path=checkpoint)
+        return run, module
+
+    _, whole = fit(20)
+    first, started = fit(11)
+    first.save_checkpoint(tmp_path / "half.ckpt")
+    _, resumed = fit(20, tmp_path / "half.ckpt")
+    assert len(whole.seen) == 20
+    assert started.seen + resumed.seen == whole.seen
+    _, in_epochs = fit(20, limit_train_batches=7)  # Lightning starts a new iteration every 7 batches
+    assert in_epochs.seen == whole.seen
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_predict_uses_the_requested_batches_and_image_numbers(tmp_path, celeba_root):
+    data = CelebAMaskHQ(root=celeba_root, image_size=32, batch_size=4, conditions=("hair",))
+    data.prepare_data()
+    data.setup()
+    run, module = trainer(tmp_path, 1, enable_checkpointing=False), Recorder()
+    run.predict(module, datamodule=data)
+    assert module.predicted == [[0, 1, 2, 3], [4, 5]]
+    data.predict_batches = [[7, 8], [2]]
+    module.predicted.clear()
+    run.predict(module, datamodule=data)
+    assert module.predicted == [[7, 8], [2]]
+    batch = next(iter(data.predict_dataloader()))
+    assert torch.equal(batch["image"], data.test.batch([1, 2])["image"])
+
+
+def test_training_batches_survive_pickling_without_their_arrays(celeba_root):
+    data = CelebAMaskHQ(root=celeba_root, image_size=32, batch_size=4, conditions=("hair",), flip=True)
+    data.prepare_data()
+    data.setup()
+    batches = data.train_batches()
+    sent = pickle.dumps(batches)
+    assert len(sent) < 8000
+    assert torch.equal(pickle.loads(sent)(3)["image"], batches(3)["image"])
