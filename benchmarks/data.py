@@ -49,7 +49,7 @@ def decoded_pair(files: FaceFiles, numbers: list[int], size: int) -> list[np.nda
     """Images [B, 3, S, S] and label maps [B, S, S], uint8, from the files, in plain Pillow."""
     images = [read_image(files.image(n), "RGB").resize((size, size), Image.Resampling.BOX) for n in numbers]
     maps = [Image.fromarray(files.label_map(n)).resize((size, size), Image.Resampling.NEAREST) for n in numbers]
-    return [np.stack(images).transpose(0, 3, 1, 2), np.stack(maps)]
+    return [np.stack([np.asarray(i) for i in images]).transpose(0, 3, 1, 2), np.stack([np.asarray(m) for m in maps])]
 
 
 def decoded_conditions(decode: FaceDecoder, numbers: list[int]) -> list[np.ndarray]:

@@ -30,7 +30,7 @@ from lightning_mmdiff import seeding
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.progress import Progress
-from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,7 @@ class TakeTurns(Callback):
 def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     """Train the hair expert both ways below ``folder``."""
     run = _run(flags)
+    assert isinstance(run.model, DenoiserConfig)
     last = run.trainer.max_steps - 1  # the step at whose start the last block ends
     root = folder / build.FOLDERS["celebamask_hq"]
     write_celebamask_hq(root, count=flags.faces, image_size=run.data[0].image_size)

@@ -18,7 +18,7 @@ from datamodules.face_classes import CONDITIONS, LABEL_CONDITIONS
 from datamodules.face_files import FaceFiles, some
 from datamodules.face_split import FaceSplit, Split, TrainBatches, split_rows
 from datamodules.packed import Packed, open_packed, pack
-from datamodules.steps import PredictBatches, StepBatchSampler, StepLoader, steps_done
+from datamodules.steps import PredictBatches, Share, StepBatchSampler, StepLoader, steps_done
 
 logger = logging.getLogger(__name__)
 
@@ -120,11 +120,19 @@ class FaceDataModule(LightningDataModule):
         return StepLoader(batches, next_step=self._next_step, num_workers=self.num_workers)
 
     def predict_dataloader(self) -> DataLoader:
-        """Return the batches of ``predict_batches``, or of all test images in order."""
+        """Return this process's share of ``predict_batches``, or of all test images in order."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return self.predict_share(rank=rank, world_size=world_size)
+
+    def predict_share(self, *, rank: int, world_size: int) -> DataLoader:
+        """Return the batches to sample that process ``rank`` takes."""
         count = len(self.test)
         default = [list(range(i, min(i + self.batch_size, count))) for i in range(0, count, self.batch_size)]
         batches = default if self.predict_batches is None else self.predict_batches
-        return DataLoader(PredictBatches(self.test, batches), batch_size=None, num_workers=self.num_workers)
+        share = Share(len(batches), rank=rank, world_size=world_size)
+        return DataLoader(
+            PredictBatches(self.test, batches), sampler=share, batch_size=None, num_workers=self.num_workers
+        )
 
     def _next_step(self) -> int:
         return steps_done(self.trainer) if self.trainer else self.start_step

@@ -97,8 +97,9 @@ class AlternatingData(LightningDataModule):
         return StepLoader(batches, next_step=self._next_step, num_workers=self.num_workers)
 
     def predict_dataloader(self) -> DataLoader:
-        """Return the first data set's batches to sample."""
-        return self.data[0].predict_dataloader()
+        """Return this process's share of the first data set's batches to sample."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return self.data[0].predict_share(rank=rank, world_size=world_size)
 
     def _next_step(self) -> int:
         return steps_done(self.trainer) if self.trainer else self.start_step

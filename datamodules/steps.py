@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, get_worker_info
 
 from lightning_mmdiff.seeding import generator
 
@@ -114,7 +114,7 @@ class BatchReader(Protocol):
 class PredictBatches(Dataset):
     """Batch j of image numbers ``batches[j]``; image i is made from item ``i % len(split)``, its "index" is i.
 
-    A batch is one item here, so Lightning shares whole batches out over processes.
+    A batch is one item here, so whole batches are shared out over processes (see ``Share``).
     """
 
     def __init__(self, split: BatchReader, batches: list[list[int]]) -> None:
@@ -127,6 +127,26 @@ class PredictBatches(Dataset):
         images = self.batches[number]
         batch = self.split.batch([i % len(self.split) for i in images])
         return batch | {"index": torch.tensor(images, dtype=torch.int64)}
+
+
+class Share(DistributedSampler):
+    """The items rank, rank + world_size, ... of a data set: every item once, in one process.
+
+    torch's own sampler repeats items so that all processes have the same number. The base class is how Lightning sees
+    that the items are shared out already.
+    """
+
+    def __init__(self, num_items: int, *, rank: int, world_size: int) -> None:
+        self.items = range(rank, num_items, world_size)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: the order is fixed."""
 
 
 def steps_done(trainer: Any) -> int:

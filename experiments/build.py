@@ -26,8 +26,10 @@ WEIGHTS = "weights.safetensors"
 """File that marks a finished training."""
 
 
-def data(config: DataConfig, root: Path, *, batch_size: int = 64, seed: int = 0) -> FaceDataModule:
-    """Data module of one data set below ``root``."""
+def data(
+    config: DataConfig, root: Path, *, batch_size: int = 64, seed: int = 0, cache: Path | None = None
+) -> FaceDataModule:
+    """Data module of one data set below ``root``; packed data that is not beside its files already goes to ``cache``."""
     common: dict[str, Any] = {
         "root": root / FOLDERS[config.dataset],
         "image_size": config.image_size,
@@ -37,16 +39,20 @@ def data(config: DataConfig, root: Path, *, batch_size: int = 64, seed: int = 0)
         "split": config.split,
         "seed": seed,
     }
+    module: FaceDataModule
     match config.dataset:
         case "celebamask_hq":
-            return CelebAMaskHQ(**common)
+            module = CelebAMaskHQ(**common)
         case "ffhq":
-            return FFHQ(**common)
+            module = FFHQ(**common)
+    if not module.folder.exists():
+        module.cache = cache
+    return module
 
 
-def training_data(run: TrainRun, root: Path) -> LightningDataModule:
+def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> LightningDataModule:
     """Data of a training run: one data set, or several that take turns."""
-    modules = [data(c, root, batch_size=run.batch_size, seed=run.seed) for c in run.data]
+    modules = [data(c, root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
     if len(modules) == 1:
         return modules[0]
     return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)

@@ -1,17 +1,26 @@
 """The command line of every table. It chooses what runs and where; it never changes a hyperparameter."""
 
+import errno
+import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from experiments.spec import Profile, Run, SampleRun, TableFunction, TrainRun, plan
 
 console = Console(highlight=False)
+
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), "choose a writable --out"),
+}
+"""What a user can do about an error of the file system; any other is ours, and shows its traceback."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +47,28 @@ def main(table: TableFunction) -> None:
     try:
         run_table(table, flags)
     except (ValueError, FileNotFoundError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, markup=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        _fail(_file_system_sentence(error, flags.out))
     except KeyboardInterrupt:
         console.print("Stopped. Run the same command again to go on.")
         sys.exit(130)
+
+
+def _fail(sentence: str) -> NoReturn:
+    console.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
+    sys.exit(1)
+
+
+def _file_system_sentence(error: OSError, out: Path) -> str:
+    """What the system said, where, and what to do; raises ``error`` again if a user can do nothing about it."""
+    too_short = error.errno is None and "requested and" in str(error)  # how numpy reports a full disk
+    number = errno.ENOSPC if too_short else error.errno
+    if number not in REMEDIES:
+        raise error
+    what = (error.strerror or os.strerror(number)).rstrip(".")
+    where = f"{error.filename}: {what}" if error.filename else f"{what} (below {out})"
+    return f"{where}; {REMEDIES[number]} and run the same command again: what is done is kept."
 
 
 def run_table(table: TableFunction, flags: Flags) -> None:

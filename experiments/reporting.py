@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import build, galleries, scoring
+from experiments import galleries, scoring
 from experiments.provenance import environment
 from experiments.spec import Row, Table
 from experiments.stages import Workspace
@@ -93,7 +93,7 @@ def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -
     strips: list[galleries.Strip] = []
     for row in rows:
         assert row.sample is not None
-        data = build.data(row.sample.data, workspace.data)
+        data = workspace.open(row.sample.data)
         data.setup()
         evaluation = scoring.Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
         if not strips:

@@ -2,17 +2,19 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from datamodules.faces import FaceDataModule
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from experiments import build, scoring
 from experiments.provenance import recorded
-from experiments.spec import Profile, Run, SampleRun, Table, TrainRun, claim_folder
+from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, claim_folder
 from lightning_mmdiff import checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
@@ -40,13 +42,20 @@ class Workspace:
     """Root of the data sets."""
     rendered: bool
     """Whether the data sets are rendered by us when they are missing."""
+    cache: Path | None
+    """Where data sets are packed; None packs them beside their files."""
 
     @classmethod
     def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
         """Workspace of the command line's flags."""
         rendered = data is None and profile != "paper"
         root = Path("data") / profile if rendered else data or Path("data")
-        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered)
+        cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
+        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
+
+    def open(self, config: DataConfig) -> FaceDataModule:
+        """Data module of one data set."""
+        return build.data(config, self.data, cache=self.cache)
 
 
 def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
@@ -58,7 +67,7 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
             write = write_celebamask_hq if dataset == "celebamask_hq" else write_ffhq
             write(workspace.data / build.FOLDERS[dataset], count=count, image_size=size, seed=0)
     for config in configs:
-        build.data(config, workspace.data).prepare_data()
+        workspace.open(config).prepare_data()
 
 
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
@@ -68,7 +77,7 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         ValueError: if the folder of the run holds results of other settings.
     """
     folder = workspace.runs / run.name
-    fingerprints = {c.dataset: build.fingerprint(build.data(c, workspace.data)) for c in _data_of(run)}
+    fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in _data_of(run)}
     claim_folder(folder, run, fingerprints)
     if isinstance(run, TrainRun):
         return (folder / build.WEIGHTS).exists()
@@ -86,7 +95,8 @@ def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> None:
             sample(workspace, run)
             score(workspace, run, tables)
     except Exception as error:
-        failure.write_text(f"{type(error).__name__}: {error}\n")
+        with suppress(OSError):  # a full disk must not hide the first error
+            failure.write_text(f"{type(error).__name__}: {error}\n")
         raise
 
 
@@ -101,24 +111,23 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     extras = [LossCurve(folder / "loss.csv"), Progress(run.name)]
     callbacks = [*([average] if average else []), *extras, saver]
     module, trainer = build.model(run, workspace.runs), build.trainer(config, folder, callbacks)
-    with recorded(folder, "train"):
+    with recorded(folder, "train"), _interruptible():
         trainer.fit(
-            module.train(), build.training_data(run, workspace.data),
+            module.train(), build.training_data(run, workspace.data, workspace.cache),
             ckpt_path=checkpoints.newest_checkpoint(folder), weights_only=True,
         )  # fmt: skip
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     if trainer.is_global_zero:
         checkpoints.save_weights(module, folder / build.WEIGHTS, average.averaged(module) if average else {})
         for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
             checkpoint.unlink()  # only needed to resume
+    trainer.strategy.barrier()  # no process goes on without the weights
 
 
 def sample(workspace: Workspace, run: SampleRun) -> None:
     """Sample the images that are missing, one shard per batch."""
     folder = workspace.runs / run.name / "samples"
     batches = missing_shards(folder, run.num_images, run.shard_size)
-    data = build.data(run.data, workspace.data)
+    data = workspace.open(run.data)
     if run.method == "real":  # training images stand in for samples; what is paired is scored on the test images
         data.setup()
         for numbers in batches:
@@ -129,10 +138,9 @@ def sample(workspace: Workspace, run: SampleRun) -> None:
     data.predict_batches = batches
     callbacks = [ShardWriter(folder, run.shard_size), Progress(run.name, sum(map(len, batches)))]
     trainer = build.predictor(folder.parent, callbacks)
-    with recorded(folder.parent, "sample"):
+    with recorded(folder.parent, "sample"), _interruptible():
         trainer.predict(build.sampling_module(run, workspace.runs), data, return_predictions=False)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    trainer.strategy.barrier()  # no process scores before every shard is there
 
 
 def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
@@ -140,7 +148,16 @@ def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None
     folder = workspace.runs / run.name
     judges = scoring.Judges({judge.name: judge for t in tables for judge in t.judges}, workspace.runs)
     with recorded(folder, "score"):
-        scoring.score(folder, run, _metrics(run, tables), judges, build.data(run.data, workspace.data))
+        scoring.score(folder, run, _metrics(run, tables), judges, workspace.open(run.data))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C with ``sys.exit``; hand it on as what it was."""
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
 
 
 def _metrics(run: SampleRun, tables: Sequence[Table]) -> tuple[str, ...]:

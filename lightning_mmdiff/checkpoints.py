@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lightning_mmdiff.files import atomic_path
@@ -19,7 +20,7 @@ def save_weights(module: nn.Module, path: Path, averaged: Mapping[str, Tensor]) 
     state = {**module.state_dict(), **averaged}
     kept = {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if not k.startswith(FROZEN)}
     with atomic_path(path) as temporary:
-        save_file(kept, temporary)
+        temporary.write_bytes(save(kept))  # save_file would not raise OSError where the disk is full
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -27,11 +28,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
     Raises:
         FileNotFoundError: if ``path`` is not there.
-        ValueError: if the file belongs to another architecture; names the first missing, unexpected and misshapen entries.
+        ValueError: if the file is damaged, or belongs to another architecture; names the first missing, unexpected and
+            misshapen entries.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: train this model first (run the table without --only).")
-    theirs = load_file(path)
+    try:
+        theirs = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run the same command to train again.") from error
     ours = {k: v for k, v in module.state_dict().items() if not k.startswith(FROZEN)}
     problems = [
         ("missing", sorted(ours.keys() - theirs.keys())),

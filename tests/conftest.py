@@ -1,4 +1,4 @@
-"""Shared by all tests: tiny networks, two threads, and where real photographs may lie."""
+"""Shared by all tests: two threads, GPU marks, and where real photographs may lie."""
 
 import os
 import warnings
@@ -6,11 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
-from lightning_mmdiff.networks.conditions import ConditionConfig
-from lightning_mmdiff.networks.unet import UNetConfig
-from lightning_mmdiff.optimization import OptimizerConfig
 
 torch.set_num_threads(2)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -31,39 +26,3 @@ def real_data() -> Path:
     if not (folder / "CelebAMask-HQ").is_dir():
         pytest.skip("no real photographs here; set MMDIFF_DATA to a folder that holds CelebAMask-HQ/")
     return folder
-
-
-def tiny_config(
-    *,
-    spatial: tuple[tuple[str, int], ...] = (("hair", 1),),
-    embedding: tuple[str, int] | None = None,
-    schedule: str = "cosine",
-    prediction: str = "eps",
-    learned_variance: bool = False,
-    subsets: tuple = (),
-    image_size: int = 8,
-) -> DenoiserConfig:
-    """A denoiser of a few thousand parameters for images of 8 pixels."""
-    return DenoiserConfig(
-        network=UNetConfig(
-            in_channels=3 + sum(c for _, c in spatial), out_channels=6 if learned_variance else 3, channels=8,
-            channel_mult=(1, 2), num_res_blocks=1, attention_levels=(), num_heads=1, norm_groups=4,
-            embedding_dim=embedding[1] if embedding else None,
-        ),
-        conditions=ConditionConfig(spatial=spatial, embedding=embedding),
-        image_size=image_size, schedule=schedule, prediction=prediction, learned_variance=learned_variance,
-        subsets=subsets, optimizer=OptimizerConfig(lr=1e-3),
-    )  # fmt: skip
-
-
-def randomized(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Replace every parameter, the zero-initialised ones included, by small noise, so that outputs say something."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-    return module
-
-
-def tiny_denoiser(seed: int = 0, **options) -> Denoiser:
-    """A denoiser with random weights, in evaluation mode."""
-    return randomized(Denoiser(tiny_config(**options), seed=seed), seed).eval()

@@ -5,6 +5,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from lightning_mmdiff.files import atomic_path
+
 
 class LossCurve(Callback):
     """Append ``step,loss`` every few optimizer steps; on resume, drop the rows behind the checkpoint."""
@@ -18,7 +20,8 @@ class LossCurve(Callback):
         if trainer.is_global_zero:
             rows = self.path.read_text().splitlines()[1:] if self.path.exists() else []
             kept = [r for r in rows if r.count(",") == 1 and int(r.split(",")[0]) <= trainer.global_step]
-            self.path.write_text("\n".join(["step,loss", *kept]) + "\n")
+            with atomic_path(self.path) as temporary:
+                temporary.write_text("\n".join(["step,loss", *kept]) + "\n")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Write a row."""

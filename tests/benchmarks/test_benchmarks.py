@@ -1,6 +1,7 @@
 """Every benchmark runs at a tiny setting, prints a ratio and writes it. How large it is, is nobody's test."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,15 @@ def run(module, flags, folder: Path, capsys: pytest.CaptureFixture) -> tuple[str
 
 
 def options(folder: Path, pairs: int = 2) -> dict:
-    return {"pairs": pairs, "threads": torch.get_num_threads(), "out": folder / "out.json"}
+    return {"pairs": pairs, "threads": 1, "out": folder / "out.json"}
+
+
+@pytest.fixture(autouse=True)
+def _keep_threads() -> Iterator[None]:
+    """Benchmarks set the number of threads; tests after these keep theirs."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def test_sampling_equals_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -5,8 +5,8 @@ import os
 import cv2
 import numpy as np
 import pytest
-from conftest import make_celeba, write_attributes
 from PIL import Image
+from tiny_sets import make_celeba, write_attributes
 
 from datamodules import packed as packing
 from datamodules.celebamask_hq_files import CelebAMaskHQFiles

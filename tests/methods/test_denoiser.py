@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import randomized, tiny_config, tiny_denoiser
+from tiny import randomized, tiny_config, tiny_denoiser
 
 from lightning_mmdiff import checkpoints, images, seeding
 from lightning_mmdiff.methods.denoiser import Denoiser

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import tiny_denoiser
+from tiny import tiny_denoiser
 
 from lightning_mmdiff import schedules, seeding
 from lightning_mmdiff.methods.composable import Composable

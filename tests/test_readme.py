@@ -1,0 +1,133 @@
+"""The Markdown files against the code: commands parse, snippets run, tables are complete, references exist."""
+
+import ast
+import importlib
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+
+import pytest
+import torch
+import tyro
+
+from datamodules import face_classes
+from datamodules.prepare import prepare
+from experiments import INDEX
+from experiments.cli import Flags, run_table
+from experiments.recipes import unite_and_conquer as recipes
+from experiments.spec import Profile, TrainRun
+from lightning_mmdiff.weights import WEIGHTS
+from reports.__main__ import main as reports_main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", "PITFALLS.md", "CONTRIBUTING.md", "CHANGELOG.md")
+REFERENCE = re.compile(r"`([\w./]+\.py)(?::([\w.]+))?`")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(prefix: str) -> list[list[str]]:
+    """Words of every command in the README that starts with ``prefix``: lines of code blocks, and code in the text."""
+    lines = [line for block in blocks(README, "bash") for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", README)
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith(prefix) and "<" not in line]
+    assert found, f"the README has no command {prefix}"
+    return found
+
+
+@pytest.mark.parametrize("words", commands("python -m experiments."), ids=" ".join)
+def test_every_table_command_plans_its_runs(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    flags = tyro.cli(Flags, args=words[3:])
+    run_table(importlib.import_module(words[2]).table, replace(flags, launcher="dry-run"))
+    assert "sample " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("prefix", "function"), [("python -m datamodules.prepare", prepare), ("python -m reports", reports_main)]
+)
+def test_every_other_command_parses(prefix: str, function: Callable) -> None:
+    @wraps(function)
+    def do_nothing(*_args, **_options) -> None: ...
+
+    for words in commands(prefix):
+        tyro.cli(do_nothing, args=words[3:])
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (ROOT / page).read_text()
+    named = {line.split()[1] for b in blocks(text, "bash") for line in b.splitlines() if line.startswith("make ")}
+    named |= set(re.findall(r"`make ([\w-]+)`", text))
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("entry", INDEX, ids=lambda e: e.name)
+def test_the_index_is_in_the_readme(entry) -> None:
+    rows = [line for line in README.splitlines() if line.startswith(f"| `python -m experiments.{entry.name}`")]
+    assert len(rows) == 1
+    assert entry.source in rows[0]
+    assert f"| {entry.mini} |" in rows[0]
+
+
+def test_every_weight_file_is_in_the_readme_with_its_licence() -> None:
+    for weight in WEIGHTS:
+        assert any(f"`{weight.file}`" in line and weight.licence in line for line in README.splitlines()), weight.file
+
+
+def test_snippets_run() -> None:
+    namespace: dict = {}
+    for block in (b for b in blocks(README, "python") if not b.startswith("# in ")):
+        exec(block.replace("num_steps=25", "num_steps=2").replace("num_steps=10", "num_steps=2"), namespace)
+        assert namespace["images"].shape == (2, 3, 32, 32)
+        assert namespace["images"].dtype == torch.uint8
+
+
+def test_the_recipe_snippet_is_a_run_of_every_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = re.findall(r'`("eyes": .*?),`', README)
+    monkeypatch.setitem(face_classes.LABEL_CONDITIONS, "eyes", ast.literal_eval("{" + line + "}")["eyes"])
+    (block,) = [b for b in blocks(README, "python") if b.startswith("# in experiments/recipes/unite_and_conquer.py")]
+    namespace = dict(vars(recipes))
+    exec(block, namespace)
+    profiles: tuple[Profile, ...] = ("smoke", "mini", "paper")
+    for profile in profiles:
+        run = namespace["eyes_expert"](profile, 0)
+        assert isinstance(run, TrainRun)
+        assert run.model.conditions.spatial == (("eyes", 1),)
+        assert run.model.network.in_channels == 3 + run.model.conditions.channels
+
+
+def defined(path: Path) -> set[str]:
+    """Functions, classes, Class.method, and constants of a file."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{n.name}" for n in node.body if isinstance(n, ast.FunctionDef)}
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        names |= {t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)}
+    return names
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_references_exist(page: str) -> None:
+    for file, name in REFERENCE.findall((ROOT / page).read_text()):
+        assert (ROOT / file).is_file(), f"{page}: {file}"
+        assert not name or name in defined(ROOT / file), f"{page}: {file}:{name}"
+
+
+def test_links_between_pages_exist() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
+            assert (ROOT / target).exists(), f"{page}: {target}"
