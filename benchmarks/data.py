@@ -93,7 +93,7 @@ def measure(flags: DataFlags, folder: Path) -> list[Comparison]:
             seconds=in_turn(
                 Side(run=lambda: [packed() for _ in range(flags.batches)], units=len(indices) * flags.batches),
                 Side(run=decoded, units=len(indices)),
-                flags.pairs,
+                flags,
             ),
             settings={
                 "faces": "rendered" if flags.data is None else root.name, "files (pixels)": decode.image_side,

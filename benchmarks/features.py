@@ -45,7 +45,7 @@ def measure(flags: FeatureFlags) -> Comparison:
         ours="extract",
         reference="batch size 1",
         unit="image",
-        seconds=in_turn(ours, reference, flags.pairs),
+        seconds=in_turn(ours, reference, flags),
         settings={
             "network": network.name, "images": flags.images, "pixels": flags.image_size, "batch": batch_size("cpu"),
         },

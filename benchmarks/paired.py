@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -29,12 +29,18 @@ class Flags:
     """How often each of the two sides is timed."""
     threads: int = torch.get_num_threads()
     """Threads of torch."""
+    clock: Literal["wall", "cpu"] = "wall"
+    """What is timed. On a busy machine ``--clock cpu --threads 1`` (processor time) still says something."""
     out: Path | None = None
     """Also write the results to this JSON file."""
 
     def __post_init__(self) -> None:
         if self.pairs < 1 or self.threads < 1:
             raise ValueError(f"--pairs and --threads must be at least 1, got {self.pairs} and {self.threads}.")
+
+    def now(self) -> float:
+        """Seconds on the chosen clock."""
+        return time.perf_counter() if self.clock == "wall" else time.process_time()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +96,14 @@ class Comparison:
         ]
 
 
-def in_turn(ours: Side, reference: Side, pairs: int) -> tuple[tuple[float, float], ...]:
-    """Time the two sides in turn, ``pairs`` times each; seconds per unit. Call both once before, so that they are warm."""
-    return tuple((_seconds(ours), _seconds(reference)) for _ in range(pairs))
+def in_turn(ours: Side, reference: Side, flags: Flags) -> tuple[tuple[float, float], ...]:
+    """Time the two sides in turn, ``flags.pairs`` times; seconds per unit. Call both once before, so that they are warm."""
+    return tuple((_seconds(ours, flags.now), _seconds(reference, flags.now)) for _ in range(flags.pairs))
 
 
 def report(comparisons: Sequence[Comparison], flags: Flags) -> None:
     """Print the results and where they were measured; write them to ``flags.out``."""
-    where = environment()
+    where = {"clock": flags.clock, **environment()}
     for comparison in comparisons:
         print("\n".join(comparison.lines()), flush=True)
     print("  " + ", ".join(f"{name} {value}" for name, value in where.items()), flush=True)
@@ -117,7 +123,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _seconds(side: Side) -> float:
-    start = time.perf_counter()
+def _seconds(side: Side, now: Callable[[], float]) -> float:
+    start = now()
     side.run()
-    return (time.perf_counter() - start) / side.units
+    return (now() - start) / side.units

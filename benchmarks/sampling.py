@@ -114,7 +114,7 @@ def measure(flags: SamplingFlags) -> list[Comparison]:
             ours="UniteAndConquer",
             reference=what,
             unit="image",
-            seconds=in_turn(ours, reference, flags.pairs),
+            seconds=in_turn(ours, reference, flags),
             settings={
                 "batch": flags.batch_size, "pixels": flags.image_size, "DDIM steps": flags.steps,
                 "reference images": reference.units, "terms": len(asked),

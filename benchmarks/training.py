@@ -9,7 +9,6 @@ plain loop. The cost of checkpoints is measured apart, because it depends on how
 
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -72,19 +71,19 @@ class PlainLoop:
 class TakeTurns(Callback):
     """Time the Trainer's steps in blocks, with a block of the plain loop after each; the first pair only warms up."""
 
-    def __init__(self, loop: PlainLoop, block: int) -> None:
-        self.loop, self.block = loop, block
+    def __init__(self, loop: PlainLoop, flags: TrainingFlags) -> None:
+        self.loop, self.block, self.now = loop, flags.block, flags.now
         self.seconds: list[tuple[float, float]] = []
         self.start = 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Between two blocks: stop the clock, run the plain block, start the clock."""
         if trainer.global_step % self.block == 0:
-            now = time.perf_counter()
+            end = self.now()
             if trainer.global_step > 0:
                 self.loop.run(self.block)
-                self.seconds.append(((now - self.start) / self.block, (time.perf_counter() - now) / self.block))
-            self.start = time.perf_counter()
+                self.seconds.append(((end - self.start) / self.block, (self.now() - end) / self.block))
+            self.start = self.now()
 
 
 def measure(flags: TrainingFlags, folder: Path) -> Comparison:
@@ -99,7 +98,7 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     data.setup()
     loader = StepLoader(data.train_batches(), next_step=lambda: 0)
     loop = PlainLoop(Denoiser(run.model, seed=run.seed), loader, run.trainer.gradient_clip_val)
-    turns, after = TakeTurns(loop, flags.block), _Weights(last)
+    turns, after = TakeTurns(loop, flags), _Weights(last)
     assert run.trainer.ema_decay is not None, "mini and smoke average the weights"
     callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), Progress(run.name), turns, after]
     module = build.model(run, folder)
@@ -108,7 +107,7 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     difference = max((a - b).abs().max().item() for a, b in zip(after.weights, loop.module.parameters()))
     pairs = tuple(turns.seconds[1:])
     overhead = [100 * (ours / plain - 1) for ours, plain in pairs]
-    checkpoint, every = _checkpoint_seconds(trainer, folder / "benchmark.ckpt"), run.trainer.checkpoint_every
+    checkpoint, every = _checkpoint_seconds(trainer, folder / "benchmark.ckpt", flags), run.trainer.checkpoint_every
     per_step = 100 * checkpoint / every / statistics.median(plain for _, plain in pairs)
     return Comparison(
         title="Training: Lightning, averaged weights, loss curve and progress bar against a plain loop",
@@ -147,12 +146,12 @@ def _run(flags: TrainingFlags) -> TrainRun:
     return replace(published, trainer=replace(published.trainer, max_steps=steps))
 
 
-def _checkpoint_seconds(trainer: Trainer, path: Path) -> float:
+def _checkpoint_seconds(trainer: Trainer, path: Path, flags: TrainingFlags) -> float:
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = flags.now()
         trainer.save_checkpoint(path)
-        times.append(time.perf_counter() - start)
+        times.append(flags.now() - start)
     return statistics.median(times)
 
 

@@ -37,7 +37,7 @@ def prepare(
 
     Args:
         data_set: which one.
-        root: its folder; mini_faces makes ``celebamask_hq`` and ``ffhq`` in it.
+        root: its folder; mini_faces makes ``CelebAMask-HQ`` and ``ffhq`` in it.
         image_size: pixels.
         captions: captions that must be there (celebamask_hq).
         split: which images to test on.
@@ -48,9 +48,9 @@ def prepare(
     common = {"image_size": image_size, "batch_size": 1, "split": split, "cache": cache}
     modules: list[FaceDataModule] = []
     if data_set == "mini_faces":
-        write_celebamask_hq(root / "celebamask_hq", count=count, image_size=image_size, seed=seed)
+        write_celebamask_hq(root / "CelebAMask-HQ", count=count, image_size=image_size, seed=seed)
         write_ffhq(root / "ffhq", count=count, image_size=image_size, seed=seed)
-        modules.append(CelebAMaskHQ(root=root / "celebamask_hq", captions=captions, **common))  # type: ignore[arg-type]
+        modules.append(CelebAMaskHQ(root=root / "CelebAMask-HQ", captions=captions, **common))  # type: ignore[arg-type]
         modules.append(FFHQ(root=root / "ffhq", **common))  # type: ignore[arg-type]
     elif data_set == "celebamask_hq":
         modules.append(CelebAMaskHQ(root=root, captions=captions, **common))  # type: ignore[arg-type]

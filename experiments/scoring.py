@@ -126,6 +126,10 @@ class Evaluation:
                 return mean_result(protocol, scores.f1, better="higher", images_without_face=scores.num_failed)
             case "Attributes-MiniJudge":
                 return mean_result(protocol, self._attribute_accuracy(), better="higher")
+            case "Attributes-FaceClassifier":
+                raise FileNotFoundError(
+                    "no paper publishes an attribute classifier, and none is trained at this profile."
+                )
         raise ValueError(f"Unknown protocol {protocol!r}.")
 
     @cached_property

@@ -11,6 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+Prediction = Literal["eps", "v", "z0"]
+"""What a network outputs."""
+
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:
@@ -98,6 +101,11 @@ class NoiseSchedule:
         alpha, sigma = self.coefficients(t, z)
         return (_per_image(self.variance(t), z) * eps - sigma * z) / alpha
 
+    def eps_from_z0(self, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Noise from a clean image and z_t: (z_t - alpha_t z_0) / sigma_t, [B, ...]."""
+        alpha, sigma = self.coefficients(t, z)
+        return (z - alpha * z0) / sigma
+
     def z0_from_eps(self, eps: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Clean image from noise and z_t: (z_t - sigma_t eps) / alpha_t, [B, ...]."""
         alpha, sigma = self.coefficients(t, z)
@@ -108,7 +116,7 @@ class NoiseSchedule:
         alpha, sigma = self.coefficients(t, z)
         return (alpha * z - sigma * v) / _per_image(self.variance(t), z)
 
-    def min_snr_weight(self, t: Tensor, gamma: float = 5.0, prediction: Literal["eps", "v"] = "eps") -> Tensor:
+    def min_snr_weight(self, t: Tensor, gamma: float = 5.0, prediction: Prediction = "eps") -> Tensor:
         """Loss weight of each timestep (Hang et al. 2023, Sec. 3.4), float32 [...].
 
         min(SNR, gamma) / SNR on the error of eps, min(SNR, gamma) / (SNR + 1) on that of v: both are min(SNR, gamma) on

@@ -109,7 +109,9 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
     interval = t_interval(values) if len(values) > 1 else scores[0].interval if scores else None
     verdict, reason = _verdict(metric, value, interval, published, profile)
     if value is None:
-        reason = f"no finite {metric.protocol} in metrics.json" if state == "measured" else state
+        reasons = [run.unmeasured[metric.protocol] for run in runs if metric.protocol in run.unmeasured]
+        unknown = f"no finite {metric.protocol} in metrics.json" if state == "measured" else state
+        reason = reasons[0] if reasons else unknown
     return Cell(
         column=metric.column,
         protocol=metric.protocol,

@@ -35,6 +35,7 @@ def load_run(folder: Path, *, seed: int, name: str) -> Run:
         state=state,
         reason=reason,
         scores=scores,
+        unmeasured=_json_or_empty(folder / "unmeasured.json"),
         replicates=replicates,
         config=config,
         paper_config=_json_or_empty(_paper_twin(folder) / "config.json") or None,

@@ -57,6 +57,8 @@ class Run:
     """Why it is not measured, or what went wrong after it was; empty if nothing did."""
     scores: dict[str, Score]
     """Protocol -> score."""
+    unmeasured: dict[str, str]
+    """Protocol -> why it could not be measured on that machine."""
     replicates: dict[str, np.ndarray]
     """Protocol -> bootstrap replicates, float64 [R]."""
     config: dict[str, Any]

@@ -10,7 +10,6 @@ IRIS_RGB = np.array([[0.25, 0.15, 0.08], [0.35, 0.24, 0.12], [0.25, 0.42, 0.58],
 
 def paint_nose(face: Face) -> None:
     """Paint the nose: a ridge that widens, its shadow, a glint."""
-    """Paint the nose: a ridge that widens, its shadow, a glint."""
     canvas, length = face.canvas, column(face.people.draws.uniform("nose", 0.17, 0.23))
     area = (-0.35, 0.35, -0.2, 0.32)
 
@@ -29,7 +28,6 @@ def paint_nose(face: Face) -> None:
 
 
 def paint_mouth(face: Face) -> None:
-    """Paint two lips around a gap (or a line), with teeth if it is open."""
     """Paint two lips around a gap (or a line), with teeth if it is open."""
     people, canvas, draws = face.people, face.canvas, face.people.draws
     half = column(draws.uniform("mouth", 0.15, 0.18) + 0.05 * people.smile)
@@ -59,7 +57,6 @@ def paint_mouth(face: Face) -> None:
 
 
 def paint_eye(face: Face, side: int) -> None:
-    """Paint the eye and the brow on one side of the image: -1 left, 1 right."""
     """Paint the eye and the brow on one side of the image: -1 left, 1 right."""
     people, canvas, draws = face.people, face.canvas, face.people.draws
     eye, brow = ("l_eye", "l_brow") if side > 0 else ("r_eye", "r_brow")

@@ -11,14 +11,12 @@ from datamodules.mini.face import LABEL, Face
 
 def paint_hair_behind(face: Face) -> None:
     """Paint the hair that falls behind the neck."""
-    """Paint the hair that falls behind the neck."""
     long = face.people.style >= who.CHIN_LENGTH
     dark = lambda u, v: face.strands(u, v) * 0.78  # noqa: E731
     face.canvas.paint(face.mane, dark, label=LABEL["hair"], where=long, box=(-0.75, 0.75, -0.9, 1.45))
 
 
 def paint_body(face: Face) -> None:
-    """Paint neck, cloth, the long hair that falls over it, and the necklace."""
     """Paint neck, cloth, the long hair that falls over it, and the necklace."""
     canvas, draws = face.canvas, face.people.draws
     neck_width = column(np.where(face.people.male, 0.25, 0.19)) + 0.3 * (face.width - 0.45)
@@ -54,7 +52,6 @@ def paint_body(face: Face) -> None:
 
 def paint_ears_and_head(face: Face) -> None:
     """Paint ears and head, with blush, a darker rim, and wrinkles of the old."""
-    """Paint ears and head, with blush, a darker rim, and wrinkles of the old."""
     canvas = face.canvas
     for side, name in ((-1, "r_ear"), (1, "l_ear")):
         at = side * (face.width + 0.015) - 0.4 * face.yaw
@@ -83,7 +80,6 @@ def paint_ears_and_head(face: Face) -> None:
 
 def paint_beard(face: Face) -> None:
     """Paint stubble, goatee or full beard; its class is skin, as in CelebAMask-HQ."""
-    """Paint stubble, goatee or full beard; its class is skin, as in CelebAMask-HQ."""
     people, canvas = face.people, face.canvas
     colour = face.hair * 0.8 + face.skin * 0.1
 
@@ -103,7 +99,6 @@ def paint_beard(face: Face) -> None:
 
 
 def paint_hair_in_front(face: Face) -> None:
-    """Paint the hair around the face, its shadow on the forehead, and bangs."""
     """Paint the hair around the face, its shadow on the forehead, and bangs."""
     people, canvas = face.people, face.canvas
     shade = lambda u, v: np.broadcast_to(face.shadow[:, :, None, None] * 0.6, (len(u), 3, *u.shape[1:]))  # noqa: E731

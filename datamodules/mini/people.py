@@ -127,7 +127,6 @@ def _caption(people: People, i: int) -> dict[str, object]:
     noun, they, their = ("man", "He", "his") if male else ("woman", "She", "her")
     age = "young" if people.age[i] < YOUNG_BELOW else "old" if people.age[i] > OLD_ABOVE else "middle-aged"
     smiling = people.smile[i] > 0.5
-    smiling = people.smile[i] > 0.5
     bangs = f"{they} has bangs." if people.bangs[i] else f"{they} has no bangs."
     glasses = f"{they} wears glasses." if people.glasses[i] else f"{they} wears no glasses."
     beard = f"{they} has {_beard_words(int(people.beard[i]))}."

@@ -12,7 +12,6 @@ EYES_AND_BROWS = tuple(LABEL[name] for name in ("l_eye", "r_eye", "l_brow", "r_b
 
 def paint_glasses(face: Face) -> None:
     """Paint frames and lenses; class eye_g covers both, except where eyes and brows are seen."""
-    """Paint frames and lenses; class eye_g covers both, except where eyes and brows are seen."""
     people, canvas, draws = face.people, face.canvas, face.people.draws
     square = column(draws.chance("square glasses", 0.5))
     frames = np.array([[0.08, 0.08, 0.1], [0.35, 0.2, 0.1], [0.5, 0.5, 0.55]], np.float32)
@@ -50,7 +49,6 @@ def _paint_lens(face: Face, side: int, frame: Array, square: Array) -> None:
 
 def paint_earrings(face: Face) -> None:
     """Paint an earring below each ear."""
-    """Paint an earring below each ear."""
     gold = np.tile(np.array([[0.95, 0.80, 0.38]], np.float32), (len(face.hair), 1))
     for side in (-1, 1):
         at = side * (face.width + 0.02) - 0.4 * face.yaw
@@ -61,7 +59,6 @@ def paint_earrings(face: Face) -> None:
 
 
 def paint_hat(face: Face) -> None:
-    """Paint a beanie or a cap over the upper hair."""
     """Paint a beanie or a cap over the upper hair."""
     people, canvas, draws = face.people, face.canvas, face.people.draws
     colour = CLOTH_RGB[draws.choose("hat colour", np.ones(len(CLOTH_RGB)))] * 0.95

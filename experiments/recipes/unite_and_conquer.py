@@ -37,16 +37,18 @@ def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...],
     maps = tuple((c, 1) for c in dict.fromkeys(c for d in data for c in d.conditions))
     names = tuple(n for n, _ in maps)
     kept = (((names, 0.5), (("text",), 0.375)) if names else ((("text",), 0.875),)) if text else ((names, 0.875),)
+    conditions = ConditionConfig(
+        spatial=maps,
+        embedding=("text", 512) if text else None,
+        projected_channels=3 if len(maps) > 1 else None,
+        rgb=True,
+    )
+    network = unite_and_conquer_sketch(embedding_dim=512 if text else None)
     published = TrainRun(
         name=_seeded(name, seed),
         model=DenoiserConfig(
-            network=unite_and_conquer_sketch(embedding_dim=512 if text else None),
-            conditions=ConditionConfig(
-                spatial=maps,
-                embedding=("text", 512) if text else None,
-                projected_channels=3 if len(maps) > 1 else None,
-                rgb=True,
-            ),
+            network=replace(network, in_channels=3 + conditions.channels),
+            conditions=conditions,
             image_size=256,
             schedule="linear",
             prediction="eps",
@@ -172,7 +174,8 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
             conditions=conditions,
             image_size=32 if profile == "mini" else 16,
             schedule="cosine",
-            prediction="v",
+            prediction="z0",  # on short budgets: in 24 channels a clean image fits, noise does not
+            min_snr=5.0,
             learned_variance=False,
             optimizer=OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps),
         ),

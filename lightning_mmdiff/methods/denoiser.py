@@ -1,4 +1,4 @@
-"""One diffusion model with any conditions: DDPM's simple loss, eps or v prediction, and Improved DDPM's hybrid loss.
+"""One diffusion model with any conditions: DDPM's simple loss, eps, v or z_0 prediction, and Improved DDPM's hybrid loss.
 
 Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (learned variance), Hang et al. 2023 (min-SNR).
 This is the uni-modal expert of Unite and Conquer (Sec. 3.2 and supplement 7.3) and the single-model row of its Table 4.
@@ -6,7 +6,7 @@ This is the uni-modal expert of Unite and Conquer (Sec. 3.2 and supplement 7.3) 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
+from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 from lightning_mmdiff.spaced import variational_bound
@@ -29,11 +30,11 @@ class DenoiserConfig:
     image_size: int
     """Height and width in pixels."""
     schedule: schedules.ScheduleName = "linear"
-    prediction: Literal["eps", "v"] = "eps"
+    prediction: Prediction = "eps"
     learned_variance: bool = False
     """The network also outputs the interpolated log variance; adds the variational bound to the loss."""
     min_snr: float | None = None
-    """gamma of min-SNR loss weighting; None is the simple loss."""
+    """gamma of min-SNR loss weighting; None is the simple loss (unit weight on the error of the prediction)."""
     subsets: tuple[tuple[tuple[str, ...], float], ...] = ()
     """Which conditions a training image keeps, with which probability (sum 1). Empty: always all."""
     optimizer: OptimizerConfig
@@ -106,7 +107,13 @@ class Denoiser(SamplingModule):
     def predict_eps(self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None) -> Tensor:
         """Predicted noise eps_theta(z_t, x, t), [B, 3, H, W]."""
         output = self(z, t, channels, embedding)[:, : z.shape[1]]
-        return output if self.config.prediction == "eps" else self.schedule.eps_from_v(output, z, t)
+        match self.config.prediction:
+            case "eps":
+                return output
+            case "v":
+                return self.schedule.eps_from_v(output, z, t)
+            case "z0":
+                return self.schedule.eps_from_z0(output, z, t)
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Plain conditional sampling (no guidance)."""
@@ -137,7 +144,7 @@ class Denoiser(SamplingModule):
         channels, embedding = self.encode(self._drop(self.embed(batch), len(z0), generator), len(z0))
         output = self(z, t, channels, embedding)
         prediction = output[:, : z.shape[1]]
-        target = eps if self.config.prediction == "eps" else self.schedule.v_target(z0, eps, t)
+        target = {"eps": eps, "v": self.schedule.v_target(z0, eps, t), "z0": z0}[self.config.prediction]
         per_image = (prediction.float() - target).square().mean(dim=(1, 2, 3))
         if self.config.min_snr is not None:
             per_image = per_image * self.schedule.min_snr_weight(t, self.config.min_snr, self.config.prediction)

@@ -1,6 +1,7 @@
 """Every benchmark runs at a tiny setting, prints a ratio and writes it. How large it is, is nobody's test."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import data, features, sampling, training
-from benchmarks.paired import Comparison, Side, in_turn
+from benchmarks.paired import Comparison, Flags, Side, in_turn
 
 
 def run(module, flags, folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[dict]]:
@@ -65,8 +66,17 @@ def test_trainer_and_plain_loop_end_in_the_same_weights(tmp_path: Path, capsys: 
 def test_pairs_are_timed_in_turn() -> None:
     calls: list[str] = []
     ours, reference = Side(run=lambda: calls.append("a"), units=2), Side(run=lambda: calls.append("b"), units=1)
-    assert len(in_turn(ours, reference, 3)) == 3
+    assert len(in_turn(ours, reference, Flags(pairs=3))) == 3
     assert calls == ["a", "b"] * 3
+
+
+def test_processor_time_does_not_count_sleep() -> None:
+    asleep = Side(run=lambda: time.sleep(0.05), units=1)
+    assert (
+        in_turn(asleep, asleep, Flags(pairs=1, clock="cpu"))[0][0]
+        < 0.05
+        <= in_turn(asleep, asleep, Flags(pairs=1))[0][0]
+    )
 
 
 def test_ratio_is_how_many_times_faster_we_are() -> None:

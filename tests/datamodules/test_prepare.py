@@ -11,9 +11,9 @@ def test_mini_faces_are_rendered_packed_and_summed_up(tmp_path, capsys):
     prepare("mini_faces", root=tmp_path / "mini", image_size=16, count=20, captions="celeba-dialog")
     shown = capsys.readouterr().out
     assert "18 / 2 (paper split)" in shown
-    assert (tmp_path / "mini" / "celebamask_hq" / ".packed" / "16px" / "images.npy").is_file()
+    assert (tmp_path / "mini" / "CelebAMask-HQ" / ".packed" / "16px" / "images.npy").is_file()
     assert (tmp_path / "mini" / "ffhq" / ".packed" / "16px" / "images.npy").is_file()
-    prepare("celebamask_hq", root=tmp_path / "mini" / "celebamask_hq", image_size=16)
+    prepare("celebamask_hq", root=tmp_path / "mini" / "CelebAMask-HQ", image_size=16)
     prepare("ffhq", root=tmp_path / "mini" / "ffhq", image_size=16, split="official")
 
 

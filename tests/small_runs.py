@@ -1,0 +1,79 @@
+"""One expert and its samples, a few seconds of work, for tests that stop a run and go on.
+
+As a script: ``python small_runs.py DATA OUT`` does both, from wherever an earlier call was killed.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tiny import tiny_config
+
+from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
+from experiments.cli import Flags, run_table
+from experiments.spec import DataConfig, ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.stages import Workspace
+from lightning_mmdiff.schedules import Sampler
+
+HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))
+SKIN = DataConfig(dataset="ffhq", image_size=16, conditions=("skin",))
+PROTOCOLS = ("SSIM", "PD-EffNetLite0", "FD-EffNetLite0", "KID-EffNetLite0")
+
+
+def write_data(root: Path) -> Path:
+    """Write 40 faces of each domain; return the data root."""
+    write_celebamask_hq(root / "CelebAMask-HQ", count=40, image_size=16, seed=0)
+    write_ffhq(root / "ffhq", count=40, image_size=16, seed=0)
+    return root
+
+
+def workspace(data: Path, out: Path) -> Workspace:
+    """Where things are, as the command line would say it."""
+    return Workspace.make("smoke", out, data)
+
+
+def expert(
+    *, steps: int, checkpoint_every: int = 10, data: tuple[DataConfig, ...] = (HAIR,), lr: float = 1e-3, **options
+) -> TrainRun:
+    """A tiny denoiser with everything that must survive a restart: warm-up and decay of the rate, average, dropping."""
+    names = tuple(c for d in data for c in d.conditions)
+    model = tiny_config(spatial=tuple((n, 1) for n in names), subsets=((names, 0.8), ((), 0.2)), image_size=16)
+    optimizer = replace(model.optimizer, lr=lr, warmup_steps=5, decay_steps=steps)
+    trainer = TrainerConfig(max_steps=steps, ema_decay=0.9, gradient_clip_val=1.0, checkpoint_every=checkpoint_every)
+    model = replace(model, optimizer=optimizer)
+    return TrainRun(name="expert", model=model, data=data, batch_size=4, trainer=trainer, **options)
+
+
+def samples(run: TrainRun, *, num_images: int = 32, num_steps: int = 20) -> SampleRun:
+    """Shards of four images."""
+    use = ExpertUse(run=run, conditions=("hair",))
+    sampler = Sampler(name="ddim", num_steps=num_steps, eta=0.5)
+    return SampleRun(
+        name="samples", method="unite", experts=(use,), data=HAIR, num_images=num_images, shard_size=4, sampler=sampler,
+        seed=run.seed,
+    )  # fmt: skip
+
+
+def table_of(run: SampleRun, protocols: tuple[str, ...] = PROTOCOLS) -> Table:
+    """One measured row."""
+    metrics = tuple(Metric(column=p, protocol=p, better="lower", description=p) for p in protocols)
+    return Table(name="small", title="Small", paper="None", metrics=metrics, rows=(Row(label="ours", sample=run),))
+
+
+def long_table(profile: Profile, seed: int) -> Table:
+    """Long enough that a process can be caught in the middle of each stage."""
+    return table_of(samples(expert(steps=200), num_steps=40))
+
+
+def quick_table(profile: Profile, seed: int) -> Table:
+    """As short as can be, with several seeds if asked."""
+    run = expert(steps=6, checkpoint_every=2, seed=seed)
+    run = replace(run, name=f"expert-seed{seed}")
+    sample = replace(samples(run, num_images=8, num_steps=2), name=f"samples-seed{seed}")
+    return table_of(sample, ("SSIM",))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run_table(long_table, Flags(profile="smoke", data=Path(sys.argv[1]), out=Path(sys.argv[2]), only=("expert", "samples")))
