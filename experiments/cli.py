@@ -62,12 +62,14 @@ def _fail(sentence: str) -> NoReturn:
 
 def _file_system_sentence(error: OSError, out: Path) -> str:
     """What the system said, where, and what to do; raises ``error`` again if a user can do nothing about it."""
-    too_short = error.errno is None and "requested and" in str(error)  # how numpy reports a full disk
-    number = errno.ENOSPC if too_short else error.errno
+    number, what = error.errno, error.strerror or str(error)
+    if number is None and "requested and" in what:  # how numpy reports a full disk
+        number, what = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    if number is None and isinstance(error, PermissionError):  # raised by us
+        number = errno.EACCES
     if number not in REMEDIES:
         raise error
-    what = (error.strerror or os.strerror(number)).rstrip(".")
-    where = f"{error.filename}: {what}" if error.filename else f"{what} (below {out})"
+    where = f"{error.filename}: {what}" if error.filename else f"{what.rstrip('.')} (below {out})"
     return f"{where}; {REMEDIES[number]} and run the same command again: what is done is kept."
 
 

@@ -29,6 +29,8 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
 warnings.filterwarnings("ignore", message=".*predict returned None.*")
+warnings.filterwarnings("ignore", message=".*Couldn't infer the batch indices.*")  # a batch is one item of our data set
+warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # in Lightning's own code
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,4 +76,6 @@ def quick_table(profile: Profile, seed: int) -> Table:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    run_table(long_table, Flags(profile="smoke", data=Path(sys.argv[1]), out=Path(sys.argv[2]), only=("expert", "samples")))
+    run_table(
+        long_table, Flags(profile="smoke", data=Path(sys.argv[1]), out=Path(sys.argv[2]), only=("expert", "samples"))
+    )

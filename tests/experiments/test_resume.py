@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,15 @@ class Stop(Callback):
     def on_train_batch_end(self, trainer, *_) -> None:
         if trainer.global_step == self.step:
             raise self.error
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are faster so, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -171,4 +180,6 @@ def test_killed_in_training_sampling_and_scoring(tmp_path, data) -> None:
         assert (out / shard).read_bytes() == (whole / shard).read_bytes()
     for name, modified in shards.items():
         if name[0] != ".":  # a temporary file of the killed process
-            assert (out / "samples" / "samples" / name).stat().st_mtime_ns == modified, "a finished shard was made again"
+            assert (out / "samples" / "samples" / name).stat().st_mtime_ns == modified, (
+                "a finished shard was made again"
+            )

@@ -116,28 +116,34 @@ def reference_moments(schedule: NoiseSchedule, steps: int = 20000) -> tuple[floa
     return mean, std**2
 
 
-def test_conditions_that_determine_independent_parts_give_the_exact_product() -> None:
-    """Where each condition constrains its own coordinate (Eq. 4's independence), Eq. 10 recovers the analytic posterior."""
-    schedule = linear()
-    prior, given = (0.0, 1.0), (0.7, 0.3)
+@pytest.mark.parametrize("second", [linear(), cosine()], ids=["equal schedules", "different schedules"])
+def test_conditions_on_independent_parts_give_the_exact_product(second: NoiseSchedule) -> None:
+    """Where each condition constrains its own coordinate (Eq. 4's independence), Eq. 10 recovers the analytic posterior:
+    its mean and its covariance; with equal noise schedules, and with an expert of another one (supplement 7.2).
+    """
+    reference, prior, given = linear(), (0.0, 1.0), (0.7, 0.3)
 
-    def expert(coordinate: int):
+    def expert(coordinate: int | None, schedule: NoiseSchedule):
+        """Exact model of the prior on all coordinates but ``coordinate``, which has its condition's Gaussian."""
+
         def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            parts = [gaussian_eps(*(given if i == coordinate else prior), schedule)(z[:, i], t) for i in range(2)]
-            return torch.stack(parts, dim=1)
+            t_own, scale = match(reference, t, schedule)
+            worlds = [given if i == coordinate else prior for i in range(2)]
+            return torch.stack([gaussian_eps(*w, schedule)(z[:, i] * scale, t_own) for i, w in enumerate(worlds)], dim=1)
 
         return predict
 
-    models = [(expert(i), lambda z, t: gaussian_eps(*prior, schedule)(z, t)) for i in range(2)]
-    scheduler = schedules.make_scheduler(schedules.Sampler(name="ddim", num_steps=500, clip=False), schedule)
+    models = [(expert(i, schedule), expert(None, schedule)) for i, schedule in enumerate((reference, second))]
+    scheduler = schedules.make_scheduler(schedules.Sampler(name="ddim", num_steps=500, clip=False), reference)
     z = noise(1, 2, 40, 50)
     z = (z - z.mean((2, 3), keepdim=True)) / z.std((2, 3), keepdim=True)
+    start = (z[:, 0] * z[:, 1]).mean().item()
     z = denoise(lambda z, t: united_gaussian_eps(t, z, models), scheduler, z, 500, [seeding.image_generator(0, 0)])
     for i in range(2):
         assert z[:, i].mean().item() == pytest.approx(0.7, abs=0.01)
         assert z[:, i].var().item() == pytest.approx(0.3, abs=0.01)
     covariance = ((z[:, 0] - z[:, 0].mean()) * (z[:, 1] - z[:, 1].mean())).mean().item()
-    assert abs(covariance) < 0.01
+    assert covariance == pytest.approx(0.3 * start, abs=0.01)  # the flow scales both coordinates, and mixes nothing
 
 
 @pytest.mark.parametrize("schedule", [linear(), cosine()], ids=["linear", "cosine"])

@@ -1,0 +1,267 @@
+"""Whatever a user gets wrong ends in one sentence and exit code 1, and nothing that was computed is lost."""
+
+import errno
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+import torch
+from PIL import Image
+from small_runs import quick_table
+
+from experiments import build, cli, stages
+from experiments.cli import Flags, run_table
+from experiments.spec import Profile, Table
+from lightning_mmdiff.checkpoints import load_weights
+from lightning_mmdiff.methods.denoiser import Denoiser
+
+Command = Callable[..., str]
+MASKS = "CelebAMask-HQ/CelebAMask-HQ-mask-anno/0"
+IMAGES = "CelebAMask-HQ/CelebA-HQ-img"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are faster so."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return small_runs.write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def damaged(tmp_path, data) -> Path:
+    """A copy of the data to damage."""
+    return Path(shutil.copytree(data, tmp_path / "copy", ignore=shutil.ignore_patterns(".packed*")))
+
+
+@pytest.fixture
+def failing(monkeypatch, capsys) -> Command:
+    """Run a command line that must fail with exit code 1; return its one sentence."""
+
+    def run(*flags: object, table: Callable[[Profile, int], Table] = quick_table) -> str:
+        monkeypatch.setattr(sys, "argv", ["experiments.small", "--profile", "smoke", *map(str, flags)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main(table)
+        printed = capsys.readouterr()
+        assert stop.value.code == 1
+        assert "Traceback" not in printed.out + printed.err
+        assert printed.out.count("error: ") == 1
+        return printed.out.split("error: ")[1].strip()
+
+    return run
+
+
+def finish(data: Path, out: Path, table: Callable[[Profile, int], Table] = quick_table) -> Path:
+    """Do every run but no report; return the folder of the runs."""
+    names = ("expert-seed0", "samples-seed0")
+    run_table(table, Flags(profile="smoke", data=data, out=out, only=names))
+    return out / "smoke"
+
+
+def test_missing_data_folder_shows_the_layout(tmp_path, failing) -> None:
+    sentence = failing("--data", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert f"{tmp_path}/nowhere/CelebAMask-HQ: no such folder" in sentence
+    assert "CelebA-HQ-img/{0..29999}.jpg" in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_downloaded_data_names_what_is_missing(tmp_path, damaged, failing) -> None:
+    for number in (5, 7):
+        (damaged / IMAGES / f"{number}.jpg").unlink()
+    sentence = failing("--data", damaged, "--out", tmp_path / "out")
+    assert "found 38 images" in sentence
+    assert "missing 5, 7" in sentence
+
+
+def test_unreadable_image_is_named(tmp_path, damaged, failing) -> None:
+    image = damaged / IMAGES / "3.jpg"
+    image.write_bytes(image.read_bytes()[:200])
+    sentence = failing("--data", damaged, "--out", tmp_path / "out")
+    assert f"{image}: cannot be read as an image" in sentence
+
+
+def test_masks_of_another_size_are_named(tmp_path, damaged, failing) -> None:
+    Image.fromarray(np.full((9, 9), 255, np.uint8)).save(damaged / MASKS / "00002_hair.png")
+    assert "masks of one face differ in size" in failing("--data", damaged, "--out", tmp_path / "out")
+
+
+def test_out_below_a_file(tmp_path, data, failing) -> None:
+    (tmp_path / "file").write_text("")
+    sentence = failing("--data", data, "--out", tmp_path / "file" / "out")
+    assert "Not a directory" in sentence
+    assert "choose a writable --out" in sentence
+
+
+def test_no_seed_and_unknown_run(tmp_path, failing) -> None:
+    assert "--seeds is 0" in failing("--seeds", 0, "--out", tmp_path)
+    assert "--only nonsense: no such run; this table has expert-seed0" in failing(
+        "--only", "nonsense", "--out", tmp_path
+    )
+
+
+def test_a_row_without_its_model(tmp_path, data, failing) -> None:
+    sentence = failing("--data", data, "--out", tmp_path, "--only", "samples-seed0")
+    assert "weights.safetensors is missing: train this model first" in sentence
+
+
+def test_another_setting_under_the_same_name(tmp_path, data, failing) -> None:
+    weights = finish(data, tmp_path) / "expert-seed0" / build.WEIGHTS
+    before = weights.read_bytes()
+
+    def other(profile: Profile, seed: int) -> Table:
+        run = replace(small_runs.expert(steps=7, checkpoint_every=2), name="expert-seed0")
+        return small_runs.table_of(replace(small_runs.samples(run), name="samples-seed0"))
+
+    sentence = failing("--data", data, "--out", tmp_path, table=other)
+    assert "expert-seed0 was made with other settings" in sentence
+    assert "trainer.max_steps: 6 there, 7 now" in sentence
+    assert weights.read_bytes() == before
+
+
+def test_weights_of_another_architecture_and_damaged_weights(tmp_path, data, failing) -> None:
+    runs = finish(data, tmp_path)
+    weights = runs / "expert-seed0" / build.WEIGHTS
+    right = weights.read_bytes()
+    shutil.rmtree(runs / "samples-seed0")
+    other = small_runs.expert(steps=6, data=(small_runs.HAIR, small_runs.SKIN))
+    stages.checkpoints.save_weights(Denoiser(other.model), weights, {})
+    sentence = failing("--data", data, "--out", tmp_path)
+    assert f"{weights} holds another architecture than Denoiser" in sentence
+    assert "of another shape (first: network." in sentence
+    weights.write_bytes(right[:-100])
+    assert f"{weights} is damaged" in failing("--data", data, "--out", tmp_path)
+    weights.write_bytes(right)
+    finish(data, tmp_path)
+
+
+def test_missing_and_unexpected_entries_are_named(tmp_path) -> None:
+    path = tmp_path / build.WEIGHTS
+    stages.checkpoints.save_weights(torch.nn.Linear(2, 2, bias=False), path, {})
+    with pytest.raises(ValueError, match=r"1 missing \(first: bias\)"):
+        load_weights(torch.nn.Linear(2, 2), path)
+    stages.checkpoints.save_weights(torch.nn.Linear(2, 2), path, {})
+    with pytest.raises(ValueError, match=r"1 unexpected \(first: bias\)"):
+        load_weights(torch.nn.Linear(2, 2, bias=False), path)
+
+
+def test_diverging_training(tmp_path, data, failing) -> None:
+    def diverging(profile: Profile, seed: int) -> Table:
+        run = replace(small_runs.expert(steps=40, lr=1e30), name="diverging")
+        return small_runs.table_of(small_runs.samples(run))
+
+    runs = finish(data, tmp_path)
+    before = {p: p.read_bytes() for p in runs.rglob("*.*") if p.is_file()}
+    sentence = failing("--data", data, "--out", tmp_path, table=diverging)
+    assert "The loss is nan" in sentence or "The loss is inf" in sentence
+    assert "Lower the learning rate" in sentence
+    assert "Lower the learning rate" in (runs / "diverging" / "failed.txt").read_text()
+    assert not (runs / "diverging" / build.WEIGHTS).exists()
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_failed_run_can_be_run_again(tmp_path, data, failing, monkeypatch) -> None:
+    plain = Denoiser.loss
+
+    def broken(self, batch, generator):
+        return plain(self, batch, generator) * (float("nan") if self.global_step == 3 else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Denoiser, "loss", broken)
+        assert "The loss is nan at step 3" in failing("--data", data, "--out", tmp_path / "again")
+    failed = tmp_path / "again" / "smoke" / "expert-seed0" / "failed.txt"
+    assert failed.exists()
+    again, whole = finish(data, tmp_path / "again"), finish(data, tmp_path / "whole")
+    assert not failed.exists()
+    weights = Path("expert-seed0") / build.WEIGHTS
+    assert (again / weights).read_bytes() == (whole / weights).read_bytes()
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Path]:
+    """A file system of its own, of 3 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+@pytest.mark.parametrize("free", [0, 10, 60, 150, 300, 900])
+def test_full_disk_and_then_not(tmp_path, disk, data, failing, free) -> None:
+    """The disk fills at different moments, KiB before the end; after making room the same command finishes."""
+    whole = finish(data, tmp_path / "whole")
+    needs = sum(p.stat().st_size for p in (tmp_path / "whole").rglob("*") if p.is_file()) // 1024
+    (disk / "ballast").write_bytes(bytes(1024 * (3 * 1024 - min(free, needs - 40))))
+    sentence = failing("--data", data, "--out", disk / "out")
+    assert "No space left on device" in sentence or "disk full" in sentence
+    assert "free some space" in sentence
+    (disk / "ballast").unlink()
+    again = finish(data, disk / "out")
+    for name in (f"expert-seed0/{build.WEIGHTS}", "samples-seed0/metrics.json"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+def test_read_only_output(disk, data, failing) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    sentence = failing("--data", data, "--out", disk / "out")
+    assert "Read-only file system" in sentence or "cannot write" in sentence
+    assert "writable" in sentence
+
+
+def test_errors_of_ours_keep_their_traceback(tmp_path, monkeypatch) -> None:
+    for error in (TypeError("ours"), OSError(errno.EBADF, "Bad file descriptor"), AssertionError()):
+
+        def broken(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "run_table", broken)
+        monkeypatch.setattr(sys, "argv", ["experiments.small", "--out", str(tmp_path)])
+        with pytest.raises(type(error)):
+            cli.main(quick_table)
+
+
+def test_brackets_in_a_message_are_printed(failing, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("expected uint8 [n, 3, H, W], found [/b]")
+
+    monkeypatch.setattr(cli, "run_table", broken)
+    assert failing() == "expected uint8 [n, 3, H, W], found [/b]"
+
+
+def test_control_c_says_how_to_go_on(tmp_path, data, monkeypatch, capsys) -> None:
+    plain, handler = Denoiser.loss, signal.getsignal(signal.SIGINT)
+
+    def stopped(self, batch, generator):
+        if self.global_step == 3:
+            raise KeyboardInterrupt
+        return plain(self, batch, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Denoiser, "loss", stopped)
+        patch.setattr(sys, "argv", ["small", "--profile", "smoke", "--data", str(data), "--out", str(tmp_path)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main(quick_table)
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores further ones
+    assert stop.value.code == 130
+    assert "Run the same command again to go on." in capsys.readouterr().out
+    assert not (tmp_path / "smoke" / "expert-seed0" / "failed.txt").exists()
+    finish(data, tmp_path)

@@ -1,0 +1,120 @@
+"""Every table through its real command at smoke: the reports are there, and a second call has nothing left to do."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import small_runs
+
+from experiments import INDEX, build, reporting, stages
+from experiments.cli import Flags, run_table
+from experiments.spec import SampleRun, TrainRun, plan
+
+ROOT = Path(__file__).parents[2]
+NAMES = [entry.name for entry in INDEX]
+QUICK = "table4"
+"""The table of the default suite; the others share its runs and are marked slow."""
+REPORT = ("table.json", "metrics.json", "table.md", "table.tex", "table.csv")
+
+
+def command(folder: Path, name: str, *flags: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", "--profile", "smoke", *flags],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Working folder in which the quick table is done."""
+    folder = tmp_path_factory.mktemp("smoke")
+    command(folder, QUICK)
+    return folder
+
+
+def files(folder: Path) -> dict[Path, int]:
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+def test_table_and_report(folder, name) -> None:
+    if name != QUICK:
+        printed = command(folder, name)
+        assert "SMOKE: meaningless numbers" in printed
+    report = folder / "runs" / "smoke" / "tables" / name
+    for file in (*REPORT, f"{name}.ipynb", f"{name}.html"):
+        assert (report / file).stat().st_size > 0, file
+    assert list(report.glob("gallery-*.png"))
+    table = importlib.import_module(f"experiments.{name}").table("smoke", 0)
+    rows = json.loads((report / "metrics.json").read_text())["rows"]
+    assert [row["label"] for row in rows] == [row.label for row in table.rows]
+    for row, described in zip(rows, table.rows):
+        if described.sample is not None:
+            assert row["state"] == "measured", row["reason"]
+            assert all(cell["value"] is not None for cell in row["cells"].values())
+    for run in plan([table]):
+        assert {"config.json"} <= {p.name for p in (folder / "runs" / "smoke" / run.name).iterdir()}
+
+
+def test_second_call_computes_nothing(folder, monkeypatch) -> None:
+    before = files(folder)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("nothing was left to do")
+
+    monkeypatch.setattr(stages, "do", forbidden)
+    monkeypatch.setattr(reporting, "_draw", forbidden)
+    monkeypatch.chdir(folder)
+    table = importlib.import_module(f"experiments.{QUICK}").table
+    run_table(table, Flags(profile="smoke"))
+    changed = {p.relative_to(folder) for p, modified in files(folder).items() if before.get(p) != modified}
+    report = Path("runs/smoke/tables") / QUICK
+    allowed = {report / name for name in (*REPORT, f"{QUICK}.ipynb", f"{QUICK}.html")}
+    assert changed <= allowed, changed - allowed
+
+
+def test_only_does_one_run_and_no_report(folder, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    run = folder / "runs" / "smoke" / "real-celeba"
+    scores, weights = run / "metrics.json", folder / "runs" / "smoke" / "hair-expert" / build.WEIGHTS
+    value, modified = scores.read_bytes(), weights.stat().st_mtime_ns
+    report = folder / "runs" / "smoke" / "tables" / QUICK / "table.json"
+    before = report.read_bytes()
+    scores.unlink()
+    run_table(importlib.import_module(f"experiments.{QUICK}").table, Flags(profile="smoke", only=("real-celeba",)))
+    assert scores.read_bytes() == value
+    assert weights.stat().st_mtime_ns == modified
+    assert report.read_bytes() == before
+
+
+def test_seeds_give_intervals_over_seeds(tmp_path) -> None:
+    data = small_runs.write_data(tmp_path / "data")
+    run_table(small_runs.quick_table, Flags(profile="smoke", data=data, out=tmp_path / "runs", seeds=2))
+    [row] = json.loads((tmp_path / "runs/smoke/tables/small/metrics.json").read_text())["rows"]
+    cell = row["cells"]["SSIM"]
+    assert cell["seeds"] == [0, 1]
+    assert len(set(cell["seed_values"])) == 2
+    low, high = cell["interval"]
+    assert low <= cell["value"] <= high
+    assert cell["value"] == pytest.approx(sum(cell["seed_values"]) / 2)
+
+
+def test_seeds_of_a_table_are_runs_of_their_own() -> None:
+    table = importlib.import_module(f"experiments.{QUICK}").table
+    names = [{r.name for r in plan([table("smoke", seed)])} for seed in range(2)]
+    shared = {"face-parser", "real-celeba"}
+    assert names[0] & names[1] == shared
+    [first, second] = [{r.name.removesuffix("-seed1"): r for r in plan([table("smoke", seed)])} for seed in range(2)]
+    for name, run in first.items():
+        if isinstance(run, TrainRun):
+            assert replace(second[name], seed=run.seed, name=run.name, needs=run.needs) == run
+        elif isinstance(run, SampleRun):
+            assert second[name].num_images == run.num_images
