@@ -1,5 +1,6 @@
 """Writes what the reports package reads: table.json and galleries. The numbers themselves stay in the run folders."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -29,10 +30,19 @@ def report(workspace: Workspace, tables: Sequence[Table], command: str) -> None:
         **_description(workspace, tables, folder, command),
         "galleries": _galleries(workspace, tables[0], folder),
     }
-    write_json(folder / "table.json", description)
+    write_json(folder / "table.json", _with_older_date(description, folder / "table.json"))
     show(load_table(folder / "table.json"))
     paths = write_all(folder)
     Console(highlight=False).print("\nWritten: " + ", ".join(os.path.relpath(p) for p in paths), soft_wrap=True)
+
+
+def _with_older_date(description: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Give it the date of the file at ``path`` if nothing else differs, so that the notebook made from that is current."""
+    if not path.exists():
+        return description
+    old = json.loads(path.read_text())
+    dated = {**description, "provenance": {**description["provenance"], "date": old["provenance"]["date"]}}
+    return dated if json.loads(json.dumps(dated)) == old else description
 
 
 def _description(workspace: Workspace, tables: Sequence[Table], folder: Path, command: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def table_of(run: SampleRun, protocols: tuple[str, ...] = PROTOCOLS) -> Table:
 
 def long_table(profile: Profile, seed: int) -> Table:
     """Long enough that a process can be caught in the middle of each stage."""
-    return table_of(samples(expert(steps=200), num_steps=40))
+    return table_of(samples(expert(steps=120), num_steps=40))
 
 
 def quick_table(profile: Profile, seed: int) -> Table:

@@ -43,7 +43,8 @@ class Record(Callback):
 
 
 def two_processes(folder, callbacks, **options):
-    return Trainer(accelerator="cpu", devices=2, default_root_dir=folder, callbacks=[Record(), *callbacks], **build.QUIET, **options)
+    options |= {"accelerator": "cpu", "devices": 2, "default_root_dir": folder}
+    return Trainer(callbacks=[Record(), *callbacks], **build.QUIET, **options)
 
 
 build.trainer = lambda config, folder, callbacks: two_processes(

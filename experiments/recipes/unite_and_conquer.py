@@ -15,7 +15,7 @@ from lightning_mmdiff.schedules import Sampler
 
 CELEBA: DatasetName = "celebamask_hq"
 FFHQ: DatasetName = "ffhq"
-MINI_STEPS = 800
+MINI_STEPS = 600
 """Optimizer steps of one expert at mini."""
 
 

@@ -12,7 +12,8 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff import images, schedules
+from lightning_mmdiff.methods.supervised import SeededTraining
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 from lightning_mmdiff.noise import Prediction
@@ -41,7 +42,7 @@ class DenoiserConfig:
     compile: bool = False
 
 
-class Denoiser(SamplingModule):
+class Denoiser(SeededTraining, SamplingModule):
     """A diffusion model p(z | conditions). ``encode`` and ``predict_eps`` are what the uniting methods call."""
 
     def __init__(
@@ -122,18 +123,6 @@ class Denoiser(SamplingModule):
         if self.config.learned_variance and self.sampler.variance == "learned_range":
             return self(z, t, channels, embedding)  # [B, 6, H, W]: the scheduler reads the variance too
         return self.predict_eps(z, t, channels, embedding)
-
-    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Loss of one batch; timesteps, noise and dropped conditions are a function of (seed, step, process) alone."""
-        generator = seeding.step_generator(self.seed, self.global_step, self.global_rank)
-        loss = self.loss(batch, generator)
-        if not torch.isfinite(loss):
-            raise ValueError(
-                f"The loss is {loss.item()} at step {self.global_step}; nothing was saved since the last checkpoint. "
-                "Lower the learning rate, or train in precision 32-true."
-            )
-        self.log("loss", loss, prog_bar=True, on_step=True)
-        return loss
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Simple (or hybrid) loss of ``batch``, a scalar; all randomness comes from ``generator``."""

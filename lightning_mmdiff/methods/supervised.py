@@ -1,4 +1,4 @@
-"""What every small model of ours that is trained by one loss has in common: its step, its randomness, its optimizer."""
+"""What every model of ours that is trained by one loss has in common: its step, its randomness, its optimizer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,10 @@ from lightning_mmdiff import seeding
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 
 
-class SupervisedModel(lightning.LightningModule):
-    """Subclasses define ``loss(batch, generator)``; training step k draws from (seed, k, process) and nothing else."""
+class SeededTraining(lightning.LightningModule):
+    """Subclasses define ``seed`` and ``loss(batch, generator)``; step k draws from (seed, k, process) and nothing else."""
 
-    def __init__(self, optimizer: OptimizerConfig, *, seed: int) -> None:
-        super().__init__()
-        self.optimizer_config = optimizer
-        self.seed = seed
+    seed: int
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Scalar loss of ``batch``; all randomness comes from ``generator``."""
@@ -29,11 +26,20 @@ class SupervisedModel(lightning.LightningModule):
         loss = self.loss(batch, seeding.step_generator(self.seed, self.global_step, self.global_rank))
         if not torch.isfinite(loss):
             raise ValueError(
-                f"The loss of {type(self).__name__} is {loss.item()} at step {self.global_step}; nothing was saved "
+                f"The loss is {loss.item()} at step {self.global_step}; nothing was saved "
                 "since the last checkpoint. Lower the learning rate, or train in precision 32-true."
             )
         self.log("loss", loss, prog_bar=True, on_step=True)
         return loss
+
+
+class SupervisedModel(SeededTraining):
+    """A model trained by ``loss`` with AdamW over all its trainable parameters."""
+
+    def __init__(self, optimizer: OptimizerConfig, *, seed: int) -> None:
+        super().__init__()
+        self.optimizer_config = optimizer
+        self.seed = seed
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over the trainable parameters."""

@@ -1,7 +1,7 @@
 """Perceptual distance of image i to reference i, lower is closer: LPIPS, and a stand-in that works offline.
 
 "LPIPS": Zhang et al. 2018, Eq. 1, version 0.1, AlexNet trunk, at the images' own size (the value depends on it).
-"PD-EffNetLite0": the same formula without learned channel weights, on EfficientNet-Lite0's five stages at 224 x 224,
+"PD-EffNetLite0": the same formula without learned channel weights, on EfficientNet-Lite0's five stages at 112 x 112,
 averaged over stages. In [0, 4]; not comparable with LPIPS.
 """
 
@@ -50,6 +50,8 @@ class LPIPS:
 
 class PerceptualDistance:
     """PD-EffNetLite0."""
+
+    image_size = 112  # pixels
 
     def __init__(self, network: EffNetLite0 | None = None, *, device: str = "cpu") -> None:
         self.network = (network or EffNetLite0()).to(device)

@@ -61,11 +61,10 @@ class EffNetLite0(FeatureNetwork):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
 
-    def preprocess(self, images: Tensor) -> Tensor:
-        """Resize and scale uint8 [B, 3, H, W] to float32 [B, 3, 224, 224] in about [-1, 1]."""
+    def preprocess(self, images: Tensor, size: int = image_size) -> Tensor:
+        """Resize and scale uint8 [B, 3, H, W] to float32 [B, 3, size, size] in about [-1, 1]."""
         check_images(images)
-        size = (self.image_size, self.image_size)
-        resized = interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
+        resized = interpolate(images.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
         return ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -77,9 +76,12 @@ class EffNetLite0(FeatureNetwork):
         """Return the ImageNet logits [B, 1000] of uint8 ``images`` [B, 3, H, W]."""
         return self.network(self.preprocess(images))
 
-    def stages(self, images: Tensor) -> list[Tensor]:
-        """Return the features at the end of each of the five resolutions, each [B, C_s, H_s, W_s], fine to coarse."""
-        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images)))
+    def stages(self, images: Tensor, size: int = image_size) -> list[Tensor]:
+        """Return the features at the end of each of the five resolutions, each [B, C_s, H_s, W_s], fine to coarse.
+
+        Images are first resized to ``size`` pixels; the resolutions are size / 2, / 4, / 8, / 16 and / 32.
+        """
+        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images, size)))
         stages = []
         for i, block in enumerate(self.network.blocks):
             hidden = block(hidden)
