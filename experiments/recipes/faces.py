@@ -48,8 +48,8 @@ DESCRIPTIONS = {
     "KID": "Cubic-kernel distance, unbiased, on the same features as FID.",
     "KID-EffNetLite0": "Cubic-kernel distance, unbiased, on the same features as FD-EffNetLite0 at unit length. Not a KID.",
     "LPIPS": "LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
-    "PD-EffNetLite0": "Perceptual distance on EfficientNet-Lite0 stages (112 px) to the real image whose conditions were given, mean. "
-    "Not LPIPS.",
+    "PD-EffNetLite0": "Perceptual distance on EfficientNet-Lite0 stages (112 px) to the real image whose conditions were "
+    "given, mean. Not LPIPS.",
     "SSIM": "11x11 Gaussian window, sigma 1.5, valid crop, mean of RGB, to the real image whose conditions were given.",
     "mIoU-LaPa": "FaRL parser (LaPa), classes background, skin, hair: mean over classes present, then over images.",
     "F1-LaPa": "FaRL parser (LaPa), classes background, skin, hair: mean Dice over classes present, then over images.",
