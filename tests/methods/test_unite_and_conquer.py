@@ -129,7 +129,9 @@ def test_conditions_on_independent_parts_give_the_exact_product(second: NoiseSch
         def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             t_own, scale = match(reference, t, schedule)
             worlds = [given if i == coordinate else prior for i in range(2)]
-            return torch.stack([gaussian_eps(*w, schedule)(z[:, i] * scale, t_own) for i, w in enumerate(worlds)], dim=1)
+            return torch.stack(
+                [gaussian_eps(*w, schedule)(z[:, i] * scale, t_own) for i, w in enumerate(worlds)], dim=1
+            )
 
         return predict
 
