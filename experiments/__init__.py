@@ -20,7 +20,7 @@ class Entry:
 UC = "Unite and Conquer (CVPR 2023)"
 INDEX = (
     Entry(
-        name="table1", source=f"{UC}, Table 1", mini="12 min", paper="4 x 100k steps at 256 px; 12 x 3,000 images",
+        name="table1", source=f"{UC}, Table 1", mini="13 min", paper="4 x 100k steps at 256 px; 12 x 3,000 images",
         shows="hair map + face map to face, CelebA-HQ: ours, single experts, average, one model with both, fair rows",
     ),
     Entry(

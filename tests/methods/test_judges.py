@@ -184,7 +184,7 @@ def test_a_training_step_is_a_function_of_seed_and_step(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_training():
     model = FaceParser(PARSER)
     model.network.head.bias.data.fill_(float("nan"))
-    with pytest.raises(ValueError, match="FaceParser is nan at step 0"):
+    with pytest.raises(ValueError, match="The loss is nan at step 0"):
         model.training_step(painted(2, 0), 0)
 
 
