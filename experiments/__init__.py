@@ -24,7 +24,7 @@ INDEX = (
         shows="hair map + face map to face, CelebA-HQ: ours, single experts, average, one model with both, fair rows",
     ),
     Entry(
-        name="table2", source=f"{UC}, Table 2", mini="4 min after table1", paper="12 x 3,000 images after table1",
+        name="table2", source=f"{UC}, Table 2", mini="6 min after table1", paper="12 x 3,000 images after table1",
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
@@ -32,11 +32,11 @@ INDEX = (
         shows="what uniting adds to one condition, and to both conditions in one model",
     ),
     Entry(
-        name="reliability_sweep", source=f"{UC}, Fig. 6, 7, 9-12", mini="2 min after table1", paper="8 x 128 images after table1",
+        name="reliability_sweep", source=f"{UC}, Fig. 6, 7, 9-12", mini="3 min after table1", paper="8 x 128 images after table1",
         shows="rows of pictures and masks' mIoU over reliability and weight",
     ),
     Entry(
-        name="four_modalities", source=f"{UC}, Fig. 28-32", mini="6 min after table1", paper="2 x 100k steps; 7 x 256 images",
+        name="four_modalities", source=f"{UC}, Fig. 28-32", mini="8 min after table1", paper="2 x 100k steps; 7 x 256 images",
         shows="face map, hair map, sketch and text in one sample; zero-shot text to face",
     ),
 )  # fmt: skip
