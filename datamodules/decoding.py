@@ -1,49 +1,18 @@
-"""Reading faces: checked, reduced to the size asked for, many at a time.
+"""Reading faces: checked, reduced to the size asked for.
 
 Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left alone
 where they have the size already. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, Sec. 7.5).
 """
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datamodules.face_classes import NUM_CLASSES
-from datamodules.face_files import FaceFiles, read_image, require_square
-
-MAX_PROBLEMS = 20  # damaged files named before reading gives up
-
-Update = Callable[[int], None]
-
-
-@contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Update]:
-    """Show a bar with the count and the time left; yield the function that advances it."""
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda count: progress.advance(task, count)
-
-
-def in_threads(fill: Callable[[int], str | None], count: int, title: str) -> None:
-    """Call ``fill`` for every row in threads (Pillow decodes in parallel); raise all problems at once."""
-    problems: list[str] = []
-    with progress_bar(title, count) as advance, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for first in range(0, count, 256):
-            rows = range(first, min(first + 256, count))
-            problems += [problem for problem in pool.map(fill, rows) if problem]
-            advance(len(rows))
-            if len(problems) >= MAX_PROBLEMS:
-                break
-    if problems:
-        raise ValueError("\n".join(problems[:MAX_PROBLEMS]))
+from datamodules.face_files import FaceFiles
+from datamodules.reading import read_image, require_no_enlarging, require_square
 
 
 class FaceDecoder:
@@ -67,10 +36,7 @@ class FaceDecoder:
         image = read_image(path, "RGB")
         require_square(path, image.width, image.height)
         self._require(path, image.width, self.image_side, "images")
-        if image.width < self.size:
-            raise ValueError(
-                f"{path}: {image.width} pixels wide, fewer than the {self.size} asked for; lower image_size."
-            )
+        require_no_enlarging(path, image.width, self.size)
         resized = image if image.width == self.size else image.resize((self.size, self.size), Image.Resampling.BOX)
         return np.asarray(resized)
 

@@ -1,17 +1,14 @@
-"""What a face data set on disk offers to the packer, and the checks every layout shares."""
+"""What a face data set on disk offers to the packer."""
 
 import hashlib
 import json
-import struct
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on a damaged file
+from datamodules.reading import read_image
 
 
 class FaceFiles(ABC):
@@ -73,57 +70,6 @@ class FaceFiles(ABC):
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-def require_root(root: Path, layout: str) -> None:
-    """Raise FileNotFoundError with the expected layout where ``root`` is not a folder."""
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder. Expected this layout there:\n{layout}")
-
-
-def require_images(root: Path, numbers: list[int], layout: str, known_gaps: frozenset[int] = frozenset()) -> int:
-    """Check that the numbering of the images has no hole; return how many images it has from first to last.
-
-    Raises:
-        FileNotFoundError: without any image, or where some are missing between the first and the last.
-    """
-    if not numbers:
-        raise FileNotFoundError(f"{root}: no images found. Expected this layout there:\n{layout}")
-    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers) - known_gaps)
-    total = numbers[-1] - numbers[0] + 1
-    if missing:
-        raise FileNotFoundError(
-            f"{root}: found {len(numbers)} images where the numbers {numbers[0]} to {numbers[-1]} make {total}; "
-            f"missing {some(missing)}. The download is incomplete: fetch these (any gapless part of the set will do)."
-        )
-    return total
-
-
-def some(items: Iterable[object], limit: int = 5) -> str:
-    """Return the first few of ``items`` and how many more there are, for a message."""
-    words = [str(item) for item in items]
-    more = f" and {len(words) - limit} more" if len(words) > limit else ""
-    return ", ".join(words[:limit]) + more
-
-
-def read_image(path: Path, mode: str | None = None) -> Image.Image:
-    """Read an image completely, converted to ``mode`` if given.
-
-    Raises:
-        ValueError: with the path, where the file is absent, damaged or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.convert(mode) if mode and image.mode != mode else image.copy()
-    except _BROKEN as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
-
-
-def require_square(path: Path, width: int, height: int) -> None:
-    """Raise ValueError where an image is not square: resizing it would stretch faces in silence."""
-    if width != height:
-        raise ValueError(f"{path}: is {width}x{height} pixels, expected a square image; crop it first.")
 
 
 def read_label_png(path: Path, num_classes: int) -> np.ndarray:

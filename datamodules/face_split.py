@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from datamodules.face_classes import LABEL_CONDITIONS, flip_label_map, label_condition
 from datamodules.packed import Packed
-from datamodules.steps import Draw, StepBatchSampler
+from datamodules.packed_arrays import mirrored, tensor
+from datamodules.steps import Draw
 
 PAPER_IMAGES, PAPER_TEST = (
     30_000,
@@ -52,14 +52,14 @@ class FaceSplit:
         flips = np.array([draw.flip for draw in draws], bool)
         rows = self.rows[indices]
         batch: dict[str, Any] = {
-            "index": torch.from_numpy(indices),
-            "image": _tensor(_mirrored(self.packed.images[rows], flips)),
+            "index": tensor(indices),
+            "image": tensor(mirrored(self.packed.images[rows], flips)),
         }
         label_map = None
         if self.packed.label_maps is not None:
             label_map = np.asarray(self.packed.label_maps[rows])
             label_map[flips] = flip_label_map(label_map[flips])
-            batch["label_map"] = _tensor(label_map)
+            batch["label_map"] = tensor(label_map)
         batch["conditions"] = {name: self._condition(name, draws, rows, flips, label_map) for name in self.conditions}
         return batch
 
@@ -68,28 +68,16 @@ class FaceSplit:
     ) -> Tensor | list[str]:
         if name in LABEL_CONDITIONS:
             assert label_map is not None  # setup() has checked
-            return _tensor(label_condition(name, label_map))
+            return tensor(label_condition(name, label_map))
         if name == "sketch":
-            return _tensor(_mirrored(self.packed.sketches[rows], flips))
+            return tensor(mirrored(self.packed.sketches[rows], flips))
         if name == "attributes":
             assert self.packed.attributes is not None
-            return _tensor(self.packed.attributes[rows])
+            return tensor(self.packed.attributes[rows])
         assert name == "caption"
         assert self.captions is not None
         choices = [(self.captions[draw.item], draw.choice) for draw in draws]
         return [texts[choice % len(texts)] for texts, choice in choices]
-
-
-@dataclass(frozen=True)
-class TrainBatches:
-    """The training batch of a step; plain data, so it can be sent to worker processes."""
-
-    split: FaceSplit
-    sampler: StepBatchSampler
-
-    def __call__(self, step: int) -> dict[str, Any]:
-        """Return this process's rows of the batch of ``step``."""
-        return self.split.draw(self.sampler.draws(step))
 
 
 def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,13 +108,3 @@ def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.n
             + (", or use split='paper'." if split == "official" else ".")
         )
     return np.array(train, np.int64), np.array(test, np.int64)
-
-
-def _mirrored(images: np.ndarray, flips: np.ndarray) -> np.ndarray:
-    """Mirror the rows of [B, C, S, S] that ``flips`` [B] marks; ``images`` is a copy already (a gather)."""
-    images[flips] = images[flips, ..., ::-1]
-    return images
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,29 +1,26 @@
-"""What the face data sets share: packing, splits, endless training batches by step, batches to sample from.
+"""What the face data sets share: packing, splits, captions.
 
 A batch is a dict, see ``FaceSplit.batch``. A condition the caller did not ask for is absent.
 """
 
-import hashlib
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningDataModule
-from torch.utils.data import DataLoader
-
 from datamodules.captions import CaptionKind
 from datamodules.face_classes import CONDITIONS, LABEL_CONDITIONS
-from datamodules.face_files import FaceFiles, some
-from datamodules.face_split import FaceSplit, Split, TrainBatches, split_rows
+from datamodules.face_files import FaceFiles
+from datamodules.face_split import FaceSplit, Split, split_rows
 from datamodules.packed import Packed, open_packed, pack
-from datamodules.steps import PredictBatches, Share, StepBatchSampler, StepLoader, steps_done
+from datamodules.packed_module import PackedDataModule
+from datamodules.reading import some
 
 logger = logging.getLogger(__name__)
 
 
-class FaceDataModule(LightningDataModule):
+class FaceDataModule(PackedDataModule):
     """A face data set at one size with some conditions.
 
     Args:
@@ -41,8 +38,7 @@ class FaceDataModule(LightningDataModule):
 
     train: FaceSplit
     test: FaceSplit
-    layout: str  # what ``root`` should look like
-    pack_suffix = ""  # tells data sets with the same root apart
+    known_conditions = CONDITIONS
 
     def __init__(
         self,
@@ -58,41 +54,32 @@ class FaceDataModule(LightningDataModule):
         num_workers: int = 0,
         cache: Path | None = None,
     ) -> None:
-        super().__init__()
-        unknown = [name for name in conditions if name not in CONDITIONS]
-        if unknown:
-            raise ValueError(f"Unknown condition {some(unknown)}; choose from {', '.join(CONDITIONS)}.")
+        super().__init__(
+            root=root, image_size=image_size, batch_size=batch_size, conditions=conditions, seed=seed, flip=flip,
+            num_workers=num_workers, cache=cache,
+        )  # fmt: skip
         if "caption" in conditions and captions is None:
             raise ValueError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
-        self.root, self.image_size, self.batch_size, self.conditions = Path(root), image_size, batch_size, conditions
-        self.seed, self.flip, self.split, self.captions = seed, flip, split, captions
-        self.num_workers, self.cache = num_workers, cache
-        self.start_step = 0  # first training step where no Trainer says which
-        self.predict_batches: list[list[int]] | None = None  # image numbers of each batch to sample
+        self.split, self.captions = split, captions
         self.excluded: list[str] = []  # images left out because they have no caption
 
     @abstractmethod
     def files(self) -> FaceFiles:
         """Return the files below ``root``, listed and checked for gaps."""
 
-    @property
-    def folder(self) -> Path:
-        """Return where the packed data lies."""
-        name = f"{self.image_size}px{self.pack_suffix}"
-        if self.cache is None:
-            return self.root / ".packed" / name
-        digest = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:8]
-        return Path(self.cache) / f"{self.root.name}-{digest}" / name
-
-    def prepare_data(self) -> None:
-        """Check the files and pack them unless that is done."""
+    def check(self) -> FaceFiles:
+        """Return the files, with all that this configuration needs; looks at names only and packs nothing."""
         files = self.files()
         for thing, why in self._needs():
             places = files.places().get(thing, ())
             if not any((self.root / place).exists() for place in places):
                 looked = f"looked for {' or '.join(places)} there" if places else "this data set has none"
                 raise FileNotFoundError(f"{self.root}: {why}; {looked}. Expected this layout:\n{self.layout}")
-        pack(files, image_size=self.image_size, folder=self.folder)
+        return files
+
+    def prepare_data(self) -> None:
+        """Check the files and pack them unless that is done."""
+        pack(self.check(), image_size=self.image_size, folder=self.folder)
 
     def setup(self, stage: str | None = None) -> None:
         """Map the packed arrays and split them."""
@@ -105,37 +92,6 @@ class FaceDataModule(LightningDataModule):
             captions = [texts[packed.names[row]] for row in rows] if texts is not None else None
             parts.append(FaceSplit(packed=packed, rows=rows, conditions=self.conditions, captions=captions))
         self.train, self.test = parts
-
-    def train_batches(self, *, rank: int = 0, world_size: int = 1) -> TrainBatches:
-        """Return the function from a step to the rows that process ``rank`` trains on."""
-        sampler = StepBatchSampler(
-            len(self.train), self.batch_size, self.seed, rank=rank, world_size=world_size, flip=self.flip
-        )
-        return TrainBatches(self.train, sampler)
-
-    def train_dataloader(self) -> StepLoader:
-        """Return endless batches from the trainer's step on (``start_step`` without a trainer)."""
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = self.train_batches(rank=rank, world_size=world_size)
-        return StepLoader(batches, next_step=self._next_step, num_workers=self.num_workers)
-
-    def predict_dataloader(self) -> DataLoader:
-        """Return this process's share of ``predict_batches``, or of all test images in order."""
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return self.predict_share(rank=rank, world_size=world_size)
-
-    def predict_share(self, *, rank: int, world_size: int) -> DataLoader:
-        """Return the batches to sample that process ``rank`` takes."""
-        count = len(self.test)
-        default = [list(range(i, min(i + self.batch_size, count))) for i in range(0, count, self.batch_size)]
-        batches = default if self.predict_batches is None else self.predict_batches
-        share = Share(len(batches), rank=rank, world_size=world_size)
-        return DataLoader(
-            PredictBatches(self.test, batches), sampler=share, batch_size=None, num_workers=self.num_workers
-        )
-
-    def _next_step(self) -> int:
-        return steps_done(self.trainer) if self.trainer else self.start_step
 
     def _needs(self) -> Iterator[tuple[str, str]]:
         """Yield the optional things this configuration cannot do without, each with the reason."""

@@ -9,9 +9,8 @@ from typing import Any, Literal
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.face_split import FaceSplit, TrainBatches
-from datamodules.faces import FaceDataModule
-from datamodules.steps import StepLoader, steps_done
+from datamodules.packed_module import PackedDataModule
+from datamodules.steps import DataSplit, StepLoader, TrainBatches, steps_done
 
 Regime = Literal["combined", "fine_tuning"]
 
@@ -48,7 +47,7 @@ class AlternatingData(LightningDataModule):
     """
 
     def __init__(
-        self, *, data: tuple[FaceDataModule, ...], regime: Regime, switch_step: int = 0, num_workers: int = 0
+        self, *, data: tuple[PackedDataModule, ...], regime: Regime, switch_step: int = 0, num_workers: int = 0
     ) -> None:
         super().__init__()
         if regime == "fine_tuning" and (len(data) != 2 or switch_step < 1):
@@ -61,12 +60,12 @@ class AlternatingData(LightningDataModule):
         self.start_step = 0  # first training step where no Trainer says which
 
     @property
-    def train(self) -> FaceSplit:
+    def train(self) -> DataSplit:
         """Return the training images of the first data set."""
         return self.data[0].train
 
     @property
-    def test(self) -> FaceSplit:
+    def test(self) -> DataSplit:
         """Return the test images of the first data set."""
         return self.data[0].test
 

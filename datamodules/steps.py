@@ -4,12 +4,14 @@ Lightning does not fast-forward a loader on resume; these loaders need no fast-f
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, get_worker_info
 
+from lightning_mmdiff.interruption import ignore_in_worker
 from lightning_mmdiff.seeding import generator
 
 
@@ -18,7 +20,7 @@ class Draw(NamedTuple):
 
     item: int  # position of the training split
     flip: bool  # mirror it left-right
-    choice: int  # uniform in [0, 2^31): which of an item's alternatives (its ten captions) to show
+    choice: int  # uniform in [0, 2^31): of an item's other choices: its ten captions, its holes
 
 
 class StepBatchSampler:
@@ -93,7 +95,7 @@ class StepLoader(DataLoader):
         self, batch_of_step: Callable[[int], dict[str, Any]], *, next_step: Callable[[], int], num_workers: int = 0
     ) -> None:
         self.stream = StepStream(batch_of_step)
-        super().__init__(self.stream, batch_size=None, num_workers=num_workers)
+        super().__init__(self.stream, batch_size=None, num_workers=num_workers, worker_init_fn=ignore_in_worker)
         self.next_step = next_step
 
     def __iter__(self) -> Any:
@@ -109,6 +111,26 @@ class BatchReader(Protocol):
     def batch(self, indices: list[int]) -> dict[str, Any]:
         """Return the batch of these items."""
         ...
+
+
+class DataSplit(BatchReader, Protocol):
+    """A part of a data set that can also be trained on."""
+
+    def draw(self, draws: list[Draw]) -> dict[str, Any]:
+        """Return the batch of these rows, mirrored and varied as they say."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainBatches:
+    """The training batch of a step; plain data, so it can be sent to worker processes."""
+
+    split: DataSplit
+    sampler: StepBatchSampler
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        """Return this process's rows of the batch of ``step``."""
+        return self.split.draw(self.sampler.draws(step))
 
 
 class PredictBatches(Dataset):

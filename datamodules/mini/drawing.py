@@ -63,9 +63,9 @@ class Canvas:
             opacity: 0 to 1, a number or [B].
             softness: width of the edge where it is wider than a pixel.
         """
-        rows, columns = self._window(box)
-        if where is not None and not where.any():
+        if not len(self.colour) or (where is not None and not where.any()):
             return
+        rows, columns = self._window(box)
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return
         u, v = self.u[:, rows, columns], self.v[:, rows, columns]

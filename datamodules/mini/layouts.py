@@ -1,27 +1,22 @@
 """Writes rendered faces as CelebAMask-HQ and FFHQ lie on disk, so that the same data modules read them."""
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from datamodules.celebamask_hq_files import ATTRIBUTE_FILE, FACES_PER_FOLDER, MAPPING_FILE, MASK_FOLDER
-from datamodules.decoding import Update, progress_bar
 from datamodules.face_classes import ATTRIBUTES, FACE_CLASSES
 from datamodules.ffhq_files import JSON_FILE, LABEL_FOLDER
-from datamodules.locking import locked
 from datamodules.mini import people as who
 from datamodules.mini.faces import render
+from datamodules.mini.writing import chunks, hwc, write_once, write_png
+from datamodules.progress import Update
 
 RENDERER = 1  # version of the pictures: another one is another data set
 CELEBA_IMAGES = 202_599  # of CelebA; original numbers are spread over them, so that the official split has all parts
-MARKER = "mini.json"
-CHUNK_PIXELS = 2**17  # of one rendered chunk; about what stays in the processor's cache
 
 
 def write_celebamask_hq(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
@@ -36,46 +31,24 @@ def write_celebamask_hq(root: Path, *, count: int, image_size: int, seed: int = 
     Raises:
         ValueError: where ``root`` holds something else.
     """
-    _write_once(root, {"domain": "A", "count": count, "image_size": image_size, "seed": seed}, _write_domain_a)
+    _write_faces(root, "A", count, image_size, seed, _write_domain_a)
 
 
 def write_ffhq(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
     """Write ``count`` faces of domain B in the layout of FFHQ with label maps, unless they are there; as above."""
-    _write_once(root, {"domain": "B", "count": count, "image_size": image_size, "seed": seed}, _write_domain_b)
+    _write_faces(root, "B", count, image_size, seed, _write_domain_b)
 
 
-def _write_once(root: Path, what: dict, write: Callable[[Path, int, int, int, Update], None]) -> None:
-    """Let ``write`` fill a temporary folder and rename it; one process at a time."""
-    what = what | {"renderer": RENDERER}
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with locked(root.with_name(f".{root.name}.lock")):
-        if root.exists():
-            _require_same(root, what)
-            return
-        temporary = root.with_name(f".{root.name}.{os.getpid()}")
-        try:
-            temporary.mkdir()
-            with progress_bar(f"rendering {root.name}", what["count"]) as advance:
-                write(temporary, what["count"], what["image_size"], what["seed"], advance)
-            (temporary / MARKER).write_text(json.dumps(what) + "\n")
-            temporary.rename(root)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _require_same(root: Path, what: dict) -> None:
-    marker = root / MARKER
-    found = json.loads(marker.read_text()) if marker.is_file() else None
-    if found != what:
-        there = "no rendered faces" if found is None else f"rendered faces with {found}"
-        raise ValueError(f"{root}: holds {there}, expected {what}; give another folder, or delete this one.")
-
-
-def _chunks(seed: int, domain: who.Domain, count: int, size: int) -> Iterator[tuple[np.ndarray, who.People]]:
-    length = max(1, CHUNK_PIXELS // size**2)
-    for first in range(0, count, length):
-        numbers = np.arange(first, min(first + length, count))
-        yield numbers, who.invent(seed, domain, numbers)
+def _write_faces(
+    root: Path,
+    domain: who.Domain,
+    count: int,
+    size: int,
+    seed: int,
+    write: Callable[[Path, int, int, int, Update], None],
+) -> None:
+    what = {"domain": domain, "count": count, "image_size": size, "seed": seed, "renderer": RENDERER}
+    write_once(root, what, "rendered faces", count, lambda folder, advance: write(folder, count, size, seed, advance))
 
 
 def _write_domain_a(root: Path, count: int, size: int, seed: int, advance: Update) -> None:
@@ -85,10 +58,11 @@ def _write_domain_a(root: Path, count: int, size: int, seed: int, advance: Updat
         (masks / str(folder)).mkdir(parents=True)
     attributes: list[np.ndarray] = []
     captions: dict[str, dict[str, object]] = {}
-    for numbers, people in _chunks(seed, "A", count, size):
+    for numbers in chunks(count, size):
+        people = who.invent(seed, "A", numbers)
         pictures, label_maps = render(people, size)
         for number, picture, label_map in zip(numbers.tolist(), pictures, label_maps):
-            Image.fromarray(_hwc(picture)).save(images / f"{number}.jpg", quality=100, subsampling=0)
+            Image.fromarray(hwc(picture)).save(images / f"{number}.jpg", quality=100, subsampling=0)
             _write_parts(masks / str(number // FACES_PER_FOLDER), number, label_map)
         attributes.append(who.attributes(people))
         captions |= {f"{number}.jpg": caption for number, caption in zip(numbers.tolist(), who.captions(people))}
@@ -103,12 +77,13 @@ def _write_domain_b(root: Path, count: int, size: int, seed: int, advance: Updat
     labels.mkdir()
     for first in range(0, count, 1000):
         (root / "images1024x1024" / f"{first:05d}").mkdir(parents=True)
-    for numbers, people in _chunks(seed, "B", count, size):
+    for numbers in chunks(count, size):
+        people = who.invent(seed, "B", numbers)
         pictures, label_maps = render(people, size)
         for number, picture, label_map in zip(numbers.tolist(), pictures, label_maps):
             folder = root / "images1024x1024" / f"{number - number % 1000:05d}"
-            _write_png(folder / f"{number:05d}.png", _hwc(picture)[..., ::-1])
-            _write_png(labels / f"{number:05d}.png", label_map)
+            write_png(folder / f"{number:05d}.png", hwc(picture)[..., ::-1])
+            write_png(labels / f"{number:05d}.png", label_map)
         advance(len(numbers))
     training = count - max(1, count // 7)  # FFHQ: 60,000 of 70,000
     category = ["training" if number < training else "validation" for number in range(count)]
@@ -119,18 +94,7 @@ def _write_parts(folder: Path, number: int, label_map: np.ndarray) -> None:
     for label in np.flatnonzero(np.bincount(label_map.ravel())).tolist():
         if label:
             mask = (label_map == label).astype(np.uint8) * 255
-            _write_png(folder / f"{number:05d}_{FACE_CLASSES[label]}.png", mask)
-
-
-def _write_png(path: Path, image: np.ndarray) -> None:
-    """Write uint8 [H, W] or BGR [H, W, 3], lightly compressed."""
-    written, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert written
-    path.write_bytes(data.tobytes())
-
-
-def _hwc(picture: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(picture.transpose(1, 2, 0))
+            write_png(folder / f"{number:05d}_{FACE_CLASSES[label]}.png", mask)
 
 
 def _attribute_text(attributes: np.ndarray) -> str:

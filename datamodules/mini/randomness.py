@@ -31,6 +31,12 @@ class Draws:
         unit = (state >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
         return np.float32(low) + unit * np.float32(high - low)
 
+    def among(self, where: np.ndarray) -> "Draws":
+        """Return the same stream for the items that ``where``, bool [B], marks."""
+        part = Draws(indices=self.indices[where])
+        part.stream = self.stream
+        return part
+
     def chance(self, name: str, probability: np.ndarray | float) -> np.ndarray:
         """Return bool [B], true with ``probability``."""
         return self.uniform(name) < probability

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tiny_sets import make_celeba, write_attributes
 
-from datamodules import packed as packing
+from datamodules import packing
 from datamodules.celebamask_hq_files import CelebAMaskHQFiles
 from datamodules.packed import open_packed, pack
 

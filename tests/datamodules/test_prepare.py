@@ -23,3 +23,17 @@ def test_an_error_is_a_sentence_not_a_traceback(tmp_path):
     assert result.returncode == 1
     assert "no images found. Expected this layout" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_rendered_objects_streets_and_the_digits(tmp_path, capsys):
+    for data_set, shown in (
+        ("mini_objects", "40 / 10, all readable"),
+        ("mini_streets", "label_maps [50, 16, 16]"),
+        ("mini_night2day", "nights [50, 3, 16, 16]"),
+        ("digits", "1,500 / 297"),
+    ):
+        prepare(data_set, root=tmp_path / data_set, image_size=16, count=40, cache=tmp_path / "cache")
+        assert shown in capsys.readouterr().out
+        assert not (tmp_path / data_set / ".packed").exists()
+    prepare("imagenet", root=tmp_path / "mini_objects", image_size=16)
+    assert "ball, box, cone" in capsys.readouterr().out

@@ -39,3 +39,18 @@ def merge_by_the_book(root, number):
             for row, column in zip(*np.nonzero(mask)):
                 merged[row, column] = label
     return merged
+
+
+def write_image(path, size=(32, 32), seed=0):
+    """Write one image of noise; a JPEG or PNG by its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path)
+
+
+def opened(cls, root, **settings):
+    """Return the prepared data module."""
+    data = cls(**{"root": root, "image_size": 32, "batch_size": 2} | settings)
+    data.prepare_data()
+    data.setup()
+    return data

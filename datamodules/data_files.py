@@ -1,0 +1,72 @@
+"""What a data set of labelled or paired images on disk offers to the packer."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.progress import in_threads
+
+
+class DataFiles(ABC):
+    """The files of one data set: listed and checked when constructed, read when packed.
+
+    Items are numbered from 0, those to train on first.
+    """
+
+    root: Path
+    num_train: int
+    num_test: int
+    captions: list[str] | None = None  # one an item
+    classes: list[str] | None = None  # names in the order of the labels
+
+    @abstractmethod
+    def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Return the uint8 arrays to fill, each with the shape of one item."""
+
+    @abstractmethod
+    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
+        """Read every item into its row of the arrays [num_train + num_test, ...]; raise ValueError on bad files."""
+
+    @abstractmethod
+    def paths(self) -> Iterable[Path]:
+        """Return every file that is read; names and sizes make the fingerprint."""
+
+    def labels(self) -> np.ndarray | None:
+        """Return the class of each item, int64 [num_train + num_test], or None where there are no classes."""
+        return None
+
+    def fingerprint(self) -> str:
+        """Return a digest of the names and sizes in bytes of the files, in their order."""
+        digest = hashlib.sha256()
+        for path in self.paths():
+            digest.update(f"{path.relative_to(self.root)} {path.stat().st_size}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def fill_rows(
+    arrays: dict[str, np.ndarray], decode: Callable[[int], dict[str, np.ndarray]], count: int, title: str
+) -> None:
+    """Fill the rows of ``arrays`` in threads.
+
+    Args:
+        arrays: name -> uint8 [count, ...].
+        decode: item number -> name -> its row.
+        count: items.
+        title: of the progress bar.
+
+    Raises:
+        ValueError: naming every damaged or misshapen file (up to 20).
+    """
+
+    def fill(row: int) -> str | None:
+        try:
+            for name, value in decode(row).items():
+                arrays[name][row] = value
+        except ValueError as error:
+            return str(error)
+        return None
+
+    in_threads(fill, count, title)

@@ -1,0 +1,37 @@
+"""Scikit-learn's digits (Alpaydin and Kaynak, 1998): 1,797 real 8 x 8 scans that come with a package."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from datamodules.image_folder import FolderFiles
+from datamodules.labelled import LabelledDataModule
+
+SIZE = 8  # pixels
+
+LAYOUT = """\
+  train/{0,...,9}/*.png   8 x 8 pixels; python -m datamodules.prepare digits writes them
+  test/{0,...,9}/*.png"""
+
+
+class DigitFiles(FolderFiles):
+    """Digits in class folders."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, train="train", test="test", layout=LAYOUT)
+
+    def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
+        """Return the digit enlarged by bilinear interpolation."""
+        if image.size != (SIZE, SIZE):
+            raise ValueError(f"{path}: is {image.width}x{image.height} pixels, expected {SIZE}x{SIZE}.")
+        return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+class Digits(LabelledDataModule):
+    """1,500 digits to train on, 297 to test on, gray as RGB."""
+
+    layout = LAYOUT
+
+    def files(self) -> DigitFiles:
+        """Return the digits in their class folders."""
+        return DigitFiles(self.root)

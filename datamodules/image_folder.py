@@ -1,0 +1,136 @@
+"""The layout of torchvision's ImageFolder: a folder for each part, in it one for each class, in it the images."""
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datamodules.data_files import DataFiles, fill_rows
+from datamodules.reading import read_image, require_root, some
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+CAPTION_FILE = "captions.json"
+
+Listing = dict[str, list[Path]]  # class -> its images
+
+
+class FolderFiles(DataFiles):
+    """Images in class folders; a class is its rank among the sorted names of the folders.
+
+    The items of a part are in the order of the numbers in their names, classes in turn, so that any first few of them
+    show all classes.
+
+    Args:
+        root: folder of the data set.
+        train: folder of the images to train on.
+        test: folder of those to test on.
+        layout: what ``root`` should look like.
+    """
+
+    def __init__(self, root: Path, *, train: str, test: str, layout: str) -> None:
+        require_root(root, layout)
+        self.root = root
+        train_classes = list_classes(root, train, layout)
+        test_classes = self.list_test(root / test, sorted(train_classes), layout)
+        self.wnids = sorted(train_classes)
+        missing = sorted(set(self.wnids) ^ set(test_classes))
+        if missing:
+            raise FileNotFoundError(
+                f"{root}: found {len(train_classes)} classes in {train} and {len(test_classes)} in {test}; only in one of "
+                f"them: {some(missing)}. The download is incomplete: fetch the rest. Expected this layout:\n{layout}"
+            )
+        self.items = [item for part in (train_classes, test_classes) for item in in_turn(part)]
+        self.num_train = sum(map(len, train_classes.values()))
+        self.num_test = len(self.items) - self.num_train
+        self.classes = self.wnids
+        self.captions = self._captions()
+
+    def list_test(self, folder: Path, wnids: list[str], layout: str) -> Listing:
+        """Return the images to test on."""
+        return list_classes(folder.parent, folder.name, layout)
+
+    @abstractmethod
+    def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
+        """Return the image at ``size`` x ``size`` pixels.
+
+        Raises:
+            ValueError: naming ``path``, where that cannot be.
+        """
+
+    def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of an image."""
+        return {"images": (3, size, size)}
+
+    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
+        """Read every image."""
+
+        def decode(row: int) -> dict[str, np.ndarray]:
+            path = self.items[row][1]
+            image = self.reduced(path, read_image(path, "RGB"), size)
+            return {"images": np.asarray(image).transpose(2, 0, 1)}
+
+        fill_rows(arrays, decode, len(self.items), f"packing {self.root.name} at {size} px")
+
+    def labels(self) -> np.ndarray:
+        """Return the rank of each item's class."""
+        rank = {wnid: label for label, wnid in enumerate(self.wnids)}
+        return np.array([rank[wnid] for wnid, _ in self.items], np.int64)
+
+    def paths(self) -> Iterable[Path]:
+        """Return images and captions."""
+        captions = [self.root / CAPTION_FILE] if self.captions is not None else []
+        return [*(path for _, path in self.items), *captions]
+
+    def _captions(self) -> list[str] | None:
+        file = self.root / CAPTION_FILE
+        if not file.is_file():
+            return None
+        texts = json.loads(file.read_text())
+        names = [str(path.relative_to(self.root)) for _, path in self.items]
+        missing = [name for name in names if name not in texts]
+        if missing:
+            raise ValueError(f"{file}: has no caption for {some(missing)}; complete it, or remove it.")
+        return [texts[name] for name in names]
+
+
+def list_classes(root: Path, part: str, layout: str) -> Listing:
+    """Return class -> images of one part of a data set.
+
+    Raises:
+        FileNotFoundError: without the folder, without a class in it, or with an empty class.
+    """
+    folder = root / part
+    subfolders = sorted(path for path in folder.glob("*/") if not path.name.startswith("."))
+    if not subfolders:
+        archives = sorted(path.name for path in root.glob("*.tar*"))
+        hint = f" Found {some(archives)}: unpack first." if archives else ""
+        raise FileNotFoundError(f"{folder}: no class folders found.{hint} Expected this layout in {root}:\n{layout}")
+    classes = {path.name: list_images(path) for path in subfolders}
+    empty = [name for name, images in classes.items() if not images]
+    if empty:
+        raise FileNotFoundError(
+            f"{folder}: found images of {len(classes) - len(empty)} of {len(classes)} classes, none of {some(empty)}. "
+            "The download is incomplete: fetch the rest."
+        )
+    return classes
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the images of a folder by name; other files are no part of a data set."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def number_of(path: Path) -> int:
+    """Return the last number in a file's name, -1 without one: 5 for ILSVRC2012_val_00000005.JPEG."""
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else -1
+
+
+def in_turn(classes: Listing) -> list[tuple[str, Path]]:
+    """Return (class, image) in the order of the numbers in the names, classes in turn."""
+    items = [(name, path) for name, paths in classes.items() for path in paths]
+    return sorted(items, key=lambda item: (number_of(item[1]), item[0], item[1].name))

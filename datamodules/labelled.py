@@ -1,0 +1,72 @@
+"""Images with a class: what ImageNet, CIFAR-10 and the digits share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datamodules.array_module import ArrayDataModule
+from datamodules.data_files import DataFiles
+from datamodules.masking import MaskConfig, fixed_masks, train_masks
+from datamodules.packed_arrays import ArraySplit, PackedArrays, tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledSplit(ArraySplit):
+    """Images with their class, and images with holes."""
+
+    masks: MaskConfig | None = None
+
+    def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
+        """Return "index", "image" and the conditions that were asked for.
+
+        Those are "label" int64 [B], "caption" (B strings), "masked_image" uint8 [B, 3, S, S] with 0 in its holes and,
+        always beside it, "mask" uint8 [B, 1, S, S], 255 where the image is visible and 0 in a hole.
+        """
+        image = self.gather("images", items, flips)
+        conditions: dict[str, Any] = {}
+        if "label" in self.conditions:
+            conditions["label"] = tensor(self.packed.arrays["labels"][self.first + items])
+        if "caption" in self.conditions:
+            assert self.packed.captions is not None  # setup() has checked
+            conditions["caption"] = [self.packed.captions[self.first + item] for item in items.tolist()]
+        if "masked_image" in self.conditions:
+            mask = self._mask(items, keys, image.shape[-1])
+            conditions |= {"masked_image": tensor(image & mask), "mask": tensor(mask)}
+        return {"index": tensor(items), "image": tensor(image), "conditions": conditions}
+
+    def _mask(self, items: np.ndarray, keys: np.ndarray | None, size: int) -> np.ndarray:
+        assert self.masks is not None  # the data module has checked
+        return fixed_masks(self.masks, items, size) if keys is None else train_masks(self.masks, keys, size)
+
+
+class LabelledDataModule(ArrayDataModule):
+    """Images with a class.
+
+    Args:
+        masks: the holes of the condition "masked_image". In training they depend on (seed, step, row); otherwise on the
+            item, so that every method is tested on the same holes.
+        settings: see ``PackedDataModule``.
+    """
+
+    known_conditions = ("label", "masked_image", "caption")
+    train: LabelledSplit
+    test: LabelledSplit
+
+    def __init__(self, *, masks: MaskConfig | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        if "masked_image" in self.conditions and masks is None:
+            raise ValueError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
+        self.masks = masks
+
+    def part(self, packed: PackedArrays, first: int, count: int) -> LabelledSplit:
+        """Return one part of the data."""
+        return LabelledSplit(packed=packed, first=first, count=count, conditions=self.conditions, masks=self.masks)
+
+    def require(self, found: DataFiles | PackedArrays) -> None:
+        """Raise FileNotFoundError where captions are asked for and there are none."""
+        if "caption" in self.conditions and found.captions is None:
+            raise FileNotFoundError(
+                f"{self.root}: condition caption needs captions; looked for captions.json there. "
+                f"Expected this layout:\n{self.layout}"
+            )

@@ -1,0 +1,85 @@
+"""night2day (Isola et al., CVPR 2017, from Laffont et al., 2014) for MT-Diffusion's App. E.1: night to day."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from datamodules.array_module import ArrayDataModule
+from datamodules.data_files import DataFiles, fill_rows
+from datamodules.image_folder import list_images, number_of
+from datamodules.packed_arrays import ArraySplit, PackedArrays, tensor
+from datamodules.reading import read_image, require_no_enlarging, require_root
+
+LAYOUT = """\
+  train/*.jpg   pairs side by side, 512 x 256 pixels: night on the left, day on the right
+  val/*.jpg     to test on; test/*.jpg where there is no val"""
+
+
+class Night2DayFiles(DataFiles):
+    """Pairs to train on, and of "val" (or "test") to test on."""
+
+    def __init__(self, root: Path) -> None:
+        require_root(root, LAYOUT)
+        self.root = root
+        test = next((name for name in ("val", "test") if (root / name).is_dir()), "val")
+        parts = [list_images(root / name) if (root / name).is_dir() else [] for name in ("train", test)]
+        if not all(parts):
+            raise FileNotFoundError(
+                f"{root}: found {len(parts[0])} pairs in train and {len(parts[1])} in {test}; both need at least one. "
+                f"Expected this layout there:\n{LAYOUT}"
+            )
+        self.pairs = [path for part in parts for path in sorted(part, key=lambda path: (number_of(path), path.name))]
+        self.num_train, self.num_test = map(len, parts)
+
+    def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of both pictures."""
+        return {"nights": (3, size, size), "days": (3, size, size)}
+
+    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
+        """Read every pair and average both halves to ``size``."""
+
+        def decode(row: int) -> dict[str, np.ndarray]:
+            path = self.pairs[row]
+            pair = read_image(path, "RGB")
+            side = pair.height
+            if pair.width != 2 * side:
+                raise ValueError(f"{path}: is {pair.width}x{side} pixels, expected two squares side by side.")
+            require_no_enlarging(path, side, size)
+            halves = (pair.crop((left, 0, left + side, side)) for left in (0, side))
+            night, day = (half.resize((size, size), Image.Resampling.BOX) for half in halves)
+            return {"nights": np.asarray(night).transpose(2, 0, 1), "days": np.asarray(day).transpose(2, 0, 1)}
+
+        fill_rows(arrays, decode, len(self.pairs), f"packing {self.root.name} at {size} px")
+
+    def paths(self) -> Iterable[Path]:
+        """Return the pairs."""
+        return self.pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night2DaySplit(ArraySplit):
+    """Pairs: the day is the image, the night may be its condition."""
+
+    def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
+        """Return "index", "image" uint8 [B, 3, S, S] and, if asked for, the condition "photo" uint8 [B, 3, S, S]."""
+        conditions = {name: tensor(self.gather("nights", items, flips)) for name in self.conditions}
+        return {"index": tensor(items), "image": tensor(self.gather("days", items, flips)), "conditions": conditions}
+
+
+class Night2Day(ArrayDataModule):
+    """About 17,800 pairs to train on and 2,300 to test on, from some hundred webcams."""
+
+    layout = LAYOUT
+    known_conditions = ("photo",)
+
+    def files(self) -> Night2DayFiles:
+        """Return the pairs."""
+        return Night2DayFiles(self.root)
+
+    def part(self, packed: PackedArrays, first: int, count: int) -> Night2DaySplit:
+        """Return one part of the data."""
+        return Night2DaySplit(packed=packed, first=first, count=count, conditions=self.conditions)

@@ -1,0 +1,122 @@
+"""Labelled or paired images decoded once into memory-mapped arrays, and their training and test parts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.data_files import DataFiles
+from datamodules.packing import new_array, pack_once, read_packed
+from datamodules.steps import Draw
+from lightning_mmdiff.files import write_json
+
+VERSION = 1  # of the packed format; another one is packed anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedArrays:
+    """The opened arrays; N items, those to train on first."""
+
+    folder: Path
+    num_train: int
+    num_test: int
+    arrays: dict[str, np.ndarray]  # "images" and the like, uint8 [N, ...]; "labels" int64 [N]
+    captions: list[str] | None  # N
+    classes: list[str] | None  # names in the order of the labels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the folder: a worker process maps the files again instead of receiving a copy."""
+        return open_arrays, (self.folder,)
+
+
+def open_arrays(folder: Path) -> PackedArrays:
+    """Map the arrays that ``pack_arrays`` has written."""
+    index, arrays = read_packed(folder)
+    fields = ("num_train", "num_test", "captions", "classes")
+    return PackedArrays(folder=folder, arrays=arrays, **{field: index[field] for field in fields})
+
+
+def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
+    """Pack ``files`` into ``folder`` unless it holds them already; return whether there was work to do.
+
+    Raises:
+        ValueError: naming every damaged or misshapen file (up to 20).
+        OSError: where the folder cannot be written or the disk is too full.
+    """
+    fingerprint = {"version": VERSION, "files": files.fingerprint()}
+
+    def write(temporary: Path) -> None:
+        count = files.num_train + files.num_test
+        shapes = {name: (count, *shape) for name, shape in files.shapes(image_size).items()}
+        arrays = {name: new_array(temporary / f"{name}.npy", shape) for name, shape in shapes.items()}
+        files.fill(arrays, image_size)
+        for array in arrays.values():
+            array.flush()  # type: ignore[attr-defined]
+        names = list(shapes)
+        labels = files.labels()
+        if labels is not None:
+            np.save(temporary / "labels.npy", labels)
+            names.append("labels")
+        index = {"fingerprint": fingerprint, "num_train": files.num_train, "num_test": files.num_test}
+        write_json(
+            temporary / "index.json", index | {"arrays": names, "captions": files.captions, "classes": files.classes}
+        )
+
+    return pack_once(folder, fingerprint, write)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArraySplit(ABC):
+    """Some consecutive rows of the packed arrays; item i is row ``first + i``."""
+
+    packed: PackedArrays
+    first: int
+    count: int
+    conditions: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Return the items ``indices`` as they are: not mirrored, with the masks of the test; see ``assemble``."""
+        items = np.array(indices, np.int64)
+        return self.assemble(items, np.zeros(len(items), bool), None)
+
+    def draw(self, draws: Sequence[Draw]) -> dict[str, Any]:
+        """Return the drawn items, mirrored and masked as the draws say; see ``assemble``."""
+        items = np.array([draw.item for draw in draws], np.int64)
+        flips = np.array([draw.flip for draw in draws], bool)
+        return self.assemble(items, flips, np.array([draw.choice for draw in draws], np.int64))
+
+    @abstractmethod
+    def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
+        """Return a batch of B items.
+
+        Args:
+            items: positions in this part, int64 [B].
+            flips: which to mirror, bool [B].
+            keys: what a row's other random choices depend on, int64 [B]; None for the choices of the test.
+
+        Returns:
+            "index" int64 [B], "image" uint8 [B, 3, S, S] and "conditions"; paired data also has "label_map" or the like.
+        """
+
+    def gather(self, name: str, items: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        """Return the rows of one array of images or label maps [B, ..., S, S], mirrored where ``flips`` [B] says so."""
+        return mirrored(self.packed.arrays[name][self.first + items], flips)
+
+
+def mirrored(images: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    """Mirror the rows of [B, ..., S, S] that ``flips`` [B] marks; ``images`` is a copy already (a gather)."""
+    images[flips] = images[flips, ..., ::-1]
+    return images
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """Return the array as a tensor of its own."""
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,129 @@
+"""Folders of packed arrays: each appears complete or not at all, whatever is killed and however many work at once."""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules.locking import locked
+
+
+def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path], None]) -> bool:
+    """Let ``write`` fill a folder unless there is one with this fingerprint; return whether there was work to do.
+
+    Any number of processes may call this at once: one works, the others wait for it (where the file system has no locks
+    all of them work, and the first to finish wins).
+
+    Args:
+        folder: where the packed data shall lie.
+        fingerprint: of what is packed, as "fingerprint" in the index that ``write`` leaves.
+        write: fills an empty folder: arrays ``<name>.npy`` and, last, ``index.json`` with their names as "arrays".
+
+    Raises:
+        OSError: where the folder cannot be written or the disk is too full.
+    """
+    if read_fingerprint(folder) == fingerprint:
+        return False
+    _make_parent(folder)
+    with locked(_lock_path(folder)) as alone:
+        if read_fingerprint(folder) == fingerprint:
+            return False  # another process packed it while this one waited
+        with _temporary_folder(folder, alone) as temporary:
+            write(temporary)
+            install(temporary, folder)
+    return True
+
+
+def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the index and the memory-mapped arrays of a packed folder."""
+    if not (folder / "index.json").is_file():
+        raise FileNotFoundError(
+            f"{folder}: nothing packed here; call prepare_data() (or run datamodules.prepare) first."
+        )
+    with locked(_lock_path(folder), shared=True):
+        index = json.loads((folder / "index.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in index["arrays"]}
+    return index, arrays
+
+
+def read_fingerprint(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder says it holds, None where there is none."""
+    try:
+        return json.loads((folder / "index.json").read_text())["fingerprint"]
+    except FileNotFoundError:
+        return None
+
+
+def install(temporary: Path, folder: Path) -> None:
+    """Move a finished folder into place; an older one there is removed, after which readers keep what they mapped."""
+    discarded = temporary.with_name(f"{temporary.name}.old")
+    try:
+        if folder.exists():
+            folder.rename(discarded)
+        temporary.rename(folder)
+    except OSError as error:  # another process without a lock was first: keep its result
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+    shutil.rmtree(discarded, ignore_errors=True)
+
+
+def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Create a uint8 .npy file with its disk space reserved: a full disk is an error now, not a crash later."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            need = path.stat().st_size / 2**30
+            raise OSError(errno.ENOSPC, f"{path.parent}: disk full, {path.name} needs {need:.2f} GiB.") from error
+    return array
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where that cannot be."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _make_parent(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        probe = folder.with_name(f".{folder.name}.{os.getpid()}.probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        raise PermissionError(
+            f"{folder.parent}: cannot write the packed data here; give a writable cache folder."
+        ) from error
+
+
+@contextmanager
+def _temporary_folder(folder: Path, alone: bool) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``; afterwards it is gone, as are those of killed processes here."""
+    mine = f".{folder.name}.{socket.gethostname()}."
+    if alone:
+        for stale in folder.parent.glob(f"{mine}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+    temporary = folder.with_name(f"{mine}{os.getpid()}.{time.monotonic_ns()}")
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
