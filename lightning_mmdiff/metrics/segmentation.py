@@ -54,6 +54,15 @@ def group_labels(labels: NDArray, groups: Sequence[Sequence[int]]) -> NDArray[np
     return table[labels]
 
 
+def resize_labels(labels: NDArray, size: tuple[int, ...]) -> NDArray:
+    """Resize label maps [N, h, w] to [N, *size] by the nearest pixel centre, as PIL does; no label is made up."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new), exactly
+        for new, old in zip(size, labels.shape[1:], strict=True)
+    )
+    return labels[:, rows[:, None], columns]
+
+
 def confusion(prediction: NDArray, target: NDArray, num_classes: int) -> NDArray[np.int64]:
     """Count pixels of class (target, prediction) in each image, [N, K, K].
 

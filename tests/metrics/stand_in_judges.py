@@ -11,6 +11,15 @@ class MeanColour(FeatureNetwork):
         return images.float().mean(dim=(2, 3))
 
 
+class Parts(MeanColour):
+    """Two outputs in one pass."""
+
+    name = "Parts"
+
+    def outputs(self, images):
+        return {"pool": self(images), "spatial": images.float().flatten(1)}
+
+
 class Failing(FeatureNetwork):
     name = "Failing"
     dimension = 3

@@ -7,35 +7,36 @@ from cleanfid.fid import get_files_features
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 from skimage import data
-from stand_in_judges import Failing, MeanColour
+from stand_in_judges import Failing, MeanColour, Parts
 from torch import nn
+from torch.nn.functional import affine_grid, grid_sample
 
 from lightning_mmdiff.metrics import features
 from lightning_mmdiff.metrics.features import (
+    AdmInception,
     EffNetLite0,
     Inception,
     cached_reference,
     extract,
+    extract_outputs,
     extract_shards,
     load_shard,
+    shard_outputs,
 )
-
-
-class StandInLayers(nn.Module):
-    """The interface of the released file's ``layers``: scaled [B, 3, 299, 299] to [B, 2048, 1, 1]."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 2048, 23, stride=23)
-
-    def forward(self, x):
-        return self.conv(x).mean(dim=(2, 3), keepdim=True)
+from lightning_mmdiff.metrics.networks import legacy_bilinear
 
 
 class StandInInception(nn.Module):
+    """The interface of the released file: ``layers`` take scaled [B, 3, 299, 299] to [B, 2048, 1, 1]."""
+
     def __init__(self):
         super().__init__()
-        self.layers = StandInLayers()
+        self.layers = nn.Sequential()
+        self.layers.add_module("conv", nn.Conv2d(3, 8, 18, stride=17))
+        self.layers.add_module("mixed_6", nn.Conv2d(8, 9, 1))  # [B, 9, 17, 17]
+        self.layers.add_module("mixed_7", nn.Conv2d(9, 2048, 1))
+        self.layers.add_module("pool2", nn.AvgPool2d(17))
+        self.output = nn.Linear(2048, 1008)
 
     def forward(self, x):
         return self.layers(x)
@@ -97,11 +98,11 @@ def test_a_judge_stays_in_evaluation_mode_and_takes_uint8_only(effnet):
         effnet(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
 
 
-def test_inception_protocol_equals_clean_fid(tmp_path, monkeypatch):
+def test_inception_protocol_equals_clean_fid(tmp_path):
     """A scripted stand-in under the released name: resize, scale and flatten as clean-fid does, file to feature."""
     torch.manual_seed(0)
-    torch.jit.script(StandInInception()).save(tmp_path / "inception-2015-12-05.pt")
-    monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path))
+    path = tmp_path / "inception-2015-12-05.pt"
+    torch.jit.script(StandInInception()).save(path)
     images = torch.randint(0, 256, (3, 3, 64, 48), dtype=torch.uint8)
     for i, image in enumerate(images):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.png")
@@ -110,9 +111,84 @@ def test_inception_protocol_equals_clean_fid(tmp_path, monkeypatch):
         InceptionV3W(str(tmp_path), download=False),
         num_workers=0, device=torch.device("cpu"), mode="clean", verbose=False,
     )  # fmt: skip
-    ours = extract([images[:2], images[2:]], Inception())
+    ours = extract([images[:2], images[2:]], Inception(path))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     assert ours.shape == (3, Inception.dimension)
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """A random network in the format of the released file, and that file."""
+    torch.manual_seed(0)
+    network = StandInInception().eval()
+    torch.jit.script(network).save(tmp_path / "inception-2015-12-05.pt")
+    return network, tmp_path / "inception-2015-12-05.pt"
+
+
+def test_inception_gives_pool_spatial_and_unbiased_logits_in_one_pass(stand_in):
+    network, path = stand_in
+    judge = AdmInception(path)
+    images = torch.randint(0, 256, (2, 3, 40, 50), dtype=torch.uint8)
+    with torch.inference_mode():
+        found = judge.outputs(images)
+        x = judge.preprocess(images)
+        mixed_6 = network.layers[:2](x)
+        pool = network.layers(x).flatten(1)
+        logits = network.output(pool) - network.output.bias
+        torch.testing.assert_close(judge(images), found["pool"])
+    assert sorted(found) == ["logits", "pool", "spatial"]
+    torch.testing.assert_close(found["pool"], pool)
+    torch.testing.assert_close(found["logits"], logits, rtol=1e-3, atol=1e-4)
+    assert found["spatial"].shape == (2, 2023)
+    for h, w, c in ((0, 0, 0), (3, 11, 6), (16, 16, 2)):  # channels last, as TensorFlow flattens
+        torch.testing.assert_close(found["spatial"][:, (h * 17 + w) * 7 + c], mixed_6[:, c, h, w])
+
+
+def test_adm_resize_is_that_of_tensorflow_1():
+    """Against the formula pixel by pixel, and against a sampling grid shifted by half the difference of two pixels."""
+    images = torch.randint(0, 256, (2, 3, 13, 20), generator=torch.Generator().manual_seed(0)).double()
+    for size in (7, 29):
+        ours = legacy_bilinear(images, size)
+        for i, j in ((0, 0), (3, 5), (size - 1, size - 1), (size // 2, 1)):
+            y, x = i * 13 / size, j * 20 / size
+            y0, x0 = int(y), int(x)
+            y1, x1 = min(y0 + 1, 12), min(x0 + 1, 19)
+            top = images[:, :, y0, x0] * (1 - x + x0) + images[:, :, y0, x1] * (x - x0)
+            bottom = images[:, :, y1, x0] * (1 - x + x0) + images[:, :, y1, x1] * (x - x0)
+            torch.testing.assert_close(ours[:, :, i, j], top * (1 - y + y0) + bottom * (y - y0))
+        shift = [[1, 0, 1 / 20 - 1 / size], [0, 1, 1 / 13 - 1 / size]]
+        grid = affine_grid(torch.tensor([shift, shift], dtype=torch.float64), [2, 3, size, size], align_corners=False)
+        expected = grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        torch.testing.assert_close(ours, expected)
+
+
+def test_the_two_protocols_of_inception_have_two_names_and_two_resizes(stand_in):
+    images = torch.randint(0, 256, (2, 3, 600, 400), dtype=torch.uint8)  # shrinking shows it
+    clean, adm = Inception(stand_in[1]), AdmInception(stand_in[1])
+    assert clean.name != adm.name
+    assert adm.preprocess(images).std() > 1.2 * clean.preprocess(images).std()  # not antialiased
+    smooth = torch.full((1, 3, 64, 64), 77, dtype=torch.uint8)
+    torch.testing.assert_close(adm.preprocess(smooth), clean.preprocess(smooth))
+
+
+def test_effnet_outputs_are_its_features_logits_and_the_14_pixel_map(effnet):
+    images = torch.cat([photograph("chelsea"), photograph("chelsea").flip(3)])
+    with torch.inference_mode():
+        found = effnet.outputs(images)
+        assert (found["pool"] == effnet(images)).all()
+        torch.testing.assert_close(found["logits"], effnet.logits(images))
+        stage = effnet.stages(images)[3][:, :7]
+    assert found["spatial"].shape == (2, 7 * 14 * 14)
+    assert (found["spatial"].view(2, 14, 14, 7) == stage.permute(0, 2, 3, 1)).all()
+
+
+def test_spatial_features_see_where_things_are_and_pooled_ones_less(effnet):
+    """Mirror a cat: the pooled features stay close, the spatial ones do not."""
+    images = torch.cat([photograph("chelsea"), photograph("chelsea").flip(3)])
+    with torch.inference_mode():
+        found = effnet.outputs(images)
+    cosine = {k: float(torch.nn.functional.cosine_similarity(v[:1], v[1:])) for k, v in found.items()}
+    assert cosine["pool"] > cosine["spatial"] + 0.2
 
 
 def test_inception_file_errors(tmp_path, monkeypatch):
@@ -120,9 +196,10 @@ def test_inception_file_errors(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     with pytest.raises(FileNotFoundError, match="inception-2015-12-05.pt"):
         Inception()
-    (tmp_path / "inception-2015-12-05.pt").write_bytes(b"half a download")
+    path = tmp_path / "inception-2015-12-05.pt"
+    path.write_bytes(b"half a download")
     with pytest.raises(ValueError, match="not a readable TorchScript"):
-        Inception()
+        Inception(path)
 
 
 def test_extract_streams_and_refuses_nothing():
@@ -143,10 +220,38 @@ def test_shards_give_the_same_features_for_one_and_two_processes(shards, tmp_pat
     assert sorted(p.name for p in (tmp_path / "one").iterdir()) == sorted(p.name for p in (tmp_path / "two").iterdir())
 
 
+def test_all_outputs_come_from_one_pass_and_are_stored_apart(shards, tmp_path, monkeypatch):
+    passes = []
+    real = Parts.outputs
+    monkeypatch.setattr(Parts, "outputs", lambda self, images: passes.append(len(images)) or real(self, images))
+    images = np.concatenate([np.load(shard) for shard in shards])
+    pool = extract_shards(shards[:1], Parts, tmp_path / "cache")
+    assert passes == [5]
+    found = shard_outputs(shards, Parts, ("pool", "spatial"), tmp_path / "cache")
+    assert passes == [5, 5, 3, 4]  # the first shard again, as its spatial features were not there
+    assert (found["pool"][:5] == pool).all()
+    assert (found["spatial"] == images.reshape(12, -1)).all()
+    again = shard_outputs(shards, Parts, ("spatial",), tmp_path / "cache")
+    assert passes == [5, 5, 3, 4]
+    assert list(again) == ["spatial"]
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 6
+    streamed = extract_outputs([torch.from_numpy(images)], Parts(), ("spatial", "pool"))
+    assert (streamed["spatial"] == found["spatial"]).all()
+    assert (streamed["pool"] == found["pool"]).all()
+
+
+def test_an_output_that_a_network_lacks_is_named(shards, tmp_path):
+    with pytest.raises(ValueError, match=r"MeanColour has no output \['spatial'\], only \['pool'\]"):
+        shard_outputs(shards, MeanColour, ("pool", "spatial"), tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.npy"))
+    with pytest.raises(ValueError, match="no images"):
+        extract_outputs([], Parts(), ("pool",))
+
+
 def test_a_failure_in_a_process_reaches_the_caller(shards, tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         extract_shards(shards, Failing, tmp_path / "cache", num_processes=2)
-    assert not list((tmp_path / "cache").glob("*"))
+    assert not list((tmp_path / "cache").glob("*.npy"))
 
 
 def test_only_missing_changed_and_damaged_shards_are_computed(shards, tmp_path, monkeypatch):

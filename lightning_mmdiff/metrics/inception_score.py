@@ -1,0 +1,80 @@
+"""Inception score (Salimans et al. 2016, Sec. 4) as ADM's evaluator defines it; higher is better.
+
+IS = mean over chunks of exp(mean_i KL(p(y | x_i) || mean_j p(y | x_j))); the chunks are 5000 consecutive images in file
+order, the last one may be shorter. 5,000 images are one chunk; tools that always make ten print a lower value for them.
+"IS": softmax of Inception's 1008 logits without their bias (``networks.AdmInception``). Stand-ins: "IS-EffNetLite0", the
+1000 ImageNet classes of EfficientNet-Lite0, and "IS-ObjectClassifier", the classes of a judge trained on the data.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax, xlogy
+
+from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics.results import MetricResult
+
+Array = NDArray[np.float64]
+CHUNK = 5000  # images
+
+
+def inception_score(probabilities: NDArray, *, chunk: int = CHUNK) -> float:
+    """Return the score in [1, K] of ``probabilities`` [N, K], rows of which sum to 1, in the order of the images."""
+    probabilities = _check(probabilities)
+    return _score(probabilities, _plogp(probabilities), np.arange(len(probabilities)), chunk)
+
+
+def inception_score_replicates(probabilities: NDArray, *, chunk: int = CHUNK, num: int = 200, seed: int = 0) -> Array:
+    """Return the score under ``num`` resamples of the rows of ``probabilities`` [N, K], [num].
+
+    A resample is cut into chunks like the images. It repeats images, so its marginal is narrower and replicates lie
+    below the score; intervals are centred (``bootstrap.interval``).
+    """
+    probabilities = _check(probabilities)
+    negative_entropy = _plogp(probabilities)
+    indices = resamples(len(probabilities), num, seed)
+    return np.array([_score(probabilities, negative_entropy, index, chunk) for index in indices])
+
+
+def inception_score_result(
+    protocol: str, logits: NDArray, /, *, chunk: int = CHUNK, num: int = 200, seed: int = 0, **extra: Any
+) -> MetricResult:
+    """Return the score of the softmax of ``logits`` [N, K], in the order of the images."""
+    logits = np.asarray(logits, np.float64)
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"{protocol}: {(~np.isfinite(logits)).any(axis=-1).sum()} images have logits that are not finite."
+        )
+    probabilities = softmax(logits, axis=-1)
+    return MetricResult(
+        protocol=protocol,
+        value=inception_score(probabilities, chunk=chunk),
+        n=len(logits),
+        better="higher",
+        replicates=inception_score_replicates(probabilities, chunk=chunk, num=num, seed=seed),
+        extra=extra,
+    )
+
+
+def _score(probabilities: Array, negative_entropy: Array, index: NDArray[np.int64], chunk: int) -> float:
+    """Score of the images ``index`` [M]: mean KL is the mean of sum_y p log p minus that of the marginal."""
+    starts = range(0, len(index), chunk)
+    counts = np.stack([np.bincount(index[i : i + chunk], minlength=len(probabilities)) for i in starts])  # [chunks, N]
+    share = counts / counts.sum(axis=1, keepdims=True)
+    divergence = share @ negative_entropy - _plogp(share @ probabilities)  # [chunks]
+    return float(np.exp(divergence).mean())
+
+
+def _plogp(probabilities: Array) -> Array:
+    """Return sum_y p log p, [...], of ``probabilities`` [..., K]; 0 log 0 is 0."""
+    return xlogy(probabilities, probabilities).sum(axis=-1)
+
+
+def _check(probabilities: NDArray) -> Array:
+    probabilities = np.asarray(probabilities, np.float64)
+    if probabilities.ndim != 2 or not len(probabilities):
+        raise ValueError(f"An inception score needs probabilities [N, K], got shape {list(probabilities.shape)}.")
+    if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
+        raise ValueError("Rows of probabilities must be >= 0 and sum to 1; give logits to inception_score_result.")
+    return probabilities

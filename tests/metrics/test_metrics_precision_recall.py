@@ -1,0 +1,125 @@
+import time
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from lightning_mmdiff.metrics import precision_recall
+from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics.precision_recall import membership, precision_recall_results, recall_replicates
+
+
+@pytest.fixture
+def sets():
+    """Generated features narrower than the reference and moved: precision is high, recall is not."""
+    rng = np.random.default_rng(0)
+    return 0.7 * rng.standard_normal((90, 6)) + 0.4, rng.standard_normal((140, 6))
+
+
+def inside(queries, manifold, k):
+    """By scikit-learn's neighbours and scipy's distances; the first neighbour of a feature is itself."""
+    radii = NearestNeighbors(n_neighbors=k + 1).fit(manifold).kneighbors(manifold)[0][:, -1]
+    return (cdist(queries, manifold) <= radii).any(axis=1)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_equals_scikit_learn_feature_by_feature(sets, k):
+    x, y = sets
+    found = membership(x, y, k=k)
+    assert (found.precise == inside(x, y, k)).all()
+    assert (found.recalled == inside(y, x, k)).all()
+    if k == 3:
+        assert 0.2 < found.recalled.mean() < found.precise.mean() < 1
+
+
+def test_blocks_do_not_change_the_answer(sets, monkeypatch):
+    whole = membership(*sets)
+    monkeypatch.setattr(precision_recall, "BLOCK", 1000)  # 7 to 11 rows at once
+    parts = membership(*sets)
+    assert (whole.precise == parts.precise).all()
+    assert (whole.recalled == parts.recalled).all()
+
+
+def test_identical_and_distant_sets(sets):
+    _, y = sets
+    same, far = membership(y, y.copy()), membership(y, y + 100)
+    assert same.precise.all()
+    assert same.recalled.all()
+    assert not far.precise.any()
+    assert not far.recalled.any()
+
+
+def test_precision_and_recall_are_not_exchanged(sets):
+    """A generator of one mode is precise and recalls little; one that covers too much is the reverse."""
+    _, y = sets
+    rng = np.random.default_rng(1)
+    narrow, wide = 0.05 * rng.standard_normal((140, 6)), 5 * rng.standard_normal((140, 6))
+    precision, recall = precision_recall_results(("Precision", "Recall"), narrow, y)
+    assert (precision.protocol, recall.protocol) == ("Precision", "Recall")
+    assert precision.value == 1
+    assert recall.value < 0.1
+    precision, recall = precision_recall_results(("Precision", "Recall"), wide, y)
+    assert precision.value < 0.3
+    assert recall.value > 0.5
+
+
+def test_a_line_has_its_closed_form():
+    y = np.arange(6.0)[:, None]  # k = 3: the balls of the ends have radius 3, the others 2
+    x = np.array([[-3.0], [-3.1], [8.0], [2.5]])
+    assert membership(x, y).precise.tolist() == [True, False, True, True]  # -3 and 8 lie on a border
+    # x sorted: -3.1, -3, 2.5, 8; third neighbours at 11.1, 11, 5.6, 11.1, so every y is inside some ball
+    assert membership(x, y).recalled.all()
+
+
+@pytest.mark.parametrize("offset", [0, 1e3])
+def test_large_features_with_small_differences_are_told_apart(sets, offset):
+    """Squared distances near 1 of features near 1e3: float16 has no bits left, nor float32 without the centring."""
+    x, y = (s + offset for s in sets)
+    assert (membership(x, y).precise == inside(x, y, 3)).all()
+    assert (membership(x, y).recalled == inside(y, x, 3)).all()
+
+
+def test_replicates_resample_both_sets_by_the_common_indices(sets, monkeypatch):
+    x, y = sets
+    monkeypatch.setattr(precision_recall, "BLOCK", 1000)
+    precision, recall = precision_recall_results(("P", "R"), x, y, num=20, reference="140 images")
+    found = membership(x, y)
+    np.testing.assert_allclose(precision.replicates, found.precise[resamples(90, 20)].mean(axis=1))
+    radii = NearestNeighbors(n_neighbors=4).fit(x).kneighbors(x)[0][:, -1]
+    balls = cdist(y, x) <= radii
+    expected = [balls[j][:, i].any(axis=1).mean() for i, j in zip(resamples(90, 20), resamples(140, 20))]
+    np.testing.assert_allclose(recall.replicates, expected, rtol=1e-6)
+    assert precision.n == recall.n == 90  # generated images
+    assert recall.to_json()["reference"] == "140 images"
+
+
+def test_intervals_are_as_wide_as_new_samples_differ():
+    """Draw the generated images anew: the standard deviation is what the replicates say, not what references alone say."""
+    rng = np.random.default_rng(3)
+    scale = np.linspace(1, 0.2, 8)
+    y = rng.standard_normal((256, 8)) * scale
+    drawn = [(0.8 * rng.standard_normal((256, 8)) * scale + 0.3) for _ in range(60)]
+    values = np.array([membership(x, y).recalled.mean() for x in drawn])
+    said = np.mean([recall_replicates(x, y, num=100).std() for x in drawn[:10]])
+    assert said == pytest.approx(values.std(), rel=0.3)
+    references_alone = np.sqrt(values.mean() * (1 - values.mean()) / 256)
+    assert references_alone < 0.8 * values.std()
+
+
+def test_256_images_take_less_than_seconds():
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((256, 1280)).astype(np.float32), rng.standard_normal((1000, 1280)).astype(np.float32)
+    start = time.perf_counter()
+    precision_recall_results(("P", "R"), x, y)
+    assert time.perf_counter() - start < 5  # 0.15 s on an idle core
+
+
+def test_errors(sets):
+    x, y = sets
+    with pytest.raises(ValueError, match=r"\[90, 5\] and \[140, 6\]"):
+        membership(x[:, :5], y)
+    with pytest.raises(ValueError, match="more than 3 images, got 3 generated"):
+        membership(x[:3], y)
+    with pytest.raises(ValueError, match="finite"):
+        membership(np.where(x > 2, np.nan, x), y)
