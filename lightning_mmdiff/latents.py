@@ -1,0 +1,72 @@
+"""Cached latents: the posterior of every training image, computed once, so that training never runs the encoder."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_mmdiff import images
+from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.networks.vae import VAE
+
+
+@torch.no_grad()
+def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: int, path: Path) -> None:
+    """Write the moments of images 0 ... num_images - 1 as one float32 array [N, 2C, h, w] (``.npy``); no-op if it is there.
+
+    Args:
+        vae: trained and frozen.
+        batches: "index" int64 [B] and "image" uint8 [B, 3, S, S]; every image in one of them, none of them mirrored.
+        num_images: N.
+        path: of the file; it is written under a temporary name and renamed.
+
+    Raises:
+        ValueError: if an image is missing; names the first ones.
+    """
+    if path.exists():
+        return
+    channels, *size = vae.config.latent_shape
+    device, seen = vae.scale.device, np.zeros(num_images, bool)
+    with atomic_path(path) as temporary:
+        shape = (num_images, 2 * channels, *size)
+        table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        for batch in batches:
+            moments = vae.moments(images.to_float(batch["image"].to(device)))
+            table[batch["index"].numpy()] = moments.float().cpu().numpy()
+            seen[batch["index"].numpy()] = True
+        if not seen.all():
+            missing = np.flatnonzero(~seen)
+            raise ValueError(
+                f"Latents of {len(missing)} of {num_images} images are missing (first: {missing[:3].tolist()})."
+            )
+        table.flush()
+
+
+class Moments:
+    """The table that ``write_moments`` wrote, read row by row from disk."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        """``shape`` is [C, h, w] of the latents of the autoencoder in use.
+
+        Raises:
+            FileNotFoundError: if ``path`` is not there.
+            ValueError: if it holds latents of another shape.
+        """
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is missing: write the latents of the training images first (write_moments)."
+            )
+        self.table = np.load(path, mmap_mode="r")
+        expected = (2 * shape[0], *shape[1:])
+        if self.table.shape[1:] != expected:
+            raise ValueError(
+                f"{path} holds moments of shape {list(self.table.shape[1:])}, this autoencoder has {list(expected)}; "
+                "delete the file and write it again."
+            )
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """Moments, float32 [B, 2C, h, w], of the images ``index``, int64 [B]."""
+        return torch.from_numpy(self.table[index.cpu().numpy()])

@@ -1,0 +1,152 @@
+"""Training the autoencoder of latent diffusion (Collaborative Diffusion, CVPR 2023, supplement A.1, Eq. 8, as released).
+
+Eq. 8 names L1, a VGG perceptual term and 1e-6 KL. The released code also has a patch discriminator (hinge loss, adaptive
+weight) from step 50,001 on, and its reductions matter: see ``reconstruction_loss``. The perceptual term is LPIPS with the
+VGG16 trunk from disk; where it is not there, ``perceptual_weight`` is 0 and the loss is L1 and KL alone.
+
+Departure: released, the autoencoder steps first and the discriminator sees the next reconstruction; here both step at once,
+from one reconstruction.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lpips
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lightning_mmdiff import images, seeding, weights
+from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
+from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior
+from lightning_mmdiff.optimization import OptimizerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """Architecture and loss; the defaults are the released ones."""
+
+    vae: VAEConfig
+    kl_weight: float = 1e-6
+    perceptual_weight: float = 1.0
+    """Of LPIPS; 0 leaves it out and needs no weights on disk."""
+    adversarial_weight: float = 0.5
+    """Of the discriminator, times the adaptive weight; 0 leaves it out."""
+    adversarial_start: int = 50_001
+    """Optimizer step from which the discriminator counts."""
+    scale_batches: int = 16
+    """Training batches on which the scale of the latents is measured at the end."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=2.88e-4, betas=(0.5, 0.9))  # 4.5e-6 x 64 images a step
+
+
+def reconstruction_loss(image: Tensor, reconstruction: Tensor, perceptual: Tensor | float) -> Tensor:
+    """L_rec + L_vgg of Eq. 8 as released: summed over pixels and channels, mean over images.
+
+    Args:
+        image: [B, 3, S, S], float [-1, 1].
+        reconstruction: [B, 3, S, S].
+        perceptual: weighted perceptual distance of each image, [B, 1, 1, 1], added to the error of every pixel.
+
+    Returns:
+        Scalar. Against a mean over pixels, all other terms count 3 S^2 times less.
+    """
+    return ((image - reconstruction).abs() + perceptual).sum(dim=(1, 2, 3)).mean()
+
+
+def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Loss of the discriminator from its logits on real and reconstructed images (any shape); a scalar."""
+    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+
+
+def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
+    """Ratio of the gradients of two scalar losses at the decoder's last weight, in [0, 1e4] (Esser et al. 2021, Eq. 7)."""
+    ours, theirs = (
+        torch.autograd.grad(loss, last_layer, retain_graph=True)[0] for loss in (reconstruction, adversarial)
+    )
+    return (ours.norm() / (theirs.norm() + 1e-4)).clamp(0, 1e4).detach()
+
+
+class Autoencoder(SupervisedModel):
+    """A VAE and the losses it is trained with; ``vae`` is what latent diffusion uses."""
+
+    def __init__(self, config: AutoencoderConfig, *, perceptual: nn.Module | None = None, seed: int = 0) -> None:
+        """Build the networks.
+
+        Args:
+            config: architecture and loss.
+            perceptual: frozen distance of image pairs in [-1, 1], [B, 3, S, S] twice -> [B, 1, 1, 1]; by default LPIPS
+                with VGG16 from disk where ``perceptual_weight`` is not 0. Never stored in our checkpoints.
+            seed: of initial weights and posterior noise.
+        """
+        super().__init__(config.optimizer, seed=seed)
+        self.config = config
+        if perceptual is None and config.perceptual_weight:
+            perceptual = lpips_vgg()
+        self.perceptual = None if perceptual is None else perceptual.requires_grad_(False).eval()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.vae = VAE(config.vae)
+            self.discriminator = PatchDiscriminator() if config.adversarial_weight else None
+
+    def train(self, mode: bool = True) -> "Autoencoder":
+        """Set training mode; the perceptual network stays in evaluation mode."""
+        super().train(mode)
+        if self.perceptual is not None:
+            self.perceptual.eval()
+        return self
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Eq. 8, and after ``adversarial_start`` the discriminator's two losses; a scalar."""
+        config, x = self.config, images.to_float(batch["image"])
+        moments = self.vae.moments(x)
+        noise = torch.randn((len(x), *config.vae.latent_shape), generator=generator).to(x.device)
+        y = self.vae.reconstruct(sample_posterior(moments, noise))
+        perceptual = config.perceptual_weight * self.perceptual(x, y) if self.perceptual is not None else 0.0
+        reconstruction = reconstruction_loss(x, y, perceptual)
+        loss = reconstruction + config.kl_weight * kl_divergence(moments).mean()  # Eq. 8
+        if self.discriminator is None:
+            return loss
+        if self.global_step < config.adversarial_start:  # no gradient, but no unused parameter either
+            return loss + 0 * sum(p.sum() for p in self.discriminator.parameters())
+        return loss + self._adversarial(self.discriminator, x, y, reconstruction)
+
+    def _adversarial(self, discriminator: nn.Module, x: Tensor, y: Tensor, reconstruction: Tensor) -> Tensor:
+        frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
+        fool = -functional_call(discriminator, frozen, y).mean()  # of the autoencoder alone
+        ratio = adaptive_weight(reconstruction, fool, self.vae.network.decoder.conv_out.weight)
+        judged = hinge_loss(discriminator(x), discriminator(y.detach()))  # of the discriminator alone
+        return self.config.adversarial_weight * ratio * fool + judged
+
+    def on_fit_end(self) -> None:
+        """Measure the scale of the latents on training images, with the weights as they are now (no average)."""
+        loader: Any = self.trainer.train_dataloader
+        self.vae.measure_scale(self.posterior_samples(islice(iter(loader), self.config.scale_batches)))
+
+    @torch.no_grad()
+    def posterior_samples(self, batches: Iterator[Mapping[str, Any]]) -> Iterator[Tensor]:
+        """Unscaled samples [B, C, h, w] of the posterior of each batch; batch k draws from (seed, k) alone."""
+        for number, batch in enumerate(batches):
+            moments = self.vae.moments(images.to_float(batch["image"].to(self.device)))
+            generator = seeding.generator("scale", self.seed, number)
+            noise = torch.randn((len(moments), *self.config.vae.latent_shape), generator=generator)
+            yield sample_posterior(moments, noise.to(moments))
+
+
+def lpips_vgg(trunk: Path | None = None) -> nn.Module:
+    """LPIPS v0.1 with the VGG16 ``trunk`` (a torchvision state dict; default ``weights.require("vgg16")``)."""
+    path = trunk or weights.require("vgg16")
+    with warnings.catch_warnings():  # lpips calls torchvision by an old name
+        warnings.simplefilter("ignore")
+        network = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    names = {name: "features." + name.split(".", 1)[1] for name in network.net.state_dict()}
+    if missing := [old for old in names.values() if old not in state]:
+        raise ValueError(f"{path} is not torchvision's VGG16: it has no {missing[0]}, found {list(state)[:3]}.")
+    network.net.load_state_dict({name: state[old] for name, old in names.items()}, strict=True)
+    return network

@@ -1,0 +1,212 @@
+"""Collaborative Diffusion (Huang et al., CVPR 2023): Sec. 3.2, Eq. 5-7, Algorithm 1 (training) and Algorithm 2 (sampling).
+
+Notation: eps -> eps_theta_m(x_t, t, c_m); logits -> I_m,t (Eq. 5); influence -> I^_m,t (Eq. 6); M modalities, one expert each.
+
+    python -m experiments.table9
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.methods.influence import InfluenceConfig, released_schedule
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, clean_images
+from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts
+from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, DynamicDiffuserConfig
+from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.sampling import Conditions, denoise
+
+
+def normalize(logits: Tensor) -> Tensor:
+    """Influence of each model at each pixel (Eq. 6): softmax over modalities, [M, B, 1, H, W] -> the same."""
+    return logits.softmax(dim=0)  # Eq. 6
+
+
+def collaborate(eps: Tensor, influence: Tensor) -> Tensor:
+    """Noise of the collaborating models (Eq. 7).
+
+    Args:
+        eps: noise that each model predicts, [M, B, C, H, W].
+        influence: of each model, sums to 1 over M, [M, B, 1, H, W].
+
+    Returns:
+        [B, C, H, W].
+    """
+    return (influence * eps).sum(dim=0)  # Eq. 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One modality: what its expert is asked about, and its dynamic diffuser."""
+
+    conditions: tuple[str, ...]
+    """Names as in the expert's own config; the dynamic diffuser sees the same."""
+    network: DynamicDiffuserConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollaborativeConfig:
+    """Dynamic diffusers and their training (Algorithm 1)."""
+
+    members: tuple[Member, ...]
+    min_snr: float | None = None
+    """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
+
+
+class Collaborative(SupervisedModel, Experts):
+    """Frozen experts, and dynamic diffusers that say at every pixel and step whom to follow. Only those train, and are stored."""
+
+    def __init__(
+        self,
+        denoisers: Sequence[Denoiser | LatentDenoiser],
+        config: CollaborativeConfig,
+        *,
+        sampler: schedules.Sampler | None = None,
+        influence: InfluenceConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Build one dynamic diffuser for each expert.
+
+        Args:
+            denoisers: trained experts in the order of ``config.members``; any architecture, and one model may serve twice.
+            config: of the dynamic diffusers.
+            sampler: default DDIM, 50 steps, eta 1 (clipped in pixel space; the released one for latents).
+            influence: how sampling uses the influence; default Eq. 5-7 as printed.
+            seed: of initial weights, timesteps, noise, and of sampling.
+
+        Raises:
+            ValueError: if the numbers of experts and members differ, fewer than two collaborate under the released
+                schedule, experts denoise different shapes, or one lacks its condition.
+        """
+        if len(denoisers) != len(config.members):
+            raise ValueError(
+                f"{len(denoisers)} experts were given for {len(config.members)} members: one each is needed."
+            )
+        experts = [Expert(denoiser=d, conditions=m.conditions) for d, m in zip(denoisers, config.members)]  # type: ignore[arg-type]
+        latent = any(isinstance(d, LatentDenoiser) for d in denoisers)
+        default = schedules.Sampler(
+            name="ddim", num_steps=50, eta=1.0, clip=not latent, spacing="leading" if latent else None
+        )
+        Experts.__init__(self, experts, sampler=sampler or default, sampling_seed=seed)
+        self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
+        self.influence_config = influence or InfluenceConfig()
+        self._check_influence()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.diffusers = nn.ModuleList([DynamicDiffuser(member.network) for member in config.members])
+
+    def with_experts(self, denoisers: Sequence[Denoiser | LatentDenoiser]) -> "Collaborative":
+        """The same dynamic diffusers (shared, not copied) over other experts, fine-tuned ones say (Algorithm 3)."""
+        other = Collaborative(
+            denoisers, self.config, sampler=self.sampler, influence=self.influence_config, seed=self.seed
+        )
+        other.diffusers, other.sampling_seed = self.diffusers, self.sampling_seed
+        return other
+
+    def train(self, mode: bool = True) -> "Collaborative":
+        """Set the mode of the dynamic diffusers; the experts stay in evaluation mode."""
+        super().train(mode)
+        self.models.eval()
+        return self
+
+    def logits(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """I_m,t = D_phi_m(x_t, t, c_m) of every modality (Eq. 5), [M, B, 1, H, W], for x_t [B, C, H, W] and t [B] or scalar."""
+        t = t.to(z.device).expand(len(z))
+        logits = []
+        for expert, diffuser in zip(self.experts, self.diffusers):
+            with torch.no_grad():  # the encoders are the experts' own, frozen
+                known = {n: conditions[n] for n in expert.conditions if n in conditions}
+                encoded = expert.denoiser.encode(known, len(z))
+            logits.append(diffuser(z, t, *encoded))  # Eq. 5
+        return torch.stack(logits)
+
+    def predictions(self, z: Tensor, t: Tensor, conditions: Conditions, *, guidance: float = 1.0) -> Tensor:
+        """eps_m of every expert, [M, B, C, H, W], without gradient: no activation of an expert is kept."""
+        asked = [(e.denoiser, e.conditions) for e in self.experts]
+        null = [(denoiser, ()) for denoiser, _ in asked if guidance != 1]
+        with torch.no_grad():
+            eps = torch.stack(self.evaluate(z, t, [*asked, *null], conditions))
+        return eps if guidance == 1 else torch.lerp(eps[len(asked) :], eps[: len(asked)], guidance)
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Algorithm 1: error of the collaborative prediction, a scalar; only the dynamic diffusers get a gradient."""
+        z0 = clean_images(self.experts[0].denoiser, batch, generator)
+        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)  # line 3
+        eps = torch.randn(z0.shape, generator=generator).to(z0.device)  # line 4
+        z = self.schedule.add_noise(z0, eps, t)
+        with torch.no_grad():
+            conditions = self.encode_conditions(batch.get("conditions", {}))
+        influence = normalize(self.logits(z, t, conditions))  # lines 7 and 9
+        predicted = collaborate(self.predictions(z, t, conditions), influence)  # lines 6 and 10
+        per_image = (predicted - eps).square().mean(dim=(1, 2, 3))  # line 11
+        if self.config.min_snr is not None:
+            per_image = per_image * self.schedule.min_snr_weight(t, self.config.min_snr, "eps")
+        return per_image.mean()
+
+    def influence(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Influence of every model at one sampling step, as ``influence_config`` has it, [M, B, 1, H, W]; t is a scalar."""
+        config, logits = self.influence_config, self.logits(z, t, conditions)
+        if not config.spatial:
+            logits = logits.mean(dim=(-2, -1), keepdim=True).expand_as(logits)
+        influence = normalize(logits)
+        if config.schedule == "released":
+            return released_schedule(influence, t, len(self.schedule), scheduled=config.scheduled)
+        return influence
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Eq. 7, Algorithm 2, lines 4-9."""
+        return self._combine(z, t, conditions, self.influence(z, t, conditions))
+
+    def _combine(self, z: Tensor, t: Tensor, conditions: Conditions, influence: Tensor) -> Tensor:
+        guidance = self.influence_config.guidance
+        return collaborate(self.predictions(z, t, conditions, guidance=guidance), influence)
+
+    def predict_step(self, batch: Mapping[str, Any], batch_idx: int = 0) -> Tensor:
+        """Sample one image for each item of ``batch``; returns uint8 [B, 3, H, W] in [0, 255]."""
+        if self.influence_config.temporal:
+            return super().predict_step(batch, batch_idx)
+        return self.sample_with_influence(batch)[0]
+
+    @torch.no_grad()
+    def sample_with_influence(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Sample as ``predict_step`` does, and record who had how much influence where and when (Fig. 10).
+
+        Returns:
+            Images, uint8 [B, 3, H, W]; influence, float [steps, M, B, h, w] in the order of sampling, on the CPU. In latent
+            space h and w are the latent's.
+        """
+        self._check_influence()
+        if self.influence_config.temporal:
+            return self._sample(batch, None)
+        _, maps = self._sample(batch, None)
+        return self._sample(batch, maps.mean(dim=0).unsqueeze(2).to(self.device))  # w/o temporal variation
+
+    def _sample(self, batch: Mapping[str, Any], fixed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Algorithm 2 under the influence ``fixed`` [M, B, 1, H, W], or the predicted one; the maps beside the images."""
+        generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
+        z = self.start(batch, generators)  # line 1
+        conditions = self.encode_conditions(batch.get("conditions", {}))
+        maps: list[Tensor] = []
+
+        def predict_noise(z: Tensor, t: Tensor) -> Tensor:
+            influence = self.influence(z, t, conditions) if fixed is None else fixed
+            maps.append(influence.squeeze(2).float().cpu())
+            return self._combine(z, t, conditions, influence)
+
+        z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
+        return images.to_uint8(self.finish(z, batch)).cpu(), torch.stack(maps)
+
+    def _check_influence(self) -> None:
+        config, count = self.influence_config, len(self.experts)
+        if config.schedule == "released" and (count < 2 or not 0 <= config.scheduled < count):
+            raise ValueError(
+                f"The released influence schedule needs at least two models and the number of one of them; there are "
+                f"{count}, and scheduled is {config.scheduled}."
+            )

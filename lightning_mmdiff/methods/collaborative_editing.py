@@ -1,0 +1,178 @@
+"""Collaborative editing (Collaborative Diffusion, CVPR 2023, Sec. 3.3 and Algorithm 3): Imagic per modality, then together.
+
+The dynamic diffusers are the ones trained for generation. Released: 1 expert edit = 1,500 iterations; alpha is chosen by eye.
+
+    python -m experiments.editing
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from lightning_mmdiff import checkpoints, images, seeding
+from lightning_mmdiff.files import atomic_path, write_json
+from lightning_mmdiff.methods.collaborative import Collaborative
+from lightning_mmdiff.methods.composable import Composable
+from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.methods.imagic import (
+    ConditionSearch,
+    ImagicConfig,
+    NetworkTuning,
+    fit,
+    interpolate,
+    with_own_network,
+)
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, clean_images
+from lightning_mmdiff.methods.unite_and_conquer import Expert
+from lightning_mmdiff.sampling import Conditions
+
+NETWORK = "network.safetensors"
+CONDITIONS = "conditions.safetensors"
+
+
+class CollaborativeEditor:
+    """One edit of one image: two stages for each modality, each kept in ``folder`` and done once; then any alpha."""
+
+    def __init__(self, collaborative: Collaborative, config: ImagicConfig, *, folder: Path, seed: int = 0) -> None:
+        """Prepare nothing yet.
+
+        Args:
+            collaborative: trained dynamic diffusers over their experts; neither is changed.
+            config: of the two stages.
+            folder: of this edit (one image, one set of wanted conditions).
+            seed: of noise and timesteps.
+
+        Raises:
+            ValueError: if two members share the name of a condition (each must have its own).
+        """
+        names = [name for member in collaborative.config.members for name in member.conditions]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(
+                f"Several experts are asked about {', '.join(twice)}; an edit needs a condition of its own for each."
+            )
+        self.collaborative, self.config, self.folder, self.seed = collaborative, config, folder, seed
+
+    def prepare(self, image: Tensor, conditions: Conditions) -> None:
+        """Algorithm 3, lines 1-5: run what is missing in ``folder``; may be killed and called again.
+
+        Args:
+            image: the photograph to edit, uint8 [1, 3, S, S], S as the experts were trained.
+            conditions: the wanted ones, one image's: uint8 [1, C, S, S], a list of one caption, ...
+
+        Raises:
+            ValueError: if the image has another size, a wanted condition is missing, or the folder holds another edit.
+        """
+        self._claim(image, conditions)
+        encoded = self._encode(conditions)
+        for number in range(len(self.collaborative.experts)):
+            self._prepare_member(number, image, encoded)
+
+    def conditions(self, alpha: float) -> dict[str, Tensor]:
+        """Conditions of all modalities at ``alpha`` (line 6), float [1, ...]; 0 gives back the image, 1 is the wanted one."""
+        mixed = {}
+        for number, expert in enumerate(self.collaborative.experts):
+            stored = load_file(self._finished(number, CONDITIONS))
+            for name in expert.conditions:
+                target, optimized = stored[f"target.{name}"], stored[f"optimized.{name}"]
+                mixed[name] = interpolate(target, optimized, alpha).to(self.collaborative.device)
+        return mixed
+
+    def edit(self, alpha: float, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Edit by all modalities together (lines 8-19).
+
+        Args:
+            alpha: strength of the edit.
+            indices: numbers of the samples, each with its own noise.
+
+        Returns:
+            Images, uint8 [B, 3, S, S]; influence, float [steps, M, B, h, w].
+        """
+        tuned = [self.tuned(number) for number in range(len(self.collaborative.experts))]
+        return self.collaborative.with_experts(tuned).sample_with_influence(self._batch(alpha, indices))
+
+    def edit_alone(self, number: int, alpha: float, indices: Sequence[int]) -> Tensor:
+        """Edit by the modality ``number`` alone, plain Imagic; uint8 [B, 3, S, S]."""
+        expert = Expert(denoiser=self.tuned(number), conditions=self.collaborative.experts[number].conditions)
+        alone = Composable([expert], sampler=self.collaborative.sampler, sampling_seed=self.collaborative.sampling_seed)
+        return alone.predict_step(self._batch(alpha, indices))
+
+    def tuned(self, number: int) -> Any:
+        """Fine-tuned expert of modality ``number``, frozen; the rest of it is shared with the original."""
+        path = self._finished(number, NETWORK)
+        denoiser = with_own_network(self.collaborative.experts[number].denoiser)
+        checkpoints.load_weights(denoiser.network, path)
+        return denoiser.requires_grad_(False).eval()
+
+    def _prepare_member(self, number: int, image: Tensor, encoded: Mapping[str, Any]) -> None:
+        expert, folder = self.collaborative.experts[number], self.folder / str(number)
+        denoiser: Denoiser | LatentDenoiser = expert.denoiser
+        z0 = clean_images(
+            denoiser, {"image": image}, seeding.generator("edit", self.seed)
+        )  # one latent for all iterations
+        if not (folder / CONDITIONS).exists():
+            target = {name: _as_float(encoded[name]).to(denoiser.device) for name in expert.conditions}
+            search = ConditionSearch(denoiser, z0, target, self.config, self.seed)
+            fit(search, self.config.condition_steps, folder / "condition")  # line 4
+            found = {f"optimized.{n}": v.detach() for n, v in search.conditions().items()}
+            _write(folder / CONDITIONS, found | {f"target.{n}": v for n, v in target.items()})
+        if not (folder / NETWORK).exists():
+            stored = load_file(folder / CONDITIONS)
+            found = {n: stored[f"optimized.{n}"].to(denoiser.device) for n in expert.conditions}
+            tuning = NetworkTuning(denoiser, z0, found, self.config, self.seed)
+            fit(tuning, self.config.network_steps, folder / "tuning")  # line 5
+            checkpoints.save_weights(tuning.network, folder / NETWORK, {})
+        for checkpoint in folder.rglob("*.ckpt"):
+            checkpoint.unlink()  # only needed to resume
+
+    def _encode(self, conditions: Conditions) -> Conditions:
+        with torch.no_grad():
+            encoded = self.collaborative.encode_conditions(conditions)
+        for expert in self.collaborative.experts:
+            if missing := [name for name in expert.conditions if name not in encoded]:
+                raise ValueError(f"The edit has no {missing[0]}; found {', '.join(encoded) or 'no condition'}.")
+        return encoded
+
+    def _claim(self, image: Tensor, conditions: Conditions) -> None:
+        size = getattr(self.collaborative.experts[0].denoiser.config, "image_size", None)
+        if image.dtype != torch.uint8 or image.ndim != 4 or len(image) != 1 or size not in (None, image.shape[-1]):
+            raise ValueError(
+                f"The image to edit is {image.dtype} {list(image.shape)}; expected uint8 [1, 3, {size}, {size}]."
+            )
+        wanted = {name: _digest(value) for name, value in sorted(conditions.items())}
+        new = {"image": _digest(image), "conditions": wanted, "seed": self.seed, "config": asdict(self.config)}
+        path, new = self.folder / "edit.json", json.loads(json.dumps(new))
+        if path.exists() and (old := json.loads(path.read_text())) != new:
+            differing = ", ".join(key for key in new if old.get(key) != new[key])
+            raise ValueError(f"{self.folder} holds another edit (other {differing}); choose another folder.")
+        write_json(path, new)
+
+    def _finished(self, number: int, name: str) -> Path:
+        path = self.folder / str(number) / name
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: call prepare(image, conditions) first.")
+        return path
+
+    def _batch(self, alpha: float, indices: Sequence[int]) -> dict[str, Any]:
+        known = {n: v.expand(len(indices), *v.shape[1:]) for n, v in self.conditions(alpha).items()}
+        return {"index": torch.tensor(list(indices)), "conditions": known}
+
+
+def _as_float(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else images.to_float(value)
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save({name: value.cpu().contiguous() for name, value in tensors.items()}))
+
+
+def _digest(value: Any) -> str:
+    content = value.cpu().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode()
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -1,0 +1,159 @@
+"""Imagic for any condition (Kawar et al. 2023; Collaborative Diffusion, CVPR 2023, supplement A.2, Eq. 12-14).
+
+First the condition, then the network learn to give back one image; between the condition so found and the wanted one lies
+the edit. The paper states no rate, no number of iterations and no alpha: the defaults are those of the released code.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from lightning_mmdiff import checkpoints
+from lightning_mmdiff.callbacks.checkpoints import Checkpoints
+from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser
+from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.optimization import OptimizerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagicConfig:
+    """Length and rates of the two stages."""
+
+    condition_steps: int = 500
+    condition_optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3)
+    network_steps: int = 1000
+    network_optimizer: OptimizerConfig = OptimizerConfig(lr=1e-6)
+    batch_size: int = 1
+    """Draws of timestep and noise per step; the image is the same."""
+    min_snr: float | None = None
+    """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
+    checkpoint_every: int = 250
+    """Steps between checkpoints of a stage."""
+
+
+def interpolate(target: Tensor, optimized: Tensor, alpha: float) -> Tensor:
+    """Condition between the one that gives back the image (alpha 0) and the wanted one (1); beyond 1 is allowed (Eq. 14)."""
+    return alpha * target + (1 - alpha) * optimized  # Eq. 14
+
+
+class Reconstruction(SupervisedModel):
+    """Denoising loss of one image under one model; subclasses say what learns."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser | LatentDenoiser,
+        z0: Tensor,
+        config: ImagicConfig,
+        optimizer: OptimizerConfig,
+        seed: int,
+    ) -> None:
+        """``z0`` [1, C, H, W] is the image as ``denoiser`` diffuses it; the model is frozen and never stored."""
+        super().__init__(optimizer, seed=seed)
+        self.config = config
+        self.register_buffer("z0", z0, persistent=False)
+        self.models = nn.ModuleList([denoiser])
+
+    @property
+    def denoiser(self) -> Any:
+        """The model that is called."""
+        return self.models[0]
+
+    def conditions(self) -> Mapping[str, Tensor]:
+        """Conditions of the image, float [1, ...] each."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> "Reconstruction":
+        """Set the mode; the model stays in evaluation mode."""
+        super().train(mode)
+        self.models.eval()
+        return self
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """E |eps - eps_theta(x_t, t, c)|^2 over t and eps (Eq. 12 and 13), a scalar."""
+        count, schedule = self.config.batch_size, self.denoiser.schedule
+        z0 = self.z0.expand(count, -1, -1, -1)  # type: ignore[operator]
+        t = torch.randint(len(schedule), (count,), generator=generator).to(z0.device)
+        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        known = {name: value.expand(count, *value.shape[1:]) for name, value in self.conditions().items()}
+        predicted = self.denoiser.predict_eps(schedule.add_noise(z0, eps, t), t, *self.denoiser.encode(known, count))
+        per_draw = (predicted - eps).square().mean(dim=(1, 2, 3))
+        if self.config.min_snr is not None:
+            per_draw = per_draw * schedule.min_snr_weight(t, self.config.min_snr, "eps")
+        return per_draw.mean()
+
+
+class ConditionSearch(Reconstruction):
+    """Stage 1, Eq. 12: the condition learns, from the wanted one on; the model is frozen."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser | LatentDenoiser,
+        z0: Tensor,
+        target: Mapping[str, Tensor],
+        config: ImagicConfig,
+        seed: int,
+    ) -> None:
+        """``target``: the wanted conditions as the model takes them, float [1, ...] each."""
+        super().__init__(denoiser.requires_grad_(False), z0, config, config.condition_optimizer, seed)
+        self.condition = nn.ParameterDict({name: value.detach().clone() for name, value in target.items()})
+
+    def conditions(self) -> Mapping[str, Tensor]:
+        """The conditions that learn."""
+        return {name: self.condition[name] for name in self.condition}
+
+
+class NetworkTuning(Reconstruction):
+    """Stage 2, Eq. 13: a copy of the model's U-Net learns, under the condition found in stage 1."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser | LatentDenoiser,
+        z0: Tensor,
+        found: Mapping[str, Tensor],
+        config: ImagicConfig,
+        seed: int,
+    ) -> None:
+        """``found``: the conditions of stage 1, float [1, ...] each. ``denoiser`` is left as it is; see ``self.denoiser``."""
+        tuned = with_own_network(denoiser)
+        super().__init__(tuned, z0, config, config.network_optimizer, seed)
+        self.network = tuned.network.requires_grad_(True)
+        self.names = tuple(found)
+        for name, value in found.items():
+            self.register_buffer(f"found_{name}", value.detach().clone(), persistent=False)
+
+    def conditions(self) -> Mapping[str, Tensor]:
+        """The conditions found in stage 1."""
+        return {name: getattr(self, f"found_{name}") for name in self.names}
+
+
+def with_own_network(denoiser: Denoiser | LatentDenoiser) -> Denoiser | LatentDenoiser:
+    """A copy of ``denoiser`` with a U-Net of its own; everything else is shared with it."""
+    shared = {id(child): child for name, child in denoiser.named_children() if name != "network"}
+    return copy.deepcopy(denoiser, shared)
+
+
+def fit(module: Reconstruction, num_steps: int, folder: Path) -> None:
+    """Train ``module`` for ``num_steps`` optimizer steps, from the newest checkpoint in ``folder`` where there is one."""
+    saver = Checkpoints(folder / "checkpoints", every=module.config.checkpoint_every)
+    trainer = Trainer(
+        default_root_dir=folder, max_steps=num_steps, max_epochs=-1, devices=1, callbacks=[saver], logger=False,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    loader = DataLoader(Draws(), batch_size=None)
+    trainer.fit(module, loader, ckpt_path=checkpoints.newest_checkpoint(folder), weights_only=True)
+
+
+class Draws(IterableDataset):
+    """Endless empty batches: the image, the timesteps and the noise come from the module."""
+
+    def __iter__(self) -> Any:
+        while True:
+            yield {}

@@ -1,0 +1,165 @@
+"""Reliabilities and weights learned per timestep, for Eq. 10 of Unite and Conquer (not in any of the papers).
+
+Unite and Conquer has constants w_i and a_j; Collaborative Diffusion's dynamic diffuser predicts an influence for every image,
+pixel and step. Between the two: smooth functions of the timestep, w_i(t) and a_j(t) with sum a = 1, that minimise the
+denoising loss of frozen experts on images kept for validation.
+
+At one t, Eq. 10 is linear: with residuals r_i = eps_i(x_i) - eps and s_j = eps_j(null) - eps its error is c . (r, s) with
+c = (w, -(sum w - 1) a), whose entries sum to 1. So the loss needs no more of the data than the matrix G(t) of mean products
+of residuals, and is c(t)^T G(t) c(t). Training accumulates G and descends on all of it; the experts run once per image.
+The loss asks for no more guidance than denoises best; ``total_weight`` fixes sum w for a comparison at equal guidance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mmdiff import schedules
+from lightning_mmdiff.methods.latent_denoiser import clean_images
+from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts, unite
+from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.sampling import Conditions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityConfig:
+    """Curves over time, and how they are fitted."""
+
+    conditions: tuple[tuple[str, ...], ...]
+    """For each expert, which of its conditions it is asked about."""
+    num_terms: int = 4
+    """Chebyshev polynomials of t per curve; 1 is constant in time. There are 2 N num_terms parameters."""
+    total_weight: float | None = None
+    """Sum of the weights at every t: the strength of guidance (N for w = 1). None learns it."""
+    min_snr: float | None = None
+    """gamma of min-SNR loss weighting; None is unit weight on the error of eps."""
+    num_bins: int = 50
+    """Intervals of t in which products of residuals are averaged."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=0.05, betas=(0.9, 0.99), decay_steps=300)
+
+
+def chebyshev(t: Tensor, num_steps: int, num_terms: int) -> Tensor:
+    """Polynomials cos(k arccos(u)), u = 2t / (T - 1) - 1, float64 [..., num_terms], at timesteps t [...] in 0 ... T - 1."""
+    u = (2 * t.double() / (num_steps - 1) - 1).clamp(-1, 1)
+    return (u.arccos().unsqueeze(-1) * torch.arange(num_terms, device=t.device)).cos()
+
+
+def residual_products(eps_cond: Tensor, eps_null: Tensor, eps: Tensor) -> Tensor:
+    """Mean product of the residuals of each pair of predictions, float64 [B, 2N, 2N], conditional ones first.
+
+    Args:
+        eps_cond: eps_i(z_t, x_i, t), [N, B, C, H, W].
+        eps_null: eps_j(z_t, null, t), [N, B, C, H, W].
+        eps: the noise in z_t, [B, C, H, W].
+    """
+    residual = (torch.cat([eps_cond, eps_null]) - eps).flatten(2).double()  # [2N, B, CHW]
+    return torch.einsum("mbp,nbp->bmn", residual, residual) / residual.shape[2]
+
+
+def united_error(products: Tensor, weight: Tensor, reliability: Tensor) -> Tensor:
+    """Mean squared error of Eq. 10, c^T G c with c = (w, -(sum w - 1) a), [...].
+
+    Args:
+        products: G, mean products of residuals, [..., 2N, 2N].
+        weight: w_i, [..., N].
+        reliability: a_j, [..., N], sums to 1.
+    """
+    null = -(weight.sum(dim=-1, keepdim=True) - 1) * reliability
+    c = torch.cat([weight, null], dim=-1)
+    return torch.einsum("...m,...mn,...n->...", c, products, c)
+
+
+class LearnedReliability(SupervisedModel, Experts):
+    """Unite and Conquer with w_i(t) and a_j(t) fitted to the denoising loss; they start at its constants, w = 1 and a = 1/N."""
+
+    products: Tensor
+    counts: Tensor
+
+    def __init__(
+        self,
+        denoisers: Sequence[Any],
+        config: ReliabilityConfig,
+        *,
+        sampler: schedules.Sampler | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Start from constant weights and reliabilities.
+
+        Args:
+            denoisers: trained experts (``Denoiser`` or ``LatentDenoiser``) that know the null condition.
+            config: of the curves.
+            sampler: default that of the first expert.
+            seed: of timesteps and noise, and of sampling.
+
+        Raises:
+            ValueError: if the numbers of experts and of their conditions differ, or ``total_weight`` is not positive.
+        """
+        if len(denoisers) != len(config.conditions):
+            raise ValueError(f"{len(denoisers)} experts were given with conditions for {len(config.conditions)}.")
+        if config.total_weight is not None and config.total_weight <= 0:
+            raise ValueError(
+                f"total_weight must be positive (it is the sum of all w_i > 0), got {config.total_weight}."
+            )
+        if config.num_terms < 1:
+            raise ValueError(f"A curve needs at least one term, got num_terms={config.num_terms}.")
+        experts = [Expert(denoiser=d, conditions=names) for d, names in zip(denoisers, config.conditions)]
+        Experts.__init__(self, experts, sampler=sampler or denoisers[0].sampler, sampling_seed=seed)
+        self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
+        count = len(experts)
+        self.weight_terms = nn.Parameter(torch.zeros(count, config.num_terms, dtype=torch.float64))
+        self.reliability_terms = nn.Parameter(torch.zeros(count, config.num_terms, dtype=torch.float64))
+        self.register_buffer("products", torch.zeros(config.num_bins, 2 * count, 2 * count, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(config.num_bins, dtype=torch.float64))
+
+    def train(self, mode: bool = True) -> "LearnedReliability":
+        """Set the mode; the experts stay in evaluation mode."""
+        super().train(mode)
+        self.models.eval()
+        return self
+
+    def curves(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """w_i(t) > 0 and a_i(t) >= 0 with sum a = 1, float64 [..., N] each, at timesteps t [...]."""
+        terms = chebyshev(t.to(self.device), len(self.schedule), self.config.num_terms)
+        weight, reliability = terms @ self.weight_terms.T, (terms @ self.reliability_terms.T).softmax(dim=-1)
+        if self.config.total_weight is None:
+            return weight.exp(), reliability
+        return self.config.total_weight * weight.softmax(dim=-1), reliability
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Eq. 10 with the coefficients of time t (a scalar)."""
+        weight, reliability = (curve.to(z) for curve in self.curves(t))
+        return unite(*self.predictions(z, t, conditions), weight, reliability)
+
+    @torch.no_grad()
+    def predictions(self, z: Tensor, t: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
+        """eps_i(z_t, x_i, t) and eps_j(z_t, null, t), [N, B, C, H, W] each; t is a scalar or [B]."""
+        asked = [(e.denoiser, e.conditions) for e in self.experts]
+        eps = torch.stack(self.evaluate(z, t, [*asked, *((model, ()) for model, _ in asked)], conditions))
+        return eps[: len(asked)], eps[len(asked) :]
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Add the batch to the mean products; return the error of the curves on all that was seen, a scalar."""
+        self._observe(batch, generator)
+        seen = self.counts > 0
+        middle = (torch.arange(len(seen), device=self.device) + 0.5) * len(self.schedule) / len(seen) - 0.5
+        mean = self.products[seen] / self.counts[seen].view(-1, 1, 1)
+        return (self.counts[seen] * united_error(mean, *self.curves(middle[seen]))).sum() / self.counts.sum()
+
+    @torch.no_grad()
+    def _observe(self, batch: Mapping[str, Any], generator: torch.Generator) -> None:
+        z0 = clean_images(self.experts[0].denoiser, batch, generator)
+        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
+        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        z = self.schedule.add_noise(z0, eps, t)
+        conditions = self.encode_conditions(batch.get("conditions", {}))
+        products = residual_products(*self.predictions(z, t, conditions), eps)
+        if self.config.min_snr is not None:
+            weight = self.schedule.min_snr_weight(t, self.config.min_snr, "eps")
+            products = products * weight.view(-1, 1, 1)
+        bins = t * self.config.num_bins // len(self.schedule)
+        self.products.index_add_(0, bins, products)
+        self.counts.index_add_(0, bins, torch.ones_like(bins, dtype=torch.float64))

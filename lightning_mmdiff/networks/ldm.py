@@ -1,0 +1,111 @@
+"""U-Net with cross-attention to condition tokens: latent diffusion (Rombach et al. 2022) as Collaborative Diffusion uses it.
+
+Collaborative Diffusion (CVPR 2023), supplement A.1, Eq. 10-11. It is diffusers' UNet2DConditionModel, which expresses the
+released networks exactly; the paper's AdaLN (Eq. 9) is not in them: the timestep is added before a group norm, and only
+that gives the printed number of parameters.
+"""
+
+from dataclasses import dataclass
+
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+
+from lightning_mmdiff.networks.blocks import zero
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossAttentionUNetConfig:
+    """Shape of the U-Net. Level 0 is the finest; each further level halves the size."""
+
+    in_channels: int  # of the latent
+    out_channels: int
+    channels: tuple[int, ...]  # one width a level
+    attention_levels: tuple[int, ...]  # the middle block always attends
+    num_res_blocks: int
+    num_heads: int  # at every width
+    context_dim: int  # width of a condition token
+    norm_groups: int = 32
+
+    def __post_init__(self) -> None:
+        if not set(self.attention_levels) <= set(range(len(self.channels))):
+            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.channels) - 1}.")
+        for width in (self.channels[level] for level in {*self.attention_levels, len(self.channels) - 1}):
+            if width % self.num_heads:
+                raise ValueError(f"{width} channels do not divide into {self.num_heads} heads.")
+        if wrong := [width for width in self.channels if width % self.norm_groups]:
+            raise ValueError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return 2 ** (len(self.channels) - 1)
+
+
+def ldm_unet() -> CrossAttentionUNetConfig:
+    """Uni-modal diffusion model of Collaborative Diffusion, 64 x 64 x 3 latents; 403,623,939 parameters (Table A4)."""
+    return CrossAttentionUNetConfig(
+        in_channels=3,
+        out_channels=3,
+        channels=(192, 384, 576, 960),
+        attention_levels=(1, 2, 3),
+        num_res_blocks=2,
+        num_heads=32,
+        context_dim=640,
+    )
+
+
+class CrossAttentionUNet(nn.Module):
+    """diffusers' U-Net of ``config``; every residual and attention branch and the output start at zero, as released.
+
+    ``checkpointing`` recomputes activations in the backward pass.
+    """
+
+    def __init__(self, config: CrossAttentionUNetConfig, *, checkpointing: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        attends = [level in config.attention_levels for level in range(len(config.channels))]
+        self.network = UNet2DConditionModel(
+            in_channels=config.in_channels,
+            out_channels=config.out_channels,
+            down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends),
+            up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)),
+            block_out_channels=config.channels,  # type: ignore[arg-type]
+            layers_per_block=config.num_res_blocks,
+            cross_attention_dim=config.context_dim,
+            attention_head_dim=config.num_heads,  # diffusers' name is wrong: here it is the number of heads
+            norm_num_groups=config.norm_groups,
+        )
+        for layer in self.network.modules():  # diffusers starts these at random
+            if isinstance(layer, ResnetBlock2D):
+                zero(layer.conv2)
+            elif isinstance(layer, Transformer2DModel):
+                zero(layer.proj_out)
+        zero(self.network.conv_out)
+        if checkpointing:
+            self.network.enable_gradient_checkpointing()
+
+    def forward(self, z: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        """Predict noise, v, a clean latent, or influence.
+
+        Args:
+            z: noisy latent, [B, in_channels, H, W].
+            t: timesteps, integer or fractional, [B].
+            tokens: condition, [B, L, context_dim]; zeros are null.
+
+        Returns:
+            [B, out_channels, H, W].
+        """
+        if (
+            z.shape[1] != self.config.in_channels
+            or z.shape[2] % self.config.multiple
+            or z.shape[3] % self.config.multiple
+        ):
+            raise ValueError(
+                f"z is {list(z.shape)}; expected {self.config.in_channels} channels and a height and width that are "
+                f"multiples of {self.config.multiple}."
+            )
+        if tokens.shape[0] != len(z) or tokens.shape[2] != self.config.context_dim:
+            raise ValueError(f"tokens are {list(tokens.shape)}; expected [{len(z)}, L, {self.config.context_dim}].")
+        return self.network(z, t, tokens, return_dict=False)[0]

@@ -1,0 +1,27 @@
+"""Patch discriminator (Isola et al. 2017, Sec. 3.2.2): real or not, decided for overlapping patches of 70 pixels."""
+
+from torch import Tensor, nn
+
+
+class PatchDiscriminator(nn.Module):
+    """4x4 convolutions C-2C-4C-8C with stride 2, 2, 2, 1, batch norm from the second on, and a last one to one channel."""
+
+    def __init__(self, channels: int = 64, num_layers: int = 3) -> None:
+        super().__init__()
+        widths = [channels * min(2**level, 8) for level in range(num_layers + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for level, (width_in, width_out) in enumerate(zip(widths, widths[1:]), start=1):
+            stride = 2 if level < num_layers else 1
+            convolution = nn.Conv2d(width_in, width_out, 4, stride=stride, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(width_out), nn.LeakyReLU(0.2)]
+        layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
+        self.layers = nn.Sequential(*layers)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.02)
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, mean=1.0, std=0.02)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of patches, [B, 1, h, w], of an image, float [-1, 1], [B, 3, S, S]; positive is real."""
+        return self.layers(image)
