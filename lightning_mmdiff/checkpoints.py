@@ -1,6 +1,8 @@
 """Weights on disk: safetensors for finished models, Lightning checkpoints for resuming, strict in both directions."""
 
+import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +13,18 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.files import atomic_path
 
-FROZEN = "embedder."
-"""Prefix of frozen helper models, which are never stored."""
+FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
+"""Prefixes of frozen helper models, which are never stored: text and image embedder, experts, autoencoder, judge of a loss."""
+
+
+def without_frozen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a state dict that are stored."""
+    return {k: v for k, v in state.items() if not k.startswith(FROZEN)}
+
+
+def only_frozen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a state dict that belong to frozen helpers."""
+    return {k: v for k, v in state.items() if k.startswith(FROZEN)}
 
 
 def save_weights(module: nn.Module, path: Path, averaged: Mapping[str, Tensor]) -> None:
@@ -50,12 +62,35 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Newest Lightning checkpoint below ``folder`` that can be read; an unreadable one is passed over with a warning."""
-    for path in sorted(folder.rglob("*.ckpt"), key=lambda p: p.stat().st_mtime, reverse=True):
-        try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            warnings.warn(f"{path} cannot be read ({error}); going back to the checkpoint before it.", stacklevel=2)
-        else:
+    """Newest whole checkpoint in ``folder``/checkpoints; a damaged one is passed over with a warning."""
+    for path in by_step(folder / "checkpoints"):
+        damage = _damage(path)
+        if damage is None:
             return path
+        warnings.warn(f"{path} cannot be read ({damage}); going back to the checkpoint before it.", stacklevel=2)
     return None
+
+
+def by_step(folder: Path) -> list[Path]:
+    """Checkpoints of ``folder`` with the newest first; files that are only being written do not count."""
+    found = [p for p in folder.glob("*.ckpt") if not p.name.startswith(".")]
+    return sorted(found, key=lambda p: (_step(p), p.stat().st_mtime), reverse=True)
+
+
+def _step(path: Path) -> int:
+    name = re.search(r"step=(\d+)", path.name)
+    return int(name[1]) if name else -1
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the file: torch reads its structure, but does not compare the checksum of each entry."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with zipfile.ZipFile(path) as archive:
+            marked = [
+                i.filename for i in archive.infolist() if i.external_attr
+            ]  # torch takes it for a folder: no content
+            entry = archive.testzip() or next(iter(marked), None)
+    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
+        return str(error).split("\n")[0] or type(error).__name__
+    return f"the content of {entry} has changed" if entry else None

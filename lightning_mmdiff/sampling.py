@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.noise import NoiseSchedule
-from lightning_mmdiff.schedules import DDIM, Sampler, make_scheduler
+from lightning_mmdiff.schedules import Sampler, make_scheduler
 
 Conditions = Mapping[str, Any]
-"""Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], or a list of B captions. Absent means missing."""
+"""Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], int64 [B] (class), or a list of B captions. Absent means
+missing."""
 
 
 @torch.inference_mode()
@@ -30,24 +32,56 @@ def denoise(
     Args:
         predict_noise: z_t [B, C, H, W] and t (scalar tensor) to the predicted noise, [B, C, H, W].
         scheduler: a diffusers scheduler, or one with the same ``set_timesteps``, ``timesteps`` and ``step``.
-        z: z_T, [B, C, H, W], standard normal.
-        num_steps: network evaluations per image.
+        z: z at the first of the scheduler's timesteps, [B, C, H, W]; standard normal at z_T.
+        num_steps: steps from z_T to z_0, the number of network evaluations per image.
         generators: one CPU generator per image, for samplers that add noise.
 
     Returns:
         z_0, [B, C, H, W], float in [-1, 1] (not clamped).
     """
     scheduler.set_timesteps(num_steps, device=z.device)
-    takes_noise = "generator" in inspect.signature(scheduler.step).parameters or isinstance(scheduler, DDIM)
-    options = {"generator": list(generators)} if takes_noise else {}
+    options = noise_source(scheduler, generators)
     for t in scheduler.timesteps:
         z = scheduler.step(predict_noise(z, t), t, z, **options).prev_sample
     return z
 
 
+def noise_source(scheduler: Any, generators: Sequence[torch.Generator] | None) -> dict[str, Any]:
+    """Keyword arguments that hand ``generators`` to the steps of ``scheduler``; none if it never adds noise."""
+    takes_noise = generators is not None and "generator" in inspect.signature(scheduler.step).parameters
+    return {"generator": list(generators or ())} if takes_noise else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Result of a step, by diffusers' name: z at the next cleaner timestep, [B, C, H, W]."""
+
+    prev_sample: Tensor
+
+
+class SchedulerWrapper:
+    """A scheduler around another one; a subclass changes the timesteps, or what happens in a step."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.timesteps: Tensor = inner.timesteps
+
+    def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
+        """Choose the timesteps of a batch."""
+        self.inner.set_timesteps(num_steps, device=device)
+        self.timesteps = self.inner.timesteps
+
+    def step(
+        self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
+    ) -> Any:
+        """Go from z_t to the next cleaner timestep; ``prev_sample`` of the result is it, [B, C, H, W]."""
+        return self.inner.step(model_output, t, z, **noise_source(self.inner, generator))
+
+
 class SamplingModule(LightningModule):
     """A method that turns conditions into images: subclasses write ``predict_noise``, ``predict_step`` is the same for all.
 
+    A method may also replace how sampling starts (``start``), how it steps (``scheduler``) and how it ends (``finish``).
     Image i depends on (sampling seed, i) alone, so ``Trainer.predict`` may share the images out in any way.
     """
 
@@ -65,17 +99,67 @@ class SamplingModule(LightningModule):
         """Predict the noise in z_t [B, C, H, W] at time t (scalar) under ``conditions``; the method itself."""
         raise NotImplementedError(f"{type(self).__name__} defines no predict_noise.")
 
+    def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
+        """The alpha_t z_0 + sigma_t eps in z_t [B, C, H, W]: all of it, unless a method mixes more into z_t.
+
+        ``output`` is what ``predict_noise`` returned for z_t at t (scalar).
+        """
+        return z
+
     def encode_conditions(self, conditions: Conditions) -> Conditions:
         """Prepare the conditions once per batch, before the loop (text to embedding, say)."""
         return conditions
 
+    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+        """Where sampling starts: z_T ~ N(0, I), [B, C, H, W]; image i draws from ``generators[i]`` alone."""
+        return torch.stack([torch.randn(self.shape, generator=g) for g in generators]).to(self.device)
+
+    def scheduler(self, batch: Mapping[str, Any]) -> Any:
+        """Scheduler of one batch, with diffusers' ``set_timesteps``, ``timesteps`` and ``step``."""
+        return make_scheduler(self.sampler, self.schedule)
+
+    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """Image [B, 3, H, W] in [-1, 1] from z_0 [B, C, H, W]: decode a latent, say."""
+        return z
+
+    @torch.no_grad()
     def predict_step(self, batch: Mapping[str, Any], batch_idx: int = 0) -> Tensor:
         """Sample one image for each item of ``batch``; returns uint8 [B, 3, H, W] in [0, 255]."""
         generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
-        z = torch.stack([torch.randn(self.shape, generator=g) for g in generators]).to(self.device)
+        z = self.start(batch, generators)
         conditions = self.encode_conditions(batch.get("conditions", {}))
-        scheduler = make_scheduler(self.sampler, self.schedule)
-        z = denoise(
-            partial(self.predict_noise, conditions=conditions), scheduler, z, self.sampler.num_steps, generators
-        )
-        return images.to_uint8(z).cpu()
+        predict_noise = partial(self.predict_noise, conditions=conditions)
+        z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
+        return images.to_uint8(self.finish(z, batch)).cpu()
+
+
+class SamplingWrapper(SamplingModule):
+    """Samples with another module, frozen: its sampler and all that it does, but for what a subclass replaces."""
+
+    def __init__(self, model: SamplingModule, *, sampling_seed: int = 0) -> None:
+        super().__init__(sampler=model.sampler, schedule=model.schedule, shape=model.shape, sampling_seed=sampling_seed)
+        self.model = model.requires_grad_(False).eval()
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """As the module inside predicts it."""
+        return self.model.predict_noise(z, t, conditions)
+
+    def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
+        """As the module inside does."""
+        return self.model.diffused(z, t, output)
+
+    def encode_conditions(self, conditions: Conditions) -> Conditions:
+        """As the module inside does."""
+        return self.model.encode_conditions(conditions)
+
+    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+        """As the module inside does."""
+        return self.model.start(batch, generators)
+
+    def scheduler(self, batch: Mapping[str, Any]) -> Any:
+        """As the module inside does."""
+        return self.model.scheduler(batch)
+
+    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """As the module inside does."""
+        return self.model.finish(z, batch)

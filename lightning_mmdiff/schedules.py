@@ -122,6 +122,15 @@ class DDIM(DDIMScheduler):
         clipped = self.config["clip_sample"] if use_clipped_model_output is None else use_clipped_model_output
         return super().step(model_output, timestep, sample, eta, clipped, generator, variance_noise, return_dict)
 
+    def _get_variance(self, timestep: int, prev_timestep: int) -> Tensor:
+        """DDIM, Eq. 16 for eta = 1. Where rounding lifts it above the variance of the next z, a little below that.
+
+        Else the step takes the root of a negative number: with a cosine schedule in five steps all samples were NaN.
+        """
+        variance = super()._get_variance(timestep, prev_timestep)
+        alpha_bar = self.alphas_cumprod[prev_timestep] if prev_timestep >= 0 else self.final_alpha_cumprod
+        return variance if variance.sqrt().square() <= 1 - alpha_bar else (1 - alpha_bar) * (1 - 3e-7)
+
 
 class DPMSolver(DPMSolverMultistepScheduler):
     """DPM-Solver++ that clips z_0 to [-1, 1] where ``thresholding`` is set."""

@@ -1,5 +1,6 @@
 """The loss curve as a CSV file that a resumed run continues without gap or repetition."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,16 @@ class LossCurve(Callback):
                 temporary.write_text("\n".join(["step,loss", *kept]) + "\n")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Write a row."""
-        if trainer.is_global_zero and trainer.global_step % self.every == 0:
+        """Write a row: the loss of the whole batch, which is the mean over the processes that share it."""
+        if trainer.global_step % self.every:
+            return
+        loss = trainer.strategy.reduce(trainer.callback_metrics["loss"], reduce_op="mean")
+        if trainer.is_global_zero:
             with self.path.open("a") as file:
-                file.write(f"{trainer.global_step},{trainer.callback_metrics['loss'].item():.6g}\n")
+                file.write(f"{trainer.global_step},{float(loss):.6g}\n")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Bring the rows to the disk: a checkpoint must never survive a crash of the machine without them."""
+        if trainer.is_global_zero and self.path.exists():
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())

@@ -1,5 +1,6 @@
 """A progress bar that says what runs, how far it is and how long it will take, for runs counted in steps or images."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -9,9 +10,9 @@ from tqdm import tqdm
 class Progress(Callback):
     """One line on the terminal for ``fit`` (optimizer steps) and ``predict`` (images)."""
 
-    def __init__(self, name: str, num_images: int = 0):
-        """``name`` of the run; ``num_images`` that this process will predict."""
-        self.name, self.num_images = name, num_images
+    def __init__(self, name: str, num_images: int = 0, count: Callable[[], int] = lambda: 0):
+        """``name`` of the run; ``num_images`` in all; ``count`` says how many are there, whichever process made them."""
+        self.name, self.num_images, self.count = name, num_images, count
         self.bar: tqdm | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -27,12 +28,12 @@ class Progress(Callback):
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar for the images that are still missing."""
-        self._open(trainer, self.num_images, 0, "image")
+        self._open(trainer, self.num_images, self.count(), "image")
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Advance by the images of one batch (of all processes)."""
+        """Advance to what is on disk."""
         if self.bar is not None:
-            self.bar.update(len(outputs) * trainer.world_size)
+            self.bar.update(self.count() - self.bar.n)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""

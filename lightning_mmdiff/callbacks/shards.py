@@ -1,6 +1,6 @@
 """Predicted images as uint8 shards on disk: image i is row i % size of shard i // size, whoever computes it and whenever."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,9 @@ import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
+from torch.utils.data import Sampler
 
+from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.files import atomic_path
 
 
@@ -17,10 +19,14 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.npy"
 
 
+def shards(num_images: int, size: int) -> list[list[int]]:
+    """Image numbers of every shard; the last may be shorter than ``size``."""
+    return [list(range(s, min(s + size, num_images))) for s in range(0, num_images, size)]
+
+
 def missing_shards(folder: Path, num_images: int, size: int) -> list[list[int]]:
-    """Image numbers of every shard that is not on disk yet; the last shard may be shorter than ``size``."""
-    starts = range(0, num_images, size)
-    return [list(range(s, min(s + size, num_images))) for s in starts if not shard_path(folder, s // size).exists()]
+    """Image numbers of every shard that is not on disk yet."""
+    return [b for b in shards(num_images, size) if not shard_path(folder, b[0] // size).exists()]
 
 
 def shard_files(folder: Path, num_images: int, size: int) -> list[Path]:
@@ -39,6 +45,29 @@ def shard_files(folder: Path, num_images: int, size: int) -> list[Path]:
 def read_images(folder: Path, num_images: int, size: int) -> np.ndarray:
     """All images of a finished run, uint8 [N, 3, H, W]."""
     return np.concatenate([np.load(p) for p in shard_files(folder, num_images, size)])
+
+
+def claimed_shards(folder: Path, num_images: int, size: int, claims: Claims) -> Iterator[list[int]]:
+    """Yield the image numbers of the shards that this process shall make; end when all are on disk, whoever made them."""
+    pieces = {f"{numbers[0] // size:05d}": numbers for numbers in shards(num_images, size)}
+    return claims.share(pieces, lambda numbers: shard_path(folder, numbers[0] // size).exists())
+
+
+class ClaimedShards(Sampler[int]):
+    """Numbers of the shards that this process shall make, one at a time: the next is claimed when the last is written."""
+
+    def __init__(self, folder: Path, num_images: int, size: int, claims: Claims) -> None:
+        """Arguments as of ``claimed_shards``."""
+        self.folder, self.num_images, self.size, self.claims = folder, num_images, size, claims
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield shard numbers; needs a loader without workers, which would run ahead."""
+        claimed = claimed_shards(self.folder, self.num_images, self.size, self.claims)
+        return (numbers[0] // self.size for numbers in claimed)
+
+    def __len__(self) -> int:
+        """Return the most that this process may get: all."""
+        return len(shards(self.num_images, self.size))
 
 
 class ShardWriter(BasePredictionWriter):

@@ -2,6 +2,8 @@
 
 Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (learned variance), Hang et al. 2023 (min-SNR).
 This is the uni-modal expert of Unite and Conquer (Sec. 3.2 and supplement 7.3) and the single-model row of its Table 4.
+With a label it is ADM (Dhariwal & Nichol 2021), class-conditional and, where the label is absent or dropped, unconditional:
+the ADM rows of MT-Diffusion's Tables 2 and 3.
 """
 
 from collections.abc import Mapping
@@ -18,8 +20,8 @@ from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncod
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
+from lightning_mmdiff.prediction import denoising_loss, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule
-from lightning_mmdiff.spaced import variational_bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,11 @@ class Denoiser(SeededTraining, SamplingModule):
                 image, sampled with embeddings of the text (supplement 7.3). It is never stored in our checkpoints.
             sampler: how ``predict_step`` samples; default DDIM with 50 steps.
             seed: of initial weights, timesteps, noise and dropped conditions.
+
+        Raises:
+            ValueError: if the network has other classes than the conditions.
         """
+        _check_classes(config)
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50),
             schedule=schedules.by_name(config.schedule),
@@ -100,29 +106,31 @@ class Denoiser(SeededTraining, SamplingModule):
         known = {k: conditions[k] for k in self.config.conditions.names if k in conditions}
         return self.condition_encoder(known, batch_size, self.config.image_size, self.device)
 
-    def forward(self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None) -> Tensor:
-        """Raw network output, [B, 3 or 6, H, W], for z_t [B, 3, H, W] at t [B]."""
-        x = z if channels is None else torch.cat([z, channels.to(z.dtype)], dim=1)
-        return self.network(x, t, embedding)
+    def encode_labels(self, conditions: Conditions, batch_size: int) -> Tensor | None:
+        """Classes int64 [B], -1 (null) where the label is absent; None for a model without classes."""
+        return self.condition_encoder.labels(conditions, batch_size, self.device)
 
-    def predict_eps(self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None) -> Tensor:
+    def forward(
+        self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None, labels: Tensor | None = None
+    ) -> Tensor:
+        """Raw network output, [B, 3 or 6, H, W], for z_t [B, 3, H, W] at t [B]; ``labels`` [B] if it has classes."""
+        x = z if channels is None else torch.cat([z, channels.to(z.dtype)], dim=1)
+        return self.network(x, t, embedding) if labels is None else self.network(x, t, embedding, labels)
+
+    def predict_eps(
+        self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None, labels: Tensor | None = None
+    ) -> Tensor:
         """Predicted noise eps_theta(z_t, x, t), [B, 3, H, W]."""
-        output = self(z, t, channels, embedding)[:, : z.shape[1]]
-        match self.config.prediction:
-            case "eps":
-                return output
-            case "v":
-                return self.schedule.eps_from_v(output, z, t)
-            case "z0":
-                return self.schedule.eps_from_z0(output, z, t)
+        output = self(z, t, channels, embedding, labels)[:, : z.shape[1]]
+        return noise_from(self.schedule, self.config.prediction, output, z, t)
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Plain conditional sampling (no guidance)."""
-        channels, embedding = self.encode(conditions, len(z))
+        encoded = (*self.encode(conditions, len(z)), self.encode_labels(conditions, len(z)))
         t = t.to(z.device).expand(len(z))
         if self.config.learned_variance and self.sampler.variance == "learned_range":
-            return self(z, t, channels, embedding)  # [B, 6, H, W]: the scheduler reads the variance too
-        return self.predict_eps(z, t, channels, embedding)
+            return self(z, t, *encoded)  # [B, 6, H, W]: the scheduler reads the variance too
+        return self.predict_eps(z, t, *encoded)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Simple (or hybrid) loss of ``batch``, a scalar; all randomness comes from ``generator``."""
@@ -130,17 +138,13 @@ class Denoiser(SeededTraining, SamplingModule):
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
-        channels, embedding = self.encode(self._drop(self.embed(batch), len(z0), generator), len(z0))
-        output = self(z, t, channels, embedding)
-        prediction = output[:, : z.shape[1]]
-        target = {"eps": eps, "v": self.schedule.v_target(z0, eps, t), "z0": z0}[self.config.prediction]
-        per_image = (prediction.float() - target).square().mean(dim=(1, 2, 3))
-        if self.config.min_snr is not None:
-            per_image = per_image * self.schedule.min_snr_weight(t, self.config.min_snr, self.config.prediction)
-        loss = per_image.mean()
-        if self.config.learned_variance:  # hybrid loss, Improved DDPM Eq. 16, without rescaling
-            loss = loss + variational_bound(self.schedule, output, z0, z, t).mean()
-        return loss
+        conditions = self._drop(self.embed(batch), len(z0), generator)
+        output = self(z, t, *self.encode(conditions, len(z0)), self.encode_labels(conditions, len(z0)))
+        return denoising_loss(
+            self.schedule, output, z0, eps, z, t,
+            prediction=self.config.prediction, min_snr=self.config.min_snr,
+            learned_variance=self.config.learned_variance,
+        )  # fmt: skip
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over the trainable parameters."""
@@ -167,3 +171,13 @@ class Denoiser(SeededTraining, SamplingModule):
         if self.embedder is None:
             raise ValueError("This model is conditioned on an embedding: pass embedder= (a CLIP-like model).")
         return self.embedder
+
+
+def _check_classes(config: DenoiserConfig) -> None:
+    """Raise ValueError where the network and the conditions disagree on the number of classes."""
+    label = config.conditions.label
+    if config.network.num_classes != (label[1] if label else None):
+        raise ValueError(
+            f"The network has num_classes={config.network.num_classes}, but the label of the conditions is {label}: "
+            "give both the same number of classes, or neither any."
+        )

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from lightning_mmdiff import seeding
+from lightning_mmdiff import checkpoints, seeding
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 
 
@@ -31,6 +31,14 @@ class SeededTraining(lightning.LightningModule):
             )
         self.log("loss", loss, prog_bar=True, on_step=True)
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave frozen helpers (experts, autoencoder, embedder) out of the checkpoint."""
+        checkpoint["state_dict"] = checkpoints.without_frozen(checkpoint["state_dict"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the helpers' own weights back, so that loading stays strict."""
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoints.only_frozen(self.state_dict())}
 
 
 class SupervisedModel(SeededTraining):

@@ -7,14 +7,16 @@ reliability -> a_j.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
 from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 
@@ -75,6 +77,11 @@ class Experts(SamplingModule):
         )
         self.experts = tuple(experts)
         self.models = nn.ModuleList(dict.fromkeys(e.denoiser for e in experts)).requires_grad_(False).eval()
+        names = [model.config.conditions.name for model in self.models if isinstance(model, LatentDenoiser)]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"Each latent expert encodes its own tokens, so they need distinct names; these have {names}."
+            )
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
         """Text to embedding, by each model that is conditioned on one."""
@@ -82,12 +89,16 @@ class Experts(SamplingModule):
             conditions = model.encode_conditions(conditions)  # type: ignore[operator]
         return conditions
 
+    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """As the first expert does (it decodes a latent, say)."""
+        return self.experts[0].denoiser.finish(z, batch)
+
     def evaluate(
         self, z: Tensor, t: Tensor, requests: Sequence[tuple[Denoiser, tuple[str, ...]]], conditions: Conditions
     ) -> list[Tensor]:
         """Predicted noise for each (model, names of conditions), [B, C, H, W] each; no names is the null condition.
 
-        Requests for the same model run as one batch, and equal requests run once.
+        Requests for the same model run as one batch, and equal requests run once. ``t`` is a scalar or one per image, [B].
         """
         noise: dict[tuple[int, tuple[str, ...]], Tensor] = {}
         for model in dict.fromkeys(model for model, _ in requests):
@@ -95,8 +106,8 @@ class Experts(SamplingModule):
             rows = [model.encode({n: conditions[n] for n in names if n in conditions}, len(z)) for names in wanted]
             t_model, scale = match(self.schedule, t, model.schedule)  # supplement 7.2
             eps = model.predict_eps(
-                (z * scale.to(z)).repeat(len(wanted), 1, 1, 1),  # [len(wanted) * B, C, H, W]
-                t_model.to(z.device).expand(len(wanted) * len(z)),
+                (z * scale.to(z).view(-1, 1, 1, 1)).repeat(len(wanted), 1, 1, 1),  # [len(wanted) * B, C, H, W]
+                t_model.to(z.device).expand(len(z)).repeat(len(wanted)),
                 _cat([channels for channels, _ in rows]),
                 _cat([embedding for _, embedding in rows]),
             )

@@ -1,7 +1,8 @@
-"""Conditions of a diffusion model: maps concatenated to the image, an embedding for every block, and their null values.
+"""Conditions of a diffusion model: maps concatenated to the image, an embedding for every block, a class; null values.
 
 Unite and Conquer (CVPR 2023): the face network takes maps as channels and a CLIP-like embedding by adaptive norm
-(supplement 7.3). A missing condition is zeros: mid-gray for a map in [-1, 1], the zero vector for an embedding.
+(supplement 7.3). ADM (Dhariwal & Nichol 2021): a class is an embedding added to the timestep's. A missing condition is
+zeros (mid-gray for a map in [-1, 1], the zero vector for an embedding) or class -1, which adds nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ UNITE_AND_CONQUER_SUBSETS: tuple[tuple[tuple[str, ...], float], ...] = (
     ((), 0.125),
 )
 """What the released training code keeps of the conditions of an image, and how often: one of them, or none."""
+NULL_CLASS = -1
+"""Label of an image of unknown class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class ConditionConfig:
 
     spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
     embedding: tuple[str, int] | None = None  # name and width, L2-normalised vectors
+    label: tuple[str, int] | None = None  # name and number of classes
     projected_channels: int | None = None  # a 3x3 convolution of all maps to so many channels (U&C's face network: 3)
     rgb: bool = False  # maps of one channel are repeated to three, as in the released code of Unite and Conquer
 
@@ -41,8 +45,9 @@ class ConditionConfig:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all conditions, maps first."""
-        return tuple(name for name, _ in self.spatial) + ((self.embedding[0],) if self.embedding else ())
+        """Names of all conditions: maps, embedding, label."""
+        single = [pair[0] for pair in (self.embedding, self.label) if pair]
+        return (*(name for name, _ in self.spatial), *single)
 
     @property
     def map_channels(self) -> int:
@@ -64,7 +69,7 @@ def face_conditions() -> ConditionConfig:
 
 
 class ConditionEncoder(nn.Module):
-    """Turn the conditions of a batch into channels and an embedding; absent ones become zeros."""
+    """Turn the conditions of a batch into channels, an embedding and classes; absent ones become their null values."""
 
     def __init__(self, config: ConditionConfig) -> None:
         super().__init__()
@@ -88,6 +93,7 @@ class ConditionEncoder(nn.Module):
 
         Args:
             conditions: name -> map, uint8 [B, C, H, W] in [0, 255] or float in [-1, 1], or embedding, float [B, D].
+                A label may be among them; see ``labels``.
             batch_size: B, needed where all conditions are absent.
             image_size: height and width in pixels.
             device: where the result goes.
@@ -107,6 +113,20 @@ class ConditionEncoder(nn.Module):
             name, dim = self.config.embedding
             embedding = _value(conditions, name, (batch_size, dim), device)
         return self._project(torch.cat(maps, dim=1)) if maps else None, embedding
+
+    def labels(self, conditions: Mapping[str, Tensor], batch_size: int, device: torch.device | str) -> Tensor | None:
+        """Classes of a batch, int64 [B]; -1 is null: all of an absent label. None without a label in the config.
+
+        Raises:
+            ValueError: if the label is not int64 [B], or a class is out of range.
+        """
+        if self.config.label is None:
+            return None
+        name, num_classes = self.config.label
+        if name not in conditions:
+            return torch.full((batch_size,), NULL_CLASS, device=device)
+        check_labels(conditions[name], batch_size, num_classes, null=True)
+        return conditions[name].to(device)
 
     def _map(
         self, conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], device: torch.device | str
@@ -140,16 +160,30 @@ def _as_float(value: Tensor) -> Tensor:
     return value.float()
 
 
+def check_labels(labels: Tensor, batch_size: int, num_classes: int, *, null: bool = False) -> None:
+    """Raise ValueError unless ``labels`` are classes, int64 [B], from 0 (from -1 where ``null``) to num_classes - 1."""
+    if labels.dtype != torch.int64 or list(labels.shape) != [batch_size]:
+        raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}; expected torch.int64 [{batch_size}].")
+    low, high = (int(value) for value in labels.aminmax())
+    least = NULL_CLASS if null else 0
+    if low < least or high >= num_classes:
+        raise ValueError(
+            f"labels run from {low} to {high}; the network has {num_classes} classes: "
+            f"expected {least} to {num_classes - 1}."
+        )
+
+
 def drop(conditions: Mapping[str, Any], keep: Tensor, subsets: Sequence[Sequence[str]]) -> dict[str, Tensor]:
     """Keep a subset of the conditions of each image and set the others to null, to train one network for all subsets.
 
     Args:
-        conditions: name -> uint8 or float [B, ...]. One that no subset names is left out: null for all images.
+        conditions: name -> uint8 or float [B, ...], or classes int64 [B]. One that no subset names is left out: null
+            for all images.
         keep: index into ``subsets`` of each image, int64 [B].
         subsets: names of the conditions to keep, e.g. ``(("hair",), ("skin",), ())``.
 
     Returns:
-        name -> float32 [B, ...], zeros in the rows that do not keep it.
+        name -> float32 [B, ...], zeros in the rows that do not keep it; classes int64 [B], -1 in those rows.
 
     Raises:
         ValueError: if a subset names a condition that the batch lacks.
@@ -165,5 +199,6 @@ def drop(conditions: Mapping[str, Any], keep: Tensor, subsets: Sequence[Sequence
             raise TypeError(f"condition {name!r} is a {type(value).__name__}; embed it before dropping rows of it.")
         in_subset = torch.tensor([name in subset for subset in subsets], device=keep.device)
         mask = in_subset[keep].to(value.device).view(-1, *[1] * (value.ndim - 1))  # [B, 1, ...]
-        kept[name] = torch.where(mask, _as_float(value), 0.0)
+        is_class = value.dtype == torch.int64
+        kept[name] = torch.where(mask, value if is_class else _as_float(value), NULL_CLASS if is_class else 0.0)
     return kept

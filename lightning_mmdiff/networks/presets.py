@@ -1,5 +1,6 @@
-"""U-Nets by name: ADM (Dhariwal & Nichol 2021), Unite and Conquer's face networks, and the one of the mini profile."""
+"""Networks by name: ADM and its classifiers (Dhariwal & Nichol 2021), Unite and Conquer's face networks, the mini profile's."""
 
+from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 
 
@@ -69,7 +70,9 @@ def unite_and_conquer_face() -> UNetConfig:
     return unite_and_conquer_sketch(embedding_dim=512)
 
 
-def mini_unet(in_channels: int, out_channels: int, *, embedding_dim: int | None = None) -> UNetConfig:
+def mini_unet(
+    in_channels: int, out_channels: int, *, embedding_dim: int | None = None, num_classes: int | None = None
+) -> UNetConfig:
     """U-Net for 32-pixel images on two CPU cores: works at 16, 8 and 4 pixels."""
     return UNetConfig(
         in_channels=in_channels,
@@ -80,8 +83,45 @@ def mini_unet(in_channels: int, out_channels: int, *, embedding_dim: int | None 
         attention_levels=(2,),
         num_heads=2,
         embedding_dim=embedding_dim,
+        num_classes=num_classes,
         patch_size=2,
         resblock_updown=False,
         conv_resample=False,
+        norm_groups=8,
+    )
+
+
+def adm_classifier(image_size: int, *, num_classes: int = 1000) -> ClassifierConfig:
+    """ADM's classifier of noisy images of 64, 128, 256 or 512 pixels (its README; attention at 32, 16, 8 pixels).
+
+    65,438,568 / 42,568,040 / 54,096,360 / 54,448,360 parameters. MT-Diffusion-E has the first (App. E.3: depth 4).
+    """
+    mult: dict[int, tuple[float, ...]] = {
+        64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)
+    }  # fmt: skip
+    if image_size not in mult:
+        raise ValueError(f"ADM has classifiers for {', '.join(map(str, mult))} pixels, not for {image_size}.")
+    levels = len(mult[image_size])
+    return ClassifierConfig(
+        num_classes=num_classes,
+        image_size=image_size,
+        channel_mult=mult[image_size],
+        num_res_blocks=4 if image_size == 64 else 2,
+        attention_levels=(levels - 3, levels - 2, levels - 1),  # the last level has 8 pixels
+    )
+
+
+def mini_classifier(num_classes: int, *, image_size: int = 32) -> ClassifierConfig:
+    """Classifier beside ``mini_unet``: works at 16, 8 and 4 pixels for images of 32."""
+    return ClassifierConfig(
+        num_classes=num_classes,
+        image_size=image_size,
+        channels=24,
+        channel_mult=(1, 2, 4),
+        num_res_blocks=1,
+        attention_levels=(2,),
+        head_channels=24,
+        patch_size=2,
+        resblock_updown=False,
         norm_groups=8,
     )

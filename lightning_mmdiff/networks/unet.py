@@ -76,6 +76,11 @@ class UNetConfig:
         """Channels of the middle block's output."""
         return self.channels * self.channel_mult[-1]
 
+    @property
+    def output_width(self) -> int:
+        """Channels that the output block reads."""
+        return self.channels * self.channel_mult[0]
+
 
 class Stack(nn.ModuleList):
     """Layers one after another; the residual blocks among them see the timestep and the embedding."""
@@ -172,6 +177,18 @@ class UNet(nn.Module):
         self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """As ``forward``, and the middle block's output [B, middle_channels, H / multiple, W / multiple] beside it."""
+        output, _, middle = self.forward_with_features(x, t, embedding, labels)
+        return output, middle
+
+    def forward_with_features(
+        self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As ``forward``, and beside it what further heads can read: two activations.
+
+        Returns:
+            The output; what the output block reads, [B, output_width, H / patch_size, W / patch_size]; the middle block's
+            output, [B, middle_channels, H / multiple, W / multiple].
+        """
         self._check(x, embedding, labels)
         dtype = self.out_conv.weight.dtype
         time = self._time(t.expand(len(x)), labels)
@@ -186,8 +203,8 @@ class UNet(nn.Module):
         h = middle = self._run(self.middle, h, time, embedding)
         for stack in self.up:
             h = self._run(stack, torch.cat([h, skips.pop()], dim=1), time, embedding)
-        h = self.out_conv(F.silu(self.out_norm(h)))
-        return F.pixel_shuffle(h, self.config.patch_size).to(x.dtype), middle
+        output = self.out_conv(F.silu(self.out_norm(h)))
+        return F.pixel_shuffle(output, self.config.patch_size).to(x.dtype), h, middle
 
     def _time(self, t: Tensor, labels: Tensor | None) -> Tensor:
         """SiLU of the features of timestep and class, [B, 4 channels]."""

@@ -1,0 +1,105 @@
+"""Checkpoints to go on from: every so many steps, every so many minutes, and when a signal asks to stop.
+
+Lightning's own writer builds the whole file in memory and in /tmp and then copies it to its place where that is another
+disk, so a kill can leave a part of it under the final name. This one writes beside the final name and renames.
+"""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from lightning_mmdiff import interruption
+from lightning_mmdiff.checkpoints import by_step
+from lightning_mmdiff.files import atomic_path
+
+MINUTES = 15.0
+"""Training that a killed run loses at most, if checkpoints are cheap."""
+SHARE = 0.01
+"""Of the time: what checkpoints may cost at most, if they take longer than ``CHEAP``."""
+CHEAP = 1.0
+"""Seconds that are never worth a postponement."""
+KEPT = 2
+"""Newest checkpoints on disk: one may turn out to be damaged."""
+
+
+class Checkpoints(Checkpoint):
+    """Save ``step=K.ckpt``; asked by a signal to stop, finish the step, save and raise ``Interrupted``."""
+
+    def __init__(self, folder: Path, *, every: int, minutes: float = MINUTES) -> None:
+        """Save into ``folder``.
+
+        Args:
+            folder: is made when first needed.
+            every: optimizer steps between two checkpoints.
+            minutes: longest time without one. Both are longer if the cost would be more than ``SHARE`` of the time.
+        """
+        self.folder, self.every, self.minutes = folder, every, minutes
+        self.signum: int | None = None
+        self._step = 0  # of the last checkpoint
+        self._saved_at = 0.0
+        self._cost = 0.0  # seconds that the last one took
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Have the trainer write atomically."""
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, and answer signals in place of Lightning, which restores the earlier handlers in the end."""
+        self._step, self._saved_at = trainer.global_step, time.monotonic()
+        interruption.listen(self._remember)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Save if it is time; all processes decide as one."""
+        decide = trainer.strategy.reduce_boolean_decision
+        if not decide(self._is_due(trainer), all=False):
+            return
+        if trainer.global_step > self._step:
+            self._save(trainer)
+        if decide(self.signum is not None, all=False):  # one may not have its signal yet: all go for the same reason
+            limit = decide(self.signum == signal.SIGUSR1, all=False)
+            raise interruption.Interrupted(signal.SIGUSR1 if limit else signal.SIGTERM)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        if self.signum is not None:
+            return True
+        steps = trainer.global_step // self.every > self._step // self.every
+        passed, rest = time.monotonic() - self._saved_at, pause(self._cost)
+        return trainer.is_global_zero and (steps and passed >= rest or passed > max(60 * self.minutes, rest))
+
+    def _save(self, trainer: Trainer) -> None:
+        start = time.monotonic()
+        trainer.save_checkpoint(self.folder / f"step={trainer.global_step}.ckpt")
+        self._step, self._saved_at = trainer.global_step, time.monotonic()
+        self._cost = self._saved_at - start
+        if trainer.is_global_zero:
+            for path in by_step(self.folder)[KEPT:]:
+                path.unlink(missing_ok=True)
+
+    def _remember(self, signum: int) -> None:
+        self.signum = signum
+
+
+def pause(seconds: float) -> float:
+    """Seconds of training after a checkpoint that took ``seconds``, before there may be another one."""
+    return seconds / SHARE if seconds > CHEAP else 0.0
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write beside the final name and rename, without a copy in memory."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write ``checkpoint`` to ``path``; other storage options are not supported."""
+        assert storage_options is None
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # what the file has raised, disk full, hides below it
+                    raise error.__context__ from error
+                raise

@@ -1,0 +1,82 @@
+"""One file over HTTP: goes on where an interrupted call stopped, and appears under its name only when it is whole."""
+
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from lightning_mmdiff.weights import digest
+
+CHUNK = 1 << 20  # bytes
+TIMEOUT = 60.0  # seconds without a byte
+
+
+def download(
+    url: str, path: Path, *, sha256: str = "", size: int | None = None, progress: Callable[[int, int | None], None]
+) -> None:
+    """Fetch ``url`` to ``path`` by way of ``<path>.part``, which a later call continues.
+
+    Args:
+        url: http or https.
+        path: final place.
+        sha256: of the whole file, or its first digits; "" is not compared.
+        size: bytes of the whole file, compared where the checksum is unknown.
+        progress: is told (bytes so far, bytes in all or None).
+
+    Raises:
+        ValueError: if the server has no such file, the connection breaks, or what came is not the published file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        _fetch(url, part, progress)
+    except urllib.error.HTTPError as error:
+        raise ValueError(
+            f"{url}: the server answers {error.code} {error.reason}; see whether the file has moved."
+        ) from error
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ValueError(
+            f"{url}: {reason}. What came is kept in {part}; run the same command again to go on."
+        ) from error
+    _require_whole(url, part, sha256, size)
+    os.replace(part, path)
+
+
+def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None]) -> None:
+    """Append what is missing; start anew where the server cannot continue."""
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # nothing is missing; if too much is there, the checksum tells
+        raise
+    with response:
+        continues = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        done = start if continues else 0
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        with part.open("ab" if continues else "wb") as file:
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+    if total is not None and done < total:
+        raise ConnectionError(f"the connection broke after {done:,} of {total:,} bytes")
+
+
+def _require_whole(url: str, part: Path, sha256: str, size: int | None) -> None:
+    found, length = digest(part), part.stat().st_size
+    if sha256 and not found.startswith(sha256):
+        part.unlink()
+        raise ValueError(
+            f"{url}: what came has sha256 {found[:12]}..., the published file {sha256[:12]}...; it was deleted. "
+            "Run the same command again; if it says so again, the file at this address is another one."
+        )
+    if not sha256 and size is not None and length != size:
+        part.unlink()
+        raise ValueError(f"{url}: {length:,} bytes came, the published file has {size:,}; it was deleted.")

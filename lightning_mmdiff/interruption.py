@@ -1,0 +1,65 @@
+"""Signals that ask a process to stop: SIGTERM (shutdown, preemption) and SIGUSR1 (a cluster's time limit is near).
+
+Work that can be thrown away ends at once, by an exception, as after Ctrl-C. Training first finishes its step and saves
+(``callbacks.checkpoints``).
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to stop; what is on disk is whole. No ``except Exception`` stops it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+def listen(handle: Callable[[int], None]) -> None:
+    """Let ``handle`` answer ``SIGNALS`` from now on; only in the main thread, as Python has it.
+
+    Forked children, such as the workers of a data loader, inherit the handler but do not act: schedulers signal all
+    processes of a job, and it is the parent that decides.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    owner = os.getpid()
+
+    def answer(signum: int, _: Any) -> None:
+        if os.getpid() == owner:
+            handle(signum)
+
+    for number in SIGNALS:
+        signal.signal(number, answer)
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Inside the block a signal raises ``Interrupted``; afterwards the earlier handlers are back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    listen(_raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ignore_in_worker(_: int) -> None:
+    """``worker_init_fn`` of a data loader: the parent ends its workers; a signal to all must not make them fail first."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _raise(signum: int) -> None:
+    raise Interrupted(signum)

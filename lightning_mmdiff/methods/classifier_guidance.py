@@ -1,0 +1,174 @@
+"""Classifier guidance (ADM, Dhariwal & Nichol 2021, Sec. 4.1 and 4.2): the rows "g" of MT-Diffusion's Table 3.
+
+Sampling from p(z | y) ~ p(z) p(y | z)^s around any method: MT-Diffusion, one denoiser, united experts. Two forms:
+
+    score  eps - s sigma_t grad log p(y | z_t), for every sampler (Eq. 14, Algorithm 2; written for DDIM)
+    mean   the mean of p(z_(t-1) | z_t) moves by s Sigma_t grad log p(y | z_t) (Algorithm 1), for OpenAI's ancestral sampler
+
+Both take the gradient at z_t, as ADM's code (the derivation of Sec. 4.1 takes it at the mean). In an ancestral step "score"
+moves the mean by s beta_t / sqrt(1 - beta_t) times the gradient, "mean" by s times the variance of the noise that is added,
+which lies between beta~_t and beta_t: the fewer the steps, the more they differ. And where the sampler clips z_0, "score"
+guides what is clipped, "mean" moves the result.
+
+ADM's scales: 1.0 at 64 pixels, 0.5 at 128, 1.0 at 256 (10.0 with its unconditional model), 4.0 at 512, with 250 steps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier
+from lightning_mmdiff.noise import match
+from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper, Step
+from lightning_mmdiff.spaced import Variance, make_chain
+
+Form = Literal["score", "mean"]
+"""How the gradient enters; see the top of this file."""
+
+
+def guide(eps: Tensor, gradient: Tensor, sigma: Tensor, scale: float) -> Tensor:
+    """Noise of the guided model (ADM, Eq. 14).
+
+    Args:
+        eps: eps_theta(z_t), [B, C, H, W].
+        gradient: grad of log p(y | z_t) by z_t, [B, C, H, W].
+        sigma: sigma_t, a scalar or [B, 1, 1, 1].
+        scale: s.
+    """
+    return eps - scale * sigma * gradient
+
+
+def log_likelihood_gradient(logits: Callable[[Tensor], Tensor], z: Tensor, labels: Tensor) -> Tensor:
+    """Gradient of log p(y | z) by z, [B, C, H, W]; also inside ``torch.inference_mode``, with nothing kept for later.
+
+    Args:
+        logits: images [B, C, H, W] to logits [B, K]; a row must depend on its own image alone.
+        z: [B, C, H, W].
+        labels: classes, int64 [B].
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        z, labels = z.detach().clone().requires_grad_(), labels.clone()  # autograd keeps no tensor of inference mode
+        log_likelihood = logits(z).log_softmax(dim=1).gather(1, labels[:, None])
+        return torch.autograd.grad(log_likelihood.sum(), z)[0]
+
+
+class ClassifierGuided(SamplingWrapper):
+    """Any sampling module, guided by a classifier towards the label of each image."""
+
+    def __init__(
+        self,
+        model: SamplingModule,
+        classifier: NoisyClassifier,
+        *,
+        scale: float,
+        form: Form = "score",
+        sampling_seed: int = 0,
+    ) -> None:
+        """Combine.
+
+        Args:
+            model: what is guided; its sampler is used. If it is class-conditional, it gets the label too.
+            classifier: of z_t; where its noise schedule is another one, it is asked at equal signal-to-noise ratio.
+            scale: s; at 0 the classifier is never called and the samples are those of ``model``.
+            form: "score", or for the sampler "spaced-ddpm" ADM's "mean".
+            sampling_seed: of the images.
+
+        Raises:
+            ValueError: if the scale is negative, the classifier is not one of noised images of this shape, or the form
+                does not fit the sampler.
+        """
+        super().__init__(model, sampling_seed=sampling_seed)
+        network = classifier.config.network
+        if scale < 0:
+            raise ValueError(f"scale must be 0 or more, got {scale}: a negative one leads away from the class.")
+        if (network.in_channels, network.image_size, network.image_size) != tuple(self.shape):
+            raise ValueError(
+                f"The classifier reads {network.in_channels} x {network.image_size} x {network.image_size}, but the model "
+                f"samples {' x '.join(map(str, self.shape))}."
+            )
+        if not classifier.config.noised:
+            raise ValueError("The classifier was trained on clean images; guidance needs one with noised=True.")
+        if form == "mean" and self.sampler.name != "spaced-ddpm":
+            raise ValueError(f'form "mean" needs the sampler spaced-ddpm, got {self.sampler.name}: use form "score".')
+        self.classifier = classifier.requires_grad_(False).eval()
+        self.scale = scale
+        self.form = form
+
+    def gradient(self, z: Tensor, t: Tensor, output: Tensor, labels: Tensor) -> Tensor:
+        """Gradient of log p(y | z_t) by z_t [B, C, H, W] at t (scalar); ``output`` is the model's there.
+
+        The classifier knows alpha_t z_0 + sigma_t eps: what MT-Diffusion adds to it is taken off first.
+        """
+        z = self.model.diffused(z, t, output)
+        t_classifier, factor = match(self.schedule, t, self.classifier.schedule)
+        return log_likelihood_gradient(
+            lambda x: self.classifier(x * factor.to(x, copy=True), t_classifier.to(x, copy=True)), z, labels
+        )
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Noise of the model, moved by the gradient in the form "score"; what else it outputs (a variance) stays."""
+        output = self.model.predict_noise(z, t, conditions)
+        if self.scale == 0 or self.form != "score":
+            return output
+        labels = self.classifier.labels(conditions, len(z))
+        eps, rest = output[:, : z.shape[1]], output[:, z.shape[1] :]
+        gradient = self.gradient(z, t, output, labels)
+        sigma = self.schedule.coefficients(t, z)[1]
+        return torch.cat([guide(eps, gradient, sigma, self.scale), rest], dim=1)
+
+    def scheduler(self, batch: Mapping[str, Any]) -> Any:
+        """The model's; in the form "mean" with guided steps."""
+        scheduler = self.model.scheduler(batch)
+        if self.scale == 0 or self.form != "mean":
+            return scheduler
+        labels = self.classifier.labels(batch.get("conditions", {}), len(batch["index"]))
+        gradient = partial(self.gradient, labels=labels)
+        return GuidedMean(scheduler, gradient, self.schedule.alpha_bar, self.sampler.variance, self.scale)
+
+
+class GuidedMean(SchedulerWrapper):
+    """Ancestral steps whose mean is moved by s Sigma_t grad log p(y | z_t) (ADM, Algorithm 1)."""
+
+    def __init__(
+        self,
+        inner: Any,
+        gradient: Callable[[Tensor, Tensor, Tensor], Tensor],
+        alpha_bar: Tensor,
+        variance: Variance,
+        scale: float,
+    ) -> None:
+        """Wrap ``inner``.
+
+        Args:
+            inner: a scheduler that adds noise of ``variance``.
+            gradient: function of z_t, t and the model's output.
+            alpha_bar: of all timesteps, float64 [T].
+            variance: of the noise.
+            scale: s.
+        """
+        super().__init__(inner)
+        self._chain, self._kept = make_chain(alpha_bar), list(range(len(alpha_bar)))
+        self.gradient, self.alpha_bar, self.variance, self.scale = gradient, alpha_bar, variance, scale
+
+    def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
+        """Choose the timesteps of a batch."""
+        super().set_timesteps(num_steps, device)
+        self._kept = self.timesteps.flip(0).tolist()  # ascending
+        self._chain = make_chain(self.alpha_bar[self._kept])
+
+    def step(
+        self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
+    ) -> Step:
+        """Go from z_t to the next cleaner timestep."""
+        z_s = super().step(model_output, t, z, generator).prev_sample
+        return Step(prev_sample=z_s + self.scale * self._sigma(model_output, t, z) * self.gradient(z, t, model_output))
+
+    def _sigma(self, model_output: Tensor, t: Tensor, z: Tensor) -> Tensor:
+        """Sigma_t, the variance of the noise of this step, a scalar or [B, C, H, W]."""
+        chain, k = self._chain, self._kept.index(int(t))
+        if self.variance == "learned_range":
+            return chain.log_variance(k, model_output[:, z.shape[1] : 2 * z.shape[1]]).exp()
+        return (chain.beta[k] if self.variance == "fixed_large" and k > 0 else chain.log_beta_tilde[k].exp()).to(z)

@@ -1,0 +1,251 @@
+"""MT-Diffusion (Chen et al., ICLR 2024): one diffusion model of an image and N modalities; Eq. 4, Eq. 6, Algorithms 1 and 2.
+
+Notation: encodings -> E_i(x_i), [B, N, C, H, W], zeros where x_i is hidden; shifts -> a~_t^i; y -> z_t - sum_i a~_t^i E_i.
+The network predicts the noise, v or z_0 of y_t from z_t. Its other parts are in ``aggregation`` (Eq. 3-5),
+``methods.mt_modality`` (what a modality is), ``methods.mt_network`` (the network and its config) and ``networks.heads``.
+
+Departures: noise is sqrt(beta~) eps (printed: beta~); L3 has a minus; an estimate of x_i is used in the step that makes it;
+sampling starts from q(z_T | E) where E is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from lightning_mmdiff import checkpoints, images, schedules, seeding
+from lightning_mmdiff.aggregation import (
+    ShiftedScheduler,
+    aggregate,
+    check_precision,
+    check_start,
+    shift_table,
+    split_encodings,
+)
+from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Given, Modality, show_pixels
+from lightning_mmdiff.methods.mt_network import IMAGE, MTDiffusionConfig, MTNetwork
+from lightning_mmdiff.methods.supervised import SeededTraining
+from lightning_mmdiff.optimization import adamw
+from lightning_mmdiff.prediction import denoising_loss, noise_from
+from lightning_mmdiff.sampling import Conditions, SamplingModule, denoise
+
+GIVEN = "given"
+"""Where ``encode_conditions`` puts what is known of a batch."""
+
+
+class MTDiffusion(SeededTraining, SamplingModule):
+    """A diffusion model of images and modalities, any of which may be known, missing or known in part at sampling."""
+
+    def __init__(
+        self,
+        config: MTDiffusionConfig,
+        *,
+        sampler: schedules.Sampler | None = None,
+        seed: int = 0,
+        embedder: nn.Module | None = None,
+        autoencoder: Any = None,
+        keep_known: bool = False,
+    ) -> None:
+        """Build the network and the heads.
+
+        Args:
+            config: architecture and loss.
+            sampler: how ``predict_step`` samples; default DDIM with 50 steps.
+            seed: of initial weights, timesteps, noise and hidden modalities.
+            embedder: frozen, with ``embed_images`` and ``embed_text``; for modalities that are embeddings.
+            autoencoder: frozen ``networks.vae.VAE``: diffuse its latents, not pixels. Neither helper is ever stored.
+            keep_known: put the pixels that a masked image shows into the predicted z_0 of every step; False: Algorithm 1.
+        """
+        size = config.image_size
+        shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
+        super().__init__(
+            sampler=sampler or schedules.Sampler(name="ddim", num_steps=50),
+            schedule=schedules.by_name(config.schedule),
+            shape=shape,
+            sampling_seed=seed,
+        )
+        self.config, self.modalities, self.seed, self.keep_known = config, config.modalities, seed, keep_known
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = MTNetwork(config, shape)
+        self.embedder = None if embedder is None else embedder.requires_grad_(False).eval()
+        self.autoencoder = None if autoencoder is None else autoencoder.requires_grad_(False).eval()
+        self.frozen = Frozen(embedder=self.embedder, autoencoder=self.autoencoder)
+        tables = [shift_table(m.aggregation or config.aggregation, self.schedule) for m in self.modalities]
+        self.shifts = torch.stack([torch.zeros_like(self.schedule.alpha), *tables])[1:]  # float64 [N, T]
+
+    def read(self, conditions: Conditions, image: Tensor | None = None) -> dict[str, Datum]:
+        """Data of those modalities that take part and are not missing; ``image`` is that of training, uint8 [B, 3, S, S]."""
+        here = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in conditions.items()}
+        found = {m.name: m.read(here, image, self.frozen) for m in self.modalities if m.name in self.config.active}
+        return {name: datum for name, datum in found.items() if datum is not None}
+
+    def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Eq. 6 (Algorithm 2) over the active tasks, a scalar; all randomness comes from ``generator``."""
+        config = self.config
+        z0 = self.frozen.to_space(images.to_float(batch["image"]))
+        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
+        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        data = self.read(batch.get("conditions", {}), batch["image"])
+        if missing := [name for name in config.active if name != IMAGE and name not in data]:
+            raise ValueError(f"The model learns {missing}, but the batch has {sorted(batch.get('conditions', {}))}.")
+        encodings = self.network.encode(data, len(z0), self._keep(len(z0), generator))
+        labels = self.network.told(batch.get("conditions", {}), len(z0), generator)
+        y = self.schedule.add_noise(z0, eps, t)
+        features = self.network(y + aggregate(self.shifts, encodings, t), t, encodings, labels)  # Eq. 4
+        loss = z0.new_zeros(())
+        if IMAGE in config.active:
+            loss = denoising_loss(
+                self.schedule, features.raw, z0, eps, y, t,
+                prediction=config.prediction, min_snr=config.min_snr, learned_variance=config.learned_variance,
+            )  # fmt: skip
+        for m in self.modalities:
+            if m.name in config.active:
+                loss = loss + m.weight * m.loss(self.network.predict(m, features), data[m.name]).mean()  # Eq. 6
+        return loss
+
+    def encode_conditions(self, conditions: Conditions) -> Conditions:
+        """Add what is known of the modalities, encoded once for all steps."""
+        if not conditions:
+            return conditions
+        return {**conditions, GIVEN: self._given(conditions, len(next(iter(conditions.values()))))}
+
+    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+        """z_T ~ q(z_T | E) of the known encodings, N(0, I) without.
+
+        Raises:
+            ValueError: if a modality must be estimated whose schedule of aggregation has no start without it.
+        """
+        given = self._given(batch.get("conditions", {}), len(generators))
+        for m in self._estimated(given):
+            check_start(m.name, m.aggregation or self.config.aggregation)
+        scheduler = self.scheduler(batch)
+        scheduler.set_timesteps(self.sampler.num_steps, device=self.device)
+        return super().start(batch, generators) + aggregate(self.shifts, given.encodings, scheduler.timesteps[0])
+
+    def scheduler(self, batch: Mapping[str, Any]) -> ShiftedScheduler:
+        """The sampler's scheduler, on the shifted variable."""
+        return ShiftedScheduler(schedules.make_scheduler(self.sampler, self.schedule), self.shifts)
+
+    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """Decode latents."""
+        return z if self.autoencoder is None else self.autoencoder.decode(z)
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Noise of y_t (and raw variance), then the encodings as known or estimated now, [B, C + N C, H, W]."""
+        return self.predict(z, t, conditions)[0]
+
+    def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
+        """y_t, by the encodings that ``predict_noise`` returned: what a classifier of noisy images knows."""
+        return z - aggregate(self.shifts, split_encodings(output, len(self.shifts), z.shape[1])[1], t)
+
+    def predict(self, z: Tensor, t: Tensor, conditions: Conditions) -> tuple[Tensor, dict[str, Tensor]]:
+        """Lines 7-11 of Algorithm 1.
+
+        Args:
+            z: z_t, [B, C, H, W].
+            t: timestep, a scalar.
+            conditions: as ``encode_conditions`` returns them.
+
+        Returns:
+            What ``ShiftedScheduler.step`` takes; the estimated data of each modality that is not known in full.
+        """
+        given = conditions[GIVEN] if GIVEN in conditions else self._given(conditions, len(z))
+        t = t.to(z.device).expand(len(z))
+        features = self.network(z, t, given.encodings, self.network.told(conditions, len(z)))
+        unknown = [m for m in self.modalities if m.name in self.config.active and m.name not in given.complete]
+        estimates = {m.name: m.estimate(self.network.predict(m, features)) for m in unknown}
+        parts = list(given.encodings.unbind(1))
+        for m in self._estimated(given):
+            known = given.data[m.name].known if m.name in given.data else 0
+            i = self.modalities.index(m)
+            parts[i] = parts[i] + (1 - known) * self.network.encode_data(m, estimates[m.name])
+        encodings = torch.stack(parts, dim=1) if parts else given.encodings
+        y = z - aggregate(self.shifts, encodings, t)
+        noise = noise_from(self.schedule, self.config.prediction, features.output, y, t)
+        noise = show_pixels(self.schedule, noise, y, t, given.data) if self.keep_known else noise
+        learned = self.config.learned_variance and self.sampler.variance == "learned_range"
+        variance = [features.raw[:, self.config.channels :]] if learned else []
+        return torch.cat([noise, *variance, encodings.flatten(1, 2)], dim=1), estimates
+
+    @torch.no_grad()
+    def generate(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Algorithm 1 with both its results.
+
+        Returns:
+            Images uint8 [B, 3, H, W], as ``predict_step``; data of each modality that was not known in full, as estimated in
+            the last step (pictures in the diffusion space, probabilities of classes, vectors).
+        """
+        estimates: dict[str, Tensor] = {}
+        conditions = self.encode_conditions(batch.get("conditions", {}))
+
+        def predict_noise(z: Tensor, t: Tensor) -> Tensor:
+            output, new = self.predict(z, t, conditions)
+            estimates.update(new)
+            return output
+
+        generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
+        z = self.start(batch, generators)
+        z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
+        return images.to_uint8(self.finish(z, batch)).cpu(), estimates
+
+    @torch.no_grad()
+    def predictions(
+        self, image: Tensor, t: int, generator: torch.Generator, conditions: Conditions | None = None
+    ) -> dict[str, Tensor]:
+        """What each head says of a noisy image: logits of a label, for one.
+
+        Args:
+            image: uint8 [B, 3, S, S].
+            t: timestep; 0 is almost clean.
+            generator: of the noise.
+            conditions: modalities to aggregate. None: the heads see the image alone. (With its E in z_t a head reads E.)
+        """
+        z0 = self.frozen.to_space(images.to_float(image.to(self.device)))
+        times = torch.full((len(z0),), t, device=self.device)
+        encodings = self.network.encode(self.read(conditions or {}), len(z0))
+        eps = torch.randn(z0.shape, generator=generator).to(z0)
+        z = self.schedule.add_noise(z0, eps, times) + aggregate(self.shifts, encodings, times)
+        features = self.network(z, times, encodings)
+        return {m.name: self.network.predict(m, features) for m in self.modalities}
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW over the trainable parameters."""
+        return adamw([p for p in self.parameters() if p.requires_grad], self.config.optimizer)
+
+    def on_fit_start(self) -> None:
+        """Refuse 16-bit training with the printed weights."""
+        check_precision(self.shifts, str(self.trainer.precision))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the frozen helpers out of the checkpoint."""
+        checkpoint["state_dict"] = checkpoints.without_frozen(checkpoint["state_dict"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put their own weights back, so that loading stays strict."""
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoints.only_frozen(self.state_dict())}
+
+    def _keep(self, batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Which images keep each modality that is hidden now and then, [B, 1, 1, 1]."""
+        hidden = {m.name: m.hide_fraction for m in self.modalities if m.hide_fraction}
+        draws = {name: torch.rand(batch_size, 1, 1, 1, generator=generator) for name in hidden}
+        return {name: (draws[name] >= share).float().to(self.device) for name, share in hidden.items()}
+
+    def _given(self, conditions: Conditions, batch_size: int) -> Given:
+        """What ``conditions`` say of the modalities."""
+        data = self.read(conditions)
+        return Given(
+            encodings=self.network.encode(data, batch_size),
+            data=data,
+            complete=frozenset(name for name, datum in data.items() if datum.known.all()),
+        )
+
+    def _estimated(self, given: Given) -> list[Modality]:
+        """Modalities whose E is estimated: not known in full, aggregated, and no input of the network (-X: X = 0)."""
+        return [
+            m
+            for m, shift in zip(self.modalities, self.shifts)
+            if m.name in self.config.aggregated and not m.concatenate and shift.any() and m.name not in given.complete
+        ]

@@ -1,0 +1,184 @@
+"""The modalities of MT-Diffusion's experiments (ICLR 2024, Sec. 4 and App. E), one small class each.
+
+The method never asks which modality it has; a new one is a new class here. Its loss is the KL term of Eq. 6: mean squared
+error or cross-entropy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lightning_mmdiff import images
+from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Modality, Shape
+from lightning_mmdiff.networks import heads
+from lightning_mmdiff.networks.classifier import ClassifierConfig
+from lightning_mmdiff.networks.conditions import check_labels
+from lightning_mmdiff.networks.unet import UNetConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Modality):
+    """An image of the same scene: photo of a label picture, day of a night (App. E.1). Encoder: identity, or the autoencoder.
+
+    A batch may say that only a part is known: ``<name>_known``, uint8 [B, 1, S, S], 255 = known; the rest is estimated.
+    """
+
+    name: str = "photo"
+
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+        """Picture in the diffusion space, from uint8 [B, 3, S, S]."""
+        if self.name not in conditions:
+            return None
+        picture = images.to_float(conditions[self.name])
+        part = conditions.get(f"{self.name}_known")
+        if part is None:
+            return Datum(x=frozen.to_space(picture), known=picture.new_ones(len(picture), 1, 1, 1))
+        if frozen.autoencoder is not None:
+            raise ValueError(f"{self.name} is known in part, which needs pixels; this model diffuses latents.")
+        return Datum(x=picture, known=part / 255)
+
+    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """Identity."""
+        return heads.Identity()
+
+    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """A copied output block."""
+        return heads.OutputBlock(network, shape[0])
+
+    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+        """Mean squared error, [B]; unknown pixels count as met."""
+        return ((prediction.float() - datum.x).square() * datum.known).mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedImage(Picture):
+    """The image with random holes (Sec. 4.1, App. E.2). Hidden pixels are 0 in [-1, 1]: gray. Its holes belong to it."""
+
+    name: str = "masked_image"
+
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+        """Masked image in the diffusion space, from uint8 [B, 3, S, S] and its "mask", uint8 [B, 1, S, S], 255 = visible."""
+        if self.name not in conditions:
+            return None
+        if "mask" not in conditions:
+            raise ValueError(f'{self.name} comes without its "mask": the batch has {sorted(conditions)}; request both.')
+        visible = conditions["mask"] / 255
+        masked = images.to_float(conditions[self.name]) * visible
+        known = masked.new_ones(len(masked), 1, 1, 1)
+        return Datum(x=frozen.to_space(masked), known=known, visible=visible if frozen.autoencoder is None else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label(Modality):
+    """The class of the image, as probabilities (Sec. 4.2, App. E.3)."""
+
+    name: str = "label"
+    num_classes: int
+    head: Literal["middle", "output"] = "middle"
+    """-M: one linear layer on the middle block. -E: a classifier on the U-Net's output."""
+    encoder: Literal["network", "table"] = "network"
+    """The shared U-Net with the class as its condition, as in the paper; or a learned coarse picture of each class."""
+    classifier: ClassifierConfig | None = None
+    """-E's."""
+
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+        """Probabilities [B, num_classes] from int64 [B]; -1 is unknown."""
+        if self.name not in conditions:
+            return None
+        labels = conditions[self.name]
+        check_labels(labels, len(labels), self.num_classes, null=True)
+        known = labels >= 0
+        x = F.one_hot(labels.clamp(min=0), self.num_classes).float() * known[:, None]
+        return Datum(x=x, known=known.float().view(-1, 1, 1, 1))
+
+    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """The shared U-Net, or a table."""
+        if self.encoder == "network":
+            return heads.NetworkEncoder(shape, classes=True)
+        return heads.CoarseEncoder(self.num_classes, shape)
+
+    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """-M or -E."""
+        if self.head == "middle":
+            return heads.MiddleLinear(network, self.num_classes)
+        found = self.classifier
+        read = None if found is None else (found.in_channels, found.image_size, found.image_size)
+        if found is None or read != tuple(shape) or found.num_classes != self.num_classes:
+            raise ValueError(
+                f"{self.name} has head='output': its classifier must read {list(shape)} and know {self.num_classes} "
+                f"classes; got {found}."
+            )
+        return heads.OutputClassifier(found)
+
+    def estimate(self, prediction: Tensor) -> Tensor:
+        """Probabilities from logits."""
+        return prediction.float().softmax(dim=1)
+
+    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+        """Cross-entropy, [B]; 0 for unknown classes, whose probabilities are zeros."""
+        return F.cross_entropy(prediction.float(), datum.x, reduction="none")
+
+    def check(self, network: UNetConfig) -> None:
+        """A label encoded by the network must be a class of it."""
+        if self.encoder == "network" and network.num_classes != self.num_classes:
+            raise ValueError(
+                f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
+                f"{network.num_classes}: set num_classes of the network, or encoder='table'."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding(Modality):
+    """A vector of unit length: CLIP's of the image (App. E.4), or a caption's (App. E.5)."""
+
+    name: str = "embedding"
+    dim: int
+    source: Literal["image", "text"] = "image"
+    """What is embedded in training: the image, or the condition's captions. Vectors in the batch are taken as they are."""
+    condition: str | None = None
+    """Name of the condition in a batch, if it is not ``name``."""
+    shuffled: bool = False
+    """Take the vector of the next image of the batch: a modality that says nothing (random captions, App. E.5)."""
+    encoder: Literal["network", "projection"] = "network"
+    """The shared U-Net with the vector as its condition, as in the paper; or a learned coarse picture, linear in it."""
+    width: int = 1024
+    """Of the head's hidden layer."""
+
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+        """Vectors [B, dim]."""
+        given = conditions.get(self.condition or self.name)
+        if given is None and (image is None or self.source == "text"):
+            return None
+        if not isinstance(given, Tensor):
+            if frozen.embedder is None:
+                raise ValueError(f"{self.name} must be embedded: pass embedder= (a CLIP-like model), or give vectors.")
+            given = frozen.embedder.embed_images(image) if given is None else frozen.embedder.embed_text(given)
+        if given.ndim != 2 or given.shape[1] != self.dim:
+            raise ValueError(f"{self.name} is {list(given.shape)}; expected [B, {self.dim}].")
+        x = given.float().roll(1, dims=0) if self.shuffled else given.float()
+        return Datum(x=x, known=x.new_ones(len(x), 1, 1, 1))
+
+    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """The shared U-Net, or a projection."""
+        if self.encoder == "network":
+            return heads.NetworkEncoder(shape, classes=False)
+        return heads.CoarseEncoder(self.dim, shape)
+
+    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """Two layers on the middle block."""
+        return heads.MiddleMLP(network, self.width, self.dim)
+
+    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+        """Squared distance, [B]; the mean over ``dim`` would make a unit vector count ``dim`` times less."""
+        return (prediction.float() - datum.x).square().sum(dim=1)
+
+    def check(self, network: UNetConfig) -> None:
+        """A vector encoded by the network must be its embedding."""
+        if self.encoder == "network" and network.embedding_dim != self.dim:
+            raise ValueError(
+                f"{self.name} has dim {self.dim} and is encoded by the network, whose embedding_dim is "
+                f"{network.embedding_dim}: make them equal, or encoder='projection'."
+            )

@@ -1,0 +1,111 @@
+"""What a modality of MT-Diffusion is (ICLR 2024, Sec. 2.2): data x_i, an encoder E_i, a head D_i and a loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mmdiff.aggregation import Aggregation
+from lightning_mmdiff.networks.unet import UNetConfig
+from lightning_mmdiff.noise import NoiseSchedule
+
+Shape = tuple[int, int, int]
+"""[C, H, W] of the diffusion space."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Datum:
+    """Data of one modality for a batch."""
+
+    x: Tensor  # [B, ...] in the data space
+    known: Tensor  # 1 where x is known, 0 where it is to be estimated: float [B, 1, 1, 1] or [B, 1, H, W]
+    visible: Tensor | None = None  # 1 where x is a pixel of z_0 itself, [B, 1, H, W]; None: x shows no pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What is known of the modalities of a batch at sampling."""
+
+    encodings: Tensor  # [B, N, C, H, W], zeros where unknown
+    data: Mapping[str, Datum]  # of those modalities that are not missing
+    complete: frozenset[str]  # those that are known in full, for every image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """Frozen helpers that turn what a batch holds into data."""
+
+    embedder: Any = None  # embed_images(uint8 [B, 3, S, S]) and embed_text(captions) -> [B, D]
+    autoencoder: Any = None  # encode(image, noise) and decode(latent), as networks.vae.VAE; None diffuses pixels
+
+    @torch.no_grad()
+    def to_space(self, image: Tensor) -> Tensor:
+        """Image in [-1, 1], [B, 3, S, S], in the diffusion space, [B, C, H, W]: the autoencoder's mean latent."""
+        if self.autoencoder is None:
+            return image
+        noise = image.new_zeros(len(image), *self.autoencoder.config.latent_shape)
+        return self.autoencoder.encode(image, noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """One modality x_i beside the image. ``name`` is its condition in a batch."""
+
+    name: str
+    weight: float = 0.1
+    """lambda of Eq. 6."""
+    aggregation: Aggregation | None = None
+    """How E_i enters z_t; None is the model's own."""
+    concatenate: bool = False
+    """The network reads E_i too, zeros where unknown (-X). Such a modality is never estimated into its own input or z_t."""
+    hide_fraction: float = 0.0
+    """Share of the training images that are trained without E_i: their head must read the image, not E_i."""
+
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+        """Data of a batch; None if it is missing.
+
+        Args:
+            conditions: of the batch.
+            image: the training image, uint8 [B, 3, S, S]; None at sampling.
+            frozen: helpers.
+        """
+        raise NotImplementedError
+
+    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """E_i: called with data x and the shared U-Net, returns [B, C, H, W]."""
+        raise NotImplementedError
+
+    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+        """D_i: called with ``heads.Features``, returns a prediction [B, ...]."""
+        raise NotImplementedError
+
+    def estimate(self, prediction: Tensor) -> Tensor:
+        """The estimated data, which the encoder takes, from a prediction of the head."""
+        return prediction
+
+    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+        """-log p(x_i | z_t) of each image up to constants, [B]; what is unknown does not count."""
+        raise NotImplementedError
+
+    def check(self, network: UNetConfig) -> None:
+        """Raise ValueError if ``network`` cannot carry this modality."""
+
+
+def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, data: Mapping[str, Datum]) -> Tensor:
+    """The noise, [B, C, H, W], that makes the predicted z_0 equal to the pixels that modalities show.
+
+    Under DDIM this is the plain replacement of known pixels at every step, with one noise for all steps.
+
+    Args:
+        schedule: of the noise.
+        noise: predicted, [B, C, H, W].
+        y: alpha_t z_0 + sigma_t eps, [B, C, H, W].
+        t: timesteps, [B].
+        data: of the modalities.
+    """
+    for datum in data.values():
+        if datum.visible is not None:
+            noise = torch.where(datum.visible > 0.5, schedule.eps_from_z0(datum.x, y, t), noise)
+    return noise

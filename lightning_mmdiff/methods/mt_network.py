@@ -1,0 +1,156 @@
+"""The network that all tasks of MT-Diffusion share, with its encoders, heads and config (ICLR 2024, Sec. 2.2.3, 2.2.4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mmdiff import schedules
+from lightning_mmdiff.aggregation import Aggregation
+from lightning_mmdiff.methods.mt_modality import Datum, Modality, Shape
+from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
+from lightning_mmdiff.networks.heads import Features
+from lightning_mmdiff.networks.unet import UNet, UNetConfig
+from lightning_mmdiff.noise import Prediction
+from lightning_mmdiff.optimization import OptimizerConfig
+
+IMAGE = "image"
+"""Name of the task of generating the image itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MTDiffusionConfig:
+    """Architecture and loss."""
+
+    network: UNetConfig
+    """in_channels: those of the image and of each concatenated modality."""
+    image_size: int
+    """Height and width in pixels."""
+    modalities: tuple[Modality, ...]
+    aggregation: Aggregation = "consistent"
+    """How encodings enter z_t, unless a modality has its own way."""
+    tasks: tuple[str, ...] | None = None
+    """Losses that count: "image" and names of modalities; None is all. Modalities left out are hidden. One task alone is
+    fine-tuning on it (the rows *, f): nothing is aggregated then, as a classifier would read E instead of the image."""
+    schedule: schedules.ScheduleName = "cosine"
+    prediction: Prediction = "eps"
+    learned_variance: bool = False
+    """The network also outputs the interpolated log variance; adds the variational bound, in which E cancels."""
+    min_snr: float | None = None
+    """gamma of min-SNR weighting of the image's loss; None is the simple loss."""
+    label_dropout: float | None = None
+    """The network is told the class of the image ("label" of the batch, as class-conditional ADM), but for this share of the
+    training images. None: it is not told, though a ``Label`` modality may be encoded by the same classes."""
+    optimizer: OptimizerConfig
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        names = [IMAGE, *(m.name for m in self.modalities)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Modalities need distinct names other than {IMAGE!r}; got {names[1:]}.")
+        if self.tasks is not None and (not self.tasks or not set(self.tasks) <= set(names)):
+            raise ValueError(f"tasks are {self.tasks}; expected one or more of {names}, or None for all.")
+        if self.learned_variance and self.prediction != "eps":
+            raise ValueError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
+        wanted = self.channels * (1 + sum(m.concatenate for m in self.modalities))
+        if self.network.in_channels != wanted:
+            raise ValueError(
+                f"network.in_channels is {self.network.in_channels}; expected {wanted}: {self.channels} of the image and "
+                f"as many for each of {[m.name for m in self.modalities if m.concatenate]} (concatenate=True)."
+            )
+        for modality in self.modalities:
+            modality.check(self.network)
+        if self.label_dropout is not None and (self.network.num_classes is None or not 0 <= self.label_dropout <= 1):
+            raise ValueError(
+                f"label_dropout is {self.label_dropout} and the network has {self.network.num_classes} classes; expected a "
+                "share in [0, 1] and num_classes of the network."
+            )
+
+    @property
+    def channels(self) -> int:
+        """C, channels of the diffusion space."""
+        return self.network.out_channels // (2 if self.learned_variance else 1)
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The tasks whose losses count."""
+        return (IMAGE, *(m.name for m in self.modalities)) if self.tasks is None else self.tasks
+
+    @property
+    def aggregated(self) -> tuple[str, ...]:
+        """The modalities whose encodings enter z_t and the network."""
+        return tuple(m.name for m in self.modalities if m.name in self.active and len(self.active) > 1)
+
+
+class MTNetwork(nn.Module):
+    """A U-Net that all tasks share, with an encoder and a head for each modality."""
+
+    def __init__(self, config: MTDiffusionConfig, shape: Shape) -> None:
+        """``shape`` is [C, H, W] of the diffusion space."""
+        super().__init__()
+        self.config, self.shape = config, shape
+        self.unet = UNet(config.network)
+        self.encoders = nn.ModuleDict({m.name: m.build_encoder(config.network, shape) for m in config.modalities})
+        self.heads = nn.ModuleDict({m.name: m.build_head(config.network, shape) for m in config.modalities})
+        for m in config.modalities:  # nothing trains these, and distributed training wants to know it
+            self.heads[m.name].requires_grad_(m.name in config.active)
+            self.encoders[m.name].requires_grad_(m.name in config.aggregated)
+        if self.unet.label is not None and config.label_dropout is None:  # only E(y) reads it, without a gradient
+            self.unet.label.requires_grad_(False)
+        self.run = self.unet.forward_with_features
+        if config.compile:
+            self.run = torch.compile(self.run)
+
+    def forward(self, z: Tensor, t: Tensor, encodings: Tensor, labels: Tensor | None = None) -> Features:
+        """One pass of the U-Net.
+
+        Args:
+            z: z_t, [B, C, H, W].
+            t: timesteps, [B].
+            encodings: [B, N, C, H, W]; read by the network where a modality is concatenated (-X), not otherwise (-U).
+            labels: classes, int64 [B], -1 for none; None is none for all.
+        """
+        seen = [encodings[:, i] for i, m in enumerate(self.config.modalities) if m.concatenate]
+        if labels is None and self.config.network.num_classes is not None:
+            labels = torch.full((len(z),), NULL_CLASS, device=z.device)
+        raw, hidden, middle = self.run(torch.cat([z, *seen], dim=1), t, None, labels)
+        return Features(raw=raw, output=raw[:, : self.config.channels], hidden=hidden, middle=middle, t=t)
+
+    def predict(self, modality: Modality, features: Features) -> Tensor:
+        """D_i: what the head of ``modality`` says."""
+        return self.heads[modality.name](features)
+
+    def encode_data(self, modality: Modality, x: Tensor) -> Tensor:
+        """E_i(x_i), [B, C, H, W]."""
+        return self.encoders[modality.name](x, self.unet)
+
+    def encode(self, data: Mapping[str, Datum], batch_size: int, keep: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Encodings E_i(x_i), [B, N, C, H, W], zeros where x_i is unknown, hidden, or takes no part.
+
+        Args:
+            data: of the modalities.
+            batch_size: B.
+            keep: 0 for the images from which a modality is hidden, else 1, [B, 1, 1, 1].
+        """
+        encodings = self.unet.out_conv.weight.new_zeros(batch_size, len(self.config.modalities), *self.shape)
+        parts = list(encodings.unbind(1))
+        for i, m in enumerate(self.config.modalities):
+            if m.name in data and m.name in self.config.aggregated:
+                parts[i] = data[m.name].known * (keep or {}).get(m.name, 1) * self.encode_data(m, data[m.name].x)
+        return torch.stack(parts, dim=1) if parts else encodings
+
+    def told(
+        self, conditions: Mapping[str, Any], batch_size: int, generator: torch.Generator | None = None
+    ) -> Tensor | None:
+        """Classes int64 [B] that the network is told, -1 where there is none; dropped now and then with a ``generator``."""
+        classes, dropout = self.config.network.num_classes, self.config.label_dropout
+        if dropout is None or classes is None or "label" not in conditions:
+            return None
+        labels = conditions["label"].to(self.unet.out_conv.weight.device)
+        check_labels(labels, batch_size, classes, null=True)
+        if generator is None:
+            return labels
+        dropped = torch.rand(batch_size, generator=generator) < dropout
+        return labels.masked_fill(dropped.to(labels.device), NULL_CLASS)

@@ -1,0 +1,87 @@
+"""Inpainting by replacement: the known pixels of every z_t are overwritten by their noised version (Song et al. 2021).
+
+It is RePaint (Lugmayr et al. 2022, Eq. 8) without its resampling, and needs no training. MT-Diffusion's Table 1 lacks it;
+there SDEdit has no mask at all. Known noise is drawn anew at each step, as RePaint does, from a stream of its own: so where
+nothing is known, the samples are exactly those of the model. The last step pastes the clean pixels, so the known part of
+the result is the input, byte for byte.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_mmdiff import seeding
+from lightning_mmdiff.methods.sdedit import MaskedTask, visible_part
+from lightning_mmdiff.noise import NoiseSchedule
+from lightning_mmdiff.sampling import SamplingModule, SchedulerWrapper, Step
+
+
+def replace(z: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+    """RePaint, Eq. 8c: m z_known + (1 - m) z.
+
+    Args:
+        z: z_s that the model made, [B, C, H, W].
+        known: the picture at the same noise level, [B, C, H, W].
+        mask: 1 = known, 0 = unknown, [B, 1, H, W].
+    """
+    return torch.where(mask > 0, known, z)
+
+
+class Replacement(MaskedTask):
+    """Sampling with ``model`` that keeps the visible pixels of "masked_image"."""
+
+    def __init__(self, model: SamplingModule, *, sampling_seed: int = 0) -> None:
+        """Combine.
+
+        Args:
+            model: unconditional, or it gets the batch's other conditions; its sampler is used.
+            sampling_seed: of the images.
+
+        Raises:
+            ValueError: if the sampler is UniPC, which corrects a step from before the pixels were replaced.
+        """
+        super().__init__(model, sampling_seed=sampling_seed)
+        if self.sampler.name == "unipc":
+            raise ValueError(
+                "Replacement cannot use unipc (its corrector undoes replaced pixels): choose ddim or ddpm."
+            )
+
+    def scheduler(self, batch: Mapping[str, Any]) -> Any:
+        """The model's, followed by replacement in each step."""
+        image, mask = visible_part(batch.get("conditions", {}), self.shape)
+        generators = [seeding.generator("known pixels", self.sampling_seed, int(i)) for i in batch["index"]]
+        return Replacing(
+            super().scheduler(batch), self.schedule, image.to(self.device), mask.to(self.device), generators
+        )
+
+
+class Replacing(SchedulerWrapper):
+    """Steps of ``inner`` that end with the known pixels at the noise of the timestep reached; clean after the last one."""
+
+    def __init__(
+        self, inner: Any, schedule: NoiseSchedule, image: Tensor, mask: Tensor, known: Sequence[torch.Generator]
+    ) -> None:
+        """``image`` [B, C, H, W] in [-1, 1], ``mask`` [B, 1, H, W], 1 = known, ``known``: noise sources, one an image."""
+        super().__init__(inner)
+        self.schedule, self.image, self.mask, self.known = schedule, image, mask, known
+
+    def step(
+        self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
+    ) -> Step:
+        """Go from z_t to the next cleaner timestep and replace the known pixels."""
+        z_s = super().step(model_output, t, z, generator).prev_sample
+        return Step(prev_sample=replace(z_s, self._known_at(self._next(t)), self.mask))
+
+    def _next(self, t: Tensor) -> Tensor | None:
+        """The timestep after t, None after the last."""
+        later = self.timesteps[self.timesteps < t]
+        return later[0] if len(later) else None
+
+    def _known_at(self, t: Tensor | None) -> Tensor:
+        """RePaint, Eq. 8a: the picture at the noise of t, [B, C, H, W]; clean for None."""
+        if t is None:
+            return self.image
+        noise = torch.stack([torch.randn(self.image.shape[1:], generator=g) for g in self.known])
+        return self.schedule.add_noise(self.image, noise.to(self.image), t)

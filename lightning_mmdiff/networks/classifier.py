@@ -1,0 +1,149 @@
+"""ADM's classifier of noisy images (Dhariwal & Nichol 2021, Sec. 4): the downward half of its U-Net, and a pool.
+
+It guides ADM (Sec. 4.1), is the head of MT-Diffusion-E and the baseline of its Fig. 6 (App. E.3). Layers are numbered as
+in the released checkpoints, with the names of ``unet`` and those below; the attention of the body is stored in "legacy"
+order there (see ``blocks.Attention``), that of the pool in ours.
+
+    out.0 -> norm        out.2.positional_embedding, .qkv_proj, .c_proj -> pool.position, pool.qkv, pool.out
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lightning_mmdiff.networks.blocks import Attention, GroupNorm, Resample, ResBlock, timestep_embedding
+from lightning_mmdiff.networks.unet import Stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """Shape of a classifier. Level 0 is the finest; each further level halves the size."""
+
+    num_classes: int
+    image_size: int  # height and width in pixels; the pool has one position vector per pixel of the last level
+    in_channels: int = 3
+    channels: int = 128  # at level 0, before channel_mult
+    channel_mult: tuple[float, ...]  # one factor a level
+    num_res_blocks: int = 2
+    attention_levels: tuple[int, ...]  # the middle block and the pool always attend
+    head_channels: int = 64  # channels of an attention head
+    dropout: float = 0.0
+    patch_size: int = 1  # pixels; the network runs on patches unshuffled into channels
+    resblock_updown: bool = True  # change size inside residual blocks, else by mean between them
+    norm_groups: int = 32
+
+    def __post_init__(self) -> None:
+        levels = range(len(self.channel_mult))
+        if not set(self.attention_levels) <= set(levels):
+            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
+        if self.image_size % self.multiple:
+            raise ValueError(f"image_size {self.image_size} must be a multiple of {self.multiple}.")
+        for level in levels:
+            if self.width(level) % self.norm_groups:
+                raise ValueError(
+                    f"{self.width(level)} channels at level {level} must be a multiple of norm_groups {self.norm_groups}."
+                )
+        for level in {*self.attention_levels, levels[-1]}:
+            if self.width(level) % self.head_channels:
+                raise ValueError(
+                    f"{self.width(level)} channels at level {level} do not divide into heads of {self.head_channels}."
+                )
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this, in pixels."""
+        return self.patch_size * 2 ** (len(self.channel_mult) - 1)
+
+    def width(self, level: int) -> int:
+        """Channels at ``level``."""
+        return int(self.channels * self.channel_mult[level])
+
+
+class AttentionPool(nn.Module):
+    """Attention of the mean over all positions (CLIP's pool, Radford et al. 2021): one query, to all positions and itself."""
+
+    def __init__(self, num_positions: int, channels: int, num_heads: int, out_dim: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.position = nn.Parameter(torch.randn(channels, num_positions + 1) / channels**0.5)  # of the mean first
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)  # rows: all queries, all keys, all values
+        self.out = nn.Conv1d(channels, out_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] with H W positions -> [B, out_dim]."""
+        tokens = x.flatten(2)  # [B, C, L]
+        tokens = torch.cat([tokens.mean(dim=2, keepdim=True), tokens], dim=2) + self.position.to(
+            x.dtype
+        )  # [B, C, 1 + L]
+        qkv = self.qkv(tokens).unflatten(1, (3, self.num_heads, -1))
+        q, k, v = qkv.transpose(3, 4).unbind(1)  # [B, heads, 1 + L, C / heads] each
+        h = F.scaled_dot_product_attention(q[:, :, :1], k, v)  # only the mean asks
+        return self.out(h.transpose(2, 3).flatten(1, 2))[:, :, 0]
+
+
+class Classifier(nn.Module):
+    """Logits of the class of a noisy image; every row of the output depends on the same row of the inputs alone."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        time_dim = 4 * config.channels
+        self.time_embed = nn.Sequential(nn.Linear(config.channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
+        width = config.width(0)
+        self.down = nn.ModuleList([Stack([nn.Conv2d(config.in_channels * config.patch_size**2, width, 3, padding=1)])])
+        last = len(config.channel_mult) - 1
+        for level in range(last + 1):
+            for _ in range(config.num_res_blocks):
+                layers: list[nn.Module] = [self._res_block(width, config.width(level))]
+                width = config.width(level)
+                if level in config.attention_levels:
+                    layers.append(self._attention(width))
+                self.down.append(Stack(layers))
+            if level < last:
+                updown = config.resblock_updown
+                halve = self._res_block(width, width, halve=True) if updown else Resample(width, "down", conv=False)
+                self.down.append(Stack([halve]))
+        self.middle = Stack([self._res_block(width, width), self._attention(width), self._res_block(width, width)])
+        self.norm = GroupNorm(config.norm_groups, width)
+        positions = (config.image_size // config.multiple) ** 2
+        self.pool = AttentionPool(positions, width, width // config.head_channels, config.num_classes)
+
+    def _res_block(self, in_channels: int, out_channels: int, *, halve: bool = False) -> ResBlock:
+        config = self.config
+        return ResBlock(
+            in_channels,
+            out_channels,
+            4 * config.channels,
+            embedding_dim=None,
+            dropout=config.dropout,
+            groups=config.norm_groups,
+            resample="down" if halve else None,
+        )
+
+    def _attention(self, channels: int) -> Attention:
+        return Attention(channels, channels // self.config.head_channels, groups=self.config.norm_groups)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Classify.
+
+        Args:
+            x: z_t, or a clean image, in [-1, 1] units, [B, in_channels, image_size, image_size].
+            t: timesteps, integer or fractional, [B] or one for all.
+
+        Returns:
+            Logits, float32 [B, num_classes].
+        """
+        config = self.config
+        if list(x.shape[1:]) != [config.in_channels, config.image_size, config.image_size]:
+            raise ValueError(
+                f"x is {list(x.shape)}; this classifier was made for [B, {config.in_channels}, {config.image_size}, "
+                f"{config.image_size}]."
+            )
+        dtype = self.pool.out.weight.dtype
+        time = F.silu(self.time_embed(timestep_embedding(t.expand(len(x)), config.channels).to(dtype)))
+        h = F.pixel_unshuffle(x.to(dtype), config.patch_size)
+        for stack in [*self.down, self.middle]:
+            h = stack(h, time, None)
+        return self.pool(F.silu(self.norm(h))).float()

@@ -1,0 +1,56 @@
+"""What a diffusion network predicts: the noise in it, and the loss that trains it.
+
+Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (hybrid loss), Hang et al. 2023 (min-SNR).
+"""
+
+from torch import Tensor
+
+from lightning_mmdiff.noise import NoiseSchedule, Prediction
+from lightning_mmdiff.spaced import variational_bound
+
+
+def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    """Predicted noise, [B, C, H, W], from a network's eps, v or z_0 of z_t [B, C, H, W] at t [B]."""
+    match prediction:
+        case "eps":
+            return output
+        case "v":
+            return schedule.eps_from_v(output, z, t)
+        case "z0":
+            return schedule.eps_from_z0(output, z, t)
+
+
+def denoising_loss(
+    schedule: NoiseSchedule,
+    output: Tensor,
+    z0: Tensor,
+    eps: Tensor,
+    z: Tensor,
+    t: Tensor,
+    *,
+    prediction: Prediction,
+    min_snr: float | None,
+    learned_variance: bool,
+) -> Tensor:
+    """Simple loss, or hybrid loss with a learned variance: a scalar.
+
+    Args:
+        schedule: of the noise.
+        output: of the network, [B, C, H, W], or [B, 2C, H, W] with a learned variance.
+        z0: clean image, [B, C, H, W].
+        eps: the noise in z, [B, C, H, W].
+        z: z_t = alpha_t z_0 + sigma_t eps, [B, C, H, W].
+        t: timesteps, [B].
+        prediction: what the network predicts.
+        min_snr: gamma of min-SNR weighting; None weighs all errors of the prediction the same.
+        learned_variance: add the variational bound.
+    """
+    target = {"eps": eps, "v": schedule.v_target(z0, eps, t), "z0": z0}[prediction]
+    per_image = (output[:, : z.shape[1]].float() - target).square().mean(dim=(1, 2, 3))
+    if min_snr is not None:
+        per_image = per_image * schedule.min_snr_weight(t, min_snr, prediction)
+    if not learned_variance:
+        return per_image.mean()
+    return (
+        per_image.mean() + variational_bound(schedule, output, z0, z, t).mean()
+    )  # Improved DDPM, Eq. 16, not rescaled

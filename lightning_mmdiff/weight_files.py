@@ -1,0 +1,168 @@
+"""The table of all released weight files: what for, from where, under which licence, with which checksum.
+
+Checksums are of the published files, each stated alike by several independent users of the file; where none was found
+the table has none, and says so.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One file of a folder."""
+
+    file: str
+    sha256: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """One released weight file, or a folder of them."""
+
+    name: str  # what the code calls it
+    file: str  # its exact file name; the same under MMDIFF_WEIGHTS and in the default place
+    purpose: str  # what needs it
+    source: str  # where a person gets it
+    licence: str
+    sha256: str = ""  # hexadecimal; at least the first digits (torch hub: the end of the file name); "" is unknown
+    size: int | None = None  # bytes; None is unknown
+    url: str = ""  # direct download; "" must be fetched by hand
+    hub_id: str = ""  # set for a folder of a Hugging Face model: owner/name
+    members: tuple[Member, ...] = ()  # the files of that folder
+    protocols: tuple[str, ...] = ()  # metrics that cannot be measured without it
+
+
+CLIP_FILES = tuple(
+    Member(file=file, sha256=sha256, size=size)
+    for file, sha256, size in (
+        ("config.json", "b575ef3c36f2a057fa19e221650105052d61cc9c1a972ec15019c6261ec98770", 4_186),
+        ("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),
+        ("preprocessor_config.json", "910e70b3956ac9879ebc90b22fb3bc8a75b6a0677814500101a4c072bd7857bd", 316),
+        ("special_tokens_map.json", "f8c0d6c39aee3f8431078ef6646567b0aba7f2246e9c54b8b99d55c22b707cbf", 389),
+        ("tokenizer.json", "b556ac8c99757ffb677208af34bc8c6721572114111a6e0aaf5fa69ff0b8d842", 2_224_041),
+        ("tokenizer_config.json", "34b7336e4bee12e0a9730eaf5189f582ef3c3eea5027f65730e5717256755aad", 592),
+        ("vocab.json", "5047b556ce86ccaf6aa22b3ffccfc52d391ea4accdab9c2f2407da5b742d4363", 862_328),
+        ("pytorch_model.bin", "a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f", 605_247_071),
+    )
+)
+"""The revision of 2024-02-29."""
+
+WEIGHTS = (
+    Weight(
+        name="inception",
+        file="inception-2015-12-05.pt",
+        purpose="FID, sFID, KID, IS, precision and recall (Inception-v3 of 2015-12-05 as TorchScript, the network of clean-fid)",
+        source="NVIDIA, as clean-fid does",
+        url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+        licence="NVIDIA Source Code License (non-commercial)",
+        sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+        size=95_607_719,
+        protocols=("FID", "KID", "FID-ADM", "sFID-ADM", "IS-ADM", "Precision", "Recall"),
+    ),
+    Weight(
+        name="alexnet",
+        file="alexnet-owt-7be5be79.pth",
+        purpose="LPIPS with the alex trunk",
+        source="torchvision",
+        url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        licence="BSD-3-Clause",
+        sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        size=244_408_911,
+        protocols=("LPIPS",),
+    ),
+    Weight(
+        name="vgg16",
+        file="vgg16-397923af.pth",
+        purpose="LPIPS with the vgg trunk",
+        source="torchvision",
+        url="https://download.pytorch.org/models/vgg16-397923af.pth",
+        licence="BSD-3-Clause",
+        sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    ),
+    Weight(
+        name="vgg19",
+        file="vgg19-dcbb9e9d.pth",
+        purpose="perceptual loss of the SPADE, pix2pixHD and INADE baselines",
+        source="torchvision",
+        url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        licence="BSD-3-Clause",
+        sha256="dcbb9e9d",
+    ),
+    Weight(
+        name="farl",
+        file="FaRL-Base-Patch16-LAIONFace20M-ep64.pth",
+        purpose="image and text embedding of faces (Unite and Conquer, Supplement 7.3)",
+        source="the releases of github.com/FacePerceiver/FaRL",
+        url="https://github.com/FacePerceiver/FaRL/releases/download/pretrained_weights/"
+        "FaRL-Base-Patch16-LAIONFace20M-ep64.pth",
+        licence="MIT",
+    ),
+    Weight(
+        name="face_parser",
+        file="face_parsing.farl.lapa.main_ema_136500_jit191.pt",
+        purpose="mIoU and F1 of parsed faces (facer farl/lapa/448)",
+        source="the releases of github.com/FacePerceiver/facer",
+        url="https://github.com/FacePerceiver/facer/releases/download/models-v1/"
+        "face_parsing.farl.lapa.main_ema_136500_jit191.pt",
+        licence="MIT",
+        protocols=("mIoU-LaPa", "F1-LaPa"),
+    ),
+    Weight(
+        name="face_detector",
+        file="mobilenet0.25_Final.pth",
+        purpose="finds the face before it is parsed (facer retinaface/mobilenet)",
+        source="the releases of github.com/elliottzheng/face-detection, as facer uses it",
+        url="https://github.com/elliottzheng/face-detection/releases/download/0.0.1/mobilenet0.25_Final.pth",
+        licence="MIT",
+        sha256="2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
+        size=1_789_735,
+        protocols=("mIoU-LaPa", "F1-LaPa"),
+    ),
+    Weight(
+        name="celebamask_parser",
+        file="celebamask_hq_parser.pth",
+        purpose="mask accuracy of Collaborative Diffusion (published as model.pth; rename it)",
+        source="the face_parsing folder of github.com/switchablenorms/CelebAMask-HQ",
+        licence="non-commercial research",
+    ),
+    Weight(
+        name="yunet",
+        file="face_detection_yunet_2023mar.onnx",
+        purpose="identity similarity of edits: finds the face",
+        source="github.com/opencv/opencv_zoo, models/face_detection_yunet",
+        url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+        "face_detection_yunet/face_detection_yunet_2023mar.onnx",
+        licence="MIT",
+        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    ),
+    Weight(
+        name="sface",
+        file="face_recognition_sface_2021dec.onnx",
+        purpose="identity similarity of edits: embeds the face",
+        source="github.com/opencv/opencv_zoo, models/face_recognition_sface",
+        url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+        "face_recognition_sface/face_recognition_sface_2021dec.onnx",
+        licence="Apache-2.0",
+        sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+        size=38_696_353,
+    ),
+    Weight(
+        name="bert_tokenizer",
+        file="bert-base-uncased",
+        purpose="word pieces of the text model of Collaborative Diffusion (a folder with vocab.txt; no network weights)",
+        source="the Hugging Face model google-bert/bert-base-uncased",
+        licence="Apache-2.0",
+        hub_id="google-bert/bert-base-uncased",
+    ),
+    Weight(
+        name="clip",
+        file="clip-vit-base-patch32",
+        purpose="CLIP score and text conditions (CLIP ViT-B/32, a folder with config.json)",
+        source="the Hugging Face model openai/clip-vit-base-patch32",
+        licence="MIT",
+        url="https://huggingface.co/openai/clip-vit-base-patch32/resolve/3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+        hub_id="openai/clip-vit-base-patch32",
+        members=CLIP_FILES,
+    ),
+)
