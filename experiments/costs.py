@@ -1,0 +1,112 @@
+"""What a run costs: network evaluations, hours and GPU memory. Estimates to plan with; none of them changes a result."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from experiments.spec import Profile, Run, SampleRun, TrainRun
+
+SECONDS = {"smoke": 0.01, "mini": 0.001}
+"""Seconds of one network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images a second)."""
+GPU_SECONDS = {32: 0.0005, 64: 0.001, 128: 0.003, 256: 0.01, 512: 0.04}
+"""The same at paper on one A100 by image size in pixels. Estimated from the networks' sizes, never measured."""
+MARGIN = 1.5
+"""Hours asked for, over hours estimated. Too few only send a job once more through the queue."""
+BACKWARD = 3.5
+"""Network evaluations that one training image costs."""
+SCORING = 20.0
+"""Network evaluations that scoring one image costs, all metrics together."""
+STATE_BYTES = 20
+"""Bytes per trained parameter: weight, gradient, two moments of Adam, average."""
+ACTIVATION_BYTES = 65_000
+"""Bytes kept for the backward pass per pixel of an image; measured on the 311M network at 64 pixels, 32-bit."""
+
+
+def evaluations(run: Run) -> float:
+    """Cost of a run in evaluations of a network on one image."""
+    if isinstance(run, SampleRun):
+        calls = 2 * len(run.experts) if run.method == "unite" else len(run.experts)
+        return run.num_images * (run.sampler.num_steps * calls + SCORING)
+    return run.trainer.max_steps * run.batch_size * BACKWARD
+
+
+def hours(run: Run, profile: Profile, *, speed: float = 1.0) -> float:
+    """Hours to ask for, on the devices that the run names.
+
+    Args:
+        run: with the number of its devices and nodes.
+        profile: paper runs on GPUs, the others on CPU cores.
+        speed: of one GPU, relative to an A100.
+    """
+    if profile == "paper":
+        pixels = max(config.image_size for config in data_of(run))
+        size = min((s for s in GPU_SECONDS if s >= pixels), default=max(GPU_SECONDS))
+        seconds = GPU_SECONDS[size] / speed
+    else:
+        seconds = SECONDS[profile]
+    return MARGIN * evaluations(run) * seconds / processes(run) / 3600
+
+
+def processes(run: Run) -> int:
+    """Processes that train together."""
+    return run.trainer.devices * run.trainer.num_nodes if isinstance(run, TrainRun) else 1
+
+
+def data_of(run: Run) -> tuple:
+    """Data sets of a run."""
+    return run.data if isinstance(run, TrainRun) else (run.data,)
+
+
+def trainings(run: Run) -> tuple[TrainRun, ...]:
+    """The models that a run holds in memory."""
+    return (run, *run.needs) if isinstance(run, TrainRun) else run.needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Parameters of a model."""
+
+    trained: int
+    frozen: int
+
+
+@cache
+def size(run: TrainRun) -> Size | None:
+    """Parameters of the run's own model, counted without allocating them.
+
+    None where that takes runs or weights that are not on disk yet.
+    """
+    from experiments import build  # imports every method
+
+    try:
+        with torch.device("meta"):
+            module = build.model(replace(run, initial=None), Path())
+    except (FileNotFoundError, ValueError):
+        return None
+    counts = {True: 0, False: 0}
+    for parameter in module.parameters():
+        counts[parameter.requires_grad] += parameter.numel()
+    return Size(trained=counts[True], frozen=counts[False])
+
+
+def gpu_memory_gib(run: Run) -> float | None:
+    """Memory of one GPU that a run needs, roughly: what is trained with its optimizer and activations, what is frozen.
+
+    None where a model cannot be counted.
+    """
+    counted = {model: size(model) for model in trainings(run)}
+    sizes = {model: found for model, found in counted.items() if found is not None}
+    if len(sizes) < len(counted):
+        return None
+    pixels = max(config.image_size for config in data_of(run)) ** 2
+    frozen = sum(sizes[need].trained + sizes[need].frozen for need in run.needs)
+    if isinstance(run, SampleRun):
+        per_pixel = ACTIVATION_BYTES / 20  # nothing is kept for a backward pass
+        return (4 * frozen + run.shard_size * pixels * per_pixel) / 2**30
+    half = 0.6 if run.trainer.precision != "32-true" else 1.0
+    own = sizes[run]
+    images = -(-run.batch_size // processes(run))
+    total = STATE_BYTES * own.trained + 4 * (own.frozen + frozen) + half * images * pixels * ACTIVATION_BYTES
+    return total / 2**30

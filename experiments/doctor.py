@@ -1,0 +1,242 @@
+"""Checks, before any job waits in a queue, that everything a table needs is there.
+
+python -m experiments.doctor table1 --profile paper --data /data --cluster slurm/cluster.toml
+
+Data sets, weight files with their checksums, free space, GPUs, memory, hours; exit code 1 if anything is missing.
+"""
+
+import importlib
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from experiments import INDEX, build, costs
+from experiments.cluster import DEFAULT_PATH, Cluster, read_cluster
+from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, plan
+from experiments.stages import RENDERED, Workspace
+from lightning_mmdiff import weights
+
+State = Literal["ok", "note", "missing"]
+COLOURS = {"ok": "green", "note": "yellow", "missing": "bold red"}
+WHOLE = {
+    "celebamask_hq": 29_999,
+    "ffhq": 30_000,
+    "imagenet": 1_331_167,
+    "cifar10": 60_000,
+    "cityscapes": 3_475,
+    "night2day": 20_110,
+}
+"""Items that the published settings need (of FFHQ the first 30,000; of CelebA-HQ one image is missing in some copies)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    what: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Check what one table needs."""
+
+    table: Annotated[str, tyro.conf.Positional]
+    """Name of a table: table1, ..."""
+    profile: Profile = "mini"
+    data: Path | None = None
+    """Root of the data sets. Default: rendered data for mini and smoke, data/ for paper."""
+    out: Path = Path("runs")
+    seeds: int = 1
+    cluster: Path | None = None
+    """Cluster file. Default: slurm/cluster.toml if it exists; without one, GPUs and hours are listed, not judged."""
+
+
+def diagnose(tables: Sequence[Table], flags: Flags) -> list[Finding]:
+    """Everything that the tables need, found or not."""
+    workspace, runs = Workspace.make(flags.profile, flags.out, flags.data), plan(tables)
+    cluster = read_cluster(flags.cluster) if flags.cluster or DEFAULT_PATH.is_file() else None
+    findings = [*_data(workspace, runs, flags.profile), *_weights(tables, runs), *_packages(tables)]
+    findings += [_space(workspace, runs), *_machine(runs, flags.profile, cluster)]
+    return findings + list(_commands(cluster))
+
+
+def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterator[Finding]:
+    configs = dict.fromkeys(c for run in runs for c in costs.data_of(run))
+    if workspace.rendered:
+        count, size = RENDERED[profile]
+        names = ", ".join(dict.fromkeys(c.dataset for c in configs))
+        yield Finding(what="data", state="ok", found=f"{names}: rendered when needed, {count} images of {size} px")
+        return
+    for config in configs:
+        yield _one_set(workspace, config, profile)
+
+
+def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> Finding:
+    module: Any = workspace.open(config)
+    what = f"data {config.dataset}" + (f" ({', '.join(config.conditions)})" if config.conditions else "")
+    try:
+        count = _count(module.check())
+    except (FileNotFoundError, ValueError) as error:
+        first, _, rest = str(error).partition("\n")
+        return Finding(what=what, state="missing", found=first, remedy=rest or "see Real data in README.md")
+    whole = WHOLE.get(config.dataset, 0)
+    packed = "packed" if (module.folder / "index.json").is_file() else "packed when first used"
+    found = f"{count:,} images in {module.root}, {packed} at {config.image_size} px"
+    if count < whole:
+        state: State = "missing" if profile == "paper" else "note"
+        return Finding(
+            what=what, state=state, found=found, remedy=f"the published setting has {whole:,}: fetch the rest"
+        )
+    return Finding(what=what, state="ok", found=found)
+
+
+def _count(files: Any) -> int:
+    """Items of a data set; those of faces are numbered, the others are split."""
+    return len(files.numbers) if hasattr(files, "numbers") else files.num_train + files.num_test
+
+
+def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:
+    for weight in needed_weights(tables, runs):
+        path = weights.find(weight.name)
+        what = f"weights {weight.name}"
+        get = f"python -m experiments.prefetch {weight.name}" if weight.url else f"get it from {weight.source}"
+        if path is None:
+            place = weights.candidates(weight.name)[0]
+            yield Finding(what=what, state="missing", found=f"{place} is not there ({weight.purpose})", remedy=get)
+        elif problem := weights.damage(weight, path):
+            yield Finding(what=what, state="missing", found=problem, remedy=f"delete it; {get}")
+        else:
+            checked = "checksum right" if weight.sha256 or weight.members else "no checksum known, not compared"
+            size = sum(p.stat().st_size for p in ([path / m.file for m in weight.members] or [path]))
+            yield Finding(what=what, state="ok", found=f"{path}, {size / 2**20:.1f} MiB, {checked}")
+
+
+def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights.Weight]:
+    """Published weights behind the metrics and the models of the tables."""
+    protocols = {metric.protocol for table in tables for metric in table.metrics}
+    names = {w.name for w in weights.WEIGHTS if protocols & set(w.protocols)}
+    for run in runs:
+        conditions = getattr(run.model, "conditions", None) if isinstance(run, TrainRun) else None
+        if getattr(conditions, "embedding", None) and not run.needs:
+            names |= {"farl", "clip"}  # the published embedder of faces and its tokenizer
+    return [w for w in weights.WEIGHTS if w.name in names]
+
+
+def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
+    """Optional Python packages behind the metrics."""
+    if any(metric.protocol.endswith("-LaPa") for table in tables for metric in table.metrics):
+        there = importlib.util.find_spec("facer") is not None
+        found = "installed" if there else "not installed (mIoU and F1 of parsed faces)"
+        remedy = "" if there else "pip install pyfacer==0.0.5"
+        yield Finding(what="package pyfacer", state="ok" if there else "missing", found=found, remedy=remedy)
+
+
+def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
+    """What is still to be written below --out, over what is free there."""
+    need = sum(_bytes(run) for run in runs if not (workspace.runs / run.name / "metrics.json").exists()
+               and not (workspace.runs / run.name / build.WEIGHTS).exists())  # fmt: skip
+    place = next(p for p in (workspace.runs.resolve(), *workspace.runs.resolve().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / 2**30:.1f} GiB free in {place}, about {need / 2**30:.1f} GiB to be written"
+    if not os.access(place, os.W_OK):
+        return Finding(what="space", state="missing", found=f"{place} is not writable", remedy="choose another --out")
+    state: State = "ok" if free > need else "missing"
+    return Finding(
+        what="space", state=state, found=found, remedy="" if state == "ok" else "free some, or another --out"
+    )
+
+
+def _bytes(run: Run) -> int:
+    """Two checkpoints and one being written, and the weights; or the samples and their features."""
+    if isinstance(run, SampleRun):
+        return run.num_images * (3 * run.data.image_size**2 + 4 * 4096)
+    size = costs.size(run)
+    return 0 if size is None else size.trained * (3 * 16 + 4)
+
+
+def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> Iterator[Finding]:
+    """Hours, GPUs and memory of the most demanding runs against what the cluster file grants."""
+    speed = cluster.gpu_speed if cluster else 1.0
+    hours = {run.name: costs.hours(run, profile, speed=speed) for run in runs}
+    longest = max(hours, key=lambda name: hours[name])
+    total = sum(hours[run.name] * costs.processes(run) for run in runs)
+    unit = "GPU hours" if profile == "paper" else "hours"
+    found = f"about {total:,.1f} {unit} in all; longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
+    if cluster and hours[longest] > cluster.max_hours:
+        more = f"jobs end after {cluster.max_hours:g} h, are queued again and go on by themselves"
+        yield Finding(what="hours", state="note", found=found, remedy=more)
+    else:
+        yield Finding(what="hours", state="ok", found=found)
+    if profile != "paper":
+        return
+    yield _memory(runs, cluster)
+    trainings = [run for run in runs if isinstance(run, TrainRun)]
+    gpus = max((run.trainer.devices for run in trainings), default=1)
+    nodes = max((run.trainer.num_nodes for run in trainings), default=1)
+    found = f"{nodes} node(s) with {gpus} GPU(s) each"
+    enough = cluster is None or (gpus <= cluster.gpus_per_node and nodes <= cluster.nodes)
+    remedy = (
+        "" if cluster is None or enough else f"the cluster file grants {cluster.nodes} with {cluster.gpus_per_node}"
+    )
+    yield Finding(what="GPUs", state="ok" if enough else "missing", found=found, remedy=remedy)
+
+
+def _memory(runs: Sequence[Run], cluster: Cluster | None) -> Finding:
+    needs = {run.name: need for run in runs if (need := costs.gpu_memory_gib(run)) is not None}
+    unknown = [run.name for run in runs if run.name not in needs]
+    if not needs:
+        return Finding(what="GPU memory", state="note", found="cannot be estimated before the weights are there")
+    most = max(needs, key=lambda name: needs[name])
+    found = f"about {needs[most]:.0f} GiB for {most}" + (f"; unknown for {', '.join(unknown)}" if unknown else "")
+    if cluster and needs[most] > cluster.gpu_memory_gib:
+        remedy = f"the cluster file says {cluster.gpu_memory_gib:g} GiB a GPU: use larger ones, or more devices"
+        return Finding(what="GPU memory", state="missing", found=found, remedy=remedy)
+    return Finding(what="GPU memory", state="ok", found=found)
+
+
+def _commands(cluster: Cluster | None) -> Iterator[Finding]:
+    """What jobs are submitted with, where there is a cluster file."""
+    if cluster is None:
+        remedy = "to submit jobs: copy slurm/cluster.example.toml there and fill it in"
+        yield Finding(what="cluster", state="note", found=f"no {DEFAULT_PATH}", remedy=remedy)
+        return
+    absent = [name for name in ("sbatch", "srun", "scontrol", "squeue") if shutil.which(name) is None]
+    state: State = "missing" if absent else "ok"
+    found = f"{', '.join(absent)} not found" if absent else "sbatch, srun, scontrol, squeue found"
+    yield Finding(what="cluster", state=state, found=found, remedy="log in to a node of the cluster" if absent else "")
+
+
+def main(flags: Flags) -> int:
+    """Print the diagnosis; return the exit code."""
+    if flags.table not in {entry.name for entry in INDEX}:
+        raise ValueError(f"No table is called {flags.table!r}; there are {', '.join(e.name for e in INDEX)}.")
+    module = importlib.import_module(f"experiments.{flags.table}")
+    findings = diagnose([module.table(flags.profile, seed) for seed in range(flags.seeds)], flags)
+    grid = Grid("what", "", "found", "what to do", title=f"{flags.table} at {flags.profile}", show_lines=True)
+    for f in findings:
+        grid.add_row(f.what, Text(f.state, style=COLOURS[f.state]), Text(f.found), Text(f.remedy))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+    console.print(grid)
+    missing = [f.what for f in findings if f.state == "missing"]
+    console.print(f"{len(missing)} missing: {', '.join(missing)}" if missing else "Everything is there.")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Flags, description=__doc__)))
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,34 @@
+"""A SLURM job that is near its time limit goes back into the queue, under its own number: what waits for it goes on waiting."""
+
+import os
+import subprocess
+
+
+def job_id() -> str | None:
+    """Number of the SLURM job of this process, ``job_task`` in an array; None outside SLURM."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def requeue() -> str:
+    """Ask SLURM to queue this job again and return what to tell the user; of several processes the first asks.
+
+    Raises:
+        ValueError: if SLURM refuses or ``scontrol`` is not there (some containers lack it).
+    """
+    job = job_id()
+    assert job is not None, "requeue is called inside a job"
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        return f"Saved; the first process puts job {job} back into the queue."
+    try:
+        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"Saved, but scontrol is not to be found here, so job {job} cannot be queued again from inside; run "
+            "python -m slurm resubmit on the login node, or bind scontrol into the container."
+        ) from error
+    if done.returncode:
+        raise ValueError(
+            f"Saved, but SLURM does not queue job {job} again ({done.stderr.strip()}); run python -m slurm resubmit."
+        )
+    return f"Saved; job {job} is back in the queue and goes on from here."

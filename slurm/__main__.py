@@ -1,0 +1,123 @@
+"""What was submitted: ``python -m slurm {status,logs,cancel,resubmit}``; ``python -m slurm.submit`` submits."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from experiments.cluster import read_cluster
+from experiments.spec import Profile
+from slurm import records, scheduler, submit
+from slurm.status import logs as logs_of
+from slurm.status import survey_jobs
+
+COLOURS = {"running": "cyan", "waiting": "", "done": "green", "failed": "bold red", "stopped": "red"}
+
+
+def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
+    """Show what runs, waits, is done, failed and why.
+
+    Args:
+        profile: of the runs.
+        out: root of all run folders.
+    """
+    lines = survey_jobs(out / profile)
+    if not lines:
+        raise ValueError(
+            f"{out / profile / 'slurm'}: nothing was submitted from here; see python -m slurm.submit --help."
+        )
+    grid = Grid("job", "run", "state", "", box=None)
+    for line in lines:
+        grid.add_row(line.job, line.name, Text(line.state, style=COLOURS[line.state]), Text(line.detail))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(grid)
+    states = [line.state for line in lines]
+    console.print(", ".join(f"{states.count(s)} {s}" for s in COLOURS if s in states))
+    if "failed" in states:
+        console.print(
+            f"Look into it with python -m slurm logs NAME --profile {profile}; go on with python -m slurm resubmit TABLE."
+        )
+
+
+def logs(
+    name: Annotated[str, tyro.conf.Positional],
+    profile: Profile = "mini",
+    out: Path = Path("runs"),
+    lines: int = 40,
+    follow: bool = False,
+) -> None:
+    """Show the end of a log.
+
+    Args:
+        name: of a run, or of a job as status shows it.
+        profile: of the run.
+        out: root of all run folders.
+        lines: how many.
+        follow: go on as the log grows, until Ctrl-C.
+    """
+    folder = out / profile / "slurm"
+    record = _record(folder, name)
+    paths = logs_of(folder, record.label, record.numbers(name if name in record.runs else None))
+    if not paths:
+        raise ValueError(f"{name} has no log yet: job {record.number} did not start (python -m slurm status says why).")
+    command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), *map(str, paths)]
+    try:
+        subprocess.run(command, check=False)
+    except KeyboardInterrupt:
+        return
+
+
+def cancel(
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    profile: Profile = "mini",
+    out: Path = Path("runs"),
+) -> None:
+    """Take jobs out of the queue and stop those that run; what they have saved stays.
+
+    Args:
+        names: of runs or jobs; none is all of this profile.
+        profile: of the runs.
+        out: root of all run folders.
+    """
+    folder = out / profile / "slurm"
+    chosen = [_record(folder, name) for name in names] or list(records.read(folder).values())
+    alive = scheduler.queue()
+    numbers = [n for record in reversed(chosen) for n in record.numbers() if n in alive]
+    scheduler.cancel(numbers)
+    print(
+        f"Cancelled {len(numbers)} job{'' if len(numbers) == 1 else 's'}"
+        + (f": {' '.join(numbers)}" if numbers else ".")
+    )
+
+
+def resubmit(table: Annotated[str, tyro.conf.Positional], profile: Profile = "mini", out: Path = Path("runs")) -> None:
+    """Submit a table again as it was submitted last; only what is neither done nor queued.
+
+    Args:
+        table: as given to slurm.submit.
+        profile: of the runs.
+        out: root of all run folders.
+    """
+    order, cluster = records.read_order(out / profile / "slurm", table)
+    print("\n".join(submit.submit(order, read_cluster(cluster))))
+
+
+def _record(folder: Path, name: str) -> records.Record:
+    found = records.read(folder)
+    record = found.get(name) or next((r for r in found.values() if name in r.runs), None)
+    if record is None:
+        raise ValueError(f"{name}: no such job in {folder}; there are {', '.join(found) or 'none'}.")
+    return record
+
+
+if __name__ == "__main__":
+    commands: dict[str, Any] = {"status": status, "logs": logs, "cancel": cancel, "resubmit": resubmit}
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")

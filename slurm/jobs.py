@@ -1,0 +1,194 @@
+"""From the plan of a table to SLURM jobs: one a run, an array where seeds or workers differ, each with what it waits for."""
+
+import hashlib
+import importlib
+import math
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from experiments import INDEX
+from experiments.cluster import Cluster
+from experiments.costs import hours
+from experiments.spec import Profile, Run, Table, TrainRun, plan
+
+MINUTES = {"data": 240, "report": 60}
+"""Time limits of the jobs that are no run."""
+FEWEST_MINUTES = 15
+Kind = Literal["data", "train", "sample", "report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a user asks for: a table with the flags of its command line."""
+
+    table: str
+    """A name of the index, or any module with a ``table`` function and a ``main``."""
+    profile: Profile = "mini"
+    out: Path = Path("runs")
+    data: Path | None = None
+    seeds: int = 1
+    only: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """What follows ``python -m``."""
+        return f"experiments.{self.table}" if self.table in {e.name for e in INDEX} else self.table
+
+    @property
+    def folder(self) -> Path:
+        """Where scripts, logs and records of jobs lie."""
+        return self.out / self.profile / "slurm"
+
+    def tables(self) -> list[Table]:
+        """The table once for each seed."""
+        try:
+            module = importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            known = ", ".join(e.name for e in INDEX)
+            raise ValueError(f"No table is called {self.table!r}; there are {known}.") from error
+        return [module.table(self.profile, seed) for seed in range(self.seeds)]
+
+    def words(self) -> list[str]:
+        """The local command without ``--only``."""
+        flags = ["-m", self.module, "--profile", self.profile, "--out", str(self.out)]
+        flags += ["--data", str(self.data)] if self.data else []
+        return flags + (["--seeds", str(self.seeds)] if self.seeds > 1 else [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One script: a run, the seeds of a run, or a part of the table that is no run."""
+
+    label: str
+    """Name of its files."""
+    kind: Kind
+    runs: tuple[Run, ...] = ()
+    """One, or one for each task of an array over seeds."""
+    workers: int = 1
+    """Tasks of an array that share the images of one run."""
+    needs: tuple["Need", ...] = ()
+    command: str
+    """Shell line after ``srun``; an array over seeds reads its run from ``$RUN``."""
+    nodes: int = 1
+    processes: int = 1
+    """On each node."""
+    gpus: int = 0
+    """On each node."""
+    minutes: int
+    """Time limit."""
+
+    @property
+    def tasks(self) -> int:
+        """Length of the array; 1 is none."""
+        return max(len(self.runs), self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Another job that must succeed first."""
+
+    label: str
+    task: int | None = None
+    """One task of it; None is all of them."""
+    same_task: bool = False
+    """Each task waits for the task of its own number only."""
+
+
+def job_name(order: Order, label: str) -> str:
+    """Name in the queue: the same whenever and from whatever table a folder is worked on, another for other folders."""
+    folder = (order.out / order.profile / label).resolve()
+    return f"{label}.{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
+
+
+def jobs(order: Order, cluster: Cluster) -> list[Job]:
+    """All jobs of an order, each after those it needs; the report is the last.
+
+    Raises:
+        ValueError: for runs that the table does not have, or that ask for more than the cluster has.
+    """
+    tables = order.tables()
+    groups = _groups(tables)
+    names = {run.name for group in groups for run in group}
+    unknown = sorted(set(order.only) - names)
+    if unknown:
+        raise ValueError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(sorted(names))}.")
+    judges = {judge for table in tables for judge in table.judges}
+    python = cluster.python or sys.executable
+    command = f"{cluster.container} {shlex.join([python, *order.words()])}".strip()
+    found = [
+        Job(
+            label=f"{tables[0].name}-data", kind="data", command=f"{command} --part data",
+            minutes=_minutes(MINUTES["data"] / 60, cluster),
+        )
+    ]  # fmt: skip
+    for group in groups:
+        workers = 1 if isinstance(group[0], TrainRun) else cluster.sampling_jobs
+        parts = [(run,) for run in group] if workers > 1 else [group]
+        found += [_job(part, workers, groups, judges, order, cluster, command, found[0].label) for part in parts]
+    if order.only:
+        found = [j for j in found if j.kind == "data" or {r.name for r in j.runs} & set(order.only)]
+        kept = {j.label for j in found}
+        return [replace(j, needs=tuple(n for n in j.needs if n.label in kept)) for j in found]
+    report = Job(
+        label=f"{tables[0].name}-report", kind="report", command=f"{command} --part report",
+        needs=tuple(Need(label=j.label) for j in found), minutes=_minutes(MINUTES["report"] / 60, cluster),
+    )  # fmt: skip
+    return [*found, report]
+
+
+def _groups(tables: list[Table]) -> list[tuple[Run, ...]]:
+    """Runs that differ in their seed alone, in the order of the plan; those without a seed stand alone."""
+    plans = [plan([table]) for table in tables]
+    assert len({len(p) for p in plans}) == 1, "a table has the same runs for every seed"
+    return list(dict.fromkeys(tuple(dict.fromkeys(runs)) for runs in zip(*plans)))
+
+
+def _job(
+    part: tuple[Run, ...], workers: int, groups: list[tuple[Run, ...]], judges: set[TrainRun], order: Order,
+    cluster: Cluster, command: str, data: str,
+) -> Job:  # fmt: skip
+    first = part[0]
+    training = isinstance(first, TrainRun)
+    before = [*first.needs, *(() if training else sorted(judges, key=lambda judge: judge.name))]
+    needs = [Need(label=data), *(_need(run, part, groups) for run in dict.fromkeys(before))]
+    gpus = (first.trainer.devices if isinstance(first, TrainRun) else 1) if order.profile == "paper" else 0
+    nodes = first.trainer.num_nodes if isinstance(first, TrainRun) else 1
+    if gpus > cluster.gpus_per_node or nodes > cluster.nodes:
+        raise ValueError(
+            f"{first.name} needs {nodes} node(s) with {gpus} GPU(s) each; the cluster file grants {cluster.nodes} with "
+            f"{cluster.gpus_per_node} (nodes, gpus_per_node)."
+        )
+    only = "$RUN" if len(part) > 1 else shlex.quote(first.name)
+    return Job(
+        label=first.name, kind="train" if training else "sample", runs=part, workers=workers,
+        needs=tuple(dict.fromkeys(needs)), command=f"{command} --only {only}", nodes=nodes,
+        processes=first.trainer.devices if isinstance(first, TrainRun) else 1, gpus=gpus,
+        minutes=_minutes(hours(first, order.profile, speed=cluster.gpu_speed) / workers, cluster),
+    )  # fmt: skip
+
+
+def _need(run: Run, part: tuple[Run, ...], groups: list[tuple[Run, ...]]) -> Need:
+    """How ``part`` waits for ``run`` (which its first run needs)."""
+    group = next(g for g in groups if run in g)
+    if len(group) == 1:
+        return Need(label=run.name)
+    if len(part) > 1:
+        return Need(label=group[0].name, same_task=True)
+    return Need(label=group[0].name, task=group.index(run))
+
+
+def _minutes(wanted: float, cluster: Cluster) -> int:
+    """Time limit for so many hours of work."""
+    return max(1, math.floor(60 * min(cluster.max_hours, max(wanted, FEWEST_MINUTES / 60))))
+
+
+def describe(job: Job) -> str:
+    """One line for a person."""
+    what = {"data": "check and pack the data", "report": "report", "train": "train", "sample": "sample and score"}[
+        job.kind
+    ]
+    names = ", ".join(run.name for run in job.runs)
+    return f"{what} {names}".strip() + (f", shared by {job.workers} jobs" if job.workers > 1 else "")

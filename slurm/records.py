@@ -1,0 +1,75 @@
+"""What was submitted: one small JSON per job beside its script, so that any later command finds it again."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lightning_mmdiff.files import write_json
+from slurm.jobs import Job, Kind, Need, Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A submitted job."""
+
+    label: str
+    kind: Kind
+    number: str
+    """SLURM's, of the array where it is one."""
+    runs: tuple[str, ...]
+    tasks: int
+    command: str
+    needs: tuple[Need, ...]
+
+    def numbers(self, run: str | None = None) -> list[str]:
+        """Numbers of its tasks; with ``run`` only of those that work on it."""
+        if self.tasks == 1:
+            return [self.number]
+        wanted = [i for i in range(self.tasks) if run is None or len(self.runs) == 1 or self.runs[i] == run]
+        return [f"{self.number}_{i}" for i in wanted]
+
+
+def keep(folder: Path, job: Job, number: str) -> Record:
+    """Write the record of a job that was just submitted."""
+    record = Record(
+        label=job.label, kind=job.kind, number=number, runs=tuple(run.name for run in job.runs), tasks=job.tasks,
+        command=job.command, needs=job.needs,
+    )  # fmt: skip
+    write_json(folder / f"{job.label}.job.json", asdict(record))
+    return record
+
+
+def read(folder: Path) -> dict[str, Record]:
+    """Records by label, in the order of submission."""
+    found = [_record(json.loads(path.read_text())) for path in folder.glob("*.job.json")]
+    return {record.label: record for record in sorted(found, key=lambda r: int(r.number))}
+
+
+def _record(values: dict) -> Record:
+    needs = tuple(Need(**need) for need in values["needs"])
+    return Record(**{**values, "runs": tuple(values["runs"]), "needs": needs})
+
+
+def keep_order(order: Order, cluster: Path | None) -> None:
+    """Write what was asked for, so that ``resubmit`` can ask again."""
+    words = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(order).items()}
+    write_json(_order_path(order.folder, order.table), {**words, "cluster": str(cluster) if cluster else None})
+
+
+def read_order(folder: Path, table: str) -> tuple[Order, Path | None]:
+    """The last order of a table, and its cluster file.
+
+    Raises:
+        FileNotFoundError: if this table was never submitted.
+    """
+    path = _order_path(folder, table)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: {table} was not submitted from here; run python -m slurm.submit {table}.")
+    words = json.loads(path.read_text())
+    cluster = words.pop("cluster")
+    words |= {"out": Path(words["out"]), "data": Path(words["data"]) if words["data"] else None}
+    return Order(**{**words, "only": tuple(words["only"])}), Path(cluster) if cluster else None
+
+
+def _order_path(folder: Path, table: str) -> Path:
+    return folder / f"{table}.order.json"

@@ -1,0 +1,53 @@
+"""A job as a script that a person can read, keep, and submit by hand."""
+
+from pathlib import Path
+
+from experiments.cluster import Cluster
+from slurm.jobs import Job, Order, describe, job_name
+
+
+def render(job: Job, order: Order, cluster: Cluster) -> str:
+    """Text of the script. Submitted by hand it waits for nothing but an earlier job of the same name."""
+    lines = ["#!/bin/bash", f"# {order.table} at {order.profile}: {describe(job)}. Written by python -m slurm.submit."]
+    lines += [f"#SBATCH {option}" for option in options(job, order, cluster)]
+    lines += ["", "set -e"]
+    if cluster.modules:
+        lines.append(f"module load {' '.join(cluster.modules)}")
+    lines += cluster.setup
+    lines += [
+        "export MMDIFF_OFFLINE=1 HF_HUB_OFFLINE=1  # a missing file is an error at once, not a wait for a network",
+        f"export OMP_NUM_THREADS={cluster.cpus_per_task} GOMP_SPINCOUNT=2000",
+    ]
+    if len(job.runs) > 1:
+        lines += [f"RUNS=({' '.join(run.name for run in job.runs)})", "RUN=${RUNS[$SLURM_ARRAY_TASK_ID]}"]
+    lines.append(f"srun --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1 {job.command}")
+    return "\n".join(lines) + "\n"
+
+
+def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
+    """Options of sbatch."""
+    log = order.folder.resolve() / f"{job.label}-{'%A_%a' if job.tasks > 1 else '%j'}.log"
+    found = [
+        f"--job-name={job_name(order, job.label)}",
+        f"--chdir={Path.cwd()}",
+        f"--output={log}",
+        "--open-mode=append",
+        f"--nodes={job.nodes}",
+        f"--ntasks-per-node={job.processes}",
+        f"--cpus-per-task={cluster.cpus_per_task}",
+        f"--time={time_limit(job.minutes)}",
+        "--dependency=singleton",
+    ]
+    if job.kind in ("train", "sample"):  # told to save before the time limit, then queued again
+        found += [f"--signal=SIGUSR1@{cluster.notice_seconds}", "--requeue"]
+    found += [f"--array=0-{job.tasks - 1}"] if job.tasks > 1 else []
+    found += [cluster.gpu_option.format(gpus=job.gpus)] if job.gpus else []
+    found += [f"--mem={cluster.memory_per_task_gib * job.processes}G"] if cluster.memory_per_task_gib else []
+    partition = cluster.partition if job.gpus else cluster.cpu_partition or cluster.partition
+    named = (("partition", partition), ("account", cluster.account), ("qos", cluster.qos))
+    return found + [f"--{name}={value}" for name, value in named if value] + list(cluster.options)
+
+
+def time_limit(minutes: int) -> str:
+    """SLURM's days-hours:minutes:seconds."""
+    return f"{minutes // 1440}-{minutes // 60 % 24:02d}:{minutes % 60:02d}:00"

@@ -1,0 +1,122 @@
+"""What runs, waits, failed and why: the queue, SLURM's memory of ended jobs, and the files of the runs put together."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from reports.progress import Progress, survey
+from slurm import records, scheduler
+from slurm.records import Record
+from slurm.scheduler import Queued
+
+State = Literal["running", "waiting", "done", "failed", "stopped"]
+OURS = re.compile(r"^error: (.*)$", re.MULTILINE)
+"""How our command line says what is wrong."""
+SLURMS = re.compile(r"^(?:srun|slurmstepd\S*): error: (.*)$", re.MULTILINE)
+"""How SLURM does: time limit, memory, exit code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One run, or one part of a table, as its last submission left it."""
+
+    name: str
+    job: str
+    state: State
+    detail: str
+    """Progress and time left, what it waits for, or why it failed."""
+
+
+def survey_jobs(profile: Path) -> list[Line]:
+    """State of everything that was submitted below ``runs/<profile>``, in the order of submission."""
+    submitted = records.read(profile / "slurm")
+    queue, runs = scheduler.queue(), survey(profile)
+    lines: dict[str, Line] = {}
+    for record in submitted.values():
+        for name in record.runs or (record.label,):
+            lines[name] = _line(record, name, queue, runs.get(name), lines, profile / "slurm")
+    return list(lines.values())
+
+
+def _line(
+    record: Record,
+    name: str,
+    queue: Mapping[str, Queued],
+    run: Progress | None,
+    lines: Mapping[str, Line],
+    folder: Path,
+) -> Line:
+    numbers = record.numbers(name)
+    queued = [queue[n] for n in numbers if n in queue]
+    job = numbers[0] if len(numbers) == 1 else record.number
+    if any(q.state != "PENDING" for q in queued):
+        left = next(q.left for q in queued if q.state != "PENDING")
+        return Line(name=name, job=job, state="running", detail=_progress(run, left))
+    if queued:
+        return Line(name=name, job=job, state="waiting", detail=_why_waiting(queued[0], record, lines))
+    if run is not None and run.state == "done":
+        return Line(name=name, job=job, state="done", detail="")
+    if run is not None and run.state == "failed":
+        return Line(name=name, job=job, state="failed", detail=run.reason)
+    return _ended(record, name, numbers, lines, folder)
+
+
+def _progress(run: Progress | None, limit: str) -> str:
+    """Steps or images so far, time left in all, and until the job's limit."""
+    words = []
+    if run is not None and run.total and run.state == "running":
+        words.append(f"{run.done:,} of {run.total:,} {run.unit}")
+        words += [f"about {duration(run.left)} left"] if run.left is not None else []
+    return ", ".join([*words, f"time limit in {limit}"])
+
+
+def duration(seconds: float) -> str:
+    """Hours and minutes, or seconds where it is less."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _why_waiting(queued: Queued, record: Record, lines: Mapping[str, Line]) -> str:
+    open_needs = [n.label for n in record.needs if n.label in lines and lines[n.label].state != "done"]
+    if queued.reason == "Dependency" and open_needs:
+        return f"after {', '.join(open_needs)}"
+    reasons = {"Dependency": "after an earlier job of the same name", "BeginTime": "was queued again, starts soon"}
+    return reasons.get(queued.reason, queued.reason)
+
+
+def _ended(record: Record, name: str, numbers: list[str], lines: Mapping[str, Line], folder: Path) -> Line:
+    """A job that left the queue without a result and without a reason in its folder."""
+    job = numbers[0]
+    broken = [n.label for n in record.needs if n.label in lines and lines[n.label].state in ("failed", "stopped")]
+    ends = [end for n in numbers if (end := scheduler.ended(n)) is not None]
+    bad = next((end for end in ends if end.state not in scheduler.ENDED_WELL), None)
+    never = bad is not None and bad.reason == "DependencyNeverSatisfied"
+    if broken and record.kind != "report" and (never or not ends):
+        return Line(name=name, job=job, state="stopped", detail=f"never started: {', '.join(broken)} did not succeed")
+    if not bad and ends and not record.runs:
+        return Line(name=name, job=job, state="done", detail="")
+    said = last_error(folder, record.label, numbers)
+    if bad:
+        state: State = "stopped" if bad.state == "CANCELLED" else "failed"
+        detail = f"{bad.state}, exit code {bad.exit_code}" + (f": {said}" if said else "")
+        return Line(name=name, job=job, state=state, detail=detail)
+    if not record.runs and not said:
+        return Line(name=name, job=job, state="done", detail="SLURM has forgotten the job; its log shows no error")
+    return Line(name=name, job=job, state="failed", detail=said or "ended without a result; see its log")
+
+
+def logs(folder: Path, label: str, numbers: list[str]) -> list[Path]:
+    """Logs of a job, the tasks of an array in their order."""
+    paths = [folder / f"{label}-{number}.log" for number in numbers]
+    return [path for path in paths if path.is_file()]
+
+
+def last_error(folder: Path, label: str, numbers: list[str]) -> str:
+    """What the logs say last about an error, our own words before SLURM's; "" where they tell of none."""
+    text = "\n".join(path.read_text(errors="replace") for path in logs(folder, label, numbers))
+    found = OURS.findall(text) or SLURMS.findall(text)
+    return found[-1].strip("* ") if found else ""

@@ -1,0 +1,163 @@
+"""Submit a table to SLURM: one readable job per run, each after what it needs, the report last.
+
+python -m slurm.submit table1 --profile paper --data /data
+python -m slurm.submit table1 --profile paper --dry-run      # write the scripts, submit nothing
+
+Submitting twice is harmless: what is done or queued is left alone.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.cluster import Cluster, read_cluster
+from experiments.spec import Profile, Run, Table, TrainRun, as_json, differences
+from lightning_mmdiff.files import atomic_path
+from slurm import records, scheduler
+from slurm.jobs import Job, Order, describe, jobs
+from slurm.records import Record
+from slurm.script import render, time_limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Submit the runs of one table that are not done yet, and the report."""
+
+    table: Annotated[str, tyro.conf.Positional]
+    """Name of a table: table1, ..."""
+    profile: Profile = "mini"
+    only: tuple[str, ...] = ()
+    """Names of runs (no report is made then). Default: all."""
+    out: Path = Path("runs")
+    data: Path | None = None
+    seeds: int = 1
+    """Training seeds; the seeds of a run are one array."""
+    cluster: Path | None = None
+    """Cluster file. Default: slurm/cluster.toml if it exists."""
+    dry_run: bool = False
+    """Write the scripts and say what would be submitted."""
+
+
+def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> list[str]:
+    """Write the scripts of an order and queue those whose work is neither done nor queued; returns what was done, in lines.
+
+    Raises:
+        ValueError: if SLURM says no, or a folder was made with other settings.
+    """
+    found = jobs(order, cluster)
+    for job in found:
+        for run in job.runs:
+            require_same_settings(order.out / order.profile / run.name, run)
+    chain = Chain(order, cluster, {} if dry_run else scheduler.queue(), dry_run=dry_run)
+    return [chain.add(job) for job in found]
+
+
+class Chain:
+    """The jobs of one order while they are submitted, each after those it needs."""
+
+    def __init__(self, order: Order, cluster: Cluster, alive: dict[str, scheduler.Queued], *, dry_run: bool):
+        """``alive``: what is in the queue."""
+        self.order, self.cluster, self.alive, self.dry_run = order, cluster, alive, dry_run
+        self.tables = order.tables()
+        self.before = records.read(order.folder)
+        self.open: dict[str, Record] = {}
+        self.fresh = False
+
+    def add(self, job: Job) -> str:
+        """Submit a job unless it is done or in the queue; returns a line that says which."""
+        folder = self.order.out / self.order.profile
+        if job.runs and all(is_done(folder / run.name, run, self.tables) for run in job.runs):
+            return f"done      {job.label}"
+        queued = self._queued(job)
+        if queued and job.kind == "report" and self.fresh:
+            scheduler.cancel([queued.number])  # it does not wait for the jobs of this call
+        elif queued:
+            self.open[job.label] = queued
+            return f"queued    {job.label}  job {queued.number}"
+        path = self.order.folder / f"{job.label}.sbatch"
+        with atomic_path(path) as temporary:
+            temporary.write_text(render(job, self.order, self.cluster))
+        if self.dry_run:
+            return f"written   {path}  {time_limit(job.minutes)}  {describe(job)}"
+        number = scheduler.submit(path, dependency(job, self.open))
+        self.open[job.label] = records.keep(self.order.folder, job, number)
+        self.fresh = True
+        return f"submitted {job.label}  job {number}"
+
+    def _queued(self, job: Job) -> Record | None:
+        """The record of an earlier submission of the very same job that is still queued or running as a whole."""
+        record = self.before.get(job.label)
+        if record is None or (record.command, record.tasks) != (job.command, job.tasks):
+            return None
+        return record if all(number in self.alive for number in record.numbers()) else None
+
+
+def dependency(job: Job, submitted: dict[str, Record]) -> str:
+    """What ``job`` waits for: the success of what it needs (for the report their end), and an earlier job of its name.
+
+    What is needed but not in ``submitted`` is done.
+    """
+    words = []
+    for need in job.needs:
+        if need.label not in submitted:
+            continue
+        number = submitted[need.label].number
+        if job.kind == "report":
+            words.append(f"afterany:{number}")
+        elif need.same_task:
+            words.append(f"aftercorr:{number}")
+        else:
+            words.append(f"afterok:{number}" + (f"_{need.task}" if need.task is not None else ""))
+    return ",".join([*words, "singleton"])
+
+
+def is_done(folder: Path, run: Run, tables: list[Table]) -> bool:
+    """Whether the result of a run is on disk; looks at files only, so that a login node can afford it."""
+    if isinstance(run, TrainRun):
+        return (folder / "weights.safetensors").is_file()
+    uses = [t for t in tables if any(row.sample == run for row in t.rows)]
+    path = folder / "metrics.json"
+    measured = json.loads(path.read_text()) if path.is_file() else {}
+    return path.is_file() and all(m.protocol in measured for t in uses for m in t.metrics)
+
+
+def require_same_settings(folder: Path, run: Run) -> None:
+    """Find out before a job waits in a queue that its folder belongs to a run with other settings.
+
+    Raises:
+        ValueError: naming the fields that differ.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        return
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "fingerprints"}
+    different = list(differences(old, json.loads(json.dumps(as_json(run)))))
+    if different:
+        raise ValueError(
+            f"{folder} was made with other settings ({'; '.join(different[:4])}). "
+            "Move the folder away, or choose another --out."
+        )
+
+
+def main(flags: Flags) -> list[str]:
+    """Submit, say what was done, and return that."""
+    order = Order(
+        table=flags.table, profile=flags.profile, out=flags.out, data=flags.data, seeds=flags.seeds, only=flags.only
+    )
+    said = submit(order, read_cluster(flags.cluster), dry_run=flags.dry_run)
+    print("\n".join(said))
+    if not flags.dry_run:
+        records.keep_order(order, flags.cluster)
+        print(f"Follow it with: python -m slurm status --profile {flags.profile} --out {flags.out}")
+    return said
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Flags, description=__doc__))
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")

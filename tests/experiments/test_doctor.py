@@ -1,0 +1,161 @@
+"""The diagnosis of a table: complete, incomplete, damaged; the exit code."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import small_runs
+
+from experiments import costs, doctor, table1
+from experiments.cluster import Cluster, read_cluster
+from experiments.recipes.unite_and_conquer import both_conditions, hair_expert, text_expert
+from experiments.spec import plan
+from lightning_mmdiff import weights
+
+
+@pytest.fixture
+def nothing(tmp_path, monkeypatch) -> Path:
+    """A machine without weights, without a cluster file and without SLURM."""
+    for name in ("TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return small_runs.write_data(tmp_path_factory.mktemp("data"))
+
+
+def findings(tables, **flags) -> dict[str, doctor.Finding]:
+    return {f.what: f for f in doctor.diagnose(tables, doctor.Flags(table="table1", **flags))}
+
+
+def test_at_mini_everything_is_there(nothing, capsys) -> None:
+    assert doctor.main(doctor.Flags(table="table1")) == 0
+    printed = capsys.readouterr().out
+    assert "Everything is there." in printed
+    assert "celebamask_hq, ffhq: rendered when needed, 4000 images of 32 px" in " ".join(printed.split())
+
+
+def test_at_paper_everything_that_is_missing_is_named(nothing, capsys) -> None:
+    assert doctor.main(doctor.Flags(table="table1", profile="paper", data=nothing / "data")) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    for what in ("data celebamask_hq (hair)", "data ffhq (skin)", "weights inception", "weights face_parser"):
+        assert what in printed
+    assert "prefetch alexnet" in printed
+
+
+def test_a_part_of_a_data_set_is_enough_at_mini_but_not_at_paper(nothing, data) -> None:
+    mini = findings([table1.table("mini", 0)], profile="mini", data=data)
+    name = next(n for n in mini if n.startswith("data ffhq"))
+    assert mini[name].state == "note"
+    assert mini[name].found.startswith("40 images in ")
+    paper = findings([table1.table("paper", 0)], profile="paper", data=data)
+    assert paper["data ffhq (skin)"].state == "missing"
+    assert "30,000" in paper["data ffhq (skin)"].remedy
+    assert not list(data.glob("*/.packed"))  # nothing is packed by looking
+
+
+def test_a_hole_in_a_data_set_is_reported_with_its_sentence(nothing, tmp_path) -> None:
+    broken = small_runs.write_data(tmp_path / "data")
+    (broken / "CelebAMask-HQ" / "CelebA-HQ-img" / "7.jpg").unlink()
+    found = findings([table1.table("mini", 0)], profile="mini", data=broken)
+    bad = next(f for name, f in found.items() if name.startswith("data celebamask_hq"))
+    assert bad.state == "missing"
+    assert "missing 7" in bad.found
+
+
+def test_weights_are_compared_with_their_checksums(nothing) -> None:
+    (nothing / "weights").mkdir()
+    for file in ("alexnet-owt-7be5be79.pth", "face_parsing.farl.lapa.main_ema_136500_jit191.pt"):
+        (nothing / "weights" / file).write_bytes(b"half")
+    found = findings([table1.table("paper", 0)], profile="paper", data=nothing)
+    assert found["weights alexnet"].state == "missing"
+    assert "sha256 begins with" in found["weights alexnet"].found
+    assert found["weights face_parser"].state == "ok"
+    assert "no checksum known" in found["weights face_parser"].found
+
+
+def test_every_protocol_of_every_weight_is_one_that_a_table_uses() -> None:
+    import importlib
+
+    from experiments import INDEX
+
+    tables = [importlib.import_module(f"experiments.{e.name}").table("paper", 0) for e in INDEX]
+    used = {metric.protocol for table in tables for metric in table.metrics}
+    for weight in weights.WEIGHTS:
+        assert not weight.protocols or set(weight.protocols) & used, weight.name
+
+
+def test_the_text_expert_needs_its_embedder() -> None:
+    names = [w.name for w in doctor.needed_weights([], [text_expert("paper", 0)])]
+    assert names == ["farl", "clip"]
+    assert doctor.needed_weights([], [text_expert("mini", 0), hair_expert("paper", 0)]) == []
+
+
+def test_a_cluster_that_is_too_small(nothing, monkeypatch) -> None:
+    (nothing / "small.toml").write_text("gpu_memory_gib = 11\nmax_hours = 4\n")
+    flags = {"profile": "paper", "data": nothing, "cluster": nothing / "small.toml"}
+    table = table1.table("paper", 0)
+    found = findings([table], **flags)
+    assert found["GPU memory"].state == "missing"
+    assert "11 GiB a GPU" in found["GPU memory"].remedy
+    assert found["hours"].state == "note"
+    assert "are queued again" in found["hours"].remedy
+    monkeypatch.setenv("PATH", "")
+    assert findings([table], **flags)["cluster"].state == "missing"
+    (nothing / "large.toml").write_text("gpu_memory_gib = 80\nmax_hours = 100\n")
+    assert findings([table], **flags | {"cluster": nothing / "large.toml"})["GPU memory"].state == "ok"
+
+
+def test_too_little_space(nothing, monkeypatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: doctor.shutil._ntuple_diskusage(10, 9, 1))
+    found = findings([table1.table("mini", 0)])["space"]
+    assert found.state == "missing"
+    assert "GiB to be written" in found.found
+
+
+def test_costs_grow_with_the_work_and_shrink_with_the_processes() -> None:
+    run = hair_expert("paper", 0)
+    four = replace(run, trainer=replace(run.trainer, devices=4))
+    assert costs.hours(four, "paper") == pytest.approx(costs.hours(run, "paper") / 4)
+    assert costs.hours(run, "paper", speed=2) == pytest.approx(costs.hours(run, "paper") / 2)
+    twice = replace(run, trainer=replace(run.trainer, max_steps=2 * run.trainer.max_steps))
+    assert costs.hours(twice, "paper") == pytest.approx(2 * costs.hours(run, "paper"))
+    memory, less = costs.gpu_memory_gib(run), costs.gpu_memory_gib(four)
+    assert memory is not None
+    assert less is not None
+    assert less < memory
+    size = costs.size(both_conditions("paper", 0))
+    assert size is not None
+    assert 300e6 < size.trained < 320e6  # the README says 311M
+    assert {type(costs.gpu_memory_gib(r)) for r in plan([table1.table("mini", 0)])} == {float}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("partition = 3", "partition is 3; it must be of type str"),
+        ("partitoin = 'gpu'", "unknown key partitoin; there are partition, "),
+        ("modules = 'cuda'", "modules is 'cuda'; it must be a list of strings"),
+        ("max_hours = 0", "max_hours is 0.0; it must be above 0"),
+        ("gpu_option = '--gres=gpu:2'", "it must say where {gpus} goes"),
+        ("partition = gpu", "not readable as TOML"),
+    ],
+)
+def test_a_wrong_cluster_file_is_explained(tmp_path, text, words) -> None:
+    (tmp_path / "cluster.toml").write_text(text)
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        read_cluster(tmp_path / "cluster.toml")
+    assert words in str(error.value)
+
+
+def test_the_example_is_the_defaults_and_names_every_key() -> None:
+    example = Path(__file__).parents[2] / "slurm" / "cluster.example.toml"
+    assert read_cluster(example) == Cluster()
+    keys = {line.split(" = ")[0] for line in example.read_text().splitlines() if " = " in line and line[0] != "#"}
+    assert keys == set(Cluster.__dataclass_fields__)
+    with pytest.raises(FileNotFoundError, match="no cluster file"):
+        read_cluster(example.with_name("nowhere.toml"))

@@ -1,0 +1,117 @@
+"""Jobs that take no time through a real SLURM: the order of a chain, failure, submitting twice, status, logs, cancel."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import toy_table
+
+from experiments.spec import as_json, plan
+from lightning_mmdiff.files import write_json
+from slurm import __main__ as commands
+from slurm import scheduler, submit
+from slurm.status import Line, survey_jobs
+
+
+@pytest.fixture
+def order(cluster) -> Callable[..., list[str]]:
+    """Submit the toy table; returns the lines that are printed."""
+    for run in plan([toy_table.table("smoke", seed) for seed in range(2)]):
+        write_json(cluster / "runs" / "smoke" / run.name / "config.json", as_json(run))
+
+    def send(*words: str) -> list[str]:
+        flags = submit.tyro.cli(
+            submit.Flags, args=["toy_table", "--profile", "smoke", "--cluster", "cluster.toml", *words]
+        )
+        return submit.main(flags)
+
+    return send
+
+
+def state(cluster: Path) -> dict[str, Line]:
+    return {line.name: line for line in survey_jobs(cluster / "runs" / "smoke")}
+
+
+def started(cluster: Path) -> list[str]:
+    path = cluster / "done.txt"
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_the_chain_runs_in_the_order_of_needs_and_a_second_submission_changes_nothing(cluster, order, finished) -> None:
+    (cluster / "wait-expert").touch()
+    first = order()
+    assert [line.split()[0] for line in first] == ["submitted"] * 6
+    assert [line.split()[0] for line in order()] == ["queued"] * 6
+    finished(lambda: "expert" in started(cluster) and state(cluster)["judge"].state == "done")
+    now = state(cluster)
+    assert now["expert"].state == "running"
+    assert now["expert"].detail.startswith("time limit in ")
+    assert (now["samples"].state, now["samples"].detail) == ("waiting", "after expert")
+    assert now["toy_table-report"].state == "waiting"
+    (cluster / "wait-expert").unlink()
+    finished()
+    names = started(cluster)
+    assert sorted(names) == ["data", "expert", "judge", "real", "report", "samples"]
+    assert names[0] == "data"
+    assert names[-1] == "report"
+    assert names.index("samples") > max(names.index("expert"), names.index("judge"))
+    assert {line.state for line in state(cluster).values()} == {"done"}
+    again = [line.split()[0] for line in order()]
+    assert again == ["submitted", "done", "done", "done", "done", "submitted"]  # data and report take no time
+    finished()
+    assert started(cluster).count("expert") == 1
+
+
+def test_a_failing_run_stops_what_needs_it_and_the_reason_is_readable(cluster, order, finished, capsys) -> None:
+    (cluster / "fail-expert").touch()
+    order()
+    finished()
+    now = state(cluster)
+    assert (now["judge"].state, now["real"].state) == ("done", "done")
+    assert now["expert"].state == "failed"
+    assert now["expert"].detail == "FAILED, exit code 1:0: the disk of this node is full"
+    assert (now["samples"].state, now["samples"].detail) == ("stopped", "never started: expert did not succeed")
+    assert started(cluster)[-1] == "report"
+    assert "samples" not in started(cluster)
+    capsys.readouterr()
+    commands.status("smoke", cluster / "runs")
+    printed = capsys.readouterr().out
+    assert "the disk of this node is full" in printed
+    assert "4 done, 1 failed, 1 stopped" in printed
+    (cluster / "fail-expert").unlink()
+    commands.resubmit("toy_table", "smoke", cluster / "runs")
+    finished()
+    assert {line.state for line in state(cluster).values()} == {"done"}
+    assert started(cluster).count("judge") == 1
+
+
+def test_seeds_are_arrays_in_which_each_waits_for_its_own(cluster, order, finished) -> None:
+    (cluster / "fail-expert-seed1").touch()
+    order("--seeds", "2")
+    finished()
+    now = state(cluster)
+    assert {n: now[n].state for n in ("expert", "expert-seed1", "samples", "samples-seed1")} == {
+        "expert": "done", "expert-seed1": "failed", "samples": "done", "samples-seed1": "stopped",
+    }  # fmt: skip
+    assert now["samples"].job == now["samples-seed1"].job.replace("_1", "_0")
+    (cluster / "fail-expert-seed1").unlink()
+    commands.resubmit("toy_table", "smoke", cluster / "runs")
+    finished()
+    assert {line.state for line in state(cluster).values()} == {"done"}
+
+
+def test_cancel_and_logs(cluster, order, finished, capfd) -> None:
+    (cluster / "wait-judge").touch()
+    (cluster / "fail-expert").touch()
+    order("--only", "judge", "expert", "samples")
+    finished(lambda: {"judge", "expert"} <= set(started(cluster)) and state(cluster)["expert"].state == "failed")
+    capfd.readouterr()
+    commands.logs("expert", "smoke", cluster / "runs")
+    assert "error: the disk of this node is full" in capfd.readouterr().out
+    with pytest.raises(ValueError, match="samples has no log yet"):
+        commands.logs("samples", "smoke", cluster / "runs")
+    commands.cancel(profile="smoke", out=cluster / "runs")
+    finished()
+    assert state(cluster)["judge"].state == "stopped"
+    assert "CANCELLED" in state(cluster)["judge"].detail
+    assert not scheduler.queue()

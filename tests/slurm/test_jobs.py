@@ -1,0 +1,215 @@
+"""From tables to scripts, without a SLURM: what is asked for, what waits for what, what is refused."""
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import toy_table
+
+from experiments import cli, table1
+from experiments.cluster import Cluster
+from experiments.spec import SampleRun, TrainRun, as_json, plan
+from lightning_mmdiff.files import write_json
+from slurm import jobs as jobs_module
+from slurm import records, scheduler, status, submit
+from slurm.jobs import Need, Order, job_name, jobs
+from slurm.script import options, render, time_limit
+
+ROOT = Path(__file__).parents[2]
+PAPER = Order(table="table1", profile="paper", data=Path("/data"))
+
+
+def by_label(order: Order, cluster: Cluster | None = None) -> dict[str, jobs_module.Job]:
+    return {job.label: job for job in jobs(order, cluster or Cluster())}
+
+
+def test_every_run_of_the_plan_is_one_job_after_what_it_needs() -> None:
+    found = by_label(PAPER)
+    runs = plan([table1.table("paper", 0)])
+    assert list(found) == ["table1-data", *(run.name for run in runs), "table1-report"]
+    for run in runs:
+        needs = {need.label for need in found[run.name].needs}
+        assert needs == {"table1-data", *(need.name for need in run.needs)}
+        assert found[run.name].kind == ("train" if isinstance(run, TrainRun) else "sample")
+    assert {need.label for need in found["table1-report"].needs} == set(found) - {"table1-report"}
+
+
+def test_samples_wait_for_the_judges_that_score_them() -> None:
+    found = by_label(Order(table="table1", profile="mini"))
+    for job in found.values():
+        assert ("face-parser" in {need.label for need in job.needs}) == (job.kind in ("sample", "report"))
+
+
+def test_the_command_is_the_local_one_and_it_parses() -> None:
+    found = by_label(replace(PAPER, seeds=2), Cluster(python="python", container="apptainer exec --nv my.sif"))
+    command = found["real-celeba"].command
+    assert command == (
+        "apptainer exec --nv my.sif python -m experiments.table1 --profile paper --out runs --data /data --seeds 2 "
+        "--only real-celeba"
+    )
+    flags = cli.tyro.cli(cli.Flags, args=command.split()[7:])
+    assert flags == cli.Flags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
+    for part in ("data", "report"):
+        assert cli.tyro.cli(cli.Flags, args=found[f"table1-{part}"].command.split()[7:]).part == part
+
+
+def test_seeds_are_one_array_and_sharing_is_another() -> None:
+    two = by_label(replace(PAPER, seeds=2))
+    assert [run.name for run in two["hair-expert"].runs] == ["hair-expert", "hair-expert-seed1"]
+    assert Need(label="hair-expert", same_task=True) in two["ours-celeba"].needs
+    text = render(two["hair-expert"], PAPER, Cluster())
+    assert "#SBATCH --array=0-1" in text
+    assert "RUNS=(hair-expert hair-expert-seed1)\nRUN=${RUNS[$SLURM_ARRAY_TASK_ID]}" in text
+    shared = by_label(replace(PAPER, seeds=2), Cluster(sampling_jobs=4))
+    second = shared["ours-celeba-seed1"]
+    assert (second.workers, second.tasks, len(second.runs)) == (4, 4, 1)
+    assert Need(label="hair-expert", task=1) in second.needs
+    assert second.minutes < two["ours-celeba"].minutes
+    record = records.Record(
+        label="hair-expert", kind="train", number="7", runs=("a", "b"), tasks=2, command="", needs=()
+    )
+    assert submit.dependency(second, {"hair-expert": record}) == "afterok:7_1,singleton"
+    assert submit.dependency(two["ours-celeba"], {"hair-expert": record}) == "aftercorr:7,singleton"
+    assert submit.dependency(two["table1-report"], {"hair-expert": record}) == "afterany:7,singleton"
+    assert (record.numbers(), record.numbers("b")) == (["7_0", "7_1"], ["7_1"])
+
+
+def test_resources_come_from_the_recipe_and_the_cluster_file() -> None:
+    job = next(iter(j for j in jobs(PAPER, Cluster()) if j.label == "hair-expert"))
+    large = replace(job, nodes=2, processes=4, gpus=4)
+    cluster = Cluster(
+        partition="gpu", account="me", qos="high", options=("--mail-type=FAIL",), gpu_option="--gres=gpu:a100:{gpus}",
+        memory_per_task_gib=16, cpus_per_task=6, notice_seconds=300, modules=("cuda", "gcc"), setup=("source env",),
+    )  # fmt: skip
+    found = options(large, PAPER, cluster)
+    for option in (
+        "--nodes=2", "--ntasks-per-node=4", "--gres=gpu:a100:4", "--mem=64G", "--cpus-per-task=6", "--partition=gpu",
+        "--account=me", "--qos=high", "--mail-type=FAIL", "--signal=SIGUSR1@300", "--requeue", "--open-mode=append",
+        f"--job-name={job_name(PAPER, 'hair-expert')}",
+    ):  # fmt: skip
+        assert option in found
+    text = render(large, PAPER, cluster)
+    assert "module load cuda gcc\nsource env\n" in text
+    assert "HF_HUB_OFFLINE=1" in text
+    mini = by_label(Order(table="table1"))["hair-expert"]
+    assert not [o for o in options(mini, Order(table="table1"), cluster) if "gres" in o]
+    report = by_label(PAPER)["table1-report"]
+    assert "--partition=cpu" in options(report, PAPER, replace(cluster, cpu_partition="cpu"))
+    assert "--requeue" not in options(report, PAPER, cluster)
+
+
+def test_time_limits_are_those_of_the_work_within_those_of_the_cluster() -> None:
+    slow, fast = by_label(PAPER, Cluster(max_hours=100)), by_label(PAPER, Cluster(max_hours=100, gpu_speed=2))
+    assert slow["hair-expert"].minutes == pytest.approx(2 * fast["hair-expert"].minutes, abs=2)
+    assert {job.minutes for job in by_label(PAPER, Cluster(max_hours=0.5)).values()} <= {15, 30}
+    assert time_limit(61) == "0-01:01:00"
+    assert time_limit(2 * 1440 + 5) == "2-00:05:00"
+
+
+def test_names_differ_between_folders_and_not_between_calls(tmp_path) -> None:
+    assert job_name(PAPER, "x") == job_name(replace(PAPER, out=Path("runs").resolve()), "x")
+    assert job_name(PAPER, "x") != job_name(replace(PAPER, out=tmp_path), "x")
+    assert re.fullmatch(r"x\.[0-9a-f]{6}", job_name(PAPER, "x"))
+
+
+def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkeypatch) -> None:
+    with pytest.raises(ValueError, match="--only nonsense: no such run"):
+        jobs(replace(PAPER, only=("nonsense",)), Cluster())
+    with pytest.raises(ValueError, match="No table is called 'table99'; there are table1"):
+        jobs(replace(PAPER, table="table99"), Cluster())
+    plain = jobs_module.Order.tables
+
+    def wide(self):
+        [table] = plain(self)
+        expert = next(r for r in plan([table]) if isinstance(r, TrainRun))
+        return [replace(table, judges=(replace(expert, trainer=replace(expert.trainer, devices=16), name="wide"),))]
+
+    monkeypatch.setattr(jobs_module.Order, "tables", wide)
+    with pytest.raises(
+        ValueError, match=r"wide needs 1 node\(s\) with 16 GPU\(s\) each; the cluster file grants 1 with 8"
+    ):
+        jobs(PAPER, Cluster())
+
+
+def test_only_keeps_the_dependencies_among_what_is_left() -> None:
+    found = by_label(replace(PAPER, only=("hair-expert", "ours-celeba")))
+    assert list(found) == ["table1-data", "hair-expert", "ours-celeba"]
+    assert {need.label for need in found["ours-celeba"].needs} == {"table1-data", "hair-expert"}
+
+
+def test_another_setting_under_the_same_name_is_found_before_a_job_waits(tmp_path, monkeypatch) -> None:
+    order = Order(table="toy_table", profile="smoke", out=tmp_path)
+    run = next(r for r in plan([toy_table.table("smoke", 0)]) if isinstance(r, SampleRun))
+    write_json(tmp_path / "smoke" / run.name / "config.json", as_json(replace(run, num_images=4)))
+    with pytest.raises(ValueError, match="num_images: 4 there, 32 now"):
+        submit.submit(order, Cluster(), dry_run=True)
+
+
+def test_a_dry_run_writes_scripts_that_bash_understands(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    order = Order(table="toy_table", profile="smoke", out=tmp_path, seeds=2)
+    said = submit.submit(order, Cluster(), dry_run=True)
+    assert {line.split()[0] for line in said} == {"written"}
+    scripts = sorted((tmp_path / "smoke" / "slurm").glob("*.sbatch"))
+    assert len(scripts) == len(said)
+    for script in [*scripts, ROOT / "slurm/template.sbatch", ROOT / "slurm/table1_paper.sbatch"]:
+        subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_the_files_to_submit_by_hand_ask_for_what_the_code_asks_for() -> None:
+    job = by_label(PAPER)["hair-expert"]
+    ours = {o.partition("=")[0] for o in options(job, PAPER, Cluster())} - {"--chdir"}
+    for name in ("template", "table1_paper"):
+        text = (ROOT / "slurm" / f"{name}.sbatch").read_text()
+        theirs = set(re.findall(r"^#SBATCH (--[\w-]+)", text, re.MULTILINE))
+        assert theirs == ours, name
+        (command,) = re.findall(r"^ +python -m experiments\.\S+ (.*)$", text, re.MULTILINE)
+        flags = re.sub(r'"\$\{\w+:-([^}]+)\}"', r"\1", command).split()
+        assert cli.tyro.cli(cli.Flags, args=flags).profile == "paper"
+
+
+def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
+    seen: list[list[str]] = []
+
+    def run(words, check):
+        seen.append(words)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr(cli, "_module", lambda: "experiments.table1")
+    cli.run_table(
+        table1.table, cli.Flags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",))
+    )
+    flags = submit.tyro.cli(submit.Flags, args=seen[0][3:])
+    assert flags == submit.Flags(table="table1", profile="paper", data=Path("/d"), seeds=2, only=("hair-expert",))
+    with pytest.raises(ValueError, match="--part data is done here"):
+        cli.run_table(table1.table, cli.Flags(launcher="slurm", part="data"))
+
+
+def test_the_accounting_is_asked_first(tmp_path, monkeypatch) -> None:
+    """Where there is accounting; the tests' own SLURM has none."""
+    sacct = tmp_path / "sacct"
+    sacct.write_text("#!/bin/sh\necho '7_0|COMPLETED|0:0|None'\necho '7_1|CANCELLED by 1000|0:15|None'\n")
+    sacct.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert scheduler.ended("7_1") == scheduler.Ended(state="CANCELLED", exit_code="0:15", reason="None")
+    assert scheduler.ended("7_0").state == "COMPLETED"
+
+
+def test_without_slurm_there_is_one_sentence(monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="squeue is not to be found; run this on a login node"):
+        scheduler.queue()
+
+
+def test_our_own_words_before_those_of_slurm(tmp_path) -> None:
+    log = tmp_path / "x-1.log"
+    log.write_text("slurmstepd-n1: error: *** JOB 1 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***\n")
+    assert status.last_error(tmp_path, "x", ["1"]).endswith("DUE TO TIME LIMIT")
+    log.write_text("error: 17 of 3000 images\nsrun: error: n1: task 0: Exited with exit code 1\n")
+    assert status.last_error(tmp_path, "x", ["1"]) == "17 of 3000 images"
+    assert status.last_error(tmp_path, "y", ["1"]) == ""
+    assert status.duration(42) == "42 s"
+    assert status.duration(3 * 3600 + 4 * 60) == "3 h 04 min"

@@ -1,0 +1,49 @@
+"""A table whose runs take no time: two seeds of an expert and of its samples, a judge, a ceiling.
+
+As a script it is the command line of a table as far as jobs see it: files in the run's folder, exit code, error line.
+``fail-<run>`` in the working folder makes a run fail, ``wait-<run>`` makes it wait until that file is gone.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def table(profile, seed):
+    """One measured row, one real one."""
+    from dataclasses import replace
+
+    import small_runs
+
+    expert = replace(small_runs.expert(steps=2, seed=seed), name=f"expert-seed{seed}" if seed else "expert")
+    samples = replace(small_runs.samples(expert), name=f"samples-seed{seed}" if seed else "samples")
+    real = replace(small_runs.samples(expert), name="real", method="real", experts=(), seed=0)
+    judge = replace(small_runs.expert(steps=2), name="judge")
+    found = small_runs.table_of(samples, ("SSIM",))
+    row = replace(found.rows[0], label="real", sample=real)
+    return replace(found, name="toy_table", rows=(*found.rows, row), judges=(judge,))
+
+
+def main() -> None:
+    """Do one run."""
+    parser = argparse.ArgumentParser()
+    for flag in ("profile", "out", "only", "part", "seeds", "data"):
+        parser.add_argument(f"--{flag}")
+    flags = parser.parse_args()
+    name = flags.only or flags.part
+    with Path("done.txt").open("a") as file:
+        file.write(f"{name} {os.environ.get('SLURM_ARRAY_TASK_ID', '-')} {os.environ['SLURM_NTASKS']}\n")
+    while Path(f"wait-{name}").exists():
+        time.sleep(0.05)
+    if Path(f"fail-{name}").exists():
+        sys.exit("error: the disk of this node is full")
+    if flags.only:
+        folder = Path(flags.out) / flags.profile / flags.only
+        sampled = not flags.only.startswith(("expert", "judge"))
+        (folder / ("metrics.json" if sampled else "weights.safetensors")).write_text('{"SSIM": {}}')
+
+
+if __name__ == "__main__":
+    main()
