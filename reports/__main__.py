@@ -1,13 +1,20 @@
-"""Renders tables again from what is on disk, measuring nothing: ``python -m reports table1 --profile mini``."""
+"""Reports from what is on disk, measuring nothing.
+
+``python -m reports`` makes a site of all tables; ``python -m reports table1 --profile mini`` prints tables and writes
+their files.
+"""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from experiments import INDEX
 from reports.render import show
 from reports.results import load_table
+from reports.site import write_site
 from reports.write import write_all
 
 
@@ -19,24 +26,32 @@ def main(
     out: Path = Path("runs"),
     notebook: bool = True,
 ) -> None:
-    """Print tables and write their files.
+    """Print tables and write their files; without a table, write the site of all of them.
 
     Args:
-        tables: names, such as table1; none means every table of the profile.
+        tables: names, such as table1; none means a site of all tables, finished or not, in OUT/PROFILE/site.
         profile: which experiments.
         out: folder of all runs.
-        notebook: whether to execute the report notebook.
+        notebook: whether to execute the report notebooks.
     """
-    root = out / profile / "tables"
+    if tables:
+        _write_tables(tables, out / profile / "tables", notebook)
+        return
+    index, troubles = write_site(out / profile, INDEX, with_notebooks=notebook)
+    print(index)
+    if troubles:
+        raise RuntimeError("the site lacks a notebook: " + "; ".join(troubles))
+
+
+def _write_tables(names: Sequence[str], root: Path, notebook: bool) -> None:
     there = sorted(path.parent.name for path in root.glob("*/table.json"))
-    unknown = sorted(set(tables) - set(there))
-    if unknown or not there:
-        wanted = f"no table.json for {', '.join(unknown)}" if unknown else "no tables"
+    unknown = sorted(set(names) - set(there))
+    if unknown:
         raise ValueError(
-            f"{root}: {wanted}; there: {', '.join(there) or 'nothing'}. "
-            f"Run python -m experiments.{(unknown or ['table1'])[0]} --profile {profile} first."
+            f"{root}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}. "
+            f"Run python -m experiments.{unknown[0]} --profile {root.parent.name} first."
         )
-    for name in tables or there:
+    for name in names:
         show(load_table(root / name / "table.json"))
         for path in write_all(root / name, with_notebook=notebook):
             print(path)

@@ -136,18 +136,35 @@ def decision(claim: Claim) -> str:
     return f"{DECISION_SYMBOLS[claim.decision]} {claim.decision}"
 
 
+def difference(claim: Claim) -> str:
+    """``+0.12 [+0.1, +0.14]``; empty where there is none."""
+    if claim.difference is None:
+        return ""
+    interval = f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]" if claim.interval else ""
+    return f"{claim.difference:+.3g}{interval}"
+
+
+def counts(claim: Claim) -> str:
+    """Images and seeds behind a claim; empty where there are none."""
+    if not claim.seeds:
+        return ""
+    return f"n={claim.n}, {'seed' if len(claim.seeds) == 1 else 'seeds'} {' '.join(map(str, claim.seeds))}"
+
+
 def evidence(claim: Claim) -> str:
     """The numbers behind a decision, as one sentence."""
     text = f"{claim.protocol or claim.metric}: {claim.better} − {claim.worse}"
-    if claim.difference is not None:
-        text += f" = {claim.difference:+.3g}"
-    if claim.interval is not None:
-        text += f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]"
-    if claim.seeds:
-        text += f", n={claim.n}, {'seed' if len(claim.seeds) == 1 else 'seeds'} {' '.join(map(str, claim.seeds))}"
-    if claim.reason:
-        text += f"; {one_line(claim.reason, 200)}"
-    return text
+    text += f" = {difference(claim)}" if claim.difference is not None else ""
+    text += f", {counts(claim)}" if claim.seeds else ""
+    return text + (f"; {one_line(claim.reason, 200)}" if claim.reason else "")
+
+
+def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
+    """Claims that differ only in the metric, together, in the order of the first of them."""
+    groups: dict[tuple[str, ...], list[Claim]] = {}
+    for claim in claims:
+        groups.setdefault((claim.id, claim.text, claim.better, claim.worse, claim.note), []).append(claim)
+    return list(groups.values())
 
 
 def published_pair(claim: Claim) -> str:

@@ -1,69 +1,38 @@
-"""Fragments of HTML, each made from a table alone, and the page around them. They need nothing from the network.
+"""Fragments of HTML, each made from a table alone. They need nothing from the network.
 
-The notebook, the page of a table and a site of many tables are made of the same fragments: a new one is a function here
-and a line in ``notebook.SECTIONS``.
+The notebook, the page of a table and the site are made of the same fragments: a new one is a function here or in a file
+of its own, and a line in ``pages.SECTIONS``.
 """
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from reports import format
 from reports.format import Footnotes, escape_html
 from reports.render import ARROWS, READING
-from reports.schema import Cell, Row, Run, TableResult
+from reports.schema import Cell, Claim, Row, Run, TableResult
 from reports.settings import differences
+from reports.style import badge, banner, grid, line
 
 MAX_CONFIG_CHARACTERS = 12_000
 
-STYLE = """<style>
-.report{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;color:#1b1f24}
-.report table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums;background:#fff;color:#1b1f24}
-.report th,.report td{padding:.32em .75em;border:0;border-bottom:1px solid #e4e7eb;text-align:left;vertical-align:top;
-max-width:30em}
-.report thead th{border-bottom:2px solid #1b1f24;vertical-align:bottom;font-weight:600}
-.report tr.group td{font-style:italic;padding-top:.9em;border-bottom:1px solid #9aa4af}
-.report tr.ceiling td{background:#eef6fb}
-.report tr.idle td{color:#667}
-.report .small{font-size:.82em;color:#5b6570;font-weight:400}
-.report .best{font-weight:700}
-.report .badge{display:inline-block;padding:0 .55em;border-radius:.8em;font-size:.85em;white-space:nowrap;
-border:1px solid}
-.report .holds,.report .agrees,.report .within{color:#116329;border-color:#116329;background:#eafbee}
-.report .fails,.report .differs,.report .failed{color:#a40e26;border-color:#a40e26;background:#fdecee}
-.report .undecided,.report .running{color:#7a4d00;border-color:#7a4d00;background:#fff6e0}
-.report .not,.report .pending{color:#5b6570;border-color:#9aa4af;background:#f5f6f7}
-.report .watermark{background:#a40e26;color:#fff;font-weight:700;padding:.4em 1em;letter-spacing:.06em}
-.report pre{background:#f5f6f7;padding:.7em;font-size:.8em;overflow-x:auto;max-height:30em}
-.report .unbroken{white-space:nowrap}
-.report .scroll{overflow-x:auto}
-</style>"""
 
-PAGE_STYLE = """<style>
-body{margin:0 auto;max-width:76rem;padding:1.5rem 2rem 4rem;background:#fff}
-h1{font-size:1.7em;line-height:1.25;margin:.2em 0}
-h2{font-size:1.25em;margin:2em 0 .3em;padding-bottom:.2em;border-bottom:1px solid #d0d7de}
-h3{font-size:1.05em;margin:1.4em 0 .2em}
-a.anchor-link{display:none}
-img{max-width:100%;height:auto}
-code{background:#f0f2f4;padding:.1em .35em;border-radius:3px}
-.dataframe{font-size:.8em}
-.output_subarea{overflow-x:auto}
-</style>"""
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Where a site keeps what its tables point to; a page that stands alone has none."""
+
+    samples: dict[int, str] = field(default_factory=dict)
+    """Number of the row -> address of its samples."""
+    configs: dict[str, str] = field(default_factory=dict)
+    """Name of a run -> address of its config.json."""
 
 
-def page(title: str, body: str, watermark: str = "") -> str:
-    """A whole document around ``body`` (HTML)."""
-    banner = _banner(watermark)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape_html(title)}</title>{STYLE}{PAGE_STYLE}</head>"
-        f'<body class="report">{banner}{body}{banner}</body></html>\n'
-    )
+NO_LINKS = Links()
 
 
-def results(table: TableResult) -> str:
-    """Measured beside published, every row of the paper."""
+def results(table: TableResult, links: Links = NO_LINKS) -> str:
+    """Measured beside published, every row of the paper; numbers lead to the samples they were measured on."""
     notes, body = Footnotes(), []
     heads = [
         f"{escape_html(m.protocol)} {ARROWS[m.better]}"
@@ -73,68 +42,90 @@ def results(table: TableResult) -> str:
     for group, rows in format.groups(table):
         if group:
             body.append(f'<tr class="group"><td colspan="{len(heads) + 2}">{escape_html(group)}</td></tr>')
-        body += [_result_row(table, row, notes) for row in rows]
+        body += [_result_row(table, row, notes, links.samples.get(table.rows.index(row))) for row in rows]
     reasons = "".join(f"<li>[{letter}] {escape_html(reason)}</li>" for reason, letter in notes.letters.items())
     legend = escape_html(f"{READING}. {format.verdict_legend(table)}")
     return _report(
-        _banner(table.watermark)
-        + _table(["row", *heads, "made from"], body)
-        + f'<p class="small">{legend}</p><ul class="small" style="list-style:none;padding:0">{reasons}</ul>'
+        banner(table.watermark)
+        + grid(["row", *heads, "made from"], body, "results")
+        + f'<p class="small">{legend}</p><ul class="small notes">{reasons}</ul>'
     )
 
 
-def _result_row(table: TableResult, row: Row, notes: Footnotes) -> str:
+def _result_row(table: TableResult, row: Row, notes: Footnotes, samples: str | None) -> str:
     mark = notes.mark(format.row_reason(row))
     kind = "ceiling" if row.ceiling else "" if row.state == "measured" else "idle"
     label = escape_html(row.label) + (' <span class="small">ceiling</span>' if row.ceiling else "")
-    cells = [_result_cell(table, i, cell) for i, cell in enumerate(row.cells)]
-    origin = escape_html(format.made_from(row)) if row.state == "measured" else _badge(row.state, row.state)
-    return _tr([label, *cells, origin + (f" [{mark}]" if mark else "")], kind)
+    cells = [_result_cell(table, i, cell, samples) for i, cell in enumerate(row.cells)]
+    made_from = f'<span class="unbroken">{escape_html(format.made_from(row))}</span>'
+    origin = made_from if row.state == "measured" else badge(row.state, row.state)
+    return line([label, *cells, origin + (f" [{mark}]" if mark else "")], kind)
 
 
-def _result_cell(table: TableResult, column: int, cell: Cell) -> str:
+def _result_cell(table: TableResult, column: int, cell: Cell, samples: str | None) -> str:
     measured, printed = format.decimals(table, column)
-    parts = [f'<span class="{"best" if cell.best else ""}">{format.number(cell.value, measured)}</span>']
+    value = format.number(cell.value, measured)
+    if samples and cell.value is not None:
+        value = f'<a href="{escape_html(samples)}">{value}</a>'
+    parts = [f'<span class="best">{value}</span>' if cell.best else value]
     if cell.published is not None:
         parts.append(f'<span class="small">({format.number(cell.published, printed)})</span>')
     if cell.verdict:
-        parts.append(_badge(format.verdict_symbol(cell), cell.verdict, f"{cell.verdict}: {cell.reason}"))
+        parts.append(badge(format.verdict_symbol(cell), cell.verdict, f"{cell.verdict}: {cell.reason}"))
     if cell.interval:
-        parts.append(f'<br><span class="small">{format.interval(cell.interval, measured)}</span>')
+        parts.append(f'<br><span class="small unbroken">{format.interval(cell.interval, measured)}</span>')
     return " ".join(parts)
 
 
 def claims(table: TableResult) -> str:
-    """What the paper says about who beats whom, decided by our numbers."""
+    """What the paper says about who beats whom, decided by our numbers: a heading for each claim, a line for each metric."""
     if not table.claims:
         return _report("<p>This table has no claims to decide.</p>")
-    rows = [
-        _tr(
-            [
-                f"<b>{escape_html(claim.id)}</b> {escape_html(claim.text)}"
-                + (f'<br><span class="small">{escape_html(claim.note)}</span>' if claim.note else ""),
-                _badge(format.decision(claim), claim.decision),
-                escape_html(format.evidence(claim)),
-                escape_html(format.published_pair(claim)),
-            ]
-        )
-        for claim in table.claims
-    ]
-    return _report(_banner(table.watermark) + _table(["claim", "decision", "evidence", "published"], rows))
+    body = []
+    for same in format.grouped(table.claims):
+        words = f"<b>{escape_html(same[0].id)}</b> {escape_html(same[0].text)}"
+        pair = escape_html(f"{same[0].better} − {same[0].worse}")
+        note = f"<br>{escape_html(same[0].note)}" if same[0].note else ""
+        body.append(f'<tr class="group"><td colspan="4">{words}<br><span class="small">{pair}{note}</span></td></tr>')
+        body += [_claim(claim) for claim in same]
+    return _report(banner(table.watermark) + grid(["decision", "metric", "difference [95%]", "published"], body))
+
+
+def _claim(claim: Claim) -> str:
+    value, _, interval = format.difference(claim).partition(" ")
+    lines = [escape_html(value or format.MISSING), f'<span class="unbroken">{escape_html(interval)}</span>']
+    why = "" if claim.interval else claim.reason
+    remark = escape_html("; ".join(part for part in (format.counts(claim), why) if part))
+    return line(
+        [
+            badge(format.decision(claim), claim.decision, claim.reason),
+            escape_html(claim.protocol or claim.metric),
+            f'{" ".join(lines)}<br><span class="small">{remark}</span>',
+            escape_html(format.published_pair(claim)),
+        ]
+    )
 
 
 def protocols(table: TableResult) -> str:
     """What each column is."""
     rows = [
-        _tr([f"<b>{escape_html(m.protocol)}</b>", escape_html(m.column), m.better, escape_html(m.description)])
+        line(
+            [
+                f"<b>{escape_html(m.protocol)}</b>",
+                escape_html(m.column),
+                escape_html(m.better),
+                escape_html(m.description),
+            ],
+            text=(3,),
+        )
         for m in table.metrics
     ]
-    return _report(_table(["measured as", "column of the paper", "better", "how"], rows))
+    return _report(grid(["measured as", "column of the paper", "better", "how"], rows))
 
 
-def runs(table: TableResult) -> str:
+def runs(table: TableResult, links: Links = NO_LINKS) -> str:
     """Every run and stage: time, memory, commit; its config, and what it changes against the paper profile."""
-    body = [line for row in table.rows for run in row.runs for line in _stages(row, run)]
+    body = [cells for row in table.rows for run in row.runs for cells in _stages(row, run, links)]
     if not body:
         return _report("<p>No row of this table has a run.</p>")
     stages = {stage for row in table.rows for run in row.runs for stage in run.stages}  # rows share trainings
@@ -142,22 +133,29 @@ def runs(table: TableResult) -> str:
     heads = ["row", "seed", "state", "run", "stage", "time", "peak memory", "commit"]
     configs = "".join(_config(row, row.runs[0]) for row in table.rows if row.runs)
     return _report(
-        f"{_table(heads, body)}<p>Time of all stages listed, each counted once: {format.seconds(total)}.</p>"
+        f"<details><summary>All {len(stages)} stages</summary>{grid(heads, body)}</details>"
+        f"<p>Time of all stages listed, each counted once: {format.seconds(total)}.</p>"
         f"<p>Settings of each row (its first seed):</p>{configs}"
     )
 
 
-def _stages(row: Row, run: Run) -> Iterable[str]:
-    head = [escape_html(row.title), str(run.seed), _badge(run.state, run.state)]
+def _stages(row: Row, run: Run, links: Links) -> Iterable[str]:
+    head = [escape_html(row.title), str(run.seed), badge(run.state, run.state)]
     for stage in run.stages:
         time = format.MISSING if stage.seconds is None else format.seconds(stage.seconds)
         size = format.MISSING if stage.peak_memory_gib is None else f"{stage.peak_memory_gib:.2f} GiB"
         numbers = [f'<span class="unbroken">{text}</span>' for text in (time, size)]
-        commit = escape_html((stage.commit or format.MISSING)[:12])
-        yield _tr([*head, escape_html(stage.run), escape_html(stage.name), *numbers, commit])
+        commit = escape_html((stage.commit or format.MISSING)[:12]) + (" with local changes" if stage.dirty else "")
+        yield line([*head, _linked(stage.run, links), escape_html(stage.name), *numbers, commit])
         head = ["", "", ""]
     if not run.stages:
-        yield _tr([*head, escape_html(run.name), *[format.MISSING] * 4])
+        yield line([*head, _linked(run.name, links), *[format.MISSING] * 4])
+
+
+def _linked(run: str, links: Links) -> str:
+    """Name of a run, leading to its config where that is known."""
+    address = links.configs.get(run)
+    return f'<a href="{escape_html(address)}">{escape_html(run)}</a>' if address else escape_html(run)
 
 
 def _config(row: Row, run: Run) -> str:
@@ -170,10 +168,10 @@ def _config(row: Row, run: Run) -> str:
         against = "<p>The paper profile of this run is not on disk; the notes above say what is smaller here.</p>"
     else:
         changes = [
-            _tr([escape_html(path), escape_html(format.plain(here)), escape_html(format.plain(there))])
+            line([escape_html(path), escape_html(format.plain(here)), escape_html(format.plain(there))])
             for path, here, there in differences(run.config, run.paper_config)
         ]
-        against = _table(["setting", "here", "paper profile"], changes) if changes else "<p>As the paper profile.</p>"
+        against = grid(["setting", "here", "paper profile"], changes) if changes else "<p>As the paper profile.</p>"
     title = escape_html(f"{row.title}: {run.name}")
     return f"<details><summary>{title}</summary>{against}<pre>{escape_html(text)}</pre></details>"
 
@@ -181,42 +179,26 @@ def _config(row: Row, run: Run) -> str:
 def origin(table: TableResult) -> str:
     """Commit, versions, hardware, date, and the command."""
     items = {"command": table.command, "profile": table.profile, **table.provenance}
-    rows = [_tr([f"<b>{escape_html(k)}</b>", escape_html(format.plain(v))]) for k, v in items.items()]
-    return _report(_table(["", ""], rows))
+    rows = [line([f"<b>{escape_html(k)}</b>", escape_html(format.plain(v))], text=(1,)) for k, v in items.items()]
+    return _report(grid(["", ""], rows))
 
 
 def missing(table: TableResult) -> str:
     """Rows and cells without a number, each with its reason in full."""
     rows = [
-        _tr([escape_html(row.title), _badge(row.state, row.state), f"<pre>{escape_html(row.reason)}</pre>"])
-        if "\n" in row.reason
-        else _tr([escape_html(row.title), _badge(row.state, row.state), escape_html(row.reason)])
+        line([escape_html(row.title), badge(row.state, row.state), _reason(row.reason)], text=(0, 2))
         for row in table.unmeasured
     ]
     for row in table.measured:
         reason = format.row_reason(row)
-        rows += [_tr([escape_html(row.title), _badge("partly", "running"), escape_html(reason)])] if reason else []
-    return _report(_table(["row", "state", "why"], rows) if rows else "<p>Every row was measured.</p>")
+        cells = [escape_html(row.title), badge("partly", "running"), escape_html(reason)]
+        rows += [line(cells, text=(0, 2))] if reason else []
+    return _report(grid(["row", "state", "why"], rows) if rows else "<p>Every row was measured.</p>")
+
+
+def _reason(text: str) -> str:
+    return f"<pre>{escape_html(text)}</pre>" if "\n" in text else escape_html(text)
 
 
 def _report(inner: str) -> str:
-    return f'{STYLE}<div class="report">{inner}</div>'
-
-
-def _banner(watermark: str) -> str:
-    return f'<div class="watermark">{escape_html(watermark)}</div>' if watermark else ""
-
-
-def _badge(text: str, kind: str, tip: str = "") -> str:
-    """A pill; its colour goes by the first word of ``kind``."""
-    title = f' title="{escape_html(tip)}"' if tip else ""
-    return f'<span class="badge {kind.split()[0]}"{title}>{escape_html(text)}</span>'
-
-
-def _tr(cells: list[str], kind: str = "") -> str:
-    return f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _table(heads: list[str], rows: list[str]) -> str:
-    head = "".join(f"<th>{h}</th>" for h in heads)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return f'<div class="report">{inner}</div>'

@@ -16,14 +16,14 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from reports import html
+from reports import style
 from reports.figures import is_image
 from reports.format import escape_markdown, made_by
 from reports.results import load_table
 from reports.schema import TableResult
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN_FILES = ("metrics.json", "replicates.npz", "config.json", "provenance.json", "failed.txt")
+RUN_FILES = ("metrics.json", "unmeasured.json", "replicates.npz", "config.json", "provenance.json", "failed.txt")
 TIMEOUT = 120  # seconds a cell
 MAX_SOCKET_PATH = 80  # characters; Unix allows about 107 with the file name
 
@@ -35,10 +35,11 @@ sys.path += [str(p) for p in Path.cwd().resolve().parents if (p / "reports" / "r
 
 from IPython.display import HTML, Image
 
-from reports import figures, html
+from reports import costs, curves, departures, figures, html, style
 from reports.results import frame, load_table
 
-table = load_table("table.json")"""
+table = load_table("table.json")
+HTML(style.STYLE)"""
 
 RAW = """columns = ["group", "row", "protocol", "value", "low", "high", "n", "seed_values", "published", "verdict"]
 frame(table).dropna(subset=["value"])[columns]"""
@@ -60,6 +61,13 @@ SECTIONS = (
     ),
 )
 ORIGIN_SECTIONS = (
+    ("Curves", "Over training, a line for each seed.", "HTML(curves.curves(table))"),
+    (
+        "What differed from the paper, and why",
+        "Gathered from the columns, rows, settings, verdicts and claims of this very table.",
+        "HTML(departures.differed(table))",
+    ),
+    ("Cost", "Every stage of every run behind the table, counted once.", "HTML(costs.costs(table))"),
     ("How each number was made", "The protocol of each column:", "HTML(html.protocols(table))"),
     ("", "The runs behind the rows:", "HTML(html.runs(table))"),
     ("", "The machine and the code:", "HTML(html.origin(table))"),
@@ -112,12 +120,16 @@ def _galleries(table: TableResult) -> Iterator[NotebookNode]:
 def fingerprint(table: TableResult) -> str:
     """Hash of everything a report is made from: table.json, the runs' results, the galleries and this package."""
     digest = hashlib.sha256()
-    run_files = [run.folder / name for row in table.rows for run in row.runs for name in RUN_FILES]
+    runs = [run for row in table.rows for run in row.runs]
+    run_files = [run.folder / name for run in runs for name in RUN_FILES]
+    run_files += [
+        path for run in runs for place in (*run.trainings, run.folder) for path in sorted(place.glob("*.csv"))
+    ]
     galleries = [gallery.file for gallery in table.galleries]
     for path in [table.folder / "table.json", *run_files, *galleries, *sorted(Path(__file__).parent.glob("*.py"))]:
         content = path.read_bytes() if path.is_file() else b"absent"
         digest.update(f"{path.name} {len(content)} ".encode() + content)
-    states = [(run.state, run.reason, run.stages, run.paper_config) for row in table.rows for run in row.runs]
+    states = [(run.state, run.reason, run.stages, run.paper_config) for run in runs]
     digest.update(repr(states).encode())
     return digest.hexdigest()
 
@@ -156,7 +168,7 @@ def page(notebook: NotebookNode, table: TableResult) -> str:
     """HTML of an executed notebook: outputs without code, images embedded, nothing loaded from elsewhere."""
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
-    return html.page(table.title, body, table.watermark)
+    return style.page(table.title, body, table.watermark)
 
 
 def make(folder: Path) -> tuple[NotebookNode, TableResult]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports.claims import decide
-from reports.runs import load_run
+from reports.runs import load_run, read_json
 from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
 from reports.statistics import t_interval
 
@@ -29,7 +29,9 @@ def load_table(path: str | Path) -> TableResult:
         Metric(column=m["column"], protocol=m["protocol"], better=m["better"], description=m["description"])
         for m in stored["metrics"]
     )
-    rows = _mark_best(tuple(_row(row, metrics, stored["profile"], path.parent) for row in stored["rows"]), metrics)
+    papers = read_json(path.with_name("paper.json"))
+    rows = tuple(_row(row, metrics, stored["profile"], path.parent, papers) for row in stored["rows"])
+    rows = _mark_best(rows, metrics)
     return TableResult(
         name=stored["name"],
         title=stored["title"],
@@ -63,11 +65,16 @@ def _read(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _row(stored: dict[str, Any], metrics: tuple[Metric, ...], profile: str, folder: Path) -> Row:
+def _row(
+    stored: dict[str, Any], metrics: tuple[Metric, ...], profile: str, folder: Path, papers: dict[str, Any]
+) -> Row:
     folders: dict[Path, dict[str, Any]] = {}
     for run in stored["runs"]:  # seeds that share a folder (the ceiling has no training seed) are one measurement
         folders.setdefault((folder / run["folder"]).resolve(), run)
-    runs = tuple(load_run(path, seed=run["seed"], name=run["name"]) for path, run in folders.items())
+    runs = tuple(
+        load_run(path, seed=run["seed"], name=run["name"], paper=papers.get(run["name"]))
+        for path, run in folders.items()
+    )
     state, reason = _row_state(runs, stored.get("why"))
     published = stored.get("published") or {}
     return Row(

@@ -12,8 +12,15 @@ import numpy as np
 from reports.schema import Interval, Run, Score, Stage, State
 
 
-def load_run(folder: Path, *, seed: int, name: str) -> Run:
-    """Read metrics, replicates, config and provenance of one run."""
+def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None = None) -> Run:
+    """Read metrics, replicates, config and provenance of one run.
+
+    Args:
+        folder: of the run; it need not exist yet.
+        seed: of the training.
+        name: as the table calls it.
+        paper: config of its twin under the paper profile, for where that twin has no folder.
+    """
     state, reason = _state(folder)
     scores: dict[str, Score] = {}
     replicates: dict[str, np.ndarray] = {}
@@ -23,11 +30,11 @@ def load_run(folder: Path, *, seed: int, name: str) -> Run:
             replicates = _replicates(folder / "replicates.npz")
         except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
-    config = _json_or_empty(folder / "config.json")
-    needs = list(dict.fromkeys(_trainings(config)))
-    broken = next((need for need in needs if (folder.parent / need / "failed.txt").is_file()), None)
+    config = read_json(folder / "config.json")
+    needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
+    broken = next((need for need in needs if (need / "failed.txt").is_file()), None)
     if broken and state in ("pending", "running"):
-        state, reason = "failed", f"{broken}: {_state(folder.parent / broken)[1]}"
+        state, reason = "failed", f"{broken.name}: {_state(broken)[1]}"
     return Run(
         seed=seed,
         name=name,
@@ -35,11 +42,12 @@ def load_run(folder: Path, *, seed: int, name: str) -> Run:
         state=state,
         reason=reason,
         scores=scores,
-        unmeasured=_json_or_empty(folder / "unmeasured.json"),
+        unmeasured=read_json(folder / "unmeasured.json"),
         replicates=replicates,
         config=config,
-        paper_config=_json_or_empty(_paper_twin(folder) / "config.json") or None,
-        stages=tuple(stage for need in [*needs, folder.name] for stage in _stages(folder.parent / need)),
+        paper_config=read_json(_paper_twin(folder) / "config.json") or paper,
+        trainings=tuple(needs),
+        stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
     )
 
 
@@ -94,8 +102,9 @@ def _trainings(config: Any) -> Iterator[str]:
             yield child["name"]
 
 
-def _stages(folder: Path) -> Iterator[Stage]:
-    stored = _json_or_empty(folder / "provenance.json").get("stage")
+def stages(folder: Path) -> Iterator[Stage]:
+    """What ``provenance.json`` of a run says about each of its stages."""
+    stored, config = read_json(folder / "provenance.json").get("stage"), read_json(folder / "config.json")
     for name, record in stored.items() if isinstance(stored, dict) else ():
         if isinstance(record, dict):
             yield Stage(
@@ -103,8 +112,31 @@ def _stages(folder: Path) -> Iterator[Stage]:
                 name=name,
                 seconds=_number(record.get("seconds")),
                 peak_memory_gib=_number(record.get("peak_memory_gib")),
-                commit=str(record["commit"]) if record.get("commit") else None,
+                gpus=_gpus(name, record, config),
+                energy_wh=_number(record.get("energy_wh")),
+                commit=_text(record.get("commit")),
+                dirty=record["dirty"] if isinstance(record.get("dirty"), bool) else None,
+                hardware=_text(record.get("hardware")),
+                job=_text(record.get("slurm_job")),
             )
+
+
+def _gpus(stage: str, record: dict[str, Any], config: dict[str, Any]) -> int:
+    """GPUs that a stage used: training as configured, scoring one, sampling all of the node; 0 without GPUs.
+
+    In ``hardware`` the GPUs of a node stand behind its cores.
+    """
+    _, _, behind = (_text(record.get("hardware")) or "").partition(" cores, ")
+    if not behind:
+        return 0
+    trainer = config.get("trainer")
+    if stage == "train" and isinstance(trainer, dict):
+        return int(trainer.get("devices", 1) * trainer.get("num_nodes", 1))
+    return 1 if stage == "score" else len(behind.split(", "))
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
 
 
 def _number(value: Any) -> float | None:
@@ -116,7 +148,7 @@ def _paper_twin(folder: Path) -> Path:
     return folder.parent.parent / "paper" / folder.name
 
 
-def _json_or_empty(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Side information: absent or half-written is the same as empty."""
     try:
         value = json.loads(path.read_text())

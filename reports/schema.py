@@ -41,8 +41,17 @@ class Stage:
     """Name of the run, which several rows may share."""
     name: str
     seconds: float | None
+    """Wall clock, resumed parts added up."""
     peak_memory_gib: float | None
+    gpus: int
+    """GPUs that it used; 0 where it ran on the processor."""
+    energy_wh: float | None
+    """Watt hours of the GPUs, where the machine tells."""
     commit: str | None
+    dirty: bool | None
+    hardware: str | None
+    job: str | None
+    """SLURM's number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,8 +73,10 @@ class Run:
     config: dict[str, Any]
     paper_config: dict[str, Any] | None
     """The same run under the paper profile, where that is on disk too."""
+    trainings: tuple[Path, ...]
+    """Folders of the models that it needs, the deepest first."""
     stages: tuple[Stage, ...]
-    """Trainings that it needed, then its own."""
+    """Those of the trainings, then its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

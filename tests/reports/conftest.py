@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from half_runs import shards, training
 from PIL import Image
 
 HOSTILE = "<script>alert(1)</script> | a_b & 50% $x$ [red]*bold*"
@@ -133,3 +134,12 @@ def make_table(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def profile(make_table):
+    """runs/mini with a table whose runs are finished, failed, under way and never started."""
+    folder = make_table().parents[1]
+    training(folder / "face-model", steps=300, seconds=600.0)
+    shards(folder / "ours", 2)
+    return folder

@@ -1,0 +1,96 @@
+"""What results cost: hours, memory, energy, each stage of each run counted once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reports import format
+from reports.format import escape_html
+from reports.schema import Stage, TableResult
+from reports.style import grid, line
+
+ENERGY_UNKNOWN = "not measured"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Stages added up."""
+
+    stages: int
+    gpu_hours: float
+    """Wall clock times GPUs."""
+    cpu_hours: float
+    """Wall clock of what ran on processors alone."""
+    untimed: int
+    """Stages without a time."""
+    peak_memory_gib: float | None
+    energy_wh: float | None
+    """None unless every stage on a GPU recorded it."""
+
+
+def add_up(stages: Iterable[Stage]) -> Cost:
+    """Cost of ``stages``; equal ones, which several rows share, count once."""
+    unique = list(dict.fromkeys(stages))
+    timed = [(stage, stage.seconds / 3600) for stage in unique if stage.seconds is not None]
+    on_gpus = [stage for stage in unique if stage.gpus]
+    energies = [stage.energy_wh for stage in on_gpus if stage.energy_wh is not None]
+    memories = [stage.peak_memory_gib for stage in unique if stage.peak_memory_gib is not None]
+    return Cost(
+        stages=len(unique),
+        gpu_hours=sum(hours * stage.gpus for stage, hours in timed),
+        cpu_hours=sum(hours for stage, hours in timed if not stage.gpus),
+        untimed=len(unique) - len(timed),
+        peak_memory_gib=max(memories, default=None),
+        energy_wh=sum(energies) if on_gpus and len(energies) == len(on_gpus) else None,
+    )
+
+
+def hours(cost: Cost) -> str:
+    """``3.2 GPU h + 0.1 CPU h``; a dash where nothing was timed."""
+    parts = [(cost.gpu_hours, "GPU h"), (cost.cpu_hours, "CPU h")]
+    return " + ".join(f"{value:.3g} {unit}" for value, unit in parts if value) or format.MISSING
+
+
+def energy(cost: Cost) -> str:
+    """Watt or kilowatt hours, or that nobody measured them."""
+    if cost.energy_wh is None:
+        return ENERGY_UNKNOWN
+    return f"{cost.energy_wh / 1000:.3g} kWh" if cost.energy_wh >= 1000 else f"{cost.energy_wh:.3g} Wh"
+
+
+def memory(cost: Cost) -> str:
+    """Peak of the largest process."""
+    return format.MISSING if cost.peak_memory_gib is None else f"{cost.peak_memory_gib:.2f} GiB"
+
+
+def of_table(table: TableResult) -> list[Stage]:
+    """Every stage behind a table, each once; a training that several rows share is one."""
+    return list(dict.fromkeys(stage for r in table.rows for run in r.runs for stage in run.stages))
+
+
+def costs(table: TableResult) -> str:
+    """Cost by stage and by machine."""
+    stages = of_table(table)
+    if not stages:
+        return '<div class="report"><p>No run of this table has recorded its time yet.</p></div>'
+    return f'<div class="report">{breakdown(stages)}</div>'
+
+
+def breakdown(stages: list[Stage]) -> str:
+    """A line for each kind of stage on each machine, and their sum."""
+    groups: dict[tuple[str, str], list[Stage]] = {}
+    for stage in stages:
+        groups.setdefault((stage.name, stage.hardware or "unknown machine"), []).append(stage)
+    lines = [
+        line([escape_html(name), escape_html(machine), *_numbers(add_up(part))])
+        for (name, machine), part in groups.items()
+    ]
+    lines.append(line(["<b>all</b>", "", *_numbers(add_up(stages))], "ceiling"))
+    heads = ["stage", "machine", "times", "hours", "largest process", "energy of GPUs"]
+    note = "GPU hours are wall clock times the GPUs used. CPU hours are the wall clock of one process on the whole machine."
+    return f'{grid(heads, lines)}<p class="small">{note}</p>'
+
+
+def _numbers(cost: Cost) -> list[str]:
+    untimed = f" ({cost.untimed} not timed)" if cost.untimed else ""
+    texts = (str(cost.stages), hours(cost) + untimed, memory(cost), energy(cost))
+    return [f'<span class="unbroken">{text}</span>' for text in texts]

@@ -1,0 +1,151 @@
+"""Curves over training: every CSV file of a run whose first column is ``step``, such as ``loss.csv``, drawn as SVG."""
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.format import escape_html
+from reports.schema import TableResult
+from reports.style import grid
+
+WIDTH, HEIGHT = 320, 190
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
+MAX_POINTS = 300
+LOG_FROM = 20.0  # a range of more than this factor is drawn on a logarithmic axis
+COLOURS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One quantity of one training."""
+
+    run: str
+    quantity: str
+    points: tuple[tuple[int, float], ...]
+    """(optimizer step, value), finite, in the order of the file."""
+
+    @property
+    def panel(self) -> tuple[str, str]:
+        """Curves of one panel differ only in the seed."""
+        return re.sub(r"-seed\d+$", "", self.run), self.quantity
+
+
+def read(folder: Path) -> list[Curve]:
+    """Curves of one run. A line that is not whole yet is left out."""
+    curves = []
+    for path in sorted(folder.glob("*.csv")):
+        heads, *lines = _rows(path) or [[]]
+        if heads[:1] != ["step"]:
+            continue
+        for column, quantity in enumerate(heads[1:], 1):
+            points = tuple(p for line in lines if len(line) == len(heads) and (p := _point(line[0], line[column])))
+            curves += [Curve(run=folder.name, quantity=quantity, points=points)] if points else []
+    return curves
+
+
+def last_step(path: Path) -> int:
+    """Step of the last whole line of a curve's file; 0 if there is none."""
+    steps = [int(line[0]) for line in _rows(path) if len(line) > 1 and line[0].isdigit()]
+    return steps[-1] if steps else 0
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        return [line for line in csv.reader(line.replace("\0", "") for line in file) if line]
+
+
+def _point(step: str, value: str) -> tuple[int, float] | None:
+    try:
+        x, y = int(step), float(value)
+    except ValueError:
+        return None
+    return (x, y) if math.isfinite(y) else None
+
+
+def curves(table: TableResult) -> str:
+    """A panel for each model behind the table and each quantity, a line for each seed."""
+    folders = dict.fromkeys(place for row in table.rows for run in row.runs for place in (*run.trainings, run.folder))
+    return panels([curve for folder in folders for curve in read(folder)])
+
+
+def panels(found: Sequence[Curve]) -> str:
+    """Charts side by side, and their last values as a table for those who do not see them."""
+    if not found:
+        return '<div class="report"><p>No run of this table has written a curve yet.</p></div>'
+    by_panel: dict[tuple[str, str], list[Curve]] = {}
+    for curve in found:
+        by_panel.setdefault(curve.panel, []).append(curve)
+    charts = "".join(_figure(*panel, lines) for panel, lines in by_panel.items())
+    rows = [_last(curve) for curve in found]
+    details = f"<details><summary>Last values</summary>{grid(['run', 'quantity', 'step', 'value'], rows)}</details>"
+    return f'<div class="report"><div class="panels">{charts}</div>{details}</div>'
+
+
+def _last(curve: Curve) -> str:
+    step, value = curve.points[-1]
+    cells = (escape_html(curve.run), escape_html(curve.quantity), str(step), f"{value:.4g}")
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _figure(name: str, quantity: str, lines: Sequence[Curve]) -> str:
+    end = max(curve.points[-1][0] for curve in lines)
+    seeds = f", {len(lines)} seeds" if len(lines) > 1 else ""
+    caption = f"<b>{escape_html(name)}</b>: {escape_html(quantity)} over {end} optimizer steps{seeds}"
+    return f"<figure>{chart(lines, f'{quantity} of {name}')}<figcaption>{caption}</figcaption></figure>"
+
+
+def chart(lines: Sequence[Curve], label: str) -> str:
+    """An SVG line chart with colours that the page defines; logarithmic where the values span more than one decade."""
+    ys = [y for curve in lines for _, y in curve.points]
+    low, high = min(ys), max(ys)
+    logarithmic = low > 0 and high / low > LOG_FROM
+    ticks = _decades(low, high) if logarithmic else _even(low, high)
+    bottom, top = min(low, ticks[0]), max(high, ticks[-1])
+    end = max(curve.points[-1][0] for curve in lines)
+
+    def scaled(value: float) -> float:
+        return math.log10(value) if logarithmic else value
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        share = (scaled(value) - scaled(bottom)) / (scaled(top) - scaled(bottom))
+        x = LEFT + step / max(end, 1) * (WIDTH - LEFT - RIGHT)
+        return round(x, 1), round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape_html(label)}">']
+    for tick in ticks:
+        y = place(0, tick)[1]
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{LEFT - 5}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
+    for step, anchor in ((0, "start"), (end, "end")):
+        text = f"step {step}" if step else "0"
+        parts.append(f'<text x="{place(step, bottom)[0]}" y="{HEIGHT - 14}" text-anchor="{anchor}">{text}</text>')
+    for i, curve in enumerate(lines):
+        path = " ".join("{},{}".format(*place(*point)) for point in _thin(curve.points))
+        title = f"<title>{escape_html(curve.run)}</title>"
+        parts.append(f'<polyline class="line s{i % COLOURS}" points="{path}">{title}</polyline>')
+    return "".join(parts) + "</svg>"
+
+
+def _thin(points: Sequence[tuple[int, float]]) -> Iterable[tuple[int, float]]:
+    """At most about ``MAX_POINTS`` of them, the last one always."""
+    every = -(-len(points) // MAX_POINTS)
+    return [*points[:-1:every], points[-1]]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    every = -(-(last - first) // 4)
+    return [10.0**k for k in range(first, last + 1, every)]
+
+
+def _even(low: float, high: float) -> list[float]:
+    """Two to seven round numbers that cover the range."""
+    width = (high - low) or abs(high) or 1.0
+    size = 10.0 ** math.floor(math.log10(width / 3))
+    step = next(size * factor for factor in (1, 2, 5, 10) if width / (size * factor) <= 5)
+    first = math.floor(low / step)
+    last = max(math.ceil(high / step), first + 1)
+    return [k * step for k in range(first, last + 1)]

@@ -1,0 +1,123 @@
+"""What differed from the paper and why, gathered from what the results say about themselves: nothing is written by hand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reports import format
+from reports.format import escape_html
+from reports.schema import Row, TableResult
+from reports.settings import ABSENT, differences
+from reports.style import grid, line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departure:
+    """One thing that is not as in the paper."""
+
+    what: str
+    paper: str
+    here: str
+    why: str
+
+
+def departures(table: TableResult) -> list[Departure]:
+    """Columns, rows, settings and outcomes that are not the paper's, in this order."""
+    return [*_columns(table), *_rows(table), *_settings(table), *_verdicts(table), *_claims(table)]
+
+
+def _columns(table: TableResult) -> Iterator[Departure]:
+    for i, metric in enumerate(table.metrics):
+        printed = any(row.cells[i].published is not None for row in table.rows)
+        if metric.protocol != metric.column or not printed:
+            paper = metric.column if printed else "no such column"
+            what = f"column {metric.column}"
+            yield Departure(what=what, paper=paper, here=metric.protocol, why=metric.description)
+
+
+def _rows(table: TableResult) -> Iterator[Departure]:
+    """Published rows without a number of ours, together where the reason is the same; rows that the paper lacks."""
+    by_reason: dict[tuple[str, str], list[Row]] = {}
+    for r in table.rows:
+        if r.state != "measured" and any(cell.published is not None for cell in r.cells):
+            by_reason.setdefault((r.state, r.reason), []).append(r)
+    for (state, reason), rows in by_reason.items():
+        yield Departure(what=_titles(rows), paper="published", here=state, why=format.one_line(reason, 300))
+    ours = [r for r in table.rows if all(cell.published is None for cell in r.cells)]
+    if ours and len(ours) < len(table.rows):
+        why = "ceilings, and comparisons that the paper does not print"
+        yield Departure(what=_titles(ours), paper="no such row", here="added", why=why)
+
+
+def _settings(table: TableResult) -> Iterator[Departure]:
+    """Settings of the first seeds that the paper profile has otherwise, where that is known; a line for each setting."""
+    with_runs = [r for r in table.rows if r.runs]
+    found: dict[str, dict[tuple[str, str], set[int]]] = {}
+    for number, r in enumerate(with_runs):
+        run = r.runs[0]
+        for path, here, paper in differences(run.config, run.paper_config) if run.paper_config else ():
+            setting = path.rpartition("run.")[2].replace("data[0].", "data.")
+            unset = here in (None, ABSENT) and paper in (None, ABSENT)  # one config is older than the setting
+            if not unset and setting != "name" and not setting.startswith("fingerprints"):
+                pair = format.plain(paper), format.plain(here)
+                found.setdefault(setting, {}).setdefault(pair, set()).add(number)
+    for setting, pairs in found.items():
+        rows: set[int] = set().union(*pairs.values())
+        here = [(value, len(users)) for (_, value), users in pairs.items()]
+        yield Departure(
+            what=setting,
+            paper="; ".join(dict.fromkeys(paper for paper, _ in pairs)),
+            here=here[0][0] if len(here) == 1 else "; ".join(f"{value} ({count} rows)" for value, count in here),
+            why=f"{table.profile} profile, {len(rows)} of {len(with_runs)} rows with runs",
+        )
+
+
+def _verdicts(table: TableResult) -> Iterator[Departure]:
+    for r in table.rows:
+        for i, cell in enumerate(r.cells):
+            if cell.verdict == "differs":
+                measured, printed = format.decimals(table, i)
+                yield Departure(
+                    what=f"{r.title}, {cell.protocol}",
+                    paper=format.number(cell.published, printed),
+                    here=f"{format.number(cell.value, measured)} {format.interval(cell.interval, measured)}".strip(),
+                    why=cell.reason,
+                )
+
+
+def _claims(table: TableResult) -> Iterator[Departure]:
+    """Claims that do not hold on every metric, or that the paper's own numbers contradict."""
+    for same in format.grouped(table.claims):
+        odd = [claim for claim in same if claim.decision != "holds" or claim.contradicted]
+        if odd:
+            published = [f"{c.protocol or c.metric} {format.published_pair(c)}" for c in odd if c.published]
+            outcomes = [f"{c.decision} on {c.protocol or c.metric} ({format.difference(c) or c.reason})" for c in odd]
+            yield Departure(
+                what=f"claim {same[0].id}: {same[0].text}",
+                paper="; ".join(published) or "claimed",
+                here="; ".join(outcomes),
+                why=same[0].note or "see the claims above",
+            )
+
+
+def _titles(rows: list[Row]) -> str:
+    """Labels behind the name of their group, which is said once."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row.label)
+    return ". ".join((f"{group}: " if group else "") + "; ".join(labels) for group, labels in groups.items())
+
+
+def differed(table: TableResult) -> str:
+    """The departures as a table, and the notes of whoever wrote the experiment."""
+    lines = []
+    for d in departures(table):
+        lines.append(line([escape_html(text) for text in (d.what, d.paper, d.here, d.why)], text=(0, 2, 3)))
+    found = "<p>Nothing that the results know of.</p>"
+    if lines:
+        found = grid(["what", "in the paper", "here", "why"], lines, "differed")
+    known = any(run.paper_config for r in table.rows for run in r.runs)
+    unknown = "" if known or table.profile == "paper" else (
+        "<p>Settings of the paper profile are not on disk, so they are not compared one by one.</p>"
+    )  # fmt: skip
+    notes = "".join(f"<li>{escape_html(note)}</li>" for note in table.notes)
+    return f'<div class="report">{found}{unknown}' + (f"<p>Notes:</p><ul>{notes}</ul>" if notes else "") + "</div>"

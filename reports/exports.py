@@ -1,0 +1,53 @@
+"""All tables of a profile in one file each: LaTeX (booktabs), Markdown, CSV; and all claims as CSV."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from reports import render
+from reports.results import frame
+from reports.schema import TableResult
+
+FIELDS = ("id", "text", "decision", "protocol", "better", "worse", "difference", "n", "reason", "note")
+
+
+def latex(tables: Sequence[TableResult]) -> str:
+    """Every table's own environment, one after the other."""
+    return "\n".join(render.latex(table) for table in tables)
+
+
+def markdown(tables: Sequence[TableResult]) -> str:
+    """Every table's own Markdown, without the pictures, whose files lie elsewhere."""
+    return "\n".join(render.markdown(dataclasses.replace(table, galleries=())) for table in tables)
+
+
+def csv(tables: Sequence[TableResult]) -> str:
+    """One line for each cell of every table."""
+    return pd.concat([frame(table) for table in tables]).to_csv(index=False) if tables else ""
+
+
+def claims(tables: Sequence[TableResult]) -> str:
+    """One line for each claim of every table."""
+    lines = [
+        {
+            "table": table.name,
+            "profile": table.profile,
+            **{name: getattr(claim, name) for name in FIELDS},
+            "low": claim.interval[0] if claim.interval else None,
+            "high": claim.interval[1] if claim.interval else None,
+            "published": " ".join(map(repr, claim.published or ())),
+            "seeds": " ".join(map(str, claim.seeds)),
+        }
+        for table in tables
+        for claim in table.claims
+    ]
+    return pd.DataFrame(lines).to_csv(index=False)
+
+
+FILES: dict[str, Callable[[Sequence[TableResult]], str]] = {
+    "tables.tex": latex,
+    "tables.md": markdown,
+    "tables.csv": csv,
+    "claims.csv": claims,
+}

@@ -1,0 +1,134 @@
+"""How far every run of a profile is, and the time it still needs, estimated from files alone.
+
+A run's own pace comes from the times of its checkpoints, loss rows and shards; else from finished runs of the same kind.
+Nothing is known about machines: the time left is that of computing everything that is left one after the other.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from reports.curves import last_step
+from reports.runs import read_json, stages
+
+RESULTS = ("metrics.json", "weights.safetensors")
+RunState = Literal["done", "running", "failed", "pending"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """One folder of a profile."""
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    state: RunState
+    reason: str
+    """Of a failure."""
+    done: int
+    total: int | None
+    """Steps or images; None where the config has neither."""
+    left: float | None
+    """Seconds of computing; None where nothing like it was ever timed."""
+    written: float | None
+    """When a file of it last changed, seconds since 1970."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "steps" if "trainer" in self.config else "images"
+
+
+def survey(profile: Path) -> dict[str, Progress]:
+    """Every run folder of a profile by its name, in alphabetical order."""
+    folders = sorted(path.parent for path in profile.glob("*/config.json"))
+    paces = _paces(folders)
+    return {folder.name: _look(folder, paces) for folder in folders}
+
+
+def time_left(runs: Iterable[Progress]) -> tuple[float, int]:
+    """Seconds left of runs that are not done, and the number of those about which nothing is known."""
+    open_runs = [run for run in runs if run.state != "done"]
+    return sum(run.left for run in open_runs if run.left is not None), sum(run.left is None for run in open_runs)
+
+
+def _look(folder: Path, paces: dict[tuple, list[float]]) -> Progress:
+    config = read_json(folder / "config.json")
+    total = _total(config)
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "config.json"]
+    written = max((path.stat().st_mtime for path in files), default=None)
+    marks = _marks(folder, config)
+    done = min(max((count for count, _ in marks), default=0), total or 0)
+    failed = folder / "failed.txt"
+    state: RunState = "failed" if failed.is_file() else "running" if files else "pending"
+    left = None
+    if any((folder / name).is_file() for name in RESULTS):
+        state, done, left = "done", total or done, 0.0
+    elif total is not None:
+        pace = _own_pace(marks) or _typical(paces, _kind(config))
+        left = None if pace is None else (total - done) * pace
+    reason = failed.read_text(errors="replace").strip() if state == "failed" else ""
+    return Progress(
+        name=folder.name, folder=folder, config=config, state=state, reason=reason,
+        done=done, total=total, left=left, written=written,
+    )  # fmt: skip
+
+
+def _total(config: dict[str, Any]) -> int | None:
+    trainer = config.get("trainer")
+    number = trainer.get("max_steps") if isinstance(trainer, dict) else config.get("num_images")
+    return number if isinstance(number, int) else None
+
+
+def _marks(folder: Path, config: dict[str, Any]) -> list[tuple[int, float]]:
+    """(steps or images so far, when) of every file that tells, in the order of time."""
+    marks = []
+    for path in folder.glob("checkpoints/*.ckpt"):
+        step = re.search(r"step=(\d+)", path.name)
+        marks += [(int(step[1]), path.stat().st_mtime)] if step else []
+    loss = folder / "loss.csv"
+    if loss.is_file():
+        marks.append((last_step(loss), loss.stat().st_mtime))
+    size = config.get("shard_size")
+    times = sorted(path.stat().st_mtime for path in folder.glob("samples/[0-9]*.npy"))
+    if isinstance(size, int):
+        marks += [((i + 1) * size, time) for i, time in enumerate(times)]
+    return sorted(marks, key=lambda mark: (mark[1], mark[0]))
+
+
+def _own_pace(marks: Sequence[tuple[int, float]]) -> float | None:
+    """Seconds per step or image, the median over intervals: a pause between two parts of a run does not count."""
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(marks, marks[1:])]
+    paces = [seconds / count for count, seconds in steps if count > 0 and seconds > 0]
+    return median(paces) if paces else None
+
+
+def _paces(folders: Iterable[Path]) -> dict[tuple, list[float]]:
+    """Kind of run -> seconds per step or image of the finished ones, all stages together."""
+    paces: dict[tuple, list[float]] = {}
+    for folder in folders:
+        config = read_json(folder / "config.json")
+        total, spent = _total(config), [stage.seconds for stage in stages(folder)]
+        if total and spent and None not in spent and any((folder / name).is_file() for name in RESULTS):
+            paces.setdefault(_kind(config), []).append(sum(s for s in spent if s is not None) / total)
+    return paces
+
+
+def _typical(paces: dict[tuple, list[float]], kind: tuple) -> float | None:
+    return median(paces[kind]) if kind in paces else None
+
+
+def _kind(config: dict[str, Any]) -> tuple:
+    """Runs of one kind cost about the same for a step or an image."""
+    model, sampler, experts = config.get("model"), config.get("sampler"), config.get("experts")
+    return (
+        config.get("type"),
+        model.get("type") if isinstance(model, dict) else None,
+        config.get("batch_size"),
+        config.get("method"),
+        len(experts) if isinstance(experts, list) else 0,
+        sampler.get("num_steps") if isinstance(sampler, dict) else None,
+    )

@@ -1,0 +1,89 @@
+"""Time left, curves and costs, from files with known answers."""
+
+import json
+import os
+import re
+import time
+
+import pytest
+from half_runs import training
+
+from reports import progress
+from reports.costs import add_up, energy, hours
+from reports.curves import HEIGHT, WIDTH, Curve, chart, read
+from reports.results import load_table
+from reports.runs import stages
+
+
+def test_time_left_of_a_training_from_its_own_files(tmp_path):
+    (tmp_path / "mini").mkdir()
+    folder = training(tmp_path / "mini" / "model", steps=200)
+    (folder / "checkpoints").mkdir()
+    now = time.time()
+    for step in (100, 150):
+        path = folder / "checkpoints" / f"step={step}.ckpt"
+        path.touch()
+        os.utime(path, (now - 1000 + 2 * step, now - 1000 + 2 * step))  # two seconds a step
+    os.utime(folder / "loss.csv", (now - 600, now - 600))
+    run = progress.survey(tmp_path / "mini")["model"]
+    assert (run.state, run.done, run.total, run.unit) == ("running", 200, 300, "steps")
+    assert run.left == pytest.approx(200, rel=1e-3)
+
+
+def test_time_left_from_finished_runs_of_the_same_kind(tmp_path):
+    (tmp_path / "mini").mkdir()
+    training(tmp_path / "mini" / "a", steps=300, seconds=600.0)
+    training(tmp_path / "mini" / "b")
+    runs = progress.survey(tmp_path / "mini")
+    assert (runs["a"].state, runs["b"].state) == ("done", "pending")
+    assert runs["b"].left == 600.0
+    assert progress.time_left(runs.values()) == (600.0, 0)
+    other = training(tmp_path / "mini" / "c")
+    text = (other / "config.json").read_text().replace("DenoiserConfig", "AnotherConfig")
+    (other / "config.json").write_text(text)
+    assert progress.time_left(progress.survey(tmp_path / "mini").values()) == (600.0, 1)
+
+
+def test_a_half_written_line_is_no_point(tmp_path):
+    (tmp_path / "loss.csv").write_text("step,loss\n10,0.5\n20,nan\n30,0.25\n40")
+    (tmp_path / "validation.csv").write_text("step,mIoU,SSIM\n100,0.4,0.2\n200,0.5,0.3\n")
+    (tmp_path / "other.csv").write_text("name,value\na,1\n")
+    (curve, iou, ssim) = read(tmp_path)
+    assert (curve.quantity, curve.points) == ("loss", ((10, 0.5), (30, 0.25)))
+    assert (iou.quantity, iou.points) == ("mIoU", ((100, 0.4), (200, 0.5)))
+    assert ssim.points == ((100, 0.2), (200, 0.3))
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.5), (0.0, 0.0), (-2.0, 3.0), (1e-4, 0.9), (1e-9, 1e-9), (1e5, 1.1e5)])
+def test_axes_cover_the_values(values):
+    curve = Curve(run="model", quantity="loss", points=((10, values[0]), (20, values[1])))
+    drawn = chart([curve], "a chart")
+    (points,) = re.findall(r'points="([^"]+)"', drawn)
+    places = [tuple(map(float, point.split(","))) for point in points.split()]
+    assert len(places) == 2
+    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
+    assert (places[0][1] > places[1][1]) == (values[0] < values[1])  # up is more
+    assert len(re.findall('class="grid"', drawn)) >= 2
+
+
+def test_costs_count_a_shared_stage_once(profile):
+    table = load_table(profile / "tables" / "table1" / "table.json")
+    found = [stage for row in table.rows for run in row.runs for stage in run.stages]
+    cost = add_up(found)
+    assert cost.stages == 1 + 11 * 2
+    assert cost.cpu_hours == pytest.approx((600 + 11 * 2 * 95.2) / 3600)
+    assert (cost.gpu_hours, energy(cost)) == (0, "not measured")
+
+
+def test_gpu_hours_and_energy(tmp_path):
+    record = {"seconds": 3600, "hardware": "CPU, 8 cores, NVIDIA X, NVIDIA X, NVIDIA X", "energy_wh": 400.0}
+    stored = {"stage": {"train": record, "sample": record, "score": {**record, "energy_wh": 600.0}}}
+    (tmp_path / "provenance.json").write_text(json.dumps(stored))
+    (tmp_path / "config.json").write_text('{"trainer": {"devices": 2, "num_nodes": 4}}')
+    assert [stage.gpus for stage in stages(tmp_path)] == [8, 3, 1]
+    cost = add_up(stages(tmp_path))
+    assert hours(cost) == "12 GPU h"
+    assert energy(cost) == "1.4 kWh"
+    stored["stage"]["train"]["energy_wh"] = None
+    (tmp_path / "provenance.json").write_text(json.dumps(stored))
+    assert energy(add_up(stages(tmp_path))) == "not measured"
