@@ -30,7 +30,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-SMOKE := table1 table2 table4 reliability_sweep four_modalities
+SMOKE := table1 table2 table4 reliability_sweep four_modalities table5 table6 table7 table8 night2day finetuning_curve conditional_model task_transfer
 
 smoke: setup
 	for table in $(SMOKE); do $(BIN)/python -m experiments.$$table --profile smoke || exit 1; done

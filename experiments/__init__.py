@@ -18,6 +18,7 @@ class Entry:
 
 
 UC = "Unite and Conquer (CVPR 2023)"
+MT = "MT-Diffusion (ICLR 2024)"
 INDEX = (
     Entry(
         name="table1", source=f"{UC}, Table 1", mini="13 min", paper="4 x 100k steps at 256 px; 12 x 3,000 images",
@@ -38,5 +39,37 @@ INDEX = (
     Entry(
         name="four_modalities", source=f"{UC}, Fig. 28-32", mini="8 min after table1", paper="2 x 100k steps; 7 x 256 images",
         shows="face map, hair map, sketch and text in one sample; zero-shot text to face",
+    ),
+    Entry(
+        name="table5", source=f"{MT}, Table 1", mini="TBD", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
+        shows="restoring images with random holes: clean-masked, SDEdit-, ours, replacement, without aggregation",
+    ),
+    Entry(
+        name="table6", source=f"{MT}, Table 2", mini="TBD", paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
+        shows="generation after equal training: ADM, masked-image training, joint image-label training",
+    ),
+    Entry(
+        name="table7", source=f"{MT}, Table 3", mini="TBD", paper="2 x 1M steps at 128 px, 2 x 100k; 11 x 50,000 images",
+        shows="generation, classifier guidance and restoration of class-conditional ADM and MT-Diffusion",
+    ),
+    Entry(
+        name="table8", source=f"{MT}, Table 4", mini="TBD", paper="2 x 1M steps at 256 px; 3 x 500 images",
+        shows="Cityscapes, photograph to labels: single-task diffusion and ours",
+    ),
+    Entry(
+        name="night2day", source=f"{MT}, App. E.1", mini="TBD", paper="2 x 1M steps at 256 px; 3 x 2,300 images",
+        shows="night to day: single-task diffusion and ours",
+    ),
+    Entry(
+        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="TBD", paper="2 x 1.1M steps at 64 px",
+        shows="accuracy of the jointly trained classifier and of one trained alone, over fine-tuning steps",
+    ),
+    Entry(
+        name="conditional_model", source=f"{MT}, App. E.5", mini="TBD", paper="6 x up to 1M steps at 64 px; 7 x 5,000 images",
+        shows="joint against purely conditional training, at three lengths",
+    ),
+    Entry(
+        name="task_transfer", source=f"{MT}, App. E.5", mini="TBD", paper="6 x 1M steps at 64 px; 7 x 5,000 images",
+        shows="five tasks at once, and which of them help the image",
     ),
 )  # fmt: skip

@@ -8,19 +8,39 @@ from typing import Any
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 
 from datamodules.celebamask_hq import CelebAMaskHQ
-from datamodules.faces import FaceDataModule
+from datamodules.cifar10 import CIFAR10
+from datamodules.cityscapes import Cityscapes
+from datamodules.digits import Digits
 from datamodules.ffhq import FFHQ
+from datamodules.imagenet import ImageNet
+from datamodules.night2day import Night2Day
+from datamodules.packed_module import PackedDataModule
 from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff import checkpoints
+from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig, ContrastiveModel
 from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.methods.judges import AttributeClassifier, AttributeClassifierConfig, FaceParser, FaceParserConfig
+from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
+from lightning_mmdiff.methods.mt_modalities import Embedding
+from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
+from lightning_mmdiff.methods.replacement import Replacement
+from lightning_mmdiff.methods.sdedit import SDEdit
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.sampling import SamplingModule
 
-FOLDERS = {"celebamask_hq": "CelebAMask-HQ", "ffhq": "ffhq"}
+FOLDERS = {
+    "celebamask_hq": "CelebAMask-HQ",
+    "ffhq": "ffhq",
+    "imagenet": "imagenet",
+    "cifar10": "cifar10",
+    "cityscapes": "cityscapes",
+    "night2day": "night2day",
+    "digits": "digits",
+}
 """Folder of each data set below the data root."""
 WEIGHTS = "weights.safetensors"
 """File that marks a finished training."""
@@ -28,23 +48,31 @@ WEIGHTS = "weights.safetensors"
 
 def data(
     config: DataConfig, root: Path, *, batch_size: int = 64, seed: int = 0, cache: Path | None = None
-) -> FaceDataModule:
+) -> PackedDataModule:
     """Data module of one data set below ``root``; packed data that is not beside its files already goes to ``cache``."""
     common: dict[str, Any] = {
         "root": root / FOLDERS[config.dataset],
         "image_size": config.image_size,
         "batch_size": batch_size,
         "conditions": config.conditions,
-        "captions": config.captions,
-        "split": config.split,
         "seed": seed,
     }
-    module: FaceDataModule
+    module: PackedDataModule
     match config.dataset:
         case "celebamask_hq":
-            module = CelebAMaskHQ(**common)
+            module = CelebAMaskHQ(captions=config.captions, split=config.split, **common)
         case "ffhq":
-            module = FFHQ(**common)
+            module = FFHQ(captions=config.captions, split=config.split, **common)
+        case "imagenet":
+            module = ImageNet(masks=config.masks, **common)
+        case "cifar10":
+            module = CIFAR10(masks=config.masks, **common)
+        case "digits":
+            module = Digits(masks=config.masks, **common)
+        case "cityscapes":
+            module = Cityscapes(**common)
+        case "night2day":
+            module = Night2Day(**common)
     if not module.folder.exists():
         module.cache = cache
     return module
@@ -58,20 +86,29 @@ def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> Light
     return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)
 
 
-def fingerprint(module: FaceDataModule) -> str:
+def fingerprint(module: PackedDataModule) -> str:
     """Short name of the packed content of a data set: it tells whether two folders hold the same images and labels."""
     index = json.loads((module.folder / "index.json").read_text())
     return hashlib.sha256(json.dumps(index["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def model(run: TrainRun, runs: Path) -> LightningModule:
-    """Model of a training run with fresh weights; its frozen helpers are loaded from ``runs``."""
+    """Model of a training run: fresh weights, or those it is fine-tuned from; its frozen helpers are loaded from ``runs``."""
+    module = _fresh(run, runs)
+    if run.initial is not None:
+        checkpoints.load_weights(module, runs / run.initial.name / WEIGHTS)
+    return module
+
+
+def _fresh(run: TrainRun, runs: Path) -> LightningModule:
     match run.model:
-        case DenoiserConfig(conditions=conditions) if conditions.embedding is not None:
-            embedder = trained(run.needs[0], runs) if run.needs else _farl()
-            return Denoiser(run.model, embedder=embedder, seed=run.seed)
-        case DenoiserConfig():
-            return Denoiser(run.model, seed=run.seed)
+        case DenoiserConfig(conditions=conditions):
+            return Denoiser(run.model, embedder=_embedder(run, runs) if conditions.embedding else None, seed=run.seed)
+        case MTDiffusionConfig(modalities=modalities):
+            embeds = any(isinstance(m, Embedding) for m in modalities)
+            return MTDiffusion(run.model, embedder=_embedder(run, runs) if embeds else None, seed=run.seed)
+        case NoisyClassifierConfig():
+            return NoisyClassifier(run.model, seed=run.seed)
         case FaceParserConfig():
             return FaceParser(run.model, seed=run.seed)
         case AttributeClassifierConfig():
@@ -80,27 +117,61 @@ def model(run: TrainRun, runs: Path) -> LightningModule:
             return ContrastiveModel(run.model, seed=run.seed)
 
 
+def _embedder(run: TrainRun, runs: Path) -> Any:
+    """The image-text model among what ``run`` needs; FaRL from local weights where it needs none."""
+    for need in run.needs:
+        if isinstance(need.model, ContrastiveConfig):
+            return trained(need, runs)
+    from lightning_mmdiff.networks.farl import load_farl  # imports transformers, which takes seconds
+
+    return load_farl()
+
+
 def trained(run: TrainRun, runs: Path) -> Any:
     """Model of a finished training run, frozen, in evaluation mode."""
-    module = model(run, runs)
+    module = _fresh(run, runs)
     checkpoints.load_weights(module, runs / run.name / WEIGHTS)
     return module.requires_grad_(False).eval()
 
 
 def sampling_module(run: SampleRun, runs: Path) -> SamplingModule:
-    """The method of a sample run over its trained experts; experts of the same run share one model."""
-    models = {use.run: trained(use.run, runs) for use in run.experts}
-    experts = [
-        Expert(denoiser=models[u.run], conditions=u.conditions, weight=u.weight, reliability=u.reliability)
-        for u in run.experts
-    ]
+    """The method of a sample run over its trained models; experts of the same run share one model."""
+    if run.method in ("unite", "composable"):
+        models = {use.run: trained(use.run, runs) for use in run.experts}
+        experts = [
+            Expert(denoiser=models[u.run], conditions=u.conditions, weight=u.weight, reliability=u.reliability)
+            for u in run.experts
+        ]
+        combine = UniteAndConquer if run.method == "unite" else Composable
+        return combine(experts, sampler=run.sampler, sampling_seed=run.seed)
+    single = _single(run, runs)
+    if run.classifier is None:
+        return single
+    scale = 1.0 if run.scale is None else run.scale
+    return ClassifierGuided(single, trained(run.classifier, runs), scale=scale, sampling_seed=run.seed)
+
+
+def _single(run: SampleRun, runs: Path) -> SamplingModule:
+    """One model, asked in the way of the run's method."""
+    module: SamplingModule = trained(run.experts[0].run, runs) if run.experts else _nothing(run)
+    module.sampler, module.sampling_seed = run.sampler, run.seed
     match run.method:
-        case "unite":
-            return UniteAndConquer(experts, sampler=run.sampler, sampling_seed=run.seed)
-        case "composable":
-            return Composable(experts, sampler=run.sampler, sampling_seed=run.seed)
-        case "real":
-            raise ValueError(f"{run.name} stands for real images; there is nothing to sample.")
+        case "restore":
+            assert isinstance(module, MTDiffusion)
+            module.keep_known = True
+            return module
+        case "sdedit":
+            start = round((run.start if run.start is not None else 0.5) * len(module.schedule))
+            return SDEdit(module, start_step=start, sampling_seed=run.seed)
+        case "replacement":
+            return Replacement(module, sampling_seed=run.seed)
+        case "denoise":
+            return module
+    return _nothing(run)
+
+
+def _nothing(run: SampleRun) -> Any:
+    raise ValueError(f"{run.name} ({run.method}) has no images to sample.")
 
 
 def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
@@ -123,9 +194,3 @@ QUIET: dict[str, Any] = {
     "enable_model_summary": False,
     "use_distributed_sampler": False,  # the data modules split by rank themselves
 }
-
-
-def _farl() -> Any:
-    from lightning_mmdiff.networks.farl import load_farl  # imports transformers, which takes seconds
-
-    return load_farl()

@@ -2,17 +2,26 @@
 
 import errno
 import os
+import signal
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.spec import Profile, Run, SampleRun, TableFunction, TrainRun, plan
+from experiments.costs import evaluations
+from experiments.requeue import job_id, requeue
+from experiments.spec import Profile, Run, Table, TableFunction, TrainRun, plan
+from lightning_mmdiff.interruption import Interrupted, raising
+
+if TYPE_CHECKING:
+    from experiments.stages import Workspace
 
 console = Console(highlight=False)
 
@@ -29,8 +38,8 @@ class Flags:
 
     profile: Profile = "mini"
     """mini: minutes on a laptop CPU, rendered data. smoke: seconds, meaningless numbers. paper: the published setting."""
-    launcher: Literal["local", "dry-run"] = "local"
-    """Run here, or only print the runs."""
+    launcher: Literal["local", "slurm", "dry-run"] = "local"
+    """Run here, submit to SLURM as the cluster file says (python -m slurm.submit has more options), or only print the runs."""
     only: tuple[str, ...] = ()
     """Names of runs to do, as printed by --launcher dry-run (no report is made then). Default: all."""
     out: Path = Path("runs")
@@ -39,13 +48,18 @@ class Flags:
     """Root of the data sets (CelebAMask-HQ/, ffhq/). Default: rendered data for mini and smoke, data/ for paper."""
     seeds: int = 1
     """Training seeds; with more than one the intervals cover them."""
+    part: Literal["all", "data", "report"] = "all"
+    """all: runs, then the report. data: only render, check and pack the data sets. report: only report what is there."""
 
 
 def main(table: TableFunction) -> None:
     """Run a table from the command line; a user's mistake ends with one sentence and exit code 1."""
     flags = tyro.cli(Flags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
     try:
-        run_table(table, flags)
+        with raising():
+            run_table(table, flags)
+    except Interrupted as stop:
+        _leave(stop.signum)
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error))
     except OSError as error:
@@ -53,6 +67,18 @@ def main(table: TableFunction) -> None:
     except KeyboardInterrupt:
         console.print("Stopped. Run the same command again to go on.")
         sys.exit(130)
+
+
+def _leave(signum: int) -> NoReturn:
+    """End after a signal. Near its time limit (SIGUSR1) a job queues itself again; whoever sends SIGTERM has decided."""
+    if signum == signal.SIGUSR1 and job_id():
+        try:
+            console.print(requeue())
+        except ValueError as error:
+            _fail(str(error))
+        sys.exit(0)
+    console.print(f"Stopped by {signal.Signals(signum).name}. Run the same command again to go on.")
+    sys.exit(128 + signum)
 
 
 def _fail(sentence: str) -> NoReturn:
@@ -74,7 +100,7 @@ def _file_system_sentence(error: OSError, out: Path) -> str:
 
 
 def run_table(table: TableFunction, flags: Flags) -> None:
-    """Do every run of the table that is not done yet, then write and print the report."""
+    """Do every run of the table that is not done yet, then write and print the report; or the part that was asked for."""
     if flags.seeds < 1:
         raise ValueError(f"--seeds is {flags.seeds}; it must be at least 1.")
     tables = [table(flags.profile, seed) for seed in range(flags.seeds)]
@@ -84,18 +110,45 @@ def run_table(table: TableFunction, flags: Flags) -> None:
             after = ", ".join(n.name for n in run.needs) or "-"
             print(f"{'train' if isinstance(run, TrainRun) else 'sample':7s}{run.name:36s} after {after}")
         return
+    if flags.launcher == "slurm":
+        _submit(flags)
+        return
     from experiments import reporting, stages  # heavy imports: not for --help and dry runs
 
     workspace = stages.Workspace.make(flags.profile, flags.out, flags.data)
-    stages.prepare_data(workspace, runs)
+    if flags.part != "report":
+        stages.prepare_data(workspace, runs)
+    papers = [table("paper", seed) for seed in range(flags.seeds)]
+    if flags.part == "all":
+        reporting.announce(workspace, tables, papers, _command(flags))
+        _do(workspace, runs, tables)
+    if flags.part == "report" or (flags.part == "all" and not flags.only):
+        reporting.report(workspace, tables, papers, _command(flags))
+
+
+def _do(workspace: "Workspace", runs: Sequence[Run], tables: Sequence[Table]) -> None:
+    """Do the runs that are not done, with the time left before each."""
+    from experiments import stages
+
     todo = [run for run in runs if not stages.is_done(workspace, run, tables)]
     clock = _Clock(todo)
     for number, run in enumerate(todo, len(runs) - len(todo) + 1):
         console.print(f"[bold]\\[{number}/{len(runs)}][/] {clock.describe(run)}")
         stages.do(workspace, run, tables)
         clock.finished(run)
-    if not flags.only:
-        reporting.report(workspace, tables, command=_command(flags))
+
+
+def _submit(flags: Flags) -> None:
+    """Hand over to ``slurm.submit``, which may import this package but not the other way round."""
+    if flags.part != "all":
+        raise ValueError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
+    words = [sys.executable, "-m", "slurm.submit", _module().removeprefix("experiments.")]
+    words += ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
+    words += ["--data", str(flags.data)] if flags.data else []
+    words += ["--only", *flags.only] if flags.only else []
+    code = subprocess.run(words, check=False).returncode
+    if code:
+        sys.exit(code)
 
 
 def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
@@ -106,16 +159,21 @@ def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
 
 
 def _command(flags: Flags) -> str:
-    spec = sys.modules["__main__"].__spec__
-    parts = [f"python -m {spec.name if spec else 'experiments'}", f"--profile {flags.profile}"]
+    parts = [f"python -m {_module()}", f"--profile {flags.profile}"]
     return " ".join(parts + ([f"--seeds {flags.seeds}"] if flags.seeds > 1 else []))
+
+
+def _module() -> str:
+    """Name of the module that was started with ``python -m``."""
+    spec = sys.modules["__main__"].__spec__
+    return spec.name if spec else "experiments"
 
 
 class _Clock:
     """Time left, from the cost of the runs in network evaluations and the speed seen so far."""
 
-    def __init__(self, runs: list[Run]):
-        self.left = {run.name: _cost(run) for run in runs}
+    def __init__(self, runs: Sequence[Run]):
+        self.left = {run.name: evaluations(run) for run in runs}
         self.start, self.done = time.monotonic(), 0.0
 
     def describe(self, run: Run) -> str:
@@ -126,10 +184,3 @@ class _Clock:
 
     def finished(self, run: Run) -> None:
         self.done += self.left.pop(run.name)
-
-
-def _cost(run: Run) -> float:
-    if isinstance(run, SampleRun):
-        calls = 2 * len(run.experts) if run.method == "unite" else len(run.experts)
-        return run.num_images * (run.sampler.num_steps * calls + 20)
-    return run.trainer.max_steps * run.batch_size * 3.5

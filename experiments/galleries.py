@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from datamodules.face_classes import FACE_CLASSES
-from experiments.scoring import Evaluation
+from experiments.evaluation import Evaluation
 from experiments.spec import Row
 from lightning_mmdiff.files import atomic_path
 

@@ -14,6 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
+
+from experiments.energy import gpu_energy_wh
+from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.files import write_json
 
 PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
@@ -34,18 +38,36 @@ def environment() -> dict[str, Any]:
     }
 
 
+def is_first_process() -> bool:
+    """Whether this process is the first of its job, or the only one."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 @contextmanager
 def recorded(folder: Path, stage: str) -> Iterator[None]:
-    """Add the seconds and peak memory of the block to ``folder/provenance.json``; a resumed stage adds up its seconds."""
-    start = time.monotonic()
+    """Add the seconds, peak memory and GPU energy of the block to ``folder/provenance.json``.
+
+    Seconds and energy of a stage that was resumed, or shared by several jobs, add up; of the processes of one job the
+    first counts.
+    """
+    start, energy = time.monotonic(), gpu_energy_wh()
     try:
         yield
     finally:
-        path = folder / "provenance.json"
+        if is_first_process():
+            used = gpu_energy_wh()
+            _add(folder, stage, time.monotonic() - start, None if energy is None or used is None else used - energy)
+
+
+def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
+    path = folder / "provenance.json"
+    with Claims(folder / ".claims").alone(path.name):
         record = json.loads(path.read_text()) if path.exists() else {"stage": {}}
-        before = record["stage"].get(stage, {}).get("seconds", 0.0)
+        before = record["stage"].get(stage, {"seconds": 0.0, "energy_wh": 0.0})
+        energies = (before.get("energy_wh"), energy_wh)
         record["stage"][stage] = {
-            "seconds": round(before + time.monotonic() - start, 1),
+            "seconds": round(before["seconds"] + seconds, 1),
+            "energy_wh": None if None in energies else round(sum(energies), 2),
             "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),

@@ -40,8 +40,12 @@ def table(profile: Profile, seed: int) -> Table:
         claims=(
             *(
                 Claim(
-                    id="against UC7", text=f"reliability matters: a = 0.5 follows the maps better than a = {a}",
-                    metric="mIoU", better="a = 0.5", worse=f"a = {a}", note=paper,
+                    id="against UC7",
+                    text=f"reliability matters: a = 0.5 follows the maps better than a = {a}",
+                    metric="mIoU",
+                    better="a = 0.5",
+                    worse=f"a = {a}",
+                    note=paper,
                 )
                 for a in (0, 1)
             ),

@@ -1,4 +1,4 @@
-"""Writes what the reports package reads: table.json and galleries. The numbers themselves stay in the run folders."""
+"""Writes what the reports package reads: table.json, paper.json, galleries. The numbers stay in the run folders."""
 
 import json
 import os
@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from experiments import galleries, scoring
-from experiments.provenance import environment
-from experiments.spec import Row, Table
+from experiments.evaluation import Evaluation
+from experiments.provenance import environment, is_first_process
+from experiments.spec import Row, Table, as_json
 from experiments.stages import Workspace
 from lightning_mmdiff.files import write_json
 from reports.render import show
@@ -23,8 +24,33 @@ MAX_ROWS = 6
 """Rows of a table per sheet, so that a sheet fits a page."""
 
 
-def report(workspace: Workspace, tables: Sequence[Table], command: str) -> None:
-    """Write table.json, galleries and every form of the report, and print the table. ``tables``: one per seed."""
+def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
+    """Write table.json and paper.json where they are absent or tell of other rows: a report can be made before the runs end.
+
+    Args:
+        workspace: where.
+        tables: one per seed.
+        papers: the same tables at the paper profile; the configs of their runs are what ours are compared with.
+        command: that makes the table.
+    """
+    folder = workspace.runs / "tables" / tables[0].name
+    rows = [pair for ours, theirs in zip(tables, papers) for pair in zip(ours.rows, theirs.rows)]
+    twins = {ours.sample.name: as_json(theirs.sample) for ours, theirs in rows if ours.sample and theirs.sample}
+    if _stored(folder / "paper.json") != json.loads(json.dumps(twins)):
+        write_json(folder / "paper.json", twins)
+    old, new = _stored(folder / "table.json"), _description(workspace, tables, folder, command)
+    if any(old.get(key) != json.loads(json.dumps(new[key])) for key in ("metrics", "rows", "claims")):
+        write_json(folder / "table.json", {**new, "galleries": old.get("galleries", [])})
+
+
+def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
+    """Write every form of the report and print the table. Arguments as of ``announce``.
+
+    Of the processes of one job the first does this.
+    """
+    if not is_first_process():
+        return
+    announce(workspace, tables, papers, command)
     folder = workspace.runs / "tables" / tables[0].name
     description = {
         **_description(workspace, tables, folder, command),
@@ -36,11 +62,15 @@ def report(workspace: Workspace, tables: Sequence[Table], command: str) -> None:
     Console(highlight=False).print("\nWritten: " + ", ".join(os.path.relpath(p) for p in paths), soft_wrap=True)
 
 
+def _stored(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def _with_older_date(description: dict[str, Any], path: Path) -> dict[str, Any]:
     """Give it the date of the file at ``path`` if nothing else differs, so that the notebook made from that is current."""
-    if not path.exists():
+    old = _stored(path)
+    if not old:
         return description
-    old = json.loads(path.read_text())
     dated = {**description, "provenance": {**description["provenance"], "date": old["provenance"]["date"]}}
     return dated if json.loads(json.dumps(dated)) == old else description
 
@@ -80,7 +110,7 @@ def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, A
 
 def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
     """Draw the sheets of the first seed, unless they are newer than every result."""
-    rows = [r for r in table.rows if r.sample is not None and r.sample.method != "real"]
+    rows = [r for r in table.rows if r.sample is not None and r.sample.method not in ("real", "classify")]
     parts = [rows[i : i + MAX_ROWS] for i in range(0, len(rows), MAX_ROWS)]
     entries = []
     for number, part in enumerate(parts, 1):
@@ -101,12 +131,14 @@ def _is_newer(file: Path, others: Sequence[Path]) -> bool:
 def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -> None:
     judges = scoring.Judges({run.name: run for run in table.judges}, workspace.runs)
     strips: list[galleries.Strip] = []
+    shown = None
     for row in rows:
         assert row.sample is not None
         data = workspace.open(row.sample.data)
         data.setup()
-        evaluation = scoring.Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
-        if not strips:
+        evaluation = Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
+        if row.sample.data != shown:
             strips += galleries.condition_strips(evaluation)
+            shown = row.sample.data
         strips += galleries.sample_strips(row, evaluation, parsed="face-parser" in {run.name for run in table.judges})
     galleries.sheet(strips, path)

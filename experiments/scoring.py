@@ -1,46 +1,21 @@
-"""Measures a finished sample run: one branch per protocol, each result stored with its bootstrap replicates."""
+"""Measures a finished sample run: what is missing in its metrics.json, each result stored with its bootstrap replicates."""
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.face_classes import FACE_CLASSES
-from datamodules.faces import FaceDataModule
+from datamodules.packed_module import PackedDataModule
 from experiments import build
+from experiments.evaluation import Evaluation
 from experiments.spec import SampleRun, TrainRun
-from lightning_mmdiff.callbacks.shards import read_images, shard_files
+from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.files import write_json
-from lightning_mmdiff.methods.lapa_parser import load_lapa_parser
-from lightning_mmdiff.metrics import lpips, segmentation, ssim
-from lightning_mmdiff.metrics.features import cached_reference, extract, extract_shards
-from lightning_mmdiff.metrics.frechet import fit_gaussian
-from lightning_mmdiff.metrics.networks import EffNetLite0, FeatureNetwork, Inception
-from lightning_mmdiff.metrics.results import (
-    RESERVED,
-    MetricResult,
-    frechet_result,
-    kernel_result,
-    mean_result,
-    save_results,
-)
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-GROUPS = {
-    "hair": ("hair",),
-    "skin": ("skin",),
-    "nose": ("nose",),
-    "eyes": ("l_eye", "r_eye"),
-    "brows": ("l_brow", "r_brow"),
-    "mouth": ("mouth", "u_lip", "l_lip"),
-}
-"""What the masks of 32-pixel faces are judged on: smaller parts are one or two pixels wide."""
+from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
 
 
 def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
@@ -50,22 +25,41 @@ def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
     return [p for p in protocols if p not in done]
 
 
-def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judges", data: FaceDataModule) -> None:
-    """Measure the missing protocols of ``run`` one by one; what cannot be measured here is left with its reason."""
+def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judges", data: PackedDataModule) -> None:
+    """Measure the missing protocols of ``run``; what cannot be measured here is left with its reason.
+
+    Processes that do this at once share out the features by shard, then the protocols.
+    """
     data.setup()
-    evaluation = Evaluation(folder, run, judges, data)
+    evaluation, claims = Evaluation(folder, run, judges, data), Claims(folder / ".claims")
     reasons: dict[str, str] = {}
-    for protocol in tqdm(missing(folder, protocols), desc=f"  scoring {run.name}", unit="metric", leave=False):
+    todo = missing(folder, protocols)
+    with suppress(FileNotFoundError):  # no weights: the protocol will say so
+        evaluation.prepare(todo)
+    share = claims.share({p: p for p in todo}, lambda p: p in reasons or not missing(folder, [p]))
+    for protocol in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
         try:
             result = evaluation.measure(protocol)
         except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
             reasons[protocol] = str(error)
         else:
-            save_results(folder, [*_stored(folder), result])
-    if reasons:
-        write_json(folder / "unmeasured.json", reasons)
-    else:
-        (folder / "unmeasured.json").unlink(missing_ok=True)
+            with claims.alone("metrics.json"):
+                save_results(folder, sorted([*_stored(folder), result], key=lambda r: r.protocol))
+    _save_reasons(folder, reasons, claims)
+
+
+def _save_reasons(folder: Path, reasons: dict[str, str], claims: Claims) -> None:
+    """Add ``reasons`` to unmeasured.json and drop those of protocols that are measured by now."""
+    path = folder / "unmeasured.json"
+    if not reasons and not path.exists():
+        return
+    with claims.alone("unmeasured.json"):
+        old = json.loads(path.read_text()) if path.exists() else {}
+        left = {p: reason for p, reason in sorted((old | reasons).items()) if missing(folder, [p])}
+        if left:
+            write_json(path, left)
+        else:
+            path.unlink(missing_ok=True)
 
 
 class Judges:
@@ -81,129 +75,6 @@ class Judges:
         if name not in self._loaded:
             self._loaded[name] = build.trained(self._runs[name], self._root)
         return self._loaded[name]
-
-
-class Evaluation:
-    """The images of one run beside the real images whose conditions they were given."""
-
-    def __init__(self, folder: Path, run: SampleRun, judges: Judges, data: FaceDataModule):
-        """``data`` is set up; its test split is the reference."""
-        self.folder, self.run, self.judges, self.data = folder, run, judges, data
-
-    def measure(self, protocol: str) -> MetricResult:
-        """Measure one protocol.
-
-        Raises:
-            FileNotFoundError: if it needs weights that are not on disk.
-        """
-        match protocol:
-            case "FID":
-                return self._frechet(protocol, Inception)
-            case "FD-EffNetLite0":
-                return self._frechet(protocol, EffNetLite0)
-            case "KID-EffNetLite0":
-                network = EffNetLite0
-                return kernel_result(
-                    protocol, self._features(network), self._reference(network), reference=self._against
-                )
-            case "LPIPS":
-                return mean_result(protocol, lpips.LPIPS(device=DEVICE)(self.images, self.real), better="lower")
-            case "PD-EffNetLite0":
-                return mean_result(
-                    protocol, lpips.PerceptualDistance(device=DEVICE)(self.images, self.real), better="lower"
-                )
-            case "SSIM":
-                return mean_result(protocol, ssim.ssim(self.images, self.real), better="higher")
-            case "mIoU-MiniParser":
-                return mean_result(protocol, self._mask_scores.miou, better="higher")
-            case "F1-MiniParser":
-                return mean_result(protocol, self._mask_scores.f1, better="higher")
-            case "mIoU-LaPa":
-                scores = self._lapa_scores
-                return mean_result(protocol, scores.miou, better="higher", images_without_face=scores.num_failed)
-            case "F1-LaPa":
-                scores = self._lapa_scores
-                return mean_result(protocol, scores.f1, better="higher", images_without_face=scores.num_failed)
-            case "Attributes-MiniJudge":
-                return mean_result(protocol, self._attribute_accuracy(), better="higher")
-            case "Attributes-FaceClassifier":
-                raise FileNotFoundError(
-                    "no paper publishes an attribute classifier, and none is trained at this profile."
-                )
-        raise ValueError(f"Unknown protocol {protocol!r}.")
-
-    @cached_property
-    def real(self) -> Tensor:
-        """Real image of each sample's conditions, uint8 [N, 3, H, W]."""
-        return self._test["image"]
-
-    @cached_property
-    def images(self) -> Tensor:
-        """Samples, uint8 [N, 3, H, W]; for the ceiling the real images themselves."""
-        if self.run.method == "real":
-            return self.real
-        return torch.from_numpy(read_images(self.folder / "samples", self.run.num_images, self.run.shard_size))
-
-    def parsed(self, images: Tensor) -> np.ndarray:
-        """Label maps of ``images`` by the face parser, uint8 [N, H, W]."""
-        return torch.cat([self.judges["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
-
-    @cached_property
-    def _test(self) -> dict[str, Any]:
-        return self.data.test.batch([i % len(self.data.test) for i in range(self.run.num_images)])
-
-    @cached_property
-    def _mask_scores(self) -> segmentation.Scores:
-        groups = [[FACE_CLASSES.index(c) for c in classes] for classes in GROUPS.values()]
-        target = self._test["label_map"].numpy()
-        return segmentation.image_scores(self.parsed(self.images), target, len(FACE_CLASSES), groups=groups)
-
-    @cached_property
-    def _lapa_scores(self) -> segmentation.Scores:
-        """Background, skin and hair by Unite and Conquer's parser; an image without a face scores 0 and is counted."""
-        parser = load_lapa_parser(torch.device(DEVICE))
-        parsed = [parser.parse(batch) for batch in self.images.split(16)]
-        target = np.zeros(self._test["label_map"].shape, np.uint8)
-        for number, name in enumerate(("skin", "hair"), 1):
-            target[self._test["label_map"].numpy() == FACE_CLASSES.index(name)] = number
-        failed = torch.cat([p.num_faces for p in parsed]).numpy() == 0
-        return segmentation.image_scores(torch.cat([p.label_map for p in parsed]).numpy(), target, 3, failed=failed)
-
-    def _attribute_accuracy(self) -> np.ndarray:
-        """Share of the judged attributes that are right, [N]."""
-        judge = self.judges["attribute-judge"]
-        predicted = torch.cat([judge.predict(batch) for batch in self.images.split(64)]) > 0.5
-        truth = judge.target(self._test["conditions"]["attributes"]) > 0.5
-        return (predicted == truth).double().mean(dim=1).numpy()
-
-    def _frechet(self, protocol: str, network: type[FeatureNetwork]) -> MetricResult:
-        reference = fit_gaussian(self._reference(network))
-        return frechet_result(protocol, self._features(network), reference, reference=self._against)
-
-    def _kernel(self, protocol: str, network: type[FeatureNetwork]) -> MetricResult:
-        return kernel_result(protocol, self._features(network), self._reference(network), reference=self._against)
-
-    def _features(self, network: type[FeatureNetwork]) -> np.ndarray:
-        shards = shard_files(self.folder / "samples", self.run.num_images, self.run.shard_size)
-        return extract_shards(shards, network, self.folder / "features", device=DEVICE)
-
-    @property
-    def _against(self) -> str:
-        return f"{len(self.data.test)} real test images of {self.run.data.dataset}"
-
-    def _reference(self, network: type[FeatureNetwork]) -> np.ndarray:
-        """Features of all real test images, computed once per data set and network."""
-        indices = range(len(self.data.test))
-        batches = [list(indices[i : i + 32]) for i in range(0, len(indices), 32)]
-        name = f"{self.run.data.dataset}-{self.run.data.split}-{self.run.data.image_size}px-{network.name}.npz"
-        arrays = cached_reference(
-            self.folder.parent / "reference" / name,
-            f"{build.fingerprint(self.data)} {self.run.data.captions} {len(indices)}",
-            lambda: {
-                "features": extract((self.data.test.batch(b)["image"] for b in batches), network(), device=DEVICE)
-            },
-        )
-        return arrays["features"]
 
 
 def _stored(folder: Path) -> list[MetricResult]:

@@ -7,17 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from datamodules.masking import MaskConfig
 from lightning_mmdiff.files import write_json
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
+from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.schedules import Sampler
 
 Profile = Literal["smoke", "mini", "paper"]
-DatasetName = Literal["celebamask_hq", "ffhq"]
+DatasetName = Literal["celebamask_hq", "ffhq", "imagenet", "cifar10", "cityscapes", "night2day", "digits"]
 Captions = Literal["celeba-dialog", "mm-celeba"]
-Method = Literal["unite", "composable", "real"]
-ModelConfig = DenoiserConfig | FaceParserConfig | AttributeClassifierConfig | ContrastiveConfig
+Method = Literal["unite", "composable", "denoise", "restore", "sdedit", "replacement", "classify", "real"]
+ModelConfig = (
+    DenoiserConfig
+    | MTDiffusionConfig
+    | NoisyClassifierConfig
+    | FaceParserConfig
+    | AttributeClassifierConfig
+    | ContrastiveConfig
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,8 @@ class DataConfig:
     """Names of the conditions that a batch carries."""
     captions: Captions | None = None
     split: Literal["paper", "official"] = "paper"
+    masks: MaskConfig | None = None
+    """Holes of the condition "masked_image"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +76,10 @@ class TrainRun:
     """Images per optimizer step, over all devices."""
     trainer: TrainerConfig
     needs: tuple["TrainRun", ...] = ()
-    """Frozen models: the embedder of a model that is conditioned on an embedding."""
+    """Frozen models: the embedder of a model that is conditioned on an embedding, the experts that are combined; and
+    ``initial``."""
+    initial: "TrainRun | None" = None
+    """Where the weights come from (fine-tuning); None starts afresh."""
     seed: int = 0
 
 
@@ -93,12 +108,19 @@ class SampleRun:
     shard_size: int = 64
     """Images per file and per batch."""
     sampler: Sampler
+    classifier: TrainRun | None = None
+    """Noisy classifier that guides the sampling."""
+    scale: float | None = None
+    """Of classifier guidance."""
+    start: float | None = None
+    """SDEdit: share of the noising steps after which sampling starts, in (0, 1]."""
     seed: int = 0
 
     @property
     def needs(self) -> tuple[TrainRun, ...]:
         """Models that must be trained first, each once."""
-        return tuple(dict.fromkeys(e.run for e in self.experts))
+        models = [*(e.run for e in self.experts), *((self.classifier,) if self.classifier else ())]
+        return tuple(dict.fromkeys(models))
 
 
 Run = TrainRun | SampleRun

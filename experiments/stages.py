@@ -8,23 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
 
-from datamodules.faces import FaceDataModule
+from datamodules.mini.image_layouts import write_cityscapes, write_digits, write_imagenet, write_night2day
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
+from datamodules.packed_module import PackedDataModule
 from experiments import build, scoring
-from experiments.provenance import recorded
-from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, claim_folder
+from experiments.provenance import is_first_process, recorded
+from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, claim_folder
 from lightning_mmdiff import checkpoints
+from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.progress import Progress
-from lightning_mmdiff.callbacks.shards import ShardWriter, missing_shards, shard_path
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.callbacks.shards import (
+    ClaimedShards,
+    ShardWriter,
+    claimed_shards,
+    missing_shards,
+    shard_path,
+    shards,
+)
+from lightning_mmdiff.callbacks.step_seeds import StepSeeds
+from lightning_mmdiff.claims import Claims
+from lightning_mmdiff.files import atomic_path, remove_stale
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
-"""Faces per domain and their size in pixels, where the data is rendered."""
+"""Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
 
+CLAIMS = ".claims"
+"""Folder of a run that says which process is doing what."""
+
+logger = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
@@ -55,7 +70,7 @@ class Workspace:
         cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
         return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
 
-    def open(self, config: DataConfig) -> FaceDataModule:
+    def open(self, config: DataConfig) -> PackedDataModule:
         """Data module of one data set."""
         return build.data(config, self.data, cache=self.cache)
 
@@ -66,10 +81,28 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
     if workspace.rendered:
         count, size = RENDERED[workspace.profile]
         for dataset in dict.fromkeys(c.dataset for c in configs):
-            write = write_celebamask_hq if dataset == "celebamask_hq" else write_ffhq
-            write(workspace.data / build.FOLDERS[dataset], count=count, image_size=size, seed=0)
+            _render(dataset, workspace.data / build.FOLDERS[dataset], count, size)
     for config in configs:
         workspace.open(config).prepare_data()
+
+
+def _render(dataset: DatasetName, folder: Path, count: int, size: int) -> None:
+    """Write a small data set in the layout of ``dataset``."""
+    match dataset:
+        case "celebamask_hq":
+            write_celebamask_hq(folder, count=count, image_size=size)
+        case "ffhq":
+            write_ffhq(folder, count=count, image_size=size)
+        case "imagenet":
+            write_imagenet(folder, count=count, image_size=size)
+        case "cityscapes":
+            write_cityscapes(folder, count=count, image_size=size)
+        case "night2day":
+            write_night2day(folder, count=count, image_size=size)
+        case "digits":
+            write_digits(folder)
+        case "cifar10":
+            raise ValueError("CIFAR-10 is not rendered: give its folder with --data.")
 
 
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
@@ -87,9 +120,11 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
 
 
 def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> None:
-    """Finish ``run``; on an error the reason is left in its folder for the report."""
-    failure = workspace.runs / run.name / "failed.txt"
+    """Finish ``run``, sharing it with all processes that do the same; on an error the reason is left for the report."""
+    folder = workspace.runs / run.name
+    failure = folder / "failed.txt"
     failure.unlink(missing_ok=True)
+    remove_stale(folder)
     try:
         if isinstance(run, TrainRun):
             train(workspace, run)
@@ -100,18 +135,70 @@ def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> None:
         with suppress(OSError):  # a full disk must not hide the first error
             failure.write_text(f"{type(error).__name__}: {error}\n")
         raise
+    Claims(folder / CLAIMS).clear()
 
 
 def train(workspace: Workspace, run: TrainRun) -> None:
-    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights."""
+    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights; or wait while another job does."""
+    folder = workspace.runs / run.name
+    if not is_first_process():  # the first process of a parallel training holds the claim for all
+        _fit(workspace, run)
+        return
+    claims = Claims(folder / CLAIMS)
+    if owner := claims.owner("train"):
+        logger.warning("%s is being trained by %s; waiting for it.", run.name, owner)
+    for _ in claims.share({"train": run}, lambda _: (folder / build.WEIGHTS).exists()):
+        _fit(workspace, run)
+
+
+def sample(workspace: Workspace, run: SampleRun) -> None:
+    """Sample the images that are missing, one shard per batch; end when all shards are there, whoever made them."""
+    folder = workspace.runs / run.name / "samples"
+    claims = Claims(folder.parent / CLAIMS)
+    data = workspace.open(run.data)
+    if run.method == "real":  # training images stand in for samples; what is paired is scored on the test images
+        data.setup()
+        for numbers in claimed_shards(folder, run.num_images, run.shard_size, claims):
+            with atomic_path(shard_path(folder, numbers[0] // run.shard_size)) as temporary:
+                np.save(temporary, data.train.batch([i % len(data.train) for i in numbers])["image"].numpy())
+        return
+    if run.method == "classify":
+        return  # the run's model is judged on the test images themselves
+
+    def count() -> int:
+        return run.num_images - sum(map(len, missing_shards(folder, run.num_images, run.shard_size)))
+
+    callbacks = [ShardWriter(folder, run.shard_size), Progress(run.name, run.num_images, count)]
+    trainer = build.predictor(folder.parent, callbacks)
+    if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so they all look again
+        return
+    data.setup()
+    data.predict_batches = shards(run.num_images, run.shard_size)
+    mine = ClaimedShards(folder, run.num_images, run.shard_size, claims)
+    loader = DataLoader(data.predict_share(rank=0, world_size=1).dataset, sampler=mine, batch_size=None)
+    with recorded(folder.parent, "sample"), _interruptible():
+        trainer.predict(build.sampling_module(run, workspace.runs), loader, return_predictions=False)
+    trainer.strategy.barrier()  # no process leaves while the first still needs it
+
+
+def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
+    """Measure what is missing in the run's metrics.json; processes share the metrics out."""
+    folder = workspace.runs / run.name
+    judges = scoring.Judges({judge.name: judge for t in tables for judge in t.judges}, workspace.runs)
+    with recorded(folder, "score"):
+        scoring.score(folder, run, _metrics(run, tables), judges, workspace.open(run.data))
+
+
+def _fit(workspace: Workspace, run: TrainRun) -> None:
     folder, config = workspace.runs / run.name, run.trainer
-    saver = ModelCheckpoint(
-        dirpath=folder / "checkpoints", filename="{step}", every_n_train_steps=config.checkpoint_every,
-        monitor="step", mode="max", save_top_k=2, enable_version_counter=False,
-    )  # fmt: skip
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
-    extras = [LossCurve(folder / "loss.csv"), Progress(run.name)]
-    callbacks = [*([average] if average else []), *extras, saver]
+    callbacks = [
+        *([average] if average else []),
+        StepSeeds(run.seed),
+        LossCurve(folder / "loss.csv"),
+        Progress(run.name),
+        Checkpoints(folder / "checkpoints", every=config.checkpoint_every),
+    ]
     module, trainer = build.model(run, workspace.runs), build.trainer(config, folder, callbacks)
     with recorded(folder, "train"), _interruptible():
         trainer.fit(
@@ -123,34 +210,6 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
             checkpoint.unlink()  # only needed to resume
     trainer.strategy.barrier()  # no process goes on without the weights
-
-
-def sample(workspace: Workspace, run: SampleRun) -> None:
-    """Sample the images that are missing, one shard per batch."""
-    folder = workspace.runs / run.name / "samples"
-    batches = missing_shards(folder, run.num_images, run.shard_size)
-    data = workspace.open(run.data)
-    if run.method == "real":  # training images stand in for samples; what is paired is scored on the test images
-        data.setup()
-        for numbers in batches:
-            with atomic_path(shard_path(folder, numbers[0] // run.shard_size)) as temporary:
-                np.save(temporary, data.train.batch([i % len(data.train) for i in numbers])["image"].numpy())
-    if run.method == "real" or not batches:
-        return
-    data.predict_batches = batches
-    callbacks = [ShardWriter(folder, run.shard_size), Progress(run.name, sum(map(len, batches)))]
-    trainer = build.predictor(folder.parent, callbacks)
-    with recorded(folder.parent, "sample"), _interruptible():
-        trainer.predict(build.sampling_module(run, workspace.runs), data, return_predictions=False)
-    trainer.strategy.barrier()  # no process scores before every shard is there
-
-
-def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
-    """Measure what is missing in the run's metrics.json."""
-    folder = workspace.runs / run.name
-    judges = scoring.Judges({judge.name: judge for t in tables for judge in t.judges}, workspace.runs)
-    with recorded(folder, "score"):
-        scoring.score(folder, run, _metrics(run, tables), judges, workspace.open(run.data))
 
 
 @contextmanager

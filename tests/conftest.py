@@ -2,10 +2,12 @@
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from warm import Warm, warm_process
 
 torch.set_num_threads(2)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -26,3 +28,10 @@ def real_data() -> Path:
     if not (folder / "CelebAMask-HQ").is_dir():
         pytest.skip("no real photographs here; set MMDIFF_DATA to a folder that holds CelebAMask-HQ/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """A process that starts table commands in milliseconds."""
+    with warm_process() as warm:
+        yield warm

@@ -1,17 +1,11 @@
-"""One expert and its samples, a few seconds of work, for tests that stop a run and go on.
+"""One expert and its samples, a few seconds of work, for tests that stop a run and go on."""
 
-As a script: ``python small_runs.py DATA OUT`` does both, from wherever an earlier call was killed.
-"""
-
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tiny import tiny_config
 
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments.cli import Flags, run_table
 from experiments.spec import DataConfig, ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
 from experiments.stages import Workspace
 from lightning_mmdiff.schedules import Sampler
@@ -36,12 +30,12 @@ def workspace(data: Path, out: Path) -> Workspace:
 def expert(
     *, steps: int, checkpoint_every: int = 10, data: tuple[DataConfig, ...] = (HAIR,), lr: float = 1e-3, **options
 ) -> TrainRun:
-    """A tiny denoiser with everything that must survive a restart: warm-up and decay of the rate, average, dropping."""
+    """A tiny denoiser with everything that must survive a restart: dropout, warm-up and decay of the rate, average."""
     names = tuple(c for d in data for c in d.conditions)
     model = tiny_config(spatial=tuple((n, 1) for n in names), subsets=((names, 0.8), ((), 0.2)), image_size=16)
     optimizer = replace(model.optimizer, lr=lr, warmup_steps=5, decay_steps=steps)
     trainer = TrainerConfig(max_steps=steps, ema_decay=0.9, gradient_clip_val=1.0, checkpoint_every=checkpoint_every)
-    model = replace(model, optimizer=optimizer)
+    model = replace(model, optimizer=optimizer, network=replace(model.network, dropout=0.1))
     return TrainRun(name="expert", model=model, data=data, batch_size=4, trainer=trainer, **options)
 
 
@@ -66,16 +60,14 @@ def long_table(profile: Profile, seed: int) -> Table:
     return table_of(samples(expert(steps=120), num_steps=40))
 
 
+def brief_table(profile: Profile, seed: int) -> Table:
+    """The same, a good second of work."""
+    return table_of(samples(expert(steps=60), num_images=24, num_steps=10), ("SSIM", "FD-EffNetLite0"))
+
+
 def quick_table(profile: Profile, seed: int) -> Table:
     """As short as can be, with several seeds if asked."""
     run = expert(steps=6, checkpoint_every=2, seed=seed)
     run = replace(run, name=f"expert-seed{seed}")
     sample = replace(samples(run, num_images=8, num_steps=2), name=f"samples-seed{seed}")
     return table_of(sample, ("SSIM",))
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    run_table(
-        long_table, Flags(profile="smoke", data=Path(sys.argv[1]), out=Path(sys.argv[2]), only=("expert", "samples"))
-    )

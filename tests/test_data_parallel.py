@@ -102,7 +102,7 @@ def test_training_finishes_and_leaves_weights(out) -> None:
 
 def test_shards_are_those_of_one_process_and_none_is_made_twice(out, tmp_path) -> None:
     first, second = numbers(out / "predict0.txt"), numbers(out / "predict1.txt")
-    assert [len(first), len(second)] == [3, 2]
+    assert len(first) + len(second) == 5  # whoever is free takes the next
     assert sorted(i for batch in first + second for i in batch) == list(range(18))
     run = small_runs.expert(steps=12)
     sample = small_runs.samples(run, num_images=18, num_steps=4)

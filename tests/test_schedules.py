@@ -240,3 +240,13 @@ def test_spacings():
 def test_samplers_refuse_settings_that_nothing_reads(options):
     with pytest.raises(ValueError, match="got 0|belongs to|unknown to"):
         Sampler(**options)
+
+
+@pytest.mark.parametrize("num_steps", [2, 5, 25])
+def test_ddim_with_ddpms_noise_survives_rounding(num_steps: int) -> None:
+    """At the first of five steps of a cosine schedule, float32 lifts the variance of the noise above that of z_s: NaN."""
+    scheduler = make_scheduler(Sampler(name="ddim", num_steps=num_steps, eta=1.0), by_name("cosine"))
+    scheduler.set_timesteps(num_steps)
+    z = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    for t in scheduler.timesteps:
+        assert scheduler.step(torch.zeros_like(z), t, z).prev_sample.isfinite().all()

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from datamodules.face_classes import ATTRIBUTES
+from datamodules.mini import objects
 from datamodules.mini.people import captions, invent
 from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig
@@ -73,6 +74,18 @@ def image_text_model(profile: Profile) -> TrainRun:
     )
 
 
+def object_captions(profile: Profile) -> TrainRun:
+    """Image-text model of rendered objects and their captions."""
+    steps, size = {"smoke": (4, 16), "mini": (400, 32)}[profile]
+    return TrainRun(
+        name="object-captions",
+        model=_shortened(ContrastiveConfig(vocabulary=object_words(), max_length=16), steps),
+        data=(DataConfig(dataset="imagenet", image_size=size, conditions=("caption",)),),
+        batch_size=8 if profile == "smoke" else 128,
+        trainer=_trainer(steps),
+    )
+
+
 def _domains(profile: Profile, *conditions: str) -> tuple[DataConfig, ...]:
     size = 16 if profile == "smoke" else 32
     source: Captions | None = "celeba-dialog" if "caption" in conditions else None
@@ -89,6 +102,12 @@ def rendered_words() -> tuple[str, ...]:
     """Vocabulary of the rendered captions."""
     people = [invent(0, domain, np.arange(2000)) for domain in ("A", "B")]
     return build_vocabulary(str(entry["overall_caption"]) for group in people for entry in captions(group))
+
+
+@cache
+def object_words() -> tuple[str, ...]:
+    """Vocabulary of the captions of rendered objects."""
+    return build_vocabulary(objects.captions(objects.invent(0, "train", np.arange(2000))))
 
 
 def _shortened(config, steps: int):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import data, features, sampling, training
+from benchmarks import checkpointing, data, features, sampling, scaling, training
 from benchmarks.paired import Comparison, Flags, Side, in_turn
 
 
@@ -61,6 +61,42 @@ def test_trainer_and_plain_loop_end_in_the_same_weights(tmp_path: Path, capsys: 
     printed, results = run(training, flags, tmp_path, capsys)
     assert "OVERHEAD" in printed
     assert float(results[0]["notes"][-1].rsplit(" ", 1)[1]) < 1e-6
+
+
+def test_checkpoints_hold_weights_moments_and_average(tmp_path: Path) -> None:
+    flags = checkpointing.CheckpointFlags(step_seconds=0.5, **options(tmp_path))
+    comparison = checkpointing.measure("a layer", torch.nn.Linear(300, 400), flags, tmp_path)
+    assert comparison.settings["parameters"] == 400 * 301
+    size = float(comparison.notes[0].split()[5])
+    assert 16 <= size < 16.3  # bytes a parameter: four numbers of four bytes, and names
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "clock", "steps"),
+    [(0.5, "15 min: 0.06 %", "(stated): 0.05 %"), (24.0, "15 min: 0.99 %", "0.99 % of the time, as they wait 2400 s")],
+)
+def test_checkpoints_stay_below_one_percent(seconds: float, clock: str, steps: str) -> None:
+    _, by_clock, by_steps = checkpointing.costs(seconds, 10**9, 10**8, 0.5)
+    assert clock in by_clock
+    assert steps in by_steps
+
+
+def test_plan_is_arithmetic() -> None:
+    flags = scaling.ScalingFlags(images=50_000, gpus=64, shard_size=64, steps=100, terms=4, image_size=256)
+    text = "\n".join(scaling.plan(flags, 0.001, 0.5, "stated"))
+    assert "= 2e+07 network evaluations" in text
+    assert "= 782; a GPU makes at most ceil(shards / GPUs) = 13, so 94 % of" in text
+    assert "= 9.83 GB of samples" in text
+    assert "= 0.09 h" in text  # 13 * (64 * 100 * 4 * 0.001 + 0.5) / 3600
+
+
+@pytest.mark.slow
+def test_shared_work_gives_what_one_process_gives(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flags = scaling.ScalingFlags(processes=(2,), profile="smoke", **options(tmp_path, pairs=1))
+    printed, results = run(scaling, flags, tmp_path, capsys)
+    assert printed.count("images and metrics are equal: yes") == len(results) == 2
+    assert "PLAN" in printed
 
 
 def test_pairs_are_timed_in_turn() -> None:

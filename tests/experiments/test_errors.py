@@ -163,7 +163,7 @@ def test_diverging_training(tmp_path, data, failing) -> None:
         return small_runs.table_of(small_runs.samples(run))
 
     runs = finish(data, tmp_path)
-    before = {p: p.read_bytes() for p in runs.rglob("*.*") if p.is_file()}
+    before = {p: p.read_bytes() for p in runs.rglob("*.*") if p.is_file() and "tables" not in p.parts}
     sentence = failing("--data", data, "--out", tmp_path, table=diverging)
     assert "The loss is nan" in sentence or "The loss is inf" in sentence
     assert "Lower the learning rate" in sentence
@@ -225,6 +225,23 @@ def test_read_only_output(disk, data, failing) -> None:
     sentence = failing("--data", data, "--out", disk / "out")
     assert "Read-only file system" in sentence or "cannot write" in sentence
     assert "writable" in sentence
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+def test_output_that_becomes_read_only_keeps_what_is_done(tmp_path, disk, data, failing) -> None:
+    whole = finish(data, tmp_path / "whole")
+    runs = finish(data, disk / "out")
+    (runs / "samples-seed0" / "metrics.json").unlink()
+    (runs / "samples-seed0" / "samples" / "00001.npy").unlink()
+    before = {p: p.read_bytes() for p in runs.rglob("*") if p.is_file()}
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    sentence = failing("--data", data, "--out", disk / "out")
+    assert "Read-only file system; choose a writable --out" in sentence
+    assert {p: p.read_bytes() for p in runs.rglob("*") if p.is_file()} == before
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    finish(data, disk / "out")
+    for name in ("samples-seed0/samples/00001.npy", "samples-seed0/metrics.json"):
+        assert (runs / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_errors_of_ours_keep_their_traceback(tmp_path, monkeypatch) -> None:

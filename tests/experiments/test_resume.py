@@ -1,12 +1,12 @@
 """Whatever stops a run, running it again gives the numbers of a run that nothing stopped."""
 
+import errno
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small_runs
@@ -15,9 +15,11 @@ from lightning import Callback
 
 from experiments import build, stages
 from experiments.spec import TrainRun
+from lightning_mmdiff import interruption
+from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.checkpoints import newest_checkpoint
+from lightning_mmdiff.claims import Claims
 
-ROOT = Path(__file__).parents[2]
 REGIMES = {
     "one data set": {"data": (small_runs.HAIR,)},
     "combined": {"data": (small_runs.HAIR, small_runs.SKIN)},
@@ -36,7 +38,7 @@ class Stop(Callback):
             raise self.error
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
     """Networks this small are faster so, above all on a busy machine."""
     before = torch.get_num_threads()
@@ -98,19 +100,143 @@ def test_stored_weights_are_the_average(tmp_path, data) -> None:
     assert not torch.equal(stored["network.out_conv.weight"], last["network.out_conv.weight"])
 
 
-@pytest.mark.parametrize("kept_bytes", [0, 5000])
-def test_a_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path, data, kept_bytes) -> None:
-    run = small_runs.expert(steps=40)
-    whole = train(run, data, tmp_path / "whole")
-    folder = half_trained(run, data, tmp_path / "stopped", 25)
+RUN = small_runs.expert(steps=40)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data) -> Path:
+    """Folder of ``RUN``, undisturbed."""
+    return train(RUN, data, tmp_path_factory.mktemp("whole"))
+
+
+def truncated(path: Path, size: int) -> None:
+    os.truncate(path, size)
+
+
+def flipped(path: Path, place: int) -> None:
+    """Change one bit."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("damage", "place"), [(truncated, 5000), (flipped, 20000)])
+def test_a_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path, data, whole, damage, place) -> None:
+    folder = half_trained(RUN, data, tmp_path / "stopped", 25)
     newest = newest_checkpoint(folder)
     assert newest is not None
     assert newest.name == "step=20.ckpt"
-    os.truncate(newest, kept_bytes)
+    damage(newest, place)
     with pytest.warns(UserWarning, match=r"step=20.ckpt cannot be read .* going back to the checkpoint before it"):
         assert newest_checkpoint(folder) == folder / "checkpoints" / "step=10.ckpt"
     with pytest.warns(UserWarning, match="going back"):
-        train(run, data, tmp_path / "stopped")
+        train(RUN, data, tmp_path / "stopped")
+    assert_same(folder, whole)
+
+
+def test_every_flipped_bit_that_matters_is_found(tmp_path) -> None:
+    """Where the checksums miss a flipped bit, the checkpoint still loads to the same values."""
+    state = {"weight": torch.randn(100, generator=torch.Generator().manual_seed(0)), "step": 3}
+    path = tmp_path / "checkpoints" / "step=3.ckpt"
+    AtomicCheckpointIO().save_checkpoint(state, path)
+    content, found = path.read_bytes(), 0
+    for place in range(0, len(content), 5):
+        flipped(path, place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if newest_checkpoint(tmp_path) is None:
+                found += 1
+            else:
+                loaded = torch.load(path, weights_only=True)
+                assert torch.equal(loaded["weight"], state["weight"])
+                assert loaded["step"] == 3
+        path.write_bytes(content)
+    assert found > 400 / 5  # the tensor alone has 400 bytes
+
+
+class Signal(Callback):
+    """Send a signal to this process in the middle of a step."""
+
+    def __init__(self, step: int, number: signal.Signals):
+        self.step, self.number = step, number
+
+    def on_train_batch_start(self, trainer, *_) -> None:
+        if trainer.global_step == self.step - 1:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_saves_at_the_end_of_the_step(tmp_path, data, whole, number) -> None:
+    before = [signal.getsignal(n) for n in interruption.SIGNALS]
+    with interruption.raising(), pytest.raises(interruption.Interrupted, match=number.name) as stop:
+        train(RUN, data, tmp_path, Signal(23, number))
+    assert stop.value.signum == number
+    assert [signal.getsignal(n) for n in interruption.SIGNALS] == before
+    folder = tmp_path / "smoke" / RUN.name
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step=20.ckpt", "step=23.ckpt"]
+    assert not (folder / "failed.txt").exists()
+    assert not Claims(folder / stages.CLAIMS).owner("train")
+    train(RUN, data, tmp_path)
+    assert_same(folder, whole)
+
+
+def test_resumed_with_another_number_of_workers(tmp_path, data, whole, monkeypatch) -> None:
+    folder = half_trained(RUN, data, tmp_path, 25)
+    plain = build.training_data
+
+    def with_workers(*arguments):
+        module = plain(*arguments)
+        module.num_workers = 2
+        return module
+
+    monkeypatch.setattr(build, "training_data", with_workers)
+    train(RUN, data, tmp_path)
+    assert_same(folder, whole)
+
+
+class SlowTrainer:
+    """What ``Checkpoints`` sees of a trainer whose steps take 30 s, the first checkpoint 6 s and the others 18 s."""
+
+    is_global_zero = True
+
+    def __init__(self) -> None:
+        self.now, self.global_step, self.saved = 0.0, 0, []
+        self.strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
+
+    def save_checkpoint(self, path: Path) -> None:
+        self.now += 18 if self.saved else 6
+        self.saved.append(self.global_step)
+
+
+@pytest.mark.parametrize(("every", "saved"), [(10**6, [31, 62, 123, 184]), (10, [10, 30, 90, 150])])
+def test_checkpoints_cost_at_most_one_percent(tmp_path, monkeypatch, every, saved) -> None:
+    """By the clock a quarter of an hour passes between two, by steps 300 s; both give way to 100 times what one takes."""
+    trainer, saver = SlowTrainer(), Checkpoints(tmp_path, every=every, minutes=15)
+    monkeypatch.setattr("lightning_mmdiff.callbacks.checkpoints.time.monotonic", lambda: trainer.now)
+    monkeypatch.setattr(interruption, "listen", lambda _: None)
+    saver.on_train_start(trainer, None)
+    for trainer.global_step in range(1, 200):
+        trainer.now += 30
+        saver.on_train_batch_end(trainer, None)
+    assert trainer.saved == saved
+
+
+def test_a_checkpoint_that_fails_half_way_leaves_the_older_one(tmp_path, data, whole, monkeypatch) -> None:
+    plain, calls = torch.save, []
+
+    def failing(state, file) -> None:
+        plain(state, file)
+        calls.append(file)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", failing)
+        with pytest.raises(OSError, match="No space left"):
+            train(RUN, data, tmp_path)
+    folder = tmp_path / "smoke" / RUN.name
+    assert [p.name for p in (folder / "checkpoints").iterdir()] == ["step=10.ckpt"]
+    train(RUN, data, tmp_path)
     assert_same(folder, whole)
 
 
@@ -138,49 +264,3 @@ def test_stopped_between_the_last_step_and_the_weights(tmp_path, data, monkeypat
         with pytest.raises(ZeroDivisionError):
             train(run, data, tmp_path / "stopped")
     assert_same(train(run, data, tmp_path / "stopped"), whole)
-
-
-def start(data: Path, out: Path) -> subprocess.Popen:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "tests" / "small_runs.py"), str(data), str(out)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def kill_when(data: Path, out: Path, moment: Callable[[], bool]) -> None:
-    """Start the runs and kill the process, which has no chance to tidy up, as soon as ``moment`` has come."""
-    process, end = start(data, out), time.monotonic() + 120
-    while not moment() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, process.communicate()[1]
-
-
-def finish(process: subprocess.Popen) -> None:
-    errors = process.communicate(timeout=180)[1]
-    assert process.returncode == 0, errors
-
-
-def test_killed_in_training_sampling_and_scoring(tmp_path, data) -> None:
-    """SIGKILL once in each stage, in one chain; then a last call finishes, and every number is that of a run undisturbed."""
-    whole, out = tmp_path / "whole" / "smoke", tmp_path / "killed" / "smoke"
-    undisturbed = start(data, whole.parent)
-    kill_when(data, out.parent, lambda: (out / "expert" / "checkpoints" / "step=30.ckpt").exists())
-    assert not (out / "expert" / build.WEIGHTS).exists()
-    kill_when(data, out.parent, lambda: (out / "samples" / "samples" / "00002.npy").exists())
-    shards = {p.name: p.stat().st_mtime_ns for p in (out / "samples" / "samples").glob("*.npy")}
-    assert 0 < len([name for name in shards if name[0] != "."]) < 8
-    kill_when(data, out.parent, lambda: (out / "samples" / "metrics.json").exists())
-    assert stages.scoring.missing(out / "samples", small_runs.PROTOCOLS)
-    finish(start(data, out.parent))
-    finish(undisturbed)
-    for name in ("expert/loss.csv", f"expert/{build.WEIGHTS}", "samples/metrics.json"):
-        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
-    for number in range(8):
-        shard = f"samples/samples/{number:05d}.npy"
-        assert (out / shard).read_bytes() == (whole / shard).read_bytes()
-    for name, modified in shards.items():
-        if name[0] != ".":  # a temporary file of the killed process
-            assert (out / "samples" / "samples" / name).stat().st_mtime_ns == modified, (
-                "a finished shard was made again"
-            )

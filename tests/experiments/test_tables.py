@@ -130,7 +130,8 @@ def test_config_file_holds_every_field(tmp_path) -> None:
 def test_dry_run_prints_the_plan(name: str, capsys) -> None:
     module = importlib.import_module(f"experiments.{name}")
     run_table(module.table, Flags(profile="paper", launcher="dry-run"))
-    assert "hair-expert" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in printed] == [run.name for run in plan([table(name, "paper")])]
 
 
 def test_unknown_run_in_only() -> None:

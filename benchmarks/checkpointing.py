@@ -1,0 +1,116 @@
+"""Checkpoints at the paper's sizes: seconds, bytes on disk, and the share of training time that they cost.
+
+    python -m benchmarks.checkpointing
+
+Weights, Adam's two moments and averaged weights of Collaborative Diffusion's networks: the uni-modal model (403.6 M
+trainable parameters) and its two dynamic diffusers (26.3 M). Our writer (beside the final name, to the disk, renamed)
+against Lightning's (the whole file in memory, then in /tmp, then moved). The first takes 15 GiB of memory and as much disk.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import CheckpointIO, TorchCheckpointIO
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from experiments.build import QUIET
+from experiments.recipes.unite_and_conquer import hair_expert
+from lightning_mmdiff.callbacks.checkpoints import MINUTES, AtomicCheckpointIO, pause
+from lightning_mmdiff.callbacks.ema import EMA
+from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, dynamic_diffuser_unet
+from lightning_mmdiff.networks.ldm import CrossAttentionUNet, ldm_unet
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "two dynamic diffusers": lambda: nn.ModuleList(DynamicDiffuser(dynamic_diffuser_unet()) for _ in range(2)),
+    "uni-modal model": lambda: CrossAttentionUNet(ldm_unet()),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointFlags(Flags):
+    """What a checkpoint costs."""
+
+    folder: Path | None = None
+    """Where checkpoints are written. Default: a temporary folder; name one on the disk that runs are on."""
+    step_seconds: float = 0.5
+    """Seconds of one training step, stated, for the share of time of the interval that is counted in steps."""
+
+
+class Filled(LightningModule):
+    """Takes one step of Adam, so that all of its state is there."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def training_step(self, *_: object) -> Tensor:
+        """Pull every parameter towards zero."""
+        return torch.stack([p.square().mean() for p in self.parameters()]).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, as every model of ours."""
+        return torch.optim.AdamW(self.parameters(), lr=1e-5)
+
+
+def measure(name: str, network: nn.Module, flags: CheckpointFlags, folder: Path) -> Comparison:
+    """Write the checkpoint of ``network`` both ways into ``folder``, in turn."""
+    trainer = Trainer(max_steps=1, callbacks=[EMA(0.9999)], enable_checkpointing=False, accelerator="cpu", **QUIET)
+    module = Filled(network)
+    trainer.fit(module, DataLoader([0]))
+    module.zero_grad(set_to_none=True)
+
+    def side(writer: CheckpointIO, path: Path) -> Side:
+        def save() -> None:
+            trainer.strategy.checkpoint_io = writer
+            trainer.save_checkpoint(path)
+
+        return Side(run=save, units=1)
+
+    ours, reference = (folder / f"{who}.ckpt" for who in ("ours", "reference"))
+    seconds = in_turn(side(AtomicCheckpointIO(), ours), side(TorchCheckpointIO(), reference), flags)
+    parameters = sum(p.numel() for p in network.parameters())
+    size = ours.stat().st_size
+    comparison = Comparison(
+        title=f"Checkpoint of {name}: ours against Lightning's writer",
+        ours="beside, synced, renamed",
+        reference="memory, /tmp, moved",
+        unit="checkpoint",
+        seconds=seconds,
+        settings={"parameters": parameters, "GB": round(size / 1e9, 3)},
+        notes=tuple(costs(statistics.median(ours for ours, _ in seconds), size, parameters, flags.step_seconds)),
+    )
+    ours.unlink()
+    reference.unlink()
+    return comparison
+
+
+def costs(seconds: float, size: int, parameters: int, step_seconds: float) -> Iterator[str]:
+    """What checkpoints of ``seconds`` and ``size`` bytes take of the time of a training, at its intervals."""
+    yield f"{seconds:.2f} s and {size / 1e9:.2f} GB, {size / parameters:.1f} bytes a parameter, {size / seconds / 1e6:.0f} MB/s"
+    every = hair_expert("paper", 0).trainer.checkpoint_every
+    intervals = {
+        f"{MINUTES:.0f} min": 60 * MINUTES,
+        f"{every} steps of {step_seconds} s (stated)": every * step_seconds,
+    }
+    for name, asked in intervals.items():
+        interval = max(asked, pause(seconds))
+        share = f"{100 * seconds / (seconds + interval):.2f} % of the time"
+        yield f"every {name}: {share}" + (f", as they wait {interval:.0f} s" if interval > asked else "")
+
+
+def main(flags: CheckpointFlags) -> None:
+    torch.set_num_threads(flags.threads)
+    with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
+        report([measure(name, make(), flags, Path(folder)) for name, make in MODELS.items()], flags)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(CheckpointFlags, description=__doc__))

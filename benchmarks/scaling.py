@@ -1,0 +1,231 @@
+"""Sampling and scoring shared out: processes with the same command against one, and a plan for many GPUs.
+
+    python -m benchmarks.scaling
+
+Processes of one thread each are started before the clock; they share one folder through claims, as jobs do. A speed-up
+of p processes cannot exceed the number of cores. Features are shared by shard; the bootstrap of a metric is one process's work.
+The plan is arithmetic: network calls, bytes and hours from the numbers that it names.
+"""
+
+import math
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from experiments import build, stages
+from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
+from experiments.spec import Metric, Profile, Row, SampleRun, Table
+from lightning_mmdiff import checkpoints
+from lightning_mmdiff.callbacks.shards import shard_files
+from lightning_mmdiff.claims import Claims
+
+PROTOCOLS = ("FD-EffNetLite0", "SSIM")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingFlags(Flags):
+    """How well sampling and scoring are shared out."""
+
+    processes: tuple[int, ...] = (2, 4)
+    """Numbers of processes, each timed in turn with one process."""
+    profile: Profile = "mini"
+    """Whose sampling is timed, with random weights (mini: 32 pixels, 256 images in shards of 16; smoke: 8 images of 16)."""
+    gpus: int = 64
+    """Of the plan."""
+    images: int = 50_000
+    """Of the plan."""
+    image_size: int = 256
+    """Of the plan, in pixels."""
+    shard_size: int = 64
+    """Images of a shard, of the plan."""
+    steps: int = 100
+    """Sampling steps, of the plan."""
+    terms: int = 4
+    """Network calls per image and step, of the plan; uniting two experts takes four (Eq. 10)."""
+    call_seconds: float | None = None
+    """Seconds of a network call per image on one GPU, of the plan. Default: as measured here, on one core at ``profile``."""
+
+
+class Workers:
+    """Processes that have imported everything and wait for work."""
+
+    def __init__(self, count: int) -> None:
+        context = get_context("spawn")
+        self.ends: list[Connection] = []
+        self.processes = []
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            process.start()
+            self.ends.append(ours)
+            self.processes.append(process)
+        for end in self.ends:
+            end.recv()
+
+    def do(self, count: int, stage: str, *arguments: Any) -> None:
+        """Have the first ``count`` processes do ``stage`` together; wait for all."""
+        for end in self.ends[:count]:
+            end.send((stage, *arguments))
+        for end in self.ends[:count]:
+            answer = end.recv()
+            if answer is not None:
+                raise RuntimeError(answer)
+
+    def close(self) -> None:
+        """End the processes."""
+        for end in self.ends:
+            end.send(None)
+        for process in self.processes:
+            process.join()
+
+
+def _serve(end: Connection) -> None:
+    torch.set_num_threads(1)
+    end.send(None)
+    while (work := end.recv()) is not None:
+        stage, workspace, run, table = work
+        try:
+            if stage == "sample":
+                stages.sample(workspace, run)
+            else:
+                stages.score(workspace, run, [table])
+        except Exception as error:  # told to the parent, which raises it
+            end.send(f"{type(error).__name__}: {error}")
+        else:
+            end.send(None)
+
+
+def prepared(flags: ScalingFlags, folder: Path) -> tuple[stages.Workspace, SampleRun, Table]:
+    """Data, an expert with random weights, and a run of its images."""
+    expert = hair_expert(flags.profile, 0)
+    run = united(flags.profile, "scaling", CELEBA, guided(expert, "hair"))
+    run = replace(run, shard_size=16 if flags.profile == "mini" else 2)
+    workspace = stages.Workspace(
+        profile=flags.profile, runs=folder / "runs", data=folder / "data", rendered=True, cache=None
+    )
+    stages.prepare_data(workspace, [expert, run])
+    module = build.model(expert, workspace.runs)
+    checkpoints.save_weights(module, workspace.runs / expert.name / build.WEIGHTS, {})
+    metrics = tuple(Metric(column=p, protocol=p, better="lower", description="") for p in PROTOCOLS)
+    row = Row(label="scaling", sample=run)
+    return workspace, run, Table(name="scaling", title="", paper="", metrics=metrics, rows=(row,))
+
+
+def measure(flags: ScalingFlags, folder: Path) -> list[Comparison]:
+    """Time sampling and scoring of the same images by several processes and by one."""
+    workspace, run, table = prepared(flags, folder)
+    images, workers = workspace.runs / run.name, Workers(max(flags.processes))
+    try:
+        workers.do(1, "sample", workspace, run, table)
+        workers.do(1, "score", workspace, run, table)  # warms up, and stores the features of the reference
+        expected = _results(images, run)
+        comparisons = []
+        for stage, of_stage in (("sample", "samples"), ("score", "features")):
+            for count in flags.processes:
+
+                def work(count: int, stage: str = stage, of_stage: str = of_stage) -> None:
+                    shutil.rmtree(images / of_stage)
+                    (images / "metrics.json").unlink(missing_ok=True)
+                    workers.do(count, stage, workspace, run, table)
+
+                ours = Side(run=partial(work, count), units=run.num_images)
+                seconds = in_turn(ours, Side(run=partial(work, 1), units=run.num_images), flags)
+                if not (images / "metrics.json").exists():
+                    workers.do(count, "score", workspace, run, table)
+                comparisons.append(_comparison(stage, count, seconds, _results(images, run) == expected, flags, run))
+    finally:
+        workers.close()
+    return comparisons
+
+
+def _results(folder: Path, run: SampleRun) -> list[bytes]:
+    """Images and metrics of a finished run."""
+    files = [*shard_files(folder / "samples", run.num_images, run.shard_size), folder / "metrics.json"]
+    return [file.read_bytes() for file in files]
+
+
+def _comparison(
+    stage: str, count: int, seconds: tuple[tuple[float, float], ...], same: bool, flags: ScalingFlags, run: SampleRun
+) -> Comparison:
+    cores = len(os.sched_getaffinity(0))
+    speed_up = statistics.median(one / several for several, one in seconds)
+    efficiency = 100 * speed_up / min(count, cores)
+    return Comparison(
+        title=f"{stage}: {count} processes against one",
+        ours=f"{count} processes",
+        reference="1 process",
+        unit="image",
+        seconds=seconds,
+        settings={"profile": flags.profile, "images": run.num_images, "shard": run.shard_size, "cores": cores},
+        notes=(
+            f"EFFICIENCY {efficiency:.0f} % of min(processes, cores) = {min(count, cores)}",
+            f"images and metrics are equal: {'yes' if same else 'NO'}",
+        ),
+    )
+
+
+def claim_seconds(folder: Path, pieces: int = 200) -> float:
+    """Seconds of looking at, claiming and giving back one piece."""
+    start = time.perf_counter()
+    done: set[int] = set()
+    for piece in Claims(folder).share({str(i): i for i in range(pieces)}, done.__contains__):
+        done.add(piece)
+    return (time.perf_counter() - start) / pieces
+
+
+def plan(flags: ScalingFlags, call_seconds: float, claim: float, source: str) -> list[str]:
+    """Calls, bytes and hours of sampling ``flags.images`` on ``flags.gpus``, as formulas with their numbers."""
+    shards = math.ceil(flags.images / flags.shard_size)
+    rounds = math.ceil(shards / flags.gpus)
+    calls = flags.images * flags.steps * flags.terms
+    hours = (rounds * flags.shard_size * flags.steps * flags.terms * call_seconds + rounds * claim) / 3600
+    pixels = flags.images * 3 * flags.image_size**2
+    features = flags.images * 2048 * 4
+    return [
+        f"PLAN {flags.images} images of {flags.image_size} px on {flags.gpus} GPUs, {flags.steps} steps, {flags.terms} terms",
+        f"  calls  images x steps x terms = {calls:.3g} network evaluations of one image",
+        f"  shards ceil(images / {flags.shard_size}) = {shards}; a GPU makes at most ceil(shards / GPUs) = {rounds}, "
+        f"so {100 * shards / (rounds * flags.gpus):.0f} % of the GPUs' time is used",
+        f"  bytes  images x 3 x {flags.image_size}^2 = {pixels / 1e9:.2f} GB of samples in {shards} files; "
+        f"images x 2048 x 4 = {features / 1e9:.2f} GB of Inception features in {shards} files",
+        f"  hours  {rounds} shards x {flags.shard_size} images x {flags.steps} steps x {flags.terms} terms x "
+        f"{call_seconds:.3g} s ({source}) + {rounds} claims x {claim:.2g} s (measured here) = {hours:.2f} h",
+    ]
+
+
+def measured_call(comparisons: Sequence[Comparison], run_steps: int, terms: int) -> float:
+    """Seconds of a network call per image in one process, from the timings of sampling."""
+    alone = [one for c in comparisons if c.title.startswith("sample") for _, one in c.seconds]
+    return statistics.median(alone) / (run_steps * terms)
+
+
+def main(flags: ScalingFlags) -> None:
+    torch.set_num_threads(flags.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        comparisons = measure(flags, folder)
+        report(comparisons, flags)
+        steps = united(flags.profile, "scaling", CELEBA).sampler.num_steps
+        stated = flags.call_seconds
+        seconds = (
+            stated if stated is not None else measured_call(comparisons, steps, 2)
+        )  # one expert: Eq. 10 has two terms
+        source = "stated" if stated is not None else f"measured here: {flags.profile}, one core; state --call-seconds"
+        print("\n".join(plan(flags, seconds, claim_seconds(folder / "claims"), source)))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(ScalingFlags, description=__doc__))

@@ -1,0 +1,59 @@
+"""Joint against conditional: MT-Diffusion (Chen et al., ICLR 2024), App. E.5 -- restoring images at several lengths of training.
+
+python -m experiments.conditional_model --profile mini
+"""
+
+from experiments.cli import main
+from experiments.recipes.columns import columns, object_judge
+from experiments.recipes.mt_diffusion import DEPARTURES, masked_image, restoration_alone, sampled, shortened, with_holes
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
+
+SHARES = (0.25, 0.5, 1.0)
+"""Of the full training; each length has a training of its own."""
+JOINT, CONDITIONAL = "MT-Diffusion-X", "purely conditional"
+PATCHES = 10
+
+
+def label_of(name: str, run: TrainRun) -> str:
+    """Label of a row."""
+    return f"{name}, {run.trainer.max_steps} steps"
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """Restored images of both models at each length."""
+    data = with_holes(profile, 64, PATCHES)
+    full = {JOINT: masked_image(profile, seed), CONDITIONAL: restoration_alone(profile, seed)}
+    runs = {name: [shortened(run, share) for share in SHARES] for name, run in full.items()}
+
+    def row(name: str, run: TrainRun) -> Row:
+        sample = sampled(profile, f"{run.name.split('-seed')[0]}-restored", run, data)
+        return Row(group=name, label=label_of(name, run), sample=sample)
+
+    texts = ("after a quarter of the steps", "after half of the steps", "after all steps")
+    return Table(
+        name="conditional_model",
+        title="Joint against purely conditional training",
+        paper="MT-Diffusion (ICLR 2024), App. E.5",
+        metrics=columns(profile, "FID", "IS", "LPIPS", "PSNR-Hidden"),
+        rows=(
+            *(row(name, run) for name in full for run in runs[name]),
+            Row(group="Ceiling", label="real images", sample=sampled(profile, "restored-real", None, data, method="real")),
+        ),
+        claims=tuple(
+            Claim(
+                id="MT10", text=f"MT-Diffusion is ahead {text}", metric="FID",
+                better=label_of(JOINT, joint), worse=label_of(CONDITIONAL, alone),
+            )
+            for text, joint, alone in zip(texts, runs[JOINT], runs[CONDITIONAL])
+        ),
+        notes=(
+            "The paper says that joint training converges faster, both ending alike, on CIFAR-10, and prints no numbers.",
+            f"Test images have {PATCHES} patches hidden; both networks read the masked image.",
+            *DEPARTURES,
+        ),
+        judges=object_judge(profile),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(table)

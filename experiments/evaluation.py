@@ -1,0 +1,247 @@
+"""The images of one sample run, measured: one branch per protocol."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.cityscapes_classes import PALETTE
+from datamodules.face_classes import FACE_CLASSES
+from datamodules.packed_module import PackedDataModule
+from experiments import build
+from experiments.spec import SampleRun
+from lightning_mmdiff.callbacks.shards import read_images, shard_files
+from lightning_mmdiff.methods.lapa_parser import load_lapa_parser
+from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
+from lightning_mmdiff.metrics import lpips, palette, segmentation, ssim
+from lightning_mmdiff.metrics.classification import accuracy_result
+from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs
+from lightning_mmdiff.metrics.frechet import fit_gaussian
+from lightning_mmdiff.metrics.inception_score import inception_score_result
+from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
+from lightning_mmdiff.metrics.precision_recall import precision_recall_results
+from lightning_mmdiff.metrics.results import MetricResult, frechet_result, kernel_result, mean_result
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+OUTPUTS: dict[str, tuple[type[FeatureNetwork], str]] = {
+    "FID": (Inception, "pool"),
+    "FID-ADM": (AdmInception, "pool"),
+    "sFID-ADM": (AdmInception, "spatial"),
+    "IS-ADM": (AdmInception, "logits"),
+    "Precision": (AdmInception, "pool"),
+    "Recall": (AdmInception, "pool"),
+    "FD-EffNetLite0": (EffNetLite0, "pool"),
+    "sFD-EffNetLite0": (EffNetLite0, "spatial"),
+    "KID-EffNetLite0": (EffNetLite0, "pool"),
+    "IS-EffNetLite0": (EffNetLite0, "logits"),
+    "Precision-EffNetLite0": (EffNetLite0, "pool"),
+    "Recall-EffNetLite0": (EffNetLite0, "pool"),
+}
+"""Protocols on what a network says of all samples: which network, which of its outputs."""
+GROUPS = {
+    "hair": ("hair",),
+    "skin": ("skin",),
+    "nose": ("nose",),
+    "eyes": ("l_eye", "r_eye"),
+    "brows": ("l_brow", "r_brow"),
+    "mouth": ("mouth", "u_lip", "l_lip"),
+}
+"""What the masks of 32-pixel faces are judged on: smaller parts are one or two pixels wide."""
+
+
+class Evaluation:
+    """The images of one run beside the real images whose conditions they were given."""
+
+    def __init__(self, folder: Path, run: SampleRun, judges: Any, data: PackedDataModule):
+        """``judges`` gives the trained judge of a name; ``data`` is set up, its test split is the reference."""
+        self.folder, self.run, self.judges, self.data = folder, run, judges, data
+
+    def measure(self, protocol: str) -> MetricResult:
+        """Measure one protocol.
+
+        Raises:
+            FileNotFoundError: if it needs weights that are not on disk.
+        """
+        match protocol:
+            case "FID" | "FID-ADM" | "sFID-ADM" | "FD-EffNetLite0" | "sFD-EffNetLite0":
+                reference = fit_gaussian(self._reference(protocol))
+                return frechet_result(protocol, self._outputs(protocol), reference, reference=self._against)
+            case "KID-EffNetLite0":
+                return kernel_result(
+                    protocol, self._outputs(protocol), self._reference(protocol), reference=self._against
+                )
+            case "Precision" | "Recall" | "Precision-EffNetLite0" | "Recall-EffNetLite0":
+                return self._precision_recall(protocol)
+            case "IS-ADM" | "IS-EffNetLite0":
+                return inception_score_result(protocol, self._outputs(protocol))
+            case "IS-ObjectClassifier":
+                return inception_score_result(protocol, np.log(self._object_probabilities.clip(1e-12)))
+            case "LPIPS":
+                return mean_result(protocol, lpips.LPIPS(device=DEVICE)(self.images, self.real), better="lower")
+            case "PD-EffNetLite0":
+                distance = lpips.PerceptualDistance(device=DEVICE)(self.images, self.real)
+                return mean_result(protocol, distance, better="lower")
+            case "SSIM":
+                return mean_result(protocol, ssim.ssim(self.images, self.real), better="higher")
+            case "PSNR-Hidden":
+                return mean_result(protocol, self._hidden_psnr(), better="higher")
+            case "MAE-Visible":
+                return mean_result(protocol, self._visible_change(), better="lower")
+            case "mIoU-MiniParser":
+                return mean_result(protocol, self._mask_scores.miou, better="higher")
+            case "F1-MiniParser":
+                return mean_result(protocol, self._mask_scores.f1, better="higher")
+            case "mIoU-LaPa" | "F1-LaPa":
+                scores = self._lapa_scores
+                values = scores.miou if protocol == "mIoU-LaPa" else scores.f1
+                return mean_result(protocol, values, better="higher", images_without_face=scores.num_failed)
+            case "Attributes-MiniJudge":
+                return mean_result(protocol, self._attribute_accuracy(), better="higher")
+            case "Attributes-FaceClassifier":
+                raise FileNotFoundError(
+                    "no paper publishes an attribute classifier, and none is trained at this profile."
+                )
+            case "Label-ObjectClassifier":
+                labels = self._test["conditions"]["label"].numpy()
+                return accuracy_result(protocol, self._object_probabilities, labels)
+            case "Top1" | "Top5":
+                labels = self._test["conditions"]["label"].numpy()
+                return accuracy_result(protocol, self._logits, labels, k=int(protocol[3:]))
+        if "-Palette" in protocol:
+            return next(r for r in self._palette_results(protocol) if r.protocol == protocol)
+        raise ValueError(f"Unknown protocol {protocol!r}.")
+
+    def prepare(self, protocols: list[str]) -> None:
+        """Compute what the protocols need of each network in one pass over the samples; processes share the shards.
+
+        Raises:
+            FileNotFoundError: if weights are not on disk.
+        """
+        wanted: dict[type[FeatureNetwork], list[str]] = {}
+        for network, output in (OUTPUTS[p] for p in protocols if p in OUTPUTS):
+            wanted.setdefault(network, []).append(output)
+        for network, outputs in wanted.items():
+            shard_outputs(self._shards, network, tuple(dict.fromkeys(outputs)), self.folder / "features", device=DEVICE)
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Real image of each sample's conditions, uint8 [N, 3, H, W]."""
+        return self._test["image"]
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Samples, uint8 [N, 3, H, W]; for the ceiling the real images themselves."""
+        if self.run.method == "real":
+            return self.real
+        return torch.from_numpy(read_images(self.folder / "samples", self.run.num_images, self.run.shard_size))
+
+    def parsed(self, images: Tensor) -> np.ndarray:
+        """Label maps of ``images`` by the face parser, uint8 [N, H, W]."""
+        return torch.cat([self.judges["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
+
+    @cached_property
+    def _test(self) -> dict[str, Any]:
+        return self.data.test.batch([i % len(self.data.test) for i in range(self.run.num_images)])
+
+    @property
+    def _shards(self) -> list[Path]:
+        return shard_files(self.folder / "samples", self.run.num_images, self.run.shard_size)
+
+    def _outputs(self, protocol: str) -> np.ndarray:
+        """Output [N, D] of the protocol's network for the samples; each shard is done by one process and kept."""
+        network, name = OUTPUTS[protocol]
+        return shard_outputs(self._shards, network, (name,), self.folder / "features", device=DEVICE)[name]
+
+    @property
+    def _against(self) -> str:
+        return f"{len(self.data.test)} real test images of {self.run.data.dataset}"
+
+    def _reference(self, protocol: str) -> np.ndarray:
+        """The same of all real test images, computed once per data set, network and output."""
+        network, name = OUTPUTS[protocol]
+        indices, data = range(len(self.data.test)), self.run.data
+        batches = [list(indices[i : i + 32]) for i in range(0, len(indices), 32)]
+        label = network.name if name == "pool" else f"{network.name}.{name}"
+
+        def compute() -> dict[str, np.ndarray]:
+            images = (self.data.test.batch(b)["image"] for b in batches)
+            return {"features": extract_outputs(images, network(), (name,), device=DEVICE)[name]}
+
+        path = self.folder.parent / "reference" / f"{data.dataset}-{data.split}-{data.image_size}px-{label}.npz"
+        return cached_reference(path, f"{build.fingerprint(self.data)} {data.captions} {len(indices)}", compute)[
+            "features"
+        ]
+
+    def _precision_recall(self, protocol: str) -> MetricResult:
+        names = (
+            ("Precision", "Recall")
+            if protocol in ("Precision", "Recall")
+            else ("Precision-EffNetLite0", "Recall-EffNetLite0")
+        )
+        results = precision_recall_results(
+            names, self._outputs(protocol), self._reference(protocol), device=DEVICE, reference=self._against
+        )
+        return results[names.index(protocol)]
+
+    @cached_property
+    def _object_probabilities(self) -> np.ndarray:
+        """Of each class by the judge of objects, [N, K]."""
+        judge = self.judges[f"object-classifier-{self.run.data.image_size}"]
+        return torch.cat([judge.predict(batch) for batch in self.images.split(64)]).double().numpy()
+
+    @cached_property
+    def _logits(self) -> np.ndarray:
+        """What the run's own model says of the real test images' class, [N, K]."""
+        model = build.trained(self.run.experts[0].run, self.folder.parent)
+        rows = []
+        for number, batch in enumerate(self.real.split(64)):
+            if isinstance(model, MTDiffusion):
+                rows.append(model.predictions(batch, 0, torch.Generator().manual_seed(number))["label"])
+            else:
+                rows.append(model.predict(batch).log())
+        return torch.cat(rows).double().numpy()
+
+    def _hidden_psnr(self) -> np.ndarray:
+        """In dB, of the images that have hidden pixels."""
+        error = (self.images.double() - self.real.double()).square()
+        hidden = (self._test["conditions"]["mask"] == 0).double().expand_as(error)
+        count = hidden.sum(dim=(1, 2, 3))
+        mse = (error * hidden).sum(dim=(1, 2, 3))[count > 0] / count[count > 0]
+        return (10 * torch.log10(255**2 / mse.clamp(min=1e-3))).numpy()
+
+    def _visible_change(self) -> np.ndarray:
+        """Mean absolute difference of the visible pixels of each image, in grey levels."""
+        error = (self.images.double() - self.real.double()).abs()
+        visible = (self._test["conditions"]["mask"] > 0).double().expand_as(error)
+        return ((error * visible).sum(dim=(1, 2, 3)) / visible.sum(dim=(1, 2, 3)).clamp(min=1)).numpy()
+
+    def _palette_results(self, protocol: str) -> list[MetricResult]:
+        counts = palette.palette_confusion(self.images, self._test["label_map"].numpy(), PALETTE)
+        return palette.palette_results(counts, only_present=protocol.endswith("-Present"))
+
+    @cached_property
+    def _mask_scores(self) -> segmentation.Scores:
+        groups = [[FACE_CLASSES.index(c) for c in classes] for classes in GROUPS.values()]
+        target = self._test["label_map"].numpy()
+        return segmentation.image_scores(self.parsed(self.images), target, len(FACE_CLASSES), groups=groups)
+
+    @cached_property
+    def _lapa_scores(self) -> segmentation.Scores:
+        """Background, skin and hair by Unite and Conquer's parser; an image without a face scores 0 and is counted."""
+        parser = load_lapa_parser(torch.device(DEVICE))
+        parsed = [parser.parse(batch) for batch in self.images.split(16)]
+        target = np.zeros(self._test["label_map"].shape, np.uint8)
+        for number, name in enumerate(("skin", "hair"), 1):
+            target[self._test["label_map"].numpy() == FACE_CLASSES.index(name)] = number
+        failed = torch.cat([p.num_faces for p in parsed]).numpy() == 0
+        return segmentation.image_scores(torch.cat([p.label_map for p in parsed]).numpy(), target, 3, failed=failed)
+
+    def _attribute_accuracy(self) -> np.ndarray:
+        """Share of the judged attributes that are right, [N]."""
+        judge = self.judges["attribute-judge"]
+        predicted = torch.cat([judge.predict(batch) for batch in self.images.split(64)]) > 0.5
+        truth = judge.target(self._test["conditions"]["attributes"]) > 0.5
+        return (predicted == truth).double().mean(dim=1).numpy()

@@ -1,0 +1,67 @@
+"""Task transfer: the experiment that MT-Diffusion's authors could not finish (ICLR 2024, App. E.5) -- five tasks at once.
+
+python -m experiments.task_transfer --profile mini
+"""
+
+from experiments.cli import main
+from experiments.recipes.columns import columns, object_judge
+from experiments.recipes.mt_diffusion import adm, images, sampled, several_tasks
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
+
+ALONE, ALL = "image alone", "all five"
+TASKS = ("masked_image", "caption", "random_caption", "label")
+NAMES = {
+    "masked_image": "image + masked image", "caption": "image + caption", "random_caption": "image + random caption",
+    "label": "image + label",
+}  # fmt: skip
+CLAIMS = (
+    *(
+        Claim(id="E.5", text=f"{name} generates better images than {ALONE}", metric="FID", better=name, worse=ALONE)
+        for name in NAMES.values()
+    ),
+    Claim(id="E.5", text="five tasks at once help each other", metric="FID", better=ALL, worse=ALONE),
+    Claim(
+        id="MT11", text="the more similar task transfers more", metric="FID",
+        better=NAMES["masked_image"], worse=NAMES["label"],
+    ),
+    Claim(
+        id="ours", text="a caption of the image is a better task than one of another image", metric="FID",
+        better=NAMES["caption"], worse=NAMES["random_caption"],
+    ),
+)  # fmt: skip
+NOTES = (
+    "All models have the same U-Net, steps and seed. Images are generated from noise with every modality missing (Algorithm 1).",
+    "Captions enter as embeddings of a small image-text model (at paper FaRL); a random caption is that of the next image of the "
+    "batch, a task that says nothing about its own image.",
+    "Encoders are learned apart from the U-Net here (a table of classes, a projection of vectors), so that five fit one network.",
+)
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """Quality of the generated images by tasks learned together."""
+    nothing = images(profile, 64)
+
+    def row(label: str, run: TrainRun) -> Row:
+        sample = sampled(profile, f"{run.name.split('-seed')[0]}-generated", run, nothing)
+        return Row(group="Tasks learned together", label=label, sample=sample)
+
+    real = sampled(profile, "objects-real", None, images(profile, 64, "label"), method="real")
+    return Table(
+        name="task_transfer",
+        title="Tasks learned together",
+        paper="MT-Diffusion (ICLR 2024), App. E.5, never measured there",
+        metrics=columns(profile, "FID", "IS", "Precision", "Recall"),
+        rows=(
+            row(ALONE, adm(profile, seed, label=False)),
+            *(row(NAMES[task], several_tasks(profile, seed, task)) for task in TASKS),
+            row(ALL, several_tasks(profile, seed, *TASKS)),
+            Row(group="Ceiling", label="real images", sample=real),
+        ),
+        claims=CLAIMS,
+        notes=NOTES,
+        judges=object_judge(profile),
+    )
+
+
+if __name__ == "__main__":
+    main(table)

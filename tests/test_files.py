@@ -1,0 +1,72 @@
+"""Files are whole or absent, and what killed writers leave behind is cleared away."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lightning_mmdiff.files import ABANDONED, atomic_path, remove_stale
+from lightning_mmdiff.processes import machine, started
+
+NOBODY = 2**22 + 1  # above the largest process number of Linux
+
+
+def test_a_failing_writer_leaves_nothing_and_a_finished_one_the_file(tmp_path) -> None:
+    path = tmp_path / "new" / "result.npy"
+
+    def fail() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not list(path.parent.iterdir())
+    with atomic_path(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert [p.name for p in path.parent.iterdir()] == ["result.npy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "goes"),
+    [
+        (f".00003.{machine()}.{NOBODY}.npy", 0, True),
+        (f".step=10.{machine()}.{NOBODY}.ckpt", 0, True),
+        (f".00003.{machine()}.{os.getpid()}.npy", 0, False),
+        (f".00003.elsewhere-42.{NOBODY}.npy", 0, False),
+        (f".00003.elsewhere-42.{NOBODY}.npy", ABANDONED + 60, True),
+        (".gitignore", ABANDONED + 60, False),
+        ("00003.npy", ABANDONED + 60, False),
+    ],
+)
+def test_temporary_files_of_dead_writers_go(tmp_path, name, age, goes) -> None:
+    path = tmp_path / "samples" / name
+    path.parent.mkdir()
+    path.touch()
+    os.utime(path, (time.time() - age,) * 2)
+    remove_stale(tmp_path)
+    assert path.exists() != goes
+
+
+def test_the_name_of_a_temporary_file_is_recognised(tmp_path) -> None:
+    with atomic_path(tmp_path / "a.b.json") as temporary:
+        stale = Path(str(temporary).replace(f".{os.getpid()}.", f".{NOBODY}."))
+        stale.touch()
+        temporary.touch()
+        remove_stale(tmp_path)
+        assert temporary.exists()
+        assert not stale.exists()
+
+
+def test_a_killed_process_is_dead_before_it_is_counted_off() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert started(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie now
+    assert started(process.pid) is None
+    process.communicate()
+    assert started(process.pid) is None

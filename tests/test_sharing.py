@@ -1,0 +1,228 @@
+"""Processes started with the same command share the work: each piece once, and the numbers of one process."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+from warm import Warm
+
+from experiments import build, stages
+from lightning_mmdiff.callbacks.shards import claimed_shards, shard_path
+from lightning_mmdiff.claims import Claims
+from lightning_mmdiff.processes import machine, started
+
+NAMES = {f"{i:05d}": i for i in range(24)}
+
+
+def work(folder: Path, done: Path, who: int) -> None:
+    """Do the pieces that this process claims; a piece that is done twice has two lines."""
+    for piece in Claims(folder, poll=0.01).share(NAMES, lambda i: (done / str(i)).exists()):
+        with (done / f"log{who}").open("a") as log:
+            print(piece, file=log)
+        time.sleep(0.005)
+        (done / str(piece)).touch()
+
+
+def test_four_processes_do_every_piece_once(tmp_path) -> None:
+    done = tmp_path / "done"
+    done.mkdir()
+    processes = [get_context("fork").Process(target=work, args=(tmp_path / "claims", done, i)) for i in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    lines = [log.read_text().split() for log in done.glob("log*")]
+    assert sorted(int(n) for words in lines for n in words) == sorted(NAMES.values())
+    assert len(lines) > 1
+    assert not list((tmp_path / "claims").iterdir())
+
+
+@pytest.fixture
+def claims(tmp_path) -> Claims:
+    return Claims(tmp_path / "claims", heartbeat=0.1, expiry=0.5, poll=0.01)
+
+
+def other(claims: Claims, name: str, **owner: object) -> Path:
+    """A claim that another process has left."""
+    found = {"machine": "elsewhere-1", "pid": 1, "started": "1", "job": "", "restarts": 0} | owner
+    claims.folder.mkdir(exist_ok=True)
+    path = claims.folder / f"{name}.0"
+    path.write_text(json.dumps(found))
+    return path
+
+
+def can_claim(claims: Claims, name: str) -> bool:
+    with claims.attempt(name) as mine:
+        return mine
+
+
+def test_a_claim_is_held_and_given_back(claims) -> None:
+    with claims.attempt("piece") as mine:
+        assert mine
+        assert not can_claim(claims, "piece")
+        assert can_claim(claims, "other")
+        assert claims.owner("piece") == f"process {os.getpid()} on {machine().rpartition('-')[0]}"
+    assert claims.owner("piece") is None
+    assert can_claim(claims, "piece")
+
+
+def test_a_piece_that_fails_is_given_back(claims) -> None:
+    def fail() -> None:
+        for _ in claims.share({"piece": 0}, lambda _: False):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert can_claim(claims, "piece")
+
+
+def test_a_claim_of_another_machine_lives_while_it_is_touched(claims) -> None:
+    path = other(claims, "piece")
+    for _ in range(8):
+        time.sleep(0.1)
+        os.utime(path)
+        assert not can_claim(claims, "piece")
+    time.sleep(0.7)
+    assert can_claim(claims, "piece")
+    assert path.exists()  # nobody takes a claim away; the next number counts
+
+
+def test_a_holder_touches_its_claim(claims) -> None:
+    with claims.attempt("piece"):
+        path = claims.folder / "piece.0"
+        before = path.stat().st_mtime
+        time.sleep(0.3)
+        assert path.stat().st_mtime > before
+
+
+@pytest.mark.parametrize(
+    ("owner", "dead"),
+    [
+        ({"machine": machine(), "pid": 2**22 + 1, "started": "7"}, True),
+        ({"machine": machine(), "pid": os.getpid(), "started": "another start"}, True),  # the number is used again
+        ({"machine": machine(), "pid": os.getpid(), "started": started(os.getpid())}, False),
+        ({"job": "17", "restarts": 0}, True),  # this job, before it was queued again
+        ({"job": "17", "restarts": 1}, False),
+        ({"job": "18", "restarts": 0}, False),
+        ({"job": ""}, False),
+    ],
+)
+def test_who_is_dead(claims, monkeypatch, owner, dead) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    other(claims, "piece", **owner)
+    assert can_claim(claims, "piece") == dead
+
+
+def test_of_two_that_find_a_dead_claim_one_gets_it(claims) -> None:
+    other(claims, "piece", machine=machine(), pid=2**22 + 1)
+    second = Claims(claims.folder)
+    with claims.attempt("piece") as mine, second.attempt("piece") as theirs:
+        assert mine
+        assert not theirs
+
+
+def test_a_claim_without_a_signature_dies_soon(claims) -> None:
+    other(claims, "piece").write_text("")
+    assert not can_claim(claims, "piece")
+    time.sleep(0.2)
+    assert can_claim(claims, "piece")
+
+
+def test_clear_keeps_what_is_alive(claims) -> None:
+    other(claims, "dead", machine=machine(), pid=2**22 + 1)
+    with claims.attempt("alive"):
+        claims.clear()
+        assert [p.name for p in claims.folder.iterdir()] == ["alive.0"]
+    claims.clear()
+    assert not claims.folder.exists()
+    claims.clear()
+
+
+def test_what_is_finished_between_look_and_claim_is_not_done_again(tmp_path, claims) -> None:
+    looks = iter([False, True, True])
+    assert list(claims.share({"piece": 0}, lambda _: next(looks))) == []
+
+
+def test_shards_are_exactly_the_images(tmp_path, claims) -> None:
+    made = []
+    for numbers in claimed_shards(tmp_path, 10, 4, claims):
+        made += numbers
+        shard_path(tmp_path, numbers[0] // 4).touch()
+    assert made == list(range(10))
+
+
+# The command itself
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return small_runs.write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, data, warm: Warm) -> Path:
+    """Output of one process."""
+    out = tmp_path_factory.mktemp("alone")
+    assert together(warm, data, out, 1, "expert", "samples") == [0]
+    return out
+
+
+def begin(warm: Warm, data: Path, out: Path, count: int, *names: str) -> list[int]:
+    flags = ("--data", data, "--out", out, "--only", *names)
+    return [warm.start("brief_table", *flags, log=out / f"log{i}.txt") for i in range(count)]
+
+
+def together(warm: Warm, data: Path, out: Path, count: int, *names: str) -> list[int]:
+    """Exit codes of ``count`` processes with the same command."""
+    return [warm.wait(pid) for pid in begin(warm, data, out, count, *names)]
+
+
+@pytest.fixture
+def trained(tmp_path, alone) -> Path:
+    """Output folder with the expert only."""
+    shutil.copytree(alone, tmp_path / "out", ignore=shutil.ignore_patterns("samples", "tables", "reference", "log*"))
+    return tmp_path / "out"
+
+
+def assert_same(out: Path, alone: Path) -> None:
+    there, here = alone / "smoke" / "samples", out / "smoke" / "samples"
+    assert (here / "metrics.json").read_bytes() == (there / "metrics.json").read_bytes()
+    names = sorted(p.name for p in (there / "samples").iterdir())
+    assert sorted(p.name for p in (here / "samples").iterdir()) == names
+    images = [np.load(here / "samples" / name) for name in names]
+    assert sum(map(len, images)) == 24
+    assert all(np.array_equal(x, np.load(there / "samples" / name)) for x, name in zip(images, names))
+    assert not list(out.rglob(".claims"))
+
+
+def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data, warm) -> None:
+    assert together(warm, data, trained, 4, "samples") == [0] * 4
+    assert_same(trained, alone)
+
+
+def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, warm) -> None:
+    first, second = begin(warm, data, trained, 2, "samples")
+    folder = trained / "smoke" / "samples"
+    while not list(folder.glob(".claims/0*")):
+        time.sleep(0.002)
+    os.kill(first, signal.SIGKILL)
+    assert [warm.wait(first), warm.wait(second)] == [-signal.SIGKILL, 0]
+    assert_same(trained, alone)
+
+
+def test_a_model_is_trained_by_one_process_while_the_other_waits(tmp_path, alone, data, warm) -> None:
+    assert together(warm, data, tmp_path, 2, "expert") == [0, 0]
+    weights = Path("smoke") / "expert" / build.WEIGHTS
+    assert (tmp_path / weights).read_bytes() == (alone / weights).read_bytes()
+    logs = [(tmp_path / f"log{i}.txt").read_text() for i in range(2)]
+    assert sum("60/60" in log for log in logs) == 1
+    assert not list(tmp_path.rglob(stages.CLAIMS))
