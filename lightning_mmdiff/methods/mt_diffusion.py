@@ -108,9 +108,8 @@ class MTDiffusion(SeededTraining, SamplingModule):
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
         """Add what is known of the modalities, encoded once for all steps."""
-        if not conditions:
-            return conditions
-        return {**conditions, GIVEN: self._given(conditions, len(next(iter(conditions.values()))))}
+        size = len(next(iter(conditions.values()), ()))
+        return {**conditions, GIVEN: self._given(conditions, size)} if conditions else conditions
 
     def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """z_T ~ q(z_T | E) of the known encodings, N(0, I) without.

@@ -6,6 +6,7 @@ Named "FID" on Inception features in clean-fid's "clean" protocol and "FD-EffNet
 The distance of n images is biased upwards, roughly by a constant over n: compare equal n only, and print real images.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,28 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
     trace_root = np.linalg.svd(x.root @ y.root.T, compute_uv=False).sum()
     spread = np.square(x.root).sum() + np.square(y.root).sum()  # tr(S_x) + tr(S_y)
     return float(np.square(x.mean - y.mean).sum() + spread - 2 * trace_root)
+
+
+def resampled_distances(features: NDArray, reference: Gaussian, indices: Iterable[NDArray[np.int64]]) -> Array:
+    """Return d^2 of the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [N] of ``indices``.
+
+    Works on inner products of images: with centred rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of
+    X B^T B X^T / (N - 1), [N, N]. So for N < D a resample costs one eigenvalue problem of N rows and nothing else.
+    """
+    shifted = np.asarray(features, np.float64) - reference.mean
+    products, across = shifted @ shifted.T, shifted @ reference.root.T
+    across = across @ across.T
+    spread, n = np.square(reference.root).sum(), len(shifted)
+
+    def distance(index: NDArray[np.int64]) -> float:
+        inner, kernel = products[np.ix_(index, index)], across[np.ix_(index, index)]
+        mean_term = inner.mean()  # |mu_x - mu_y|^2
+        trace = (np.trace(inner) - n * mean_term) / (n - 1)
+        kernel = kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()
+        trace_root = np.sqrt(np.linalg.eigvalsh(kernel / (n - 1)).clip(min=0)).sum()
+        return float(mean_term + trace + spread - 2 * trace_root)
+
+    return np.array([distance(index) for index in indices])
 
 
 def frechet_from_features(x: NDArray, y: NDArray) -> float:

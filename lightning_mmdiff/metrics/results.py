@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.files import atomic_path, write_json
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval
-from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
+from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates, unit_length
 
 Better = Literal["lower", "higher"]
@@ -63,7 +63,10 @@ def frechet_result(
     def distance(x: NDArray) -> float:
         return frechet_between(fit_gaussian(x), reference)
 
-    replicates = bootstrap_statistic(distance, features, num=num, seed=seed)
+    if len(features) < features.shape[1]:
+        replicates = resampled_distances(features, reference, resamples(len(features), num, seed))
+    else:
+        replicates = bootstrap_statistic(distance, features, num=num, seed=seed)
     return MetricResult(
         protocol=protocol,
         value=distance(features),

@@ -416,6 +416,8 @@ def test_five_tasks_at_once() -> None:
     image, estimates = module.generate(given("label"))
     assert image.shape == (4, 3, 8, 8)
     assert set(estimates) == {"masked_image", "caption", "random"}
+    data = module.read(batch()["conditions"])
+    assert torch.equal(data["random"].x, data["caption"].x[[3, 0, 1, 2]])  # another image's caption
 
 
 def test_embedding_of_the_image_in_training_and_of_the_text_at_sampling() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
-from lightning_mmdiff.metrics.frechet import fit_gaussian, frechet_between, frechet_from_features
+from lightning_mmdiff.metrics.frechet import fit_gaussian, frechet_between, frechet_from_features, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, unit_length
 from lightning_mmdiff.metrics.results import (
     MetricResult,
@@ -117,3 +117,13 @@ def test_what_is_not_a_result_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Two results of one protocol"):
         save_results(tmp_path, [MetricResult(**fine), MetricResult(**fine)])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shift", [0.0, 30.0])
+def test_resampled_distances_equal_the_distance_of_each_resample(rng, shift):
+    x, y = rng.standard_normal((30, 48)) + shift, rng.standard_normal((200, 48)) * 2
+    reference = fit_gaussian(y)
+    indices = resamples(30, 7, 0)
+    expected = [frechet_from_features(x[index], y) for index in indices]
+    assert resampled_distances(x, reference, indices) == pytest.approx(expected, rel=1e-6)
+    assert frechet_result("FD-EffNetLite0", x, reference, num=7).replicates == pytest.approx(expected, rel=1e-6)
