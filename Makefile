@@ -1,5 +1,6 @@
 # make table1   environment, then Table 1 at the mini profile (CPU, no download of data or weights)
 # make test     environment, then the CPU test suite
+# make test-slow  a real SLURM, thirty kills, every table at smoke
 PYTHON ?= python3
 BIN := .venv/bin
 # Waiting threads spin briefly, then sleep: no slower on an idle machine, and kinder beside a busy process.
@@ -30,13 +31,13 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-SMOKE := table1 table2 table4 reliability_sweep four_modalities table5 table6 table7 table8 night2day finetuning_curve conditional_model task_transfer
+SMOKE := table1 table2 table4 reliability_sweep four_modalities table5 table6 table7 table8 night2day finetuning_curve conditional_model task_transfer representation cifar10 table9 table10 table11 table12 influence_maps editing head_to_head conditioning
 
 smoke: setup
 	for table in $(SMOKE); do $(BIN)/python -m experiments.$$table --profile smoke || exit 1; done
 
 bench: setup
-	for file in sampling data features training; do $(BIN)/python -m benchmarks.$$file || exit 1; done
+	for file in sampling data features training multitask scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 clean:
 	rm -rf .venv runs data/mini data/smoke

@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import psutil
 import torch
 import tyro
 from lightning import LightningModule, Trainer
@@ -28,10 +30,13 @@ from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, dynamic_diffuser_unet
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, ldm_unet
 
-MODELS: dict[str, Callable[[], nn.Module]] = {
-    "two dynamic diffusers": lambda: nn.ModuleList(DynamicDiffuser(dynamic_diffuser_unet()) for _ in range(2)),
-    "uni-modal model": lambda: CrossAttentionUNet(ldm_unet()),
+Name = Literal["two-dynamic-diffusers", "uni-modal-model"]
+MODELS: dict[Name, Callable[[], nn.Module]] = {
+    "two-dynamic-diffusers": lambda: nn.ModuleList(DynamicDiffuser(dynamic_diffuser_unet()) for _ in range(2)),
+    "uni-modal-model": lambda: CrossAttentionUNet(ldm_unet()),
 }
+BYTES = 40
+"""Of memory per parameter: weight, gradient, two moments, average, and the reference's whole file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,8 @@ class CheckpointFlags(Flags):
     """Where checkpoints are written. Default: a temporary folder; name one on the disk that runs are on."""
     step_seconds: float = 0.5
     """Seconds of one training step, stated, for the share of time of the interval that is counted in steps."""
+    models: tuple[Name, ...] = ("two-dynamic-diffusers", "uni-modal-model")
+    """Of 26.3 million parameters (2 GiB of memory), of 403.6 million (15 GiB)."""
 
 
 class Filled(LightningModule):
@@ -109,7 +116,23 @@ def costs(seconds: float, size: int, parameters: int, step_seconds: float) -> It
 def main(flags: CheckpointFlags) -> None:
     torch.set_num_threads(flags.threads)
     with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
-        report([measure(name, make(), flags, Path(folder)) for name, make in MODELS.items()], flags)
+        report([measure(name, made(name), flags, Path(folder)) for name in flags.models], flags)
+
+
+def made(name: Name) -> nn.Module:
+    """A model of the paper's size, if it fits into memory.
+
+    Raises:
+        ValueError: if it does not: an operating system would end this process, or another.
+    """
+    with torch.device("meta"):
+        need = BYTES * sum(p.numel() for p in MODELS[name]().parameters())
+    free = psutil.virtual_memory().available
+    if need > free:
+        raise ValueError(
+            f"{name} takes {need / 2**30:.0f} GiB of memory and {free / 2**30:.0f} are free; name others with --models."
+        )
+    return MODELS[name]()
 
 
 if __name__ == "__main__":

@@ -96,9 +96,19 @@ class Comparison:
         ]
 
 
-def in_turn(ours: Side, reference: Side, flags: Flags) -> tuple[tuple[float, float], ...]:
-    """Time the two sides in turn, ``flags.pairs`` times; seconds per unit. Call both once before, so that they are warm."""
-    return tuple((_seconds(ours, flags.now), _seconds(reference, flags.now)) for _ in range(flags.pairs))
+def in_turn(
+    ours: Side, reference: Side, flags: Flags, now: Callable[[], float] | None = None
+) -> tuple[tuple[float, float], ...]:
+    """Time the two sides in turn, ``flags.pairs`` times; seconds per unit. Call both once before, so that they are warm.
+
+    Args:
+        ours: one side.
+        reference: the other.
+        flags: how often.
+        now: seconds on a clock; None is that of ``flags``.
+    """
+    now = now or flags.now
+    return tuple((_seconds(ours, now), _seconds(reference, now)) for _ in range(flags.pairs))
 
 
 def report(comparisons: Sequence[Comparison], flags: Flags) -> None:

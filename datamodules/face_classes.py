@@ -1,5 +1,7 @@
 """The 19 classes of CelebAMask-HQ in their official order, and the conditions made of them."""
 
+import colorsys
+
 import numpy as np
 
 FACE_CLASSES = (
@@ -10,6 +12,7 @@ FACE_CLASSES = (
 NUM_CLASSES = len(FACE_CLASSES)
 
 LABEL_CONDITIONS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "mask": tuple((name,) for name in FACE_CLASSES),
     "hair": (("hair",),),
     "skin": (("skin",),),
     "face_parts": (
@@ -23,7 +26,7 @@ LABEL_CONDITIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }  # name -> one group of classes per channel
 
-CONDITIONS = (*LABEL_CONDITIONS, "sketch", "attributes", "caption")
+CONDITIONS = (*LABEL_CONDITIONS, "mask_picture", "sketch", "attributes", "caption")
 
 ATTRIBUTES = tuple(
     """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair
@@ -32,6 +35,16 @@ ATTRIBUTES = tuple(
     Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
     Wearing_Necktie Young""".split()  # noqa: SIM905
 )  # the 40 of CelebA, in the order of its file
+
+
+def _palette() -> np.ndarray:
+    """Return uint8 [19, 3]: black background, then hues spread evenly."""
+    hues = [colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.65, 0.95) for i in range(1, NUM_CLASSES)]
+    return np.array([(0, 0, 0), *(tuple(int(255 * c) for c in hue) for hue in hues)], np.uint8)
+
+
+PALETTE = _palette()
+"""Colour of each class."""
 
 
 def _membership(groups: tuple[tuple[str, ...], ...]) -> np.ndarray:

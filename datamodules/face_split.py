@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from datamodules.face_classes import LABEL_CONDITIONS, flip_label_map, label_condition
+from datamodules.face_classes import LABEL_CONDITIONS, PALETTE, flip_label_map, label_condition
 from datamodules.packed import Packed
 from datamodules.packed_arrays import mirrored, tensor
 from datamodules.steps import Draw
@@ -69,6 +69,9 @@ class FaceSplit:
         if name in LABEL_CONDITIONS:
             assert label_map is not None  # setup() has checked
             return tensor(label_condition(name, label_map))
+        if name == "mask_picture":
+            assert label_map is not None
+            return tensor(PALETTE[label_map].transpose(0, 3, 1, 2))
         if name == "sketch":
             return tensor(mirrored(self.packed.sketches[rows], flips))
         if name == "attributes":

@@ -27,7 +27,8 @@ class FaceDataModule(PackedDataModule):
         root: folder of the data set.
         image_size: pixels.
         batch_size: rows of a training batch over all processes.
-        conditions: of "hair", "skin", "face_parts", "sketch", "attributes", "caption".
+        conditions: of "mask" (all 19 classes), "mask_picture" (their colours), "hair", "skin", "face_parts", "sketch",
+            "attributes", "caption".
         seed: of the order of training images, the mirroring and the choice among captions.
         flip: mirror half of the training images.
         split: "paper" or "official", see ``split_rows``.
@@ -95,7 +96,7 @@ class FaceDataModule(PackedDataModule):
 
     def _needs(self) -> Iterator[tuple[str, str]]:
         """Yield the optional things this configuration cannot do without, each with the reason."""
-        labelled = [name for name in self.conditions if name in LABEL_CONDITIONS]
+        labelled = [name for name in self.conditions if name in (*LABEL_CONDITIONS, "mask_picture")]
         if labelled:
             yield "label_map", f"condition {some(labelled)} needs label maps"
         if "attributes" in self.conditions:

@@ -40,10 +40,25 @@ class LabelledSplit(ArraySplit):
         return fixed_masks(self.masks, items, size) if keys is None else train_masks(self.masks, keys, size)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassSplit(LabelledSplit):
+    """The images of one class among those of a part; item i is image ``kept[i]`` of the part, and so is its "index"."""
+
+    kept: np.ndarray  # int64 [K]
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
+        """As of the part."""
+        return super().assemble(self.kept[items], flips, keys)
+
+
 class LabelledDataModule(ArrayDataModule):
     """Images with a class.
 
     Args:
+        only_class: train on the images of this class alone; the test images are all.
         masks: the holes of the condition "masked_image". In training they depend on (seed, step, row); otherwise on the
             item, so that every method is tested on the same holes.
         settings: see ``PackedDataModule``.
@@ -53,11 +68,33 @@ class LabelledDataModule(ArrayDataModule):
     train: LabelledSplit
     test: LabelledSplit
 
-    def __init__(self, *, masks: MaskConfig | None = None, **settings: Any) -> None:
+    def __init__(self, *, only_class: int | None = None, masks: MaskConfig | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         if "masked_image" in self.conditions and masks is None:
             raise ValueError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
-        self.masks = masks
+        self.only_class, self.masks = only_class, masks
+
+    def setup(self, stage: str | None = None) -> None:
+        """Map the packed arrays.
+
+        Raises:
+            ValueError: if no training image has the one class.
+        """
+        super().setup(stage)
+        if self.only_class is None:
+            return
+        part, labels = self.train, self.train.packed.arrays["labels"]
+        kept = np.flatnonzero(labels[part.first : part.first + part.count] == self.only_class)
+        if not len(kept):
+            raise ValueError(f"{self.root}: no training image is of class {self.only_class}; choose one that exists.")
+        self.train = ClassSplit(
+            packed=part.packed,
+            first=part.first,
+            count=part.count,
+            conditions=part.conditions,
+            masks=part.masks,
+            kept=kept,
+        )
 
     def part(self, packed: PackedArrays, first: int, count: int) -> LabelledSplit:
         """Return one part of the data."""

@@ -19,6 +19,8 @@ class Entry:
 
 UC = "Unite and Conquer (CVPR 2023)"
 MT = "MT-Diffusion (ICLR 2024)"
+CD = "Collaborative Diffusion (CVPR 2023)"
+LECTURE = "Multimodal Models (Bereyhi, lecture of 2025)"
 INDEX = (
     Entry(
         name="table1", source=f"{UC}, Table 1", mini="13 min", paper="4 x 100k steps at 256 px; 12 x 3,000 images",
@@ -41,11 +43,11 @@ INDEX = (
         shows="face map, hair map, sketch and text in one sample; zero-shot text to face",
     ),
     Entry(
-        name="table5", source=f"{MT}, Table 1", mini="TBD", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
+        name="table5", source=f"{MT}, Table 1", mini="12 min", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
         shows="restoring images with random holes: clean-masked, SDEdit-, ours, replacement, without aggregation",
     ),
     Entry(
-        name="table6", source=f"{MT}, Table 2", mini="TBD", paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
+        name="table6", source=f"{MT}, Table 2", mini="about 15 min", paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
         shows="generation after equal training: ADM, masked-image training, joint image-label training",
     ),
     Entry(
@@ -53,7 +55,7 @@ INDEX = (
         shows="generation, classifier guidance and restoration of class-conditional ADM and MT-Diffusion",
     ),
     Entry(
-        name="table8", source=f"{MT}, Table 4", mini="TBD", paper="2 x 1M steps at 256 px; 3 x 500 images",
+        name="table8", source=f"{MT}, Table 4", mini="3 min", paper="2 x 1M steps at 256 px; 3 x 500 images",
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),
     Entry(
@@ -71,5 +73,45 @@ INDEX = (
     Entry(
         name="task_transfer", source=f"{MT}, App. E.5", mini="TBD", paper="6 x 1M steps at 64 px; 7 x 5,000 images",
         shows="five tasks at once, and which of them help the image",
+    ),
+    Entry(
+        name="representation", source=f"{MT}, App. E.4", mini="TBD", paper="5 x 100k steps at 768 px; 6 x 3,000 images",
+        shows="the image together with its CLIP embedding: images with and without, and what the head says of test images",
+    ),
+    Entry(
+        name="cifar10", source=f"{MT}, App. E.5", mini="TBD", paper="4 x 500k steps at 32 px; 8 x 5,000 images",
+        shows="real photographs (--data): generated and restored, joint against conditional training",
+    ),
+    Entry(
+        name="table9", source=f"{CD}, Table 1", mini="TBD", paper="1 autoencoder, 2 x 127k and 187k steps; 6 x 3,000 images",
+        shows="faces from a mask and a text: Composable, ours, ours with the released schedule, each expert alone",
+    ),
+    Entry(
+        name="table10", source=f"{CD}, Table 2", mini="TBD", paper="3 x 3,000 images after table9",
+        shows="influence that varies in space and time, or does not",
+    ),
+    Entry(
+        name="table11", source=f"{CD}, Table A3", mini="seconds", paper="seconds, no data",
+        shows="hyperparameters of the dynamic diffusers, read off the configuration that trains",
+    ),
+    Entry(
+        name="table12", source=f"{CD}, Table A4", mini="seconds", paper="seconds, no data",
+        shows="parameters of experts and dynamic diffusers, counted on the networks",
+    ),
+    Entry(
+        name="influence_maps", source=f"{CD}, Fig. 10", mini="TBD", paper="minutes after table10",
+        shows="where and when each modality counts: maps over time, means per face region",
+    ),
+    Entry(
+        name="editing", source=f"{CD}, Fig. 5, 9", mini="TBD", paper="100 images, 3,000 steps each, after table9",
+        shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
+    ),
+    Entry(
+        name="head_to_head", source="in no paper", mini="TBD", paper="2 x 127k, 187k, 2 x 200k steps; 12 x 3,000 images",
+        shows="every way to combine a mask and a text: average, fitted reliability, dynamic diffusers, joint, MT-Diffusion",
+    ),
+    Entry(
+        name="conditioning", source=LECTURE, mini="TBD", paper="7 x 20k and 7 x 5k steps at 8 px; 15 x 2,970 images",
+        shows="label sampling, label embedding, FiLM and cross-attention at equal training, on real digits",
     ),
 )  # fmt: skip

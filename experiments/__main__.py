@@ -18,7 +18,7 @@ def state(folder: Path) -> str:
     report = json.loads(path.read_text())
     measured = sum(row["state"] == "measured" for row in report["rows"])
     decided = [claim["decision"] for claim in report["claims"]]
-    counts = ", ".join(f"{decided.count(d)} {d}" for d in ("holds", "fails", "undecided") if d in decided)
+    counts = ", ".join(f"{decided.count(d)} {d}" for d in ("holds", "fails", "undecided", "open") if d in decided)
     return f"{measured} of {len(report['rows'])} rows" + (f"; claims: {counts}" if counts else "")
 
 

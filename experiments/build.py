@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,19 @@ from datamodules.night2day import Night2Day
 from datamodules.packed_module import PackedDataModule
 from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
-from lightning_mmdiff import checkpoints
+from lightning_mmdiff import checkpoints, weights
+from lightning_mmdiff.latents import Moments
+from lightning_mmdiff.methods.autoencoder import Autoencoder, AutoencoderConfig
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided
+from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig, ContrastiveModel
 from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.methods.influence import InfluenceConfig
 from lightning_mmdiff.methods.judges import AttributeClassifier, AttributeClassifierConfig, FaceParser, FaceParserConfig
+from lightning_mmdiff.methods.label_sampling import LabelSampling
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
+from lightning_mmdiff.methods.learned_reliability import LearnedReliability, ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
 from lightning_mmdiff.methods.mt_modalities import Embedding
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
@@ -30,6 +38,9 @@ from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier, NoisyClas
 from lightning_mmdiff.methods.replacement import Replacement
 from lightning_mmdiff.methods.sdedit import SDEdit
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
+from lightning_mmdiff.networks import stable_diffusion
+from lightning_mmdiff.networks.ldm import CrossAttentionUNet
+from lightning_mmdiff.networks.vae import VAE
 from lightning_mmdiff.sampling import SamplingModule
 
 FOLDERS = {
@@ -64,11 +75,11 @@ def data(
         case "ffhq":
             module = FFHQ(captions=config.captions, split=config.split, **common)
         case "imagenet":
-            module = ImageNet(masks=config.masks, **common)
+            module = ImageNet(only_class=config.only_class, masks=config.masks, **common)
         case "cifar10":
-            module = CIFAR10(masks=config.masks, **common)
+            module = CIFAR10(only_class=config.only_class, masks=config.masks, **common)
         case "digits":
-            module = Digits(masks=config.masks, **common)
+            module = Digits(only_class=config.only_class, masks=config.masks, **common)
         case "cityscapes":
             module = Cityscapes(**common)
         case "night2day":
@@ -92,21 +103,27 @@ def fingerprint(module: PackedDataModule) -> str:
     return hashlib.sha256(json.dumps(index["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def model(run: TrainRun, runs: Path) -> LightningModule:
-    """Model of a training run: fresh weights, or those it is fine-tuned from; its frozen helpers are loaded from ``runs``."""
+def model(run: TrainRun, runs: Path | None) -> LightningModule:
+    """Model of a training run: fresh weights, or those it is fine-tuned from; its frozen helpers are loaded from ``runs``.
+
+    With ``runs`` None nothing is read: the architecture alone.
+    """
     module = _fresh(run, runs)
-    if run.initial is not None:
+    if runs is not None and run.initial is not None:
         checkpoints.load_weights(module, runs / run.initial.name / WEIGHTS)
+    elif runs is not None and isinstance(module, MTDiffusion) and module.config.pretrained:
+        assert isinstance(module.network.unet, CrossAttentionUNet)
+        stable_diffusion.load_unet(module.network.unet)
     return module
 
 
-def _fresh(run: TrainRun, runs: Path) -> LightningModule:
+def _fresh(run: TrainRun, runs: Path | None) -> LightningModule:
     match run.model:
         case DenoiserConfig(conditions=conditions):
             return Denoiser(run.model, embedder=_embedder(run, runs) if conditions.embedding else None, seed=run.seed)
         case MTDiffusionConfig(modalities=modalities):
-            embeds = any(isinstance(m, Embedding) for m in modalities)
-            return MTDiffusion(run.model, embedder=_embedder(run, runs) if embeds else None, seed=run.seed)
+            embedder = _embedder(run, runs) if any(isinstance(m, Embedding) for m in modalities) else None
+            return MTDiffusion(run.model, embedder=embedder, autoencoder=_latents(run, runs), seed=run.seed)
         case NoisyClassifierConfig():
             return NoisyClassifier(run.model, seed=run.seed)
         case FaceParserConfig():
@@ -115,22 +132,66 @@ def _fresh(run: TrainRun, runs: Path) -> LightningModule:
             return AttributeClassifier(run.model, seed=run.seed)
         case ContrastiveConfig():
             return ContrastiveModel(run.model, seed=run.seed)
+        case AutoencoderConfig():
+            return Autoencoder(run.model, seed=run.seed)
+        case LatentDenoiserConfig():
+            vae, path = autoencoder(run, runs), moments_path(run, runs) if runs else None
+            moments = Moments(path, vae.config.latent_shape) if path and path.exists() else None
+            return LatentDenoiser(run.model, autoencoder=vae, moments=moments, seed=run.seed)
+        case CollaborativeConfig():
+            return Collaborative([trained(need, runs) for need in run.needs], run.model, seed=run.seed)
+        case ReliabilityConfig():
+            return LearnedReliability([trained(need, runs) for need in run.needs], run.model, seed=run.seed)
 
 
-def _embedder(run: TrainRun, runs: Path) -> Any:
-    """The image-text model among what ``run`` needs; FaRL from local weights where it needs none."""
+def autoencoder(run: TrainRun, runs: Path | None) -> VAE:
+    """The trained autoencoder among what ``run`` needs, frozen, without the networks of its loss."""
+    need = _autoencoder_run(run)
+    assert isinstance(need.model, AutoencoderConfig)
+    module = Autoencoder(replace(need.model, perceptual_weight=0.0), seed=need.seed)
+    if runs is not None:
+        checkpoints.load_weights(module, runs / need.name / WEIGHTS)
+    return module.vae.requires_grad_(False).eval()
+
+
+def _latents(run: TrainRun, runs: Path | None) -> VAE | None:
+    """The autoencoder whose latents MT-Diffusion diffuses: a released one, or the trained one that ``run`` needs."""
+    assert isinstance(run.model, MTDiffusionConfig)
+    if released := run.model.latents:
+        return VAE(released) if runs is None else stable_diffusion.load_autoencoder(released)
+    return autoencoder(run, runs) if any(isinstance(n.model, AutoencoderConfig) for n in run.needs) else None
+
+
+def moments_path(run: TrainRun, runs: Path) -> Path:
+    """File of the cached latents of the training images of ``run``, beside the autoencoder they are made by."""
+    data = run.data[0]
+    name = f"moments-{data.dataset}-{data.split}-{data.captions}-{data.image_size}px.npy"
+    return runs / _autoencoder_run(run).name / name
+
+
+def _autoencoder_run(run: TrainRun) -> TrainRun:
+    return next(need for need in run.needs if isinstance(need.model, AutoencoderConfig))
+
+
+def _embedder(run: TrainRun, runs: Path | None) -> Any:
+    """The image-text model among what ``run`` needs; where it needs none, CLIP or FaRL from local weights."""
     for need in run.needs:
         if isinstance(need.model, ContrastiveConfig):
             return trained(need, runs)
-    from lightning_mmdiff.networks.farl import load_farl  # imports transformers, which takes seconds
+    from lightning_mmdiff.networks.farl import load_clip, load_farl  # imports transformers, which takes seconds
 
-    return load_farl()
+    modalities = run.model.modalities if isinstance(run.model, MTDiffusionConfig) else ()
+    names = [m.released for m in modalities if isinstance(m, Embedding) and m.released]
+    if names and runs is None:
+        return None
+    return load_clip(weights.require(names[0])) if names else load_farl()
 
 
-def trained(run: TrainRun, runs: Path) -> Any:
+def trained(run: TrainRun, runs: Path | None) -> Any:
     """Model of a finished training run, frozen, in evaluation mode."""
     module = _fresh(run, runs)
-    checkpoints.load_weights(module, runs / run.name / WEIGHTS)
+    if runs is not None:
+        checkpoints.load_weights(module, runs / run.name / WEIGHTS)
     return module.requires_grad_(False).eval()
 
 
@@ -144,6 +205,9 @@ def sampling_module(run: SampleRun, runs: Path) -> SamplingModule:
         ]
         combine = UniteAndConquer if run.method == "unite" else Composable
         return combine(experts, sampler=run.sampler, sampling_seed=run.seed)
+    if run.method == "label_sampling":  # expert i is the model of class i
+        of_class = [trained(use.run, runs) for use in run.experts]
+        return LabelSampling(of_class, sampler=run.sampler, sampling_seed=run.seed)
     single = _single(run, runs)
     if run.classifier is None:
         return single
@@ -159,6 +223,10 @@ def _single(run: SampleRun, runs: Path) -> SamplingModule:
         case "restore":
             assert isinstance(module, MTDiffusion)
             module.keep_known = True
+            return module
+        case "collaborate" | "edit":
+            assert isinstance(module, Collaborative)
+            module.influence_config = run.influence or InfluenceConfig()
             return module
         case "sdedit":
             start = round((run.start if run.start is not None else 0.5) * len(module.schedule))

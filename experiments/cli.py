@@ -119,8 +119,9 @@ def run_table(table: TableFunction, flags: Flags) -> None:
     if flags.part != "report":
         stages.prepare_data(workspace, runs)
     papers = [table("paper", seed) for seed in range(flags.seeds)]
-    if flags.part == "all":
+    if flags.part != "report":  # which announces by itself
         reporting.announce(workspace, tables, papers, _command(flags))
+    if flags.part == "all":
         _do(workspace, runs, tables)
     if flags.part == "report" or (flags.part == "all" and not flags.only):
         reporting.report(workspace, tables, papers, _command(flags))

@@ -1,8 +1,7 @@
 """What a run costs: network evaluations, hours and GPU memory. Estimates to plan with; none of them changes a result."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 
@@ -27,7 +26,10 @@ ACTIVATION_BYTES = 65_000
 def evaluations(run: Run) -> float:
     """Cost of a run in evaluations of a network on one image."""
     if isinstance(run, SampleRun):
-        calls = 2 * len(run.experts) if run.method == "unite" else len(run.experts)
+        if run.method == "count":
+            return 1.0
+        models = len(run.experts)
+        calls = {"unite": 2 * models, "label_sampling": 1}.get(run.method, models)
         return run.num_images * (run.sampler.num_steps * calls + SCORING)
     return run.trainer.max_steps * run.batch_size * BACKWARD
 
@@ -41,7 +43,7 @@ def hours(run: Run, profile: Profile, *, speed: float = 1.0) -> float:
         speed: of one GPU, relative to an A100.
     """
     if profile == "paper":
-        pixels = max(config.image_size for config in data_of(run))
+        pixels = max((config.image_size for config in data_of(run)), default=0)
         size = min((s for s in GPU_SECONDS if s >= pixels), default=max(GPU_SECONDS))
         seconds = GPU_SECONDS[size] / speed
     else:
@@ -55,8 +57,10 @@ def processes(run: Run) -> int:
 
 
 def data_of(run: Run) -> tuple:
-    """Data sets of a run."""
-    return run.data if isinstance(run, TrainRun) else (run.data,)
+    """Data sets of a run; a configuration is counted without any."""
+    if isinstance(run, TrainRun):
+        return run.data
+    return () if run.method == "count" else (run.data,)
 
 
 def trainings(run: Run) -> tuple[TrainRun, ...]:
@@ -76,13 +80,13 @@ class Size:
 def size(run: TrainRun) -> Size | None:
     """Parameters of the run's own model, counted without allocating them.
 
-    None where that takes runs or weights that are not on disk yet.
+    None where that takes weights that are not on disk.
     """
     from experiments import build  # imports every method
 
     try:
         with torch.device("meta"):
-            module = build.model(replace(run, initial=None), Path())
+            module = build.model(run, None)
     except (FileNotFoundError, ValueError):
         return None
     counts = {True: 0, False: 0}
@@ -100,7 +104,7 @@ def gpu_memory_gib(run: Run) -> float | None:
     sizes = {model: found for model, found in counted.items() if found is not None}
     if len(sizes) < len(counted):
         return None
-    pixels = max(config.image_size for config in data_of(run)) ** 2
+    pixels = max((config.image_size for config in data_of(run)), default=0) ** 2
     frozen = sum(sizes[need].trained + sizes[need].frozen for need in run.needs)
     if isinstance(run, SampleRun):
         per_pixel = ACTIVATION_BYTES / 20  # nothing is kept for a backward pass

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from experiments import INDEX, build, costs
 from experiments.cluster import DEFAULT_PATH, Cluster, read_cluster
+from experiments.needed_weights import needed_weights
 from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, plan
 from experiments.stages import RENDERED, Workspace
 from lightning_mmdiff import weights
@@ -80,27 +81,30 @@ def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterat
         names = ", ".join(dict.fromkeys(c.dataset for c in configs))
         yield Finding(what="data", state="ok", found=f"{names}: rendered when needed, {count} images of {size} px")
         return
+    alike: dict[tuple[str, State, str, str], dict[str, None]] = {}  # one set read in several ways is one line
     for config in configs:
-        yield _one_set(workspace, config, profile)
+        state, found, remedy = _one_set(workspace, config, profile)
+        alike.setdefault((config.dataset, state, found, remedy), {}).update(dict.fromkeys(config.conditions))
+    for (dataset, state, found, remedy), conditions in alike.items():
+        what = f"data {dataset}" + (f" ({', '.join(conditions)})" if conditions else "")
+        yield Finding(what=what, state=state, found=found, remedy=remedy)
 
 
-def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> Finding:
+def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> tuple[State, str, str]:
+    """State, what was found, what to do."""
     module: Any = workspace.open(config)
-    what = f"data {config.dataset}" + (f" ({', '.join(config.conditions)})" if config.conditions else "")
     try:
         count = _count(module.check())
     except (FileNotFoundError, ValueError) as error:
         first, _, rest = str(error).partition("\n")
-        return Finding(what=what, state="missing", found=first, remedy=rest or "see Real data in README.md")
+        return "missing", first, rest or "see Real data in README.md"
     whole = WHOLE.get(config.dataset, 0)
     packed = "packed" if (module.folder / "index.json").is_file() else "packed when first used"
     found = f"{count:,} images in {module.root}, {packed} at {config.image_size} px"
     if count < whole:
         state: State = "missing" if profile == "paper" else "note"
-        return Finding(
-            what=what, state=state, found=found, remedy=f"the published setting has {whole:,}: fetch the rest"
-        )
-    return Finding(what=what, state="ok", found=found)
+        return state, found, f"the published setting has {whole:,}: fetch the rest"
+    return "ok", found, ""
 
 
 def _count(files: Any) -> int:
@@ -113,6 +117,7 @@ def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:
         path = weights.find(weight.name)
         what = f"weights {weight.name}"
         get = f"python -m experiments.prefetch {weight.name}" if weight.url else f"get it from {weight.source}"
+        get += f", or put it into ${weights.ENVIRONMENT_VARIABLE}"
         if path is None:
             place = weights.candidates(weight.name)[0]
             yield Finding(what=what, state="missing", found=f"{place} is not there ({weight.purpose})", remedy=get)
@@ -122,17 +127,6 @@ def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:
             checked = "checksum right" if weight.sha256 or weight.members else "no checksum known, not compared"
             size = sum(p.stat().st_size for p in ([path / m.file for m in weight.members] or [path]))
             yield Finding(what=what, state="ok", found=f"{path}, {size / 2**20:.1f} MiB, {checked}")
-
-
-def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights.Weight]:
-    """Published weights behind the metrics and the models of the tables."""
-    protocols = {metric.protocol for table in tables for metric in table.metrics}
-    names = {w.name for w in weights.WEIGHTS if protocols & set(w.protocols)}
-    for run in runs:
-        conditions = getattr(run.model, "conditions", None) if isinstance(run, TrainRun) else None
-        if getattr(conditions, "embedding", None) and not run.needs:
-            names |= {"farl", "clip"}  # the published embedder of faces and its tokenizer
-    return [w for w in weights.WEIGHTS if w.name in names]
 
 
 def _packages(tables: Sequence[Table]) -> Iterator[Finding]:

@@ -9,17 +9,21 @@ import torch
 from torch import Tensor
 
 from datamodules.cityscapes_classes import PALETTE
-from datamodules.face_classes import FACE_CLASSES
 from datamodules.packed_module import PackedDataModule
-from experiments import build
+from experiments import build, configurations
+from experiments.edits import wanted
+from experiments.embedding_scores import embedding_result
+from experiments.face_scores import FaceScores
+from experiments.influence import InfluenceMaps
+from experiments.measured_costs import NUM_REPLICATES, cost_result, evaluations_per_image
 from experiments.spec import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
-from lightning_mmdiff.methods.lapa_parser import load_lapa_parser
 from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
-from lightning_mmdiff.metrics import lpips, palette, segmentation, ssim
+from lightning_mmdiff.metrics import lpips, palette, ssim
 from lightning_mmdiff.metrics.classification import accuracy_result
 from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs
 from lightning_mmdiff.metrics.frechet import fit_gaussian
+from lightning_mmdiff.metrics.identity import EffNetIdentity, SFace, identity_result
 from lightning_mmdiff.metrics.inception_score import inception_score_result
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
 from lightning_mmdiff.metrics.precision_recall import precision_recall_results
@@ -28,12 +32,14 @@ from lightning_mmdiff.metrics.results import MetricResult, frechet_result, kerne
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 OUTPUTS: dict[str, tuple[type[FeatureNetwork], str]] = {
     "FID": (Inception, "pool"),
+    "FID-50": (Inception, "pool"),
     "FID-ADM": (AdmInception, "pool"),
     "sFID-ADM": (AdmInception, "spatial"),
     "IS-ADM": (AdmInception, "logits"),
     "Precision": (AdmInception, "pool"),
     "Recall": (AdmInception, "pool"),
     "FD-EffNetLite0": (EffNetLite0, "pool"),
+    "FD-EffNetLite0-50": (EffNetLite0, "pool"),
     "sFD-EffNetLite0": (EffNetLite0, "spatial"),
     "KID-EffNetLite0": (EffNetLite0, "pool"),
     "IS-EffNetLite0": (EffNetLite0, "logits"),
@@ -41,15 +47,6 @@ OUTPUTS: dict[str, tuple[type[FeatureNetwork], str]] = {
     "Recall-EffNetLite0": (EffNetLite0, "pool"),
 }
 """Protocols on what a network says of all samples: which network, which of its outputs."""
-GROUPS = {
-    "hair": ("hair",),
-    "skin": ("skin",),
-    "nose": ("nose",),
-    "eyes": ("l_eye", "r_eye"),
-    "brows": ("l_brow", "r_brow"),
-    "mouth": ("mouth", "u_lip", "l_lip"),
-}
-"""What the masks of 32-pixel faces are judged on: smaller parts are one or two pixels wide."""
 
 
 class Evaluation:
@@ -69,6 +66,9 @@ class Evaluation:
             case "FID" | "FID-ADM" | "sFID-ADM" | "FD-EffNetLite0" | "sFD-EffNetLite0":
                 reference = fit_gaussian(self._reference(protocol))
                 return frechet_result(protocol, self._outputs(protocol), reference, reference=self._against)
+            case "FID-50" | "FD-EffNetLite0-50":
+                reference = fit_gaussian(self._reference(protocol))
+                return frechet_result(protocol, self._outputs(protocol)[:50], reference, reference=self._against)
             case "KID-EffNetLite0":
                 return kernel_result(
                     protocol, self._outputs(protocol), self._reference(protocol), reference=self._against
@@ -90,26 +90,38 @@ class Evaluation:
                 return mean_result(protocol, self._hidden_psnr(), better="higher")
             case "MAE-Visible":
                 return mean_result(protocol, self._visible_change(), better="lower")
-            case "mIoU-MiniParser":
-                return mean_result(protocol, self._mask_scores.miou, better="higher")
-            case "F1-MiniParser":
-                return mean_result(protocol, self._mask_scores.f1, better="higher")
-            case "mIoU-LaPa" | "F1-LaPa":
-                scores = self._lapa_scores
-                values = scores.miou if protocol == "mIoU-LaPa" else scores.f1
-                return mean_result(protocol, values, better="higher", images_without_face=scores.num_failed)
-            case "Attributes-MiniJudge":
-                return mean_result(protocol, self._attribute_accuracy(), better="higher")
-            case "Attributes-FaceClassifier":
-                raise FileNotFoundError(
-                    "no paper publishes an attribute classifier, and none is trained at this profile."
+            case (
+                "mIoU-MiniParser" | "F1-MiniParser" | "MaskAccuracy-MiniParser" | "mIoU-LaPa" | "F1-LaPa" | "MaskAccuracy"
+                | "Attributes-MiniJudge" | "Attributes-FaceClassifier" | "CLIPScore"
+            ):  # fmt: skip
+                return self.faces.measure(protocol)
+            case "Identity-EffNetLite0":
+                return identity_result(protocol, EffNetIdentity(device=DEVICE), self.images, self.originals)
+            case "Identity-SFace":
+                return identity_result(protocol, SFace(), self.images, self.originals)
+            case "FD-DigitClassifier":
+                real = self.data.test.batch(list(range(len(self.data.test))))["image"]
+                reference = fit_gaussian(self._judge_features(real))
+                return frechet_result(protocol, self._judge_features(self._samples), reference, reference=self._against)
+            case "MillionParameters" | "MillionParameters-Combination" | "MillisecondsPerImage":
+                return cost_result(protocol, self.run, self.folder)
+            case "NetworkCalls" | "GigaFlops":
+                value = self._one_image[protocol == "GigaFlops"]
+                return MetricResult(
+                    protocol=protocol, value=value, n=1, better="lower", replicates=np.full(NUM_REPLICATES, value)
                 )
-            case "Label-ObjectClassifier":
-                labels = self._test["conditions"]["label"].numpy()
+            case "Label-ObjectClassifier" | "Label-DigitClassifier":
+                labels = self.test["conditions"]["label"].numpy()
                 return accuracy_result(protocol, self._object_probabilities, labels)
             case "Top1" | "Top5":
-                labels = self._test["conditions"]["label"].numpy()
+                labels = self.test["conditions"]["label"].numpy()
                 return accuracy_result(protocol, self._logits, labels, k=int(protocol[3:]))
+        if protocol in configurations.PROTOCOLS:
+            return configurations.configuration_result(protocol, self.run.experts[0])
+        if protocol.startswith("Influence-"):
+            return self.influence.measure(protocol)
+        if protocol.startswith("Embedding"):
+            return embedding_result(protocol, self.run, self.folder.parent, self.real, self.judges)
         if "-Palette" in protocol:
             return next(r for r in self._palette_results(protocol) if r.protocol == protocol)
         raise ValueError(f"Unknown protocol {protocol!r}.")
@@ -129,22 +141,43 @@ class Evaluation:
     @cached_property
     def real(self) -> Tensor:
         """Real image of each sample's conditions, uint8 [N, 3, H, W]."""
-        return self._test["image"]
+        return self.test["image"]
 
     @cached_property
     def images(self) -> Tensor:
         """Samples, uint8 [N, 3, H, W]; for the ceiling the real images themselves."""
-        if self.run.method == "real":
-            return self.real
+        if self.run.method != "real":
+            return self._samples
+        return self.originals if self.run.edit and self.run.edit.alpha == 0 else self.real
+
+    @cached_property
+    def originals(self) -> Tensor:
+        """Test images before they are edited, uint8 [N, 3, H, W]."""
+        return self.data.test.batch([i % len(self.data.test) for i in range(self.run.num_images)])["image"]
+
+    @cached_property
+    def _samples(self) -> Tensor:
+        """What lies in the shards, uint8 [N, 3, H, W]: for the ceiling training images."""
         return torch.from_numpy(read_images(self.folder / "samples", self.run.num_images, self.run.shard_size))
+
+    @cached_property
+    def faces(self) -> FaceScores:
+        """What is measured of faces alone."""
+        return FaceScores(self.images, self.parsed, self.test, self.judges, DEVICE)
+
+    @cached_property
+    def influence(self) -> InfluenceMaps:
+        """Influence of the collaborating experts on the first samples."""
+        return InfluenceMaps(self.folder, self.run, self.data)
 
     def parsed(self, images: Tensor) -> np.ndarray:
         """Label maps of ``images`` by the face parser, uint8 [N, H, W]."""
         return torch.cat([self.judges["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
 
     @cached_property
-    def _test(self) -> dict[str, Any]:
-        return self.data.test.batch([i % len(self.data.test) for i in range(self.run.num_images)])
+    def test(self) -> dict[str, Any]:
+        """Batch of the test images whose conditions the samples were given."""
+        return self.data.test.batch(wanted(self.run, len(self.data.test)))
 
     @property
     def _shards(self) -> list[Path]:
@@ -187,10 +220,26 @@ class Evaluation:
         return results[names.index(protocol)]
 
     @cached_property
+    def _one_image(self) -> tuple[float, float]:
+        """Network calls and 1e9 FLOPs of one sample; real images take none."""
+        if self.run.method == "real":
+            return 0.0, 0.0
+        return evaluations_per_image(self.run, self.folder.parent, self.data.test.batch([0]))
+
+    @cached_property
     def _object_probabilities(self) -> np.ndarray:
         """Of each class by the judge of objects, [N, K]."""
-        judge = self.judges[f"object-classifier-{self.run.data.image_size}"]
-        return torch.cat([judge.predict(batch) for batch in self.images.split(64)]).double().numpy()
+        return torch.cat([self._class_judge.predict(batch) for batch in self.images.split(64)]).double().numpy()
+
+    @property
+    def _class_judge(self) -> Any:
+        """Classifier of clean images of this data set."""
+        kind = "digit" if self.run.data.dataset == "digits" else "object"
+        return self.judges[f"{kind}-classifier-{self.run.data.image_size}"]
+
+    def _judge_features(self, images: Tensor) -> np.ndarray:
+        """What the judge's last layer reads of ``images``, [N, D]."""
+        return torch.cat([self._class_judge.features(batch) for batch in images.split(64)]).double().numpy()
 
     @cached_property
     def _logits(self) -> np.ndarray:
@@ -207,7 +256,7 @@ class Evaluation:
     def _hidden_psnr(self) -> np.ndarray:
         """In dB, of the images that have hidden pixels."""
         error = (self.images.double() - self.real.double()).square()
-        hidden = (self._test["conditions"]["mask"] == 0).double().expand_as(error)
+        hidden = (self.test["conditions"]["mask"] == 0).double().expand_as(error)
         count = hidden.sum(dim=(1, 2, 3))
         mse = (error * hidden).sum(dim=(1, 2, 3))[count > 0] / count[count > 0]
         return (10 * torch.log10(255**2 / mse.clamp(min=1e-3))).numpy()
@@ -215,33 +264,9 @@ class Evaluation:
     def _visible_change(self) -> np.ndarray:
         """Mean absolute difference of the visible pixels of each image, in grey levels."""
         error = (self.images.double() - self.real.double()).abs()
-        visible = (self._test["conditions"]["mask"] > 0).double().expand_as(error)
+        visible = (self.test["conditions"]["mask"] > 0).double().expand_as(error)
         return ((error * visible).sum(dim=(1, 2, 3)) / visible.sum(dim=(1, 2, 3)).clamp(min=1)).numpy()
 
     def _palette_results(self, protocol: str) -> list[MetricResult]:
-        counts = palette.palette_confusion(self.images, self._test["label_map"].numpy(), PALETTE)
+        counts = palette.palette_confusion(self.images, self.test["label_map"].numpy(), PALETTE)
         return palette.palette_results(counts, only_present=protocol.endswith("-Present"))
-
-    @cached_property
-    def _mask_scores(self) -> segmentation.Scores:
-        groups = [[FACE_CLASSES.index(c) for c in classes] for classes in GROUPS.values()]
-        target = self._test["label_map"].numpy()
-        return segmentation.image_scores(self.parsed(self.images), target, len(FACE_CLASSES), groups=groups)
-
-    @cached_property
-    def _lapa_scores(self) -> segmentation.Scores:
-        """Background, skin and hair by Unite and Conquer's parser; an image without a face scores 0 and is counted."""
-        parser = load_lapa_parser(torch.device(DEVICE))
-        parsed = [parser.parse(batch) for batch in self.images.split(16)]
-        target = np.zeros(self._test["label_map"].shape, np.uint8)
-        for number, name in enumerate(("skin", "hair"), 1):
-            target[self._test["label_map"].numpy() == FACE_CLASSES.index(name)] = number
-        failed = torch.cat([p.num_faces for p in parsed]).numpy() == 0
-        return segmentation.image_scores(torch.cat([p.label_map for p in parsed]).numpy(), target, 3, failed=failed)
-
-    def _attribute_accuracy(self) -> np.ndarray:
-        """Share of the judged attributes that are right, [N]."""
-        judge = self.judges["attribute-judge"]
-        predicted = torch.cat([judge.predict(batch) for batch in self.images.split(64)]) > 0.5
-        truth = judge.target(self._test["conditions"]["attributes"]) > 0.5
-        return (predicted == truth).double().mean(dim=1).numpy()

@@ -8,27 +8,37 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from datamodules.face_classes import FACE_CLASSES
+from datamodules.face_classes import PALETTE
+from experiments.edits import wanted
 from experiments.evaluation import Evaluation
 from experiments.spec import Row
 from lightning_mmdiff.files import atomic_path
 
 NUM_IMAGES = 10
+SEARCHED = 100
+"""Images among which the first of each class is looked for."""
 LABEL_WIDTH = 250  # pixels
 Strip = tuple[str, np.ndarray]
 """Label and pictures, uint8 [N, H, W, 3]."""
 
 
-def palette() -> np.ndarray:
-    """Colour of each face class, uint8 [19, 3]: black background, then hues spread evenly."""
-    hues = [(0, 0, 0)] + [_hue(i * 0.618034 % 1) for i in range(1, len(FACE_CLASSES))]
-    return np.array(hues, np.uint8)
+def shown(evaluation: Evaluation) -> list[int]:
+    """Numbers of the images on a sheet: the first of each class where there are as many classes as places, else the first."""
+    count = min(SEARCHED, evaluation.run.num_images)
+    batch = evaluation.data.test.batch([i % len(evaluation.data.test) for i in range(count)])
+    labels = batch["conditions"].get("label", torch.zeros(count)).tolist()
+    first = [labels.index(label) for label in sorted(set(labels))]
+    return first if len(first) == NUM_IMAGES else list(range(min(NUM_IMAGES, count)))
 
 
 def condition_strips(evaluation: Evaluation) -> Iterator[Strip]:
     """The real images and what each condition shows of them."""
-    batch = evaluation.data.test.batch([i % len(evaluation.data.test) for i in range(NUM_IMAGES)])
-    yield "real image", _pictures(batch["image"])
+    numbers, count = shown(evaluation), len(evaluation.data.test)
+    if evaluation.run.edit:
+        yield "image to edit", _pictures(evaluation.data.test.batch([i % count for i in numbers])["image"])
+    targets = wanted(evaluation.run, count)
+    batch = evaluation.data.test.batch([targets[i] for i in numbers])
+    yield "real image" if not evaluation.run.edit else "image with the wanted conditions", _pictures(batch["image"])
     for name, value in batch["conditions"].items():
         if isinstance(value, torch.Tensor) and value.ndim == 4:
             yield f"condition: {name.replace('_', ' ')}", _condition(value.numpy())
@@ -36,10 +46,10 @@ def condition_strips(evaluation: Evaluation) -> Iterator[Strip]:
 
 def sample_strips(row: Row, evaluation: Evaluation, *, parsed: bool) -> Iterator[Strip]:
     """The row's first samples, and what the face parser sees in them."""
-    images = evaluation.images[:NUM_IMAGES]
+    images = evaluation.images[shown(evaluation)]
     yield row.label, _pictures(images)
     if parsed:
-        yield "  parsed", palette()[evaluation.parsed(images)]
+        yield "  parsed", PALETTE[evaluation.parsed(images)]
 
 
 def sheet(strips: Sequence[Strip], path: Path, *, height: int = 80) -> None:
@@ -63,7 +73,9 @@ def _pictures(images: torch.Tensor) -> np.ndarray:
 
 
 def _condition(maps: np.ndarray) -> np.ndarray:
-    """uint8 [N, C, H, W] to pictures: grey for one channel, one colour per channel for several."""
+    """uint8 [N, C, H, W] to pictures: grey for one channel, RGB for three, one colour per channel for more."""
+    if maps.shape[1] == 3:  # a photograph, an image with holes
+        return maps.transpose(0, 2, 3, 1)
     if maps.shape[1] == 1:
         return np.repeat(maps.transpose(0, 2, 3, 1), 3, axis=3)
     colours = np.array([_hue(i / maps.shape[1]) for i in range(maps.shape[1])])

@@ -5,7 +5,8 @@ python -m experiments.night2day --profile mini
 
 from experiments.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEPARTURES, sampled, translation
+from experiments.recipes.mt_diffusion import DEPARTURES, sampled
+from experiments.recipes.mt_latents import LATENTS, translation
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
 SINGLE, OURS = "single-task diffusion", "MT-Diffusion"
@@ -38,9 +39,11 @@ def table(profile: Profile, seed: int) -> Table:
             for m in ("FID", "IS", "LPIPS")
         ),
         notes=(
-            "The paper diffuses latents of a pretrained autoencoder, ours pixels. Both networks read the night photograph.",
+            "The published setting diffuses latents of a pretrained autoencoder, mini pixels. Both networks read the night "
+            "photograph.",
             "An inception score of street scenes, whose classes ImageNet hardly knows, says little; the paper prints it.",
             DEPARTURES[0],
+            *LATENTS,
         ),
     )
 

@@ -91,7 +91,7 @@ def main(flags: Flags) -> None:
 
 
 def _needed(table: str) -> list[str]:
-    from experiments.doctor import needed_weights  # imports every method
+    from experiments.needed_weights import needed_weights  # imports every method
 
     if table not in {entry.name for entry in INDEX}:
         raise ValueError(f"No table is called {table!r}; there are {', '.join(e.name for e in INDEX)}.")
@@ -175,12 +175,12 @@ def list_all(flags: Flags) -> None:
     """Print what can be fetched and what must be got by hand."""
     for weight in weights.WEIGHTS:
         state = "there" if weights.find(weight.name) else "missing" if weight.url else "missing, by hand"
-        print(f"{weight.name:18}{state:18}{weight.purpose}")
+        print(f"{weight.name:20}{state:18}{weight.purpose}")
     for archive in ARCHIVES:
         there = (flags.data / archive.folder / archive.contains).exists()
-        print(f"{archive.name:18}{'there' if there else 'missing':18}data set, {archive.url}")
+        print(f"{archive.name:20}{'there' if there else 'missing':18}data set, {archive.url}")
     for name, source in BY_HAND.items():
-        print(f"{name:18}{'there' if (flags.data / name).is_dir() else 'missing, by hand':18}data set, {source}")
+        print(f"{name:20}{'there' if (flags.data / name).is_dir() else 'missing, by hand':18}data set, {source}")
 
 
 if __name__ == "__main__":

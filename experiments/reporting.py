@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments import galleries, scoring
+from experiments import galleries, influence, influence_figures, scoring
 from experiments.evaluation import Evaluation
 from experiments.provenance import environment, is_first_process
 from experiments.spec import Row, Table, as_json
@@ -110,8 +110,11 @@ def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, A
 
 def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
     """Draw the sheets of the first seed, unless they are newer than every result."""
-    rows = [r for r in table.rows if r.sample is not None and r.sample.method not in ("real", "classify")]
+    rows = [r for r in table.rows if r.sample is not None and r.sample.method not in ("real", "classify", "count")]
     parts = [rows[i : i + MAX_ROWS] for i in range(0, len(rows), MAX_ROWS)]
+    parsed = "; below each row what the face parser sees" if _has_parser(table) else ""
+    which = "Test images 0, 1, 2, ..., or the first of each class where there are ten,"
+    caption = f"{which} with their own conditions, training seed 0{parsed}."
     entries = []
     for number, part in enumerate(parts, 1):
         file = f"gallery-{number}.png"
@@ -119,9 +122,40 @@ def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[st
         if not _is_newer(folder / file, results):
             _draw(workspace, table, part, folder / file)
         title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"
-        caption = "Test images 0, 1, 2, ... with their own conditions, training seed 0; below each row what the face parser sees."
         entries.append({"title": title, "caption": caption, "file": file})
-    return entries
+    return [*entries, *_influence_figures(workspace, table, folder)] if table.influence else entries
+
+
+def _influence_figures(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
+    """Draw the influence of every collaborative row of the first seed."""
+    rows = [r for r in table.rows if r.sample is not None and r.sample.method == "collaborate"]
+    evaluations = [_evaluation(workspace, table, row) for row in rows]
+    entries = []
+    for number, (row, evaluation) in enumerate(zip(rows, evaluations), 1):
+        file = f"influence-{number}.png"
+        galleries.sheet(list(influence_figures.influence_strips(row.label, evaluation)), folder / file)
+        caption = "First samples; below them the influence of each modality at five times: dark is 0, bright is 1."
+        entries.append({"title": f"Influence: {row.label}", "caption": caption, "file": file})
+    pairs = [(row.label, evaluation) for row, evaluation in zip(rows, evaluations)]
+    influence_figures.plot_over_time(pairs, folder / "influence-over-time.png")
+    caption = (
+        f"Mean over the first {influence.NUM_IMAGES} samples, training seed 0. Contours: pixels next to another class."
+    )
+    title = "Influence of the mask over time"
+    return [*entries, {"title": title, "caption": caption, "file": "influence-over-time.png"}]
+
+
+def _evaluation(workspace: Workspace, table: Table, row: Row) -> Evaluation:
+    """The finished run of a row, ready to be looked at."""
+    assert row.sample is not None
+    judges = scoring.Judges({run.name: run for run in table.judges}, workspace.runs)
+    data = workspace.open(row.sample.data)
+    data.setup()
+    return Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
+
+
+def _has_parser(table: Table) -> bool:
+    return any(run.name == "face-parser" for run in table.judges)
 
 
 def _is_newer(file: Path, others: Sequence[Path]) -> bool:
@@ -129,16 +163,12 @@ def _is_newer(file: Path, others: Sequence[Path]) -> bool:
 
 
 def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -> None:
-    judges = scoring.Judges({run.name: run for run in table.judges}, workspace.runs)
     strips: list[galleries.Strip] = []
     shown = None
     for row in rows:
-        assert row.sample is not None
-        data = workspace.open(row.sample.data)
-        data.setup()
-        evaluation = Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
-        if row.sample.data != shown:
+        evaluation = _evaluation(workspace, table, row)
+        if evaluation.run.data != shown:
             strips += galleries.condition_strips(evaluation)
-            shown = row.sample.data
-        strips += galleries.sample_strips(row, evaluation, parsed="face-parser" in {run.name for run in table.judges})
+            shown = evaluation.run.data
+        strips += galleries.sample_strips(row, evaluation, parsed=_has_parser(table))
     galleries.sheet(strips, path)

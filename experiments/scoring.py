@@ -30,7 +30,8 @@ def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judge
 
     Processes that do this at once share out the features by shard, then the protocols.
     """
-    data.setup()
+    if run.method != "count":
+        data.setup()
     evaluation, claims = Evaluation(folder, run, judges, data), Claims(folder / ".claims")
     reasons: dict[str, str] = {}
     todo = missing(folder, protocols)

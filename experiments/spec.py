@@ -9,17 +9,26 @@ from typing import Any, Literal
 
 from datamodules.masking import MaskConfig
 from lightning_mmdiff.files import write_json
+from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
+from lightning_mmdiff.methods.collaborative import CollaborativeConfig
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
+from lightning_mmdiff.methods.imagic import ImagicConfig
+from lightning_mmdiff.methods.influence import InfluenceConfig
 from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
+from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.schedules import Sampler
 
 Profile = Literal["smoke", "mini", "paper"]
 DatasetName = Literal["celebamask_hq", "ffhq", "imagenet", "cifar10", "cityscapes", "night2day", "digits"]
-Captions = Literal["celeba-dialog", "mm-celeba"]
-Method = Literal["unite", "composable", "denoise", "restore", "sdedit", "replacement", "classify", "real"]
+Captions = Literal["celeba-dialog", "beard-and-age", "mm-celeba"]
+Method = Literal[
+    "unite", "composable", "collaborate", "edit", "label_sampling", "denoise", "restore", "sdedit", "replacement", "classify",
+    "count", "real",
+]  # fmt: skip
 ModelConfig = (
     DenoiserConfig
     | MTDiffusionConfig
@@ -27,6 +36,10 @@ ModelConfig = (
     | FaceParserConfig
     | AttributeClassifierConfig
     | ContrastiveConfig
+    | AutoencoderConfig
+    | LatentDenoiserConfig
+    | CollaborativeConfig
+    | ReliabilityConfig
 )
 
 
@@ -43,6 +56,8 @@ class DataConfig:
     split: Literal["paper", "official"] = "paper"
     masks: MaskConfig | None = None
     """Holes of the condition "masked_image"."""
+    only_class: int | None = None
+    """Train on the images of this class alone, where the data set has classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +91,8 @@ class TrainRun:
     """Images per optimizer step, over all devices."""
     trainer: TrainerConfig
     needs: tuple["TrainRun", ...] = ()
-    """Frozen models: the embedder of a model that is conditioned on an embedding, the experts that are combined; and
-    ``initial``."""
+    """Frozen models: the embedder of a model that is conditioned on an embedding, the autoencoder of latents, the experts
+    that are combined, in their order; and ``initial``."""
     initial: "TrainRun | None" = None
     """Where the weights come from (fine-tuning); None starts afresh."""
     seed: int = 0
@@ -95,12 +110,27 @@ class ExpertUse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EditConfig:
+    """Edits of test images: image i shall get the conditions of the image that is ``shift`` after it."""
+
+    name: str
+    """Folder of what is prepared once for all edits that differ in ``alpha`` and ``modality`` alone."""
+    imagic: ImagicConfig
+    alpha: float
+    """Strength: 0 gives back the image, 1 is the wanted condition. Of ``real``: 0 is the image, 1 the one it is edited after."""
+    modality: int | None = None
+    """Number of the expert that edits alone; None is all of them together."""
+    shift: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleRun:
     """One folder of images: which experts, united how, under the conditions of which test images."""
 
     name: str
     method: Method
-    """``real`` stands for the data set's own images: the ceiling of every metric."""
+    """``real`` stands for the data set's own images: the ceiling of every metric. ``classify`` and ``count`` sample nothing:
+    a model is judged on test images, or its configuration is read."""
     experts: tuple[ExpertUse, ...] = ()
     data: DataConfig
     """Its test split gives the conditions, and the reference of the metrics."""
@@ -114,11 +144,17 @@ class SampleRun:
     """Of classifier guidance."""
     start: float | None = None
     """SDEdit: share of the noising steps after which sampling starts, in (0, 1]."""
+    influence: InfluenceConfig | None = None
+    """How the influence of dynamic diffusers is used; None is as the paper prints it."""
+    edit: EditConfig | None = None
+    """What is done to the test images, where they are not only a source of conditions."""
     seed: int = 0
 
     @property
     def needs(self) -> tuple[TrainRun, ...]:
         """Models that must be trained first, each once."""
+        if self.method == "count":
+            return ()
         models = [*(e.run for e in self.experts), *((self.classifier,) if self.classifier else ())]
         return tuple(dict.fromkeys(models))
 
@@ -180,6 +216,8 @@ class Table:
     notes: tuple[str, ...] = ()
     judges: tuple[TrainRun, ...] = ()
     """Models that only measure: face parser, attribute classifier."""
+    influence: bool = False
+    """Draw the influence maps of the rows whose experts collaborate."""
 
 
 TableFunction = Callable[[Profile, int], Table]

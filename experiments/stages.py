@@ -9,12 +9,21 @@ from pathlib import Path
 
 import numpy as np
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
-from datamodules.mini.image_layouts import write_cityscapes, write_digits, write_imagenet, write_night2day
+from datamodules.mini.image_layouts import (
+    write_cifar10,
+    write_cityscapes,
+    write_digits,
+    write_imagenet,
+    write_night2day,
+)
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from datamodules.packed_module import PackedDataModule
-from experiments import build, scoring
+from experiments import build, edits, evaluation, scoring
+from experiments.costs import data_of
 from experiments.provenance import is_first_process, recorded
+from experiments.requeue import job_id
 from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, claim_folder
 from lightning_mmdiff import checkpoints
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
@@ -32,6 +41,8 @@ from lightning_mmdiff.callbacks.shards import (
 from lightning_mmdiff.callbacks.step_seeds import StepSeeds
 from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.files import atomic_path, remove_stale
+from lightning_mmdiff.latents import write_moments
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
 """Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
@@ -45,7 +56,10 @@ warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
 warnings.filterwarnings("ignore", message=".*predict returned None.*")
 warnings.filterwarnings("ignore", message=".*Couldn't infer the batch indices.*")  # a batch is one item of our data set
+warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")  # frozen experts are
 warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # in Lightning's own code
+if job_id() is None:  # whoever did not ask for SLURM need not hear that it is installed
+    warnings.filterwarnings("ignore", message=".*`srun` command is available on your system but is not used.*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +91,7 @@ class Workspace:
 
 def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
     """Render the mini data where it is missing; verify and pack every data set that the runs read."""
-    configs = dict.fromkeys(c for run in runs for c in _data_of(run))
+    configs = dict.fromkeys(c for run in runs for c in data_of(run))
     if workspace.rendered:
         count, size = RENDERED[workspace.profile]
         for dataset in dict.fromkeys(c.dataset for c in configs):
@@ -102,7 +116,7 @@ def _render(dataset: DatasetName, folder: Path, count: int, size: int) -> None:
         case "digits":
             write_digits(folder)
         case "cifar10":
-            raise ValueError("CIFAR-10 is not rendered: give its folder with --data.")
+            write_cifar10(folder, count=count, image_size=size)
 
 
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
@@ -112,7 +126,7 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         ValueError: if the folder of the run holds results of other settings.
     """
     folder = workspace.runs / run.name
-    fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in _data_of(run)}
+    fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
     claim_folder(folder, run, fingerprints)
     if isinstance(run, TrainRun):
         return (folder / build.WEIGHTS).exists()
@@ -162,8 +176,11 @@ def sample(workspace: Workspace, run: SampleRun) -> None:
             with atomic_path(shard_path(folder, numbers[0] // run.shard_size)) as temporary:
                 np.save(temporary, data.train.batch([i % len(data.train) for i in numbers])["image"].numpy())
         return
-    if run.method == "classify":
-        return  # the run's model is judged on the test images themselves
+    if run.method in ("classify", "count"):
+        return  # nothing to sample: the run's model itself is judged
+    if run.method == "edit":
+        _edit(workspace, run, data, claimed_shards(folder, run.num_images, run.shard_size, claims))
+        return
 
     def count() -> int:
         return run.num_images - sum(map(len, missing_shards(folder, run.num_images, run.shard_size)))
@@ -179,6 +196,16 @@ def sample(workspace: Workspace, run: SampleRun) -> None:
     with recorded(folder.parent, "sample"), _interruptible():
         trainer.predict(build.sampling_module(run, workspace.runs), loader, return_predictions=False)
     trainer.strategy.barrier()  # no process leaves while the first still needs it
+
+
+def _edit(workspace: Workspace, run: SampleRun, data: PackedDataModule, numbers: Iterator[list[int]]) -> None:
+    """Edit the images that are missing; two short trainings an image, so they are shared out one shard at a time."""
+    folder = workspace.runs / run.name
+    data.setup()
+    with recorded(folder, "sample"), _interruptible():
+        for shard, pictures in edits.edited(run, workspace.runs, data, numbers):
+            with atomic_path(shard_path(folder / "samples", shard[0] // run.shard_size)) as temporary:
+                np.save(temporary, pictures.numpy())
 
 
 def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
@@ -199,6 +226,8 @@ def _fit(workspace: Workspace, run: TrainRun) -> None:
         Progress(run.name),
         Checkpoints(folder / "checkpoints", every=config.checkpoint_every),
     ]
+    if isinstance(run.model, LatentDenoiserConfig):
+        _cache_latents(workspace, run)
     module, trainer = build.model(run, workspace.runs), build.trainer(config, folder, callbacks)
     with recorded(folder, "train"), _interruptible():
         trainer.fit(
@@ -210,6 +239,19 @@ def _fit(workspace: Workspace, run: TrainRun) -> None:
         for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
             checkpoint.unlink()  # only needed to resume
     trainer.strategy.barrier()  # no process goes on without the weights
+
+
+def _cache_latents(workspace: Workspace, run: TrainRun) -> None:
+    """Encode every training image once; whoever comes second waits and finds the file."""
+    path, data = build.moments_path(run, workspace.runs), workspace.open(run.data[0])
+    with Claims(path.parent / CLAIMS).alone(path.name):
+        if path.exists():
+            return
+        data.setup()
+        count = len(data.train)
+        batches = (data.train.batch(list(range(i, min(i + 32, count)))) for i in range(0, count, 32))
+        vae = build.autoencoder(run, workspace.runs).to(evaluation.DEVICE)
+        write_moments(vae, tqdm(batches, "  encoding images", -(-count // 32), unit="batch", leave=False), count, path)
 
 
 @contextmanager
@@ -224,7 +266,3 @@ def _interruptible() -> Iterator[None]:
 def _metrics(run: SampleRun, tables: Sequence[Table]) -> tuple[str, ...]:
     uses = [t for t in tables if any(row.sample == run for row in t.rows)]
     return tuple(dict.fromkeys(m.protocol for t in uses for m in t.metrics))
-
-
-def _data_of(run: Run) -> tuple:
-    return run.data if isinstance(run, TrainRun) else (run.data,)

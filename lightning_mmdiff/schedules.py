@@ -28,7 +28,7 @@ __all__ = [
     "scaled_linear",
 ]
 
-ScheduleName = Literal["linear", "cosine", "scaled_linear"]
+ScheduleName = Literal["linear", "cosine", "scaled_linear", "stable_diffusion"]
 SamplerName = Literal["ddpm", "ddim", "dpm-solver++", "unipc", "spaced-ddpm", "spaced-ddim"]
 
 
@@ -44,10 +44,10 @@ def linear(num_steps: int = 1000) -> NoiseSchedule:
     return from_alpha_bar((1 - betas).cumprod(0))
 
 
-def scaled_linear(num_steps: int = 1000) -> NoiseSchedule:
-    """Betas of latent diffusion: linear in their square roots, 0.0015 to 0.0195; alpha_bar ends at 1.42e-4."""
+def scaled_linear(num_steps: int = 1000, *, first: float = 0.0015, last: float = 0.0195) -> NoiseSchedule:
+    """Betas of latent diffusion: linear in their square roots, from ``first`` to ``last``; alpha_bar ends at 1.42e-4."""
     scale = 1000 / num_steps
-    root = torch.linspace(0.0015**0.5, 0.0195**0.5, num_steps, dtype=torch.float64, device="cpu")
+    root = torch.linspace(first**0.5, last**0.5, num_steps, dtype=torch.float64, device="cpu")
     return from_alpha_bar((1 - scale * root.square()).cumprod(0))
 
 
@@ -67,7 +67,9 @@ def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
             return cosine(num_steps)
         case "scaled_linear":
             return scaled_linear(num_steps)
-    raise ValueError(f"unknown schedule {name!r}; expected linear, cosine or scaled_linear.")
+        case "stable_diffusion":  # alpha_bar ends at 4.66e-3
+            return scaled_linear(num_steps, first=0.00085, last=0.012)
+    raise ValueError(f"unknown schedule {name!r}; expected linear, cosine, scaled_linear or stable_diffusion.")
 
 
 @dataclass(frozen=True, kw_only=True)

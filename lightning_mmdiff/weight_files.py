@@ -58,7 +58,7 @@ WEIGHTS = (
         licence="NVIDIA Source Code License (non-commercial)",
         sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
         size=95_607_719,
-        protocols=("FID", "KID", "FID-ADM", "sFID-ADM", "IS-ADM", "Precision", "Recall"),
+        protocols=("FID", "FID-50", "FID-ADM", "sFID-ADM", "IS-ADM", "Precision", "Recall"),
     ),
     Weight(
         name="alexnet",
@@ -74,7 +74,7 @@ WEIGHTS = (
     Weight(
         name="vgg16",
         file="vgg16-397923af.pth",
-        purpose="LPIPS with the vgg trunk",
+        purpose="LPIPS with the vgg trunk: perceptual loss of the autoencoder",
         source="torchvision",
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
         licence="BSD-3-Clause",
@@ -125,6 +125,7 @@ WEIGHTS = (
         purpose="mask accuracy of Collaborative Diffusion (published as model.pth; rename it)",
         source="the face_parsing folder of github.com/switchablenorms/CelebAMask-HQ",
         licence="non-commercial research",
+        protocols=("MaskAccuracy",),
     ),
     Weight(
         name="yunet",
@@ -135,6 +136,7 @@ WEIGHTS = (
         "face_detection_yunet/face_detection_yunet_2023mar.onnx",
         licence="MIT",
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        protocols=("Identity-SFace",),
     ),
     Weight(
         name="sface",
@@ -146,6 +148,7 @@ WEIGHTS = (
         licence="Apache-2.0",
         sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         size=38_696_353,
+        protocols=("Identity-SFace",),
     ),
     Weight(
         name="bert_tokenizer",
@@ -164,5 +167,22 @@ WEIGHTS = (
         url="https://huggingface.co/openai/clip-vit-base-patch32/resolve/3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
         hub_id="openai/clip-vit-base-patch32",
         members=CLIP_FILES,
+        protocols=("CLIPScore",),
+    ),
+    Weight(
+        name="clip_h",
+        file="CLIP-ViT-H-14-laion2B-s32B-b79K",
+        purpose="image embeddings of MT-Diffusion's App. E.4 (CLIP ViT-H/14, a folder with config.json)",
+        source="the Hugging Face model laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+        licence="MIT",
+        hub_id="laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+    ),
+    Weight(
+        name="stable_diffusion_2",
+        file="stable-diffusion-2",
+        purpose="U-Net and autoencoder of MT-Diffusion's App. E.1 and E.4 (a folder with unet/ and vae/, safetensors)",
+        source="the Hugging Face model stabilityai/stable-diffusion-2, or a copy of it",
+        licence="CreativeML Open RAIL++-M",
+        hub_id="stabilityai/stable-diffusion-2",
     ),
 )

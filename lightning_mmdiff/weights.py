@@ -95,7 +95,7 @@ def main() -> None:
         problem = damage(weight, path) if path else ""
         known = "sha256" if weight.sha256 or weight.members else "no checksum known"
         size = sum(m.size for m in weight.members) or weight.size
-        print(f"{'damaged' if problem else 'found  ' if path else 'missing'} {weight.name:17} {weight.purpose}")
+        print(f"{'damaged' if problem else 'found  ' if path else 'missing'} {weight.name:19} {weight.purpose}")
         print(
             f"        {weight.file}, {f'{size / 2**20:.1f} MiB' if size else 'size unknown'}, {known}, {weight.licence}"
         )

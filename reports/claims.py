@@ -1,4 +1,7 @@
-"""Decides "row A is better than row B" by the paired 95% interval of the difference: holds, fails or undecided."""
+"""Decides "row A is better than row B" by the paired 95% interval of the difference: holds, fails or undecided.
+
+Where a row has no number there is nothing to decide yet: the claim is open.
+"""
 
 import re
 from collections.abc import Sequence
@@ -101,6 +104,8 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
 
 
 def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, str]:
+    if difference.value is None:
+        return "open", difference.reason
     if difference.interval is None or metric is None:
         return "undecided", difference.reason
     sides = {_side(end, metric) for end in difference.interval}

@@ -45,9 +45,13 @@ def add_up(stages: Iterable[Stage]) -> Cost:
 
 
 def hours(cost: Cost) -> str:
-    """``3.2 GPU h + 0.1 CPU h``; a dash where nothing was timed."""
-    parts = [(cost.gpu_hours, "GPU h"), (cost.cpu_hours, "CPU h")]
-    return " + ".join(f"{value:.3g} {unit}" for value, unit in parts if value) or format.MISSING
+    """``3.2 GPU h + 12 CPU min``; a dash where nothing was timed."""
+    parts = [(cost.gpu_hours, "GPU"), (cost.cpu_hours, "CPU")]
+    return " + ".join(_hours(value, unit) for value, unit in parts if value) or format.MISSING
+
+
+def _hours(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit} h" if value >= 1 else f"{60 * value:.2g} {unit} min"
 
 
 def energy(cost: Cost) -> str:

@@ -1,11 +1,17 @@
-"""Curves over training: every CSV file of a run whose first column is ``step``, such as ``loss.csv``, drawn as SVG."""
+"""Curves over training, drawn as SVG: losses and metrics.
+
+Drawn is every CSV file of a run whose first column is ``step``, such as ``loss.csv``, and what rows of a table measured
+on one model after different numbers of steps.
+"""
 
 import csv
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reports.format import escape_html
 from reports.schema import TableResult
@@ -14,6 +20,7 @@ from reports.style import grid
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
 MAX_POINTS = 300
+FEW = 12  # points are marked where there are no more
 LOG_FROM = 20.0  # a range of more than this factor is drawn on a logarithmic axis
 COLOURS = 4
 
@@ -68,7 +75,35 @@ def _point(step: str, value: str) -> tuple[int, float] | None:
 def curves(table: TableResult) -> str:
     """A panel for each model behind the table and each quantity, a line for each seed."""
     folders = dict.fromkeys(place for row in table.rows for run in row.runs for place in (*run.trainings, run.folder))
-    return panels([curve for folder in folders for curve in read(folder)])
+    return panels([*metric_curves(table), *(curve for folder in folders for curve in read(folder))])
+
+
+def metric_curves(table: TableResult) -> list[Curve]:
+    """Metrics of rows whose models are one model, trained further from row to row, and otherwise measured alike."""
+    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    for run in (run for row in table.rows for run in row.runs):
+        alike = json.dumps({key: value for key, value in run.config.items() if key not in ("name", "experts")})
+        first, steps = _trained(run.config)
+        for protocol, score in run.scores.items() if first else ():
+            found.setdefault((first, protocol, alike), {})[steps] = score.value
+    return [
+        Curve(run=first, quantity=protocol, points=tuple(sorted(values.items())))
+        for (first, protocol, _), values in found.items()
+        if len(values) > 1
+    ]
+
+
+def _trained(config: dict[str, Any]) -> tuple[str, int]:
+    """What the only model of a run was called when it was new, and its optimizer steps in all; "" for several models."""
+    experts = config.get("experts")
+    model = experts[0].get("run") if isinstance(experts, list) and len(experts) == 1 else None
+    name, steps = "", 0
+    while isinstance(model, dict):
+        trainer = model.get("trainer")
+        if not isinstance(trainer, dict) or not isinstance(trainer.get("max_steps"), int):
+            return "", 0
+        name, steps, model = str(model.get("name")), steps + trainer["max_steps"], model.get("initial")
+    return name, steps
 
 
 def panels(found: Sequence[Curve]) -> str:
@@ -126,6 +161,9 @@ def chart(lines: Sequence[Curve], label: str) -> str:
         path = " ".join("{},{}".format(*place(*point)) for point in _thin(curve.points))
         title = f"<title>{escape_html(curve.run)}</title>"
         parts.append(f'<polyline class="line s{i % COLOURS}" points="{path}">{title}</polyline>')
+        marks = curve.points if len(curve.points) <= FEW else ()
+        dots = ("{},{}".format(*place(*point)) for point in marks)
+        parts += [f'<path class="dot s{i % COLOURS}" d="M{dot}h0"/>' for dot in dots]
     return "".join(parts) + "</svg>"
 
 

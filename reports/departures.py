@@ -1,5 +1,6 @@
 """What differed from the paper and why, gathered from what the results say about themselves: nothing is written by hand."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,9 @@ from reports.format import escape_html
 from reports.schema import Row, TableResult
 from reports.settings import ABSENT, differences
 from reports.style import grid, line
+
+OTHER_RUN = re.compile(r"^(?:.*\.)?(?:run|initial|classifier|needs\[\d+\])\.")
+"""How the path of a setting begins that belongs to a model behind the row: the same setting whatever the model is for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +45,11 @@ def _rows(table: TableResult) -> Iterator[Departure]:
         if r.state != "measured" and any(cell.published is not None for cell in r.cells):
             by_reason.setdefault((r.state, r.reason), []).append(r)
     for (state, reason), rows in by_reason.items():
-        yield Departure(what=_titles(rows), paper="published", here=state, why=format.one_line(reason, 300))
+        yield Departure(what=format.titles(rows), paper="published", here=state, why=format.one_line(reason, 300))
     ours = [r for r in table.rows if all(cell.published is None for cell in r.cells)]
     if ours and len(ours) < len(table.rows):
         why = "ceilings, and comparisons that the paper does not print"
-        yield Departure(what=_titles(ours), paper="no such row", here="added", why=why)
+        yield Departure(what=format.titles(ours), paper="no such row", here="added", why=why)
 
 
 def _settings(table: TableResult) -> Iterator[Departure]:
@@ -55,7 +59,7 @@ def _settings(table: TableResult) -> Iterator[Departure]:
     for number, r in enumerate(with_runs):
         run = r.runs[0]
         for path, here, paper in differences(run.config, run.paper_config) if run.paper_config else ():
-            setting = path.rpartition("run.")[2].replace("data[0].", "data.")
+            setting = OTHER_RUN.sub("", path).replace("data[0].", "data.")
             unset = here in (None, ABSENT) and paper in (None, ABSENT)  # one config is older than the setting
             if not unset and setting != "name" and not setting.startswith("fingerprints"):
                 pair = format.plain(paper), format.plain(here)
@@ -87,7 +91,7 @@ def _verdicts(table: TableResult) -> Iterator[Departure]:
 def _claims(table: TableResult) -> Iterator[Departure]:
     """Claims that do not hold on every metric, or that the paper's own numbers contradict."""
     for same in format.grouped(table.claims):
-        odd = [claim for claim in same if claim.decision != "holds" or claim.contradicted]
+        odd = [claim for claim in same if claim.decision in ("fails", "undecided") or claim.contradicted]
         if odd:
             published = [f"{c.protocol or c.metric} {format.published_pair(c)}" for c in odd if c.published]
             outcomes = [f"{c.decision} on {c.protocol or c.metric} ({format.difference(c) or c.reason})" for c in odd]
@@ -97,14 +101,6 @@ def _claims(table: TableResult) -> Iterator[Departure]:
                 here="; ".join(outcomes),
                 why=same[0].note or "see the claims above",
             )
-
-
-def _titles(rows: list[Row]) -> str:
-    """Labels behind the name of their group, which is said once."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        groups.setdefault(row.group, []).append(row.label)
-    return ". ".join((f"{group}: " if group else "") + "; ".join(labels) for group, labels in groups.items())
 
 
 def differed(table: TableResult) -> str:

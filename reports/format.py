@@ -11,7 +11,7 @@ from typing import Any
 from reports.schema import Cell, Claim, Interval, Row, TableResult
 
 VERDICT_SYMBOLS = {"agrees": "=", "within noise": "≈", "differs": "≠", "not comparable": "n/c"}
-DECISION_SYMBOLS = {"holds": "✓", "fails": "✗", "undecided": "?"}
+DECISION_SYMBOLS = {"holds": "✓", "fails": "✗", "undecided": "?", "open": "…"}
 MISSING = "—"
 
 _LATEX = {
@@ -58,12 +58,12 @@ def one_line(text: object, limit: int | None = None) -> str:
 
 def number(value: float | None, decimals: int) -> str:
     """Fixed decimals, or a dash."""
-    return MISSING if value is None else f"{value:.{decimals}f}"
+    return MISSING if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before a zero
 
 
 def interval(pair: Interval | None, decimals: int) -> str:
-    """``[low, high]``; empty where there is none."""
-    return "" if pair is None else f"[{pair[0]:.{decimals}f}, {pair[1]:.{decimals}f}]"
+    """``[low, high]``; empty where there is none, or where the number is exact."""
+    return "" if pair is None or pair[0] == pair[1] else f"[{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
 
 
 def decimals(table: TableResult, column: int) -> tuple[int, int]:
@@ -193,6 +193,14 @@ def plain(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:g}"
     return str(value)
+
+
+def titles(rows: Iterable[Row]) -> str:
+    """Labels behind the name of their group, which is said once."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row.label)
+    return ". ".join((f"{group}: " if group else "") + "; ".join(labels) for group, labels in groups.items())
 
 
 def groups(table: TableResult) -> Iterable[tuple[str, list[Row]]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from reports import format
 from reports.format import Footnotes, escape_html
 from reports.render import ARROWS, READING
-from reports.schema import Cell, Claim, Row, Run, TableResult
+from reports.schema import Cell, Claim, Row, Run, State, TableResult
 from reports.settings import differences
 from reports.style import badge, banner, grid, line
 
@@ -88,7 +88,9 @@ def claims(table: TableResult) -> str:
         note = f"<br>{escape_html(same[0].note)}" if same[0].note else ""
         body.append(f'<tr class="group"><td colspan="4">{words}<br><span class="small">{pair}{note}</span></td></tr>')
         body += [_claim(claim) for claim in same]
-    return _report(banner(table.watermark) + grid(["decision", "metric", "difference [95%]", "published"], body))
+    return _report(
+        banner(table.watermark) + grid(["decision", "metric", "difference [95%]", "published"], body, "claims")
+    )
 
 
 def _claim(claim: Claim) -> str:
@@ -185,15 +187,18 @@ def origin(table: TableResult) -> str:
 
 def missing(table: TableResult) -> str:
     """Rows and cells without a number, each with its reason in full."""
+    alike: dict[tuple[State, str], list[Row]] = {}
+    for row in table.unmeasured:
+        alike.setdefault((row.state, row.reason), []).append(row)
     rows = [
-        line([escape_html(row.title), badge(row.state, row.state), _reason(row.reason)], text=(0, 2))
-        for row in table.unmeasured
+        line([escape_html(format.titles(found)), badge(state, state), _reason(reason)], text=(0, 2))
+        for (state, reason), found in alike.items()
     ]
     for row in table.measured:
         reason = format.row_reason(row)
         cells = [escape_html(row.title), badge("partly", "running"), escape_html(reason)]
         rows += [line(cells, text=(0, 2))] if reason else []
-    return _report(grid(["row", "state", "why"], rows) if rows else "<p>Every row was measured.</p>")
+    return _report(grid(["row", "state", "why"], rows, "missing") if rows else "<p>Every row was measured.</p>")
 
 
 def _reason(text: str) -> str:

@@ -17,7 +17,7 @@ from reports.schema import Cell, Gallery, Metric, Row, TableResult
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 LATEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
-STYLES = {"holds": "bold green", "fails": "bold red", "undecided": "yellow"}
+STYLES = {"holds": "bold green", "fails": "bold red", "undecided": "yellow", "open": "dim"}
 STYLES |= {"agrees": "green", "within noise": "green", "differs": "red", "not comparable": "dim"}
 READING = "measured (published) verdict, [95% interval]; bold: best measured"
 

@@ -8,7 +8,8 @@ import numpy as np
 
 State = Literal["measured", "not measured", "pending", "running", "failed"]
 Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
-Decision = Literal["holds", "fails", "undecided"]
+Decision = Literal["holds", "fails", "undecided", "open"]
+"""By the interval; open: a row of the claim has no number."""
 Interval = tuple[float, float]
 
 

@@ -12,8 +12,6 @@ from reports.progress import Progress, time_left
 from reports.runs import stages
 from reports.style import badge, banner, grid, line
 
-DECISIONS = ("holds", "fails", "undecided")
-
 
 def index(overview: Overview, addresses: Mapping[str, str], exports: Sequence[str], now: datetime) -> str:
     """Body of the index.
@@ -46,11 +44,13 @@ def _figures(overview: Overview) -> str:
     numbers = [
         (f"{len(overview.started)} of {len(overview.tables)}", "tables started"),
         (f"{rows['measured']} of {sum(rows.values())}", "rows measured"),
-        *((str(claims[d]), f"claims: {d}") for d in DECISIONS),
+        *((str(claims[d]), f"claims: {d}") for d in format.DECISION_SYMBOLS if claims[d]),
         (hours(cost), "computed so far"),
-        (energy(cost), "energy of GPUs"),
-        (left(overview.runs, 0), "computing left, one run after the other"),
     ]
+    numbers += [(energy(cost), "energy of GPUs")] if cost.energy_wh is not None else []
+    seconds, unknown = time_left(overview.runs)
+    more = f"; {_unknown(unknown)}" if unknown else ""
+    numbers.append((format.seconds(seconds) if seconds else "none", f"computing left, one run after the other{more}"))
     numbers += [(str(failed), "runs failed")] if (failed := sum(r.state == "failed" for r in overview.runs)) else []
     parts = (f"<div><b>{escape_html(n)}</b><span>{escape_html(text)}</span></div>" for n, text in numbers)
     return f'<div class="figures">{"".join(parts)}</div>'
@@ -62,14 +62,18 @@ def left(runs: Iterable[Progress], unclaimed: int) -> str:
     unknown += unclaimed
     if not unknown:
         return format.seconds(seconds) if seconds else "none"
-    more = f"{unknown} run{'s' if unknown > 1 else ''} of unknown cost"
+    more = _unknown(unknown)
     return f"{format.seconds(seconds)} and {more}" if seconds else more
+
+
+def _unknown(count: int) -> str:
+    return f"{count} run{'s' if count > 1 else ''} of unknown cost"
 
 
 def _tables(overview: Overview, addresses: Mapping[str, str]) -> str:
     heads = ["table", "state", "rows measured", "claims", "computed", "left"]
     shared = '<p class="small">A run that several tables share counts in each of them.</p>'
-    return grid(heads, [_table_line(table, addresses) for table in overview.tables]) + shared
+    return grid(heads, [_table_line(table, addresses) for table in overview.tables], "tables") + shared
 
 
 def _table_line(table: Standing, addresses: Mapping[str, str]) -> str:
@@ -77,11 +81,11 @@ def _table_line(table: Standing, addresses: Mapping[str, str]) -> str:
     if table.result is None:
         budget = f"; takes {escape_html(table.budget)}" if table.budget else ""
         words = f'<span class="small">{escape_html(table.shows)}{budget}</span>'
-        return line([what, badge(table.state, table.state), words, *[format.MISSING] * 3], "idle", text=(0, 2))
+        return line([what, badge(table.state, table.state), words, "", "", ""], "idle", text=(0, 2))
     total, count = sum(table.rows.values()), table.rows["measured"]
     bar = f'<span class="bar"><i style="width:{100 * count / max(total, 1):.0f}%"></i></span>'
     others = "".join(f"<br>{badge(f'{table.rows[s]} {s}', s)}" for s in ORDER[1:] if table.rows[s])
-    decided = " ".join(badge(f"{table.claims[d]} {d}", d) for d in DECISIONS if table.claims[d])
+    decided = " ".join(badge(f"{table.claims[d]} {d}", d) for d in format.DECISION_SYMBOLS if table.claims[d])
     rest = escape_html(left(table.runs, table.unclaimed))
     cells = [
         f"{count} of {total} {bar}{others}",
@@ -109,7 +113,7 @@ def _claims(overview: Overview, addresses: Mapping[str, str]) -> str:
         return "<p>No table with claims was started.</p>"
     legend = "; ".join(f"{symbol} {word}" for word, symbol in format.DECISION_SYMBOLS.items())
     watermark = next((t.result.watermark for t in overview.started if t.result), "")
-    return banner(watermark) + grid(["claim", legend], body)
+    return f'{banner(watermark)}<p class="small">{legend} (not measured yet)</p>' + grid(["claim", "on"], body)
 
 
 def _rows(table: Standing, addresses: Mapping[str, str]) -> str:

@@ -47,6 +47,7 @@ border:1px solid var(--soft);color:var(--soft);background:var(--faint)}}
 .report svg text{{fill:currentColor;font-size:11px}}
 .report svg .grid{{stroke:var(--line)}}
 .report svg .line{{fill:none;stroke-width:1.5;stroke-linejoin:round}}
+.report svg .dot{{stroke-width:6;stroke-linecap:round}}
 .report svg .s0{{stroke:var(--s0)}}.report svg .s1{{stroke:var(--s1)}}
 .report svg .s2{{stroke:var(--s2)}}.report svg .s3{{stroke:var(--s3)}}
 .report summary{{cursor:pointer;overflow-wrap:anywhere}}
@@ -55,6 +56,28 @@ border:1px solid var(--soft);color:var(--soft);background:var(--faint)}}
 .report .badge{{white-space:normal}}.report details pre,.report .no-print{{display:none}}
 .report details::details-content{{content-visibility:visible;block-size:auto}}}}
 </style>"""
+
+# Tables that a phone shows line below line, and what it puts before each cell in place of the heading.
+_STACKED = {
+    "differed": ("", "in the paper: ", "here: ", "why: "),
+    "claims": ("", "", "", "published: "),
+    "tables": ("", "", "", "claims: ", "computed: ", "left: "),
+    "missing": ("", "", ""),
+}
+
+
+def _stacked(kind: str, labels: tuple[str, ...]) -> str:
+    table = f".report .{kind}"
+    rules = [
+        f"{table},{table} tbody,{table} tr,{table} td{{display:block}}{table} thead,{table} td:empty{{display:none}}",
+        f"{table} tr{{border-bottom:1px solid var(--line);padding:.35em 0}}",
+        f"{table} td{{max-width:none;min-width:0;border:0;padding:.05em .2em}}{table} td:first-child{{font-weight:600}}",
+        f"{table} .unbroken{{white-space:normal}}",
+    ]
+    named = ((i, label) for i, label in enumerate(labels, 1) if label)
+    rules += [f'{table} td:nth-child({i})::before{{content:"{label}";color:var(--soft)}}' for i, label in named]
+    return "\n".join(rules)
+
 
 PAGE_STYLE = """<style>
 :root{color-scheme:light dark}
@@ -83,12 +106,9 @@ nav [aria-current]{font-weight:700}
 .report th,.report td{padding:.3em .5em}.report .text{min-width:12em}
 .results td:first-child,.results th:first-child{position:sticky;left:0;background:var(--paper);max-width:9em;z-index:1}
 .results tr.group td:first-child{position:static;max-width:none}
-.differed thead{display:none}.differed tr,.differed td{display:block;border:0}
-.differed tr{border-bottom:1px solid var(--line);padding:.3em 0}
-.report .differed td{max-width:none;min-width:0;border:0;padding:.05em .2em}
-.differed td:first-child{font-weight:600}.differed td:nth-child(2)::before{content:"in the paper: ";color:var(--soft)}
-.differed td:nth-child(3)::before{content:"here: ";color:var(--soft)}
-.differed td:nth-child(4)::before{content:"why: ";color:var(--soft)}}
+"""
+PAGE_STYLE += "\n".join(_stacked(kind, labels) for kind, labels in _STACKED.items())
+PAGE_STYLE += """}
 @media print{body{max-width:none;padding:0}nav{display:none}.results td:first-child{min-width:5em}
 h2,h3{break-after:avoid}img{break-inside:avoid}}
 </style>"""

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules import cityscapes_files
+from datamodules.cifar10_files import CLASSES
 from datamodules.cityscapes_classes import TRAIN_ID_OF, label_picture
 from datamodules.image_folder import CAPTION_FILE
 from datamodules.imagenet_labels import NAME_FILE
@@ -58,6 +59,34 @@ def write_imagenet(root: Path, *, count: int, image_size: int, seed: int = 0) ->
         (folder / NAME_FILE).write_text("".join(f"{wnid} {name}\n" for wnid, name in zip(WNIDS, objects.NAMES)))
 
     write_once(root, _what("objects", count, image_size, seed), "rendered images", _total(count, least), write)
+
+
+def write_cifar10(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
+    """Write the same objects in the class folders of CIFAR-10; what a folder is called says nothing of the pictures.
+
+    Args:
+        root: folder to create.
+        count: images to train on, at least ten; a quarter as many, at least one a class, are written to test.
+        image_size: pixels, 32 as the real ones, or fewer.
+        seed: of the objects.
+    """
+    least = len(CLASSES)
+    if count < least:
+        raise ValueError(f"count is {count}, but CIFAR-10 has {least} classes; choose at least {least}.")
+
+    def write(folder: Path, advance: Update) -> None:
+        for (part, number), name in zip(_parts(count, least), ("train", "test")):
+            for label in CLASSES:
+                (folder / name / label).mkdir(parents=True)
+            for numbers in chunks(number, image_size):
+                pictures = objects.render(objects.invent(seed, part, numbers), image_size)  # type: ignore[arg-type]
+                for i, picture in zip(numbers.tolist(), pictures):
+                    _write_jpeg(folder / name / CLASSES[i % least] / f"{i // least:04d}.jpg", picture)
+                advance(len(numbers))
+
+    write_once(
+        root, _what("objects as CIFAR-10", count, image_size, seed), "rendered images", _total(count, least), write
+    )
 
 
 def write_cityscapes(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:

@@ -6,6 +6,7 @@ from experiments.spec import Metric, Profile, TrainRun
 
 PUBLISHED = {
     "Precision": "Precision", "Recall": "Recall", "IS": "IS-ADM", "FID": "FID-ADM", "sFID": "sFID-ADM", "LPIPS": "LPIPS",
+    "Cosine": "EmbeddingCosine-CLIP-H", "Retrieval": "EmbeddingRetrieval-CLIP-H",
     "Pixel acc.": "PixelAccuracy-Palette", "Class acc.": "ClassAccuracy-Palette", "Class IoU": "ClassIoU-Palette",
 }  # fmt: skip
 STAND_INS = {
@@ -13,6 +14,7 @@ STAND_INS = {
     "FID": "FD-EffNetLite0", "sFID": "sFD-EffNetLite0", "LPIPS": "PD-EffNetLite0",
     "Class acc.": "ClassAccuracy-Palette-Present", "Class IoU": "ClassIoU-Palette-Present",
     "Pixel acc.": "PixelAccuracy-Palette-Present",
+    "Cosine": "EmbeddingCosine-MiniCLIP", "Retrieval": "EmbeddingRetrieval-MiniCLIP",
 }  # fmt: skip
 LOWER = ("FID", "sFID", "LPIPS", "MAE-Visible")
 DESCRIPTIONS = {
@@ -40,6 +42,10 @@ DESCRIPTIONS = {
     "ClassIoU-Palette-Present": "Mean over the classes that occur of intersection over union, summed over all images.",
     "Top1": "Share of test images whose most likely class is theirs.",
     "Top5": "Share of test images with their class among the five most likely.",
+    "EmbeddingCosine-CLIP-H": "Cosine of the predicted and the true CLIP ViT-H/14 embedding of test images, mean.",
+    "EmbeddingRetrieval-CLIP-H": "Share of test images whose predicted embedding is nearer to theirs than to any other's.",
+    "EmbeddingCosine-MiniCLIP": "As EmbeddingCosine-CLIP-H, with our small image-text model.",
+    "EmbeddingRetrieval-MiniCLIP": "As EmbeddingRetrieval-CLIP-H, with our small image-text model.",
     "Label-ObjectClassifier": "Share of samples that a separate small classifier gives the class they were made for.",
 }
 

@@ -56,8 +56,16 @@ DESCRIPTIONS = {
     "mIoU-MiniParser": "Our small face parser; IoU of hair, skin, nose, eyes, brows, mouth against the label map that gave the "
     "conditions; mean over classes present, then over images.",
     "F1-MiniParser": "As mIoU-MiniParser, with the Dice coefficient.",
+    "FID-50": "As FID, of the first 50 samples alone.",
+    "FD-EffNetLite0-50": "As FD-EffNetLite0, of the first 50 samples alone.",
+    "CLIPScore": "100 times the cosine of sample and caption by CLIP ViT-B/32, mean over images.",
+    "MaskAccuracy": "Share of pixels that CelebAMask-HQ's parser finds as in the mask, 19 classes, 512 px, mean over images.",
+    "MaskAccuracy-MiniParser": "Share of pixels that our small parser finds as in the mask, 19 classes, mean over images.",
     "Attributes-MiniJudge": "Share of eight attributes (hair colours, glasses, hat, male, smiling) that a separate small "
     "classifier reads off the sample as they are in the face whose caption was given.",
+    "Identity-EffNetLite0": "Cosine of EfficientNet-Lite0 features before and after the edit. Knows objects, not persons; "
+    "see the row of another person for its floor.",
+    "Identity-SFace": "Cosine of SFace embeddings of the aligned faces before and after; 0 where no face is found.",
     "Attributes-FaceClassifier": "As at mini, by a classifier trained on CelebA; no paper publishes its weights.",
 }
 

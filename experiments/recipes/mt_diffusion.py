@@ -9,10 +9,12 @@ from typing import Literal
 
 from datamodules.masking import MaskConfig
 from experiments.recipes.judges import object_captions
-from experiments.spec import DataConfig, DatasetName, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.aggregation import Aggregation
+from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.mt_modalities import Embedding, Label, MaskedImage, Modality, Picture
+from lightning_mmdiff.methods.latent_denoiser import released_sampler
+from lightning_mmdiff.methods.mt_modalities import Embedding, Label, MaskedImage, Modality
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
@@ -40,14 +42,14 @@ def adm(profile: Profile, seed: int, *, label: bool, size: Size = 64) -> TrainRu
     """ADM alone: unconditional, or class-conditional (10 % of the labels dropped, so that it also knows no class)."""
     classes = num_classes(profile) if label else None
     model = DenoiserConfig(
-        network=_network(profile, size, classes=classes),
+        network=network_of(profile, size, classes=classes),
         conditions=ConditionConfig(label=("label", classes) if classes else None),
         image_size=pixels(profile, size),
         subsets=((("label",), 0.9), ((), 0.1)) if label else (),
-        **_training(profile, size),
+        **loss_and_optimizer(profile, size),
     )
     name = "adm-class" if label else "adm"
-    return _run(
+    return train_run(
         profile, seed, f"{name}-{pixels(profile, size)}", model, images(profile, size, *(("label",) if label else ()))
     )
 
@@ -62,17 +64,17 @@ def masked_image(
     """
     classes = num_classes(profile) if label else None
     model = MTDiffusionConfig(
-        network=_network(profile, size, in_channels=6 if concatenate else 3, classes=classes),
+        network=network_of(profile, size, in_channels=6 if concatenate else 3, classes=classes),
         label_dropout=0.1 if label else None,
         modalities=(MaskedImage(concatenate=concatenate),),
         aggregation=aggregation,
         image_size=pixels(profile, size),
-        **_training(profile, size),
+        **loss_and_optimizer(profile, size),
     )
     name = name or ("mt-x" if concatenate else "mt-u")
     conditions = ("masked_image", "label") if label else ("masked_image",)
     data = replace(images(profile, size, *conditions), masks=training_masks(profile))
-    return _run(profile, seed, f"{name}-{pixels(profile, size)}", model, data)
+    return train_run(profile, seed, f"{name}-{pixels(profile, size)}", model, data)
 
 
 def image_label(profile: Profile, seed: int, *, head: Literal["middle", "output"], hide: float = 0.0) -> TrainRun:
@@ -84,29 +86,14 @@ def image_label(profile: Profile, seed: int, *, head: Literal["middle", "output"
         num_classes=classes, head=head, hide_fraction=hide, classifier=classifier if head == "output" else None
     )
     model = MTDiffusionConfig(
-        network=_network(profile, 64, classes=classes),
+        network=network_of(profile, 64, classes=classes),
         modalities=(label,),
         image_size=pixels(profile, 64),
-        **_training(profile, 64),
+        **loss_and_optimizer(profile, 64),
     )
     name = ("mt-m" if head == "middle" else "mt-e") + ("-hidden" if hide else "")
-    run = _run(profile, seed, f"{name}-{pixels(profile, 64)}", model, images(profile, 64, "label"))
+    run = train_run(profile, seed, f"{name}-{pixels(profile, 64)}", model, images(profile, 64, "label"))
     return replace(run, batch_size=75) if profile == "paper" else run
-
-
-def translation(profile: Profile, seed: int, dataset: DatasetName, *, multi_task: bool) -> TrainRun:
-    """Picture to picture (App. E.1); the network reads the source. Multi-task: it is also aggregated and given back."""
-    size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
-    network, training = _network(profile, 64, in_channels=6), _training(profile, 64)
-    model: DenoiserConfig | MTDiffusionConfig
-    if multi_task:
-        modalities = (Picture(concatenate=True),)
-        model = MTDiffusionConfig(network=network, modalities=modalities, image_size=size, **training)
-    else:
-        conditions = ConditionConfig(spatial=(("photo", 3),))
-        model = DenoiserConfig(network=network, conditions=conditions, image_size=size, **training)
-    name = f"{dataset}-{'mt' if multi_task else 'single-task'}"
-    return _run(profile, seed, name, model, DataConfig(dataset=dataset, image_size=size, conditions=("photo",)))
 
 
 def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
@@ -122,10 +109,10 @@ def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
         "label": Label(num_classes=num_classes(profile), encoder="table"),
     }
     model = MTDiffusionConfig(
-        network=_network(profile, 64),
+        network=network_of(profile, 64),
         modalities=tuple(modalities[task] for task in tasks),
         image_size=pixels(profile, 64),
-        **_training(profile, 64),
+        **loss_and_optimizer(profile, 64),
     )
     words = "caption" in tasks or "random_caption" in tasks
     wanted = dict.fromkeys(task.removeprefix("random_") for task in tasks)
@@ -133,20 +120,20 @@ def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
     if "masked_image" in tasks:
         data = replace(data, masks=training_masks(profile))
     name = "mt-five-tasks" if len(tasks) > 1 else f"mt-{tasks[0].replace('_', '-')}-task"
-    run = _run(profile, seed, f"{name}-{pixels(profile, 64)}", model, data)
+    run = train_run(profile, seed, f"{name}-{pixels(profile, 64)}", model, data)
     return replace(run, needs=(object_captions(profile),)) if words and profile != "paper" else run
 
 
 def restoration_alone(profile: Profile, seed: int) -> TrainRun:
     """A purely conditional model of the image given the masked image (App. E.5): reads it, never gives it back."""
     model = DenoiserConfig(
-        network=_network(profile, 64, in_channels=6),
+        network=network_of(profile, 64, in_channels=6),
         conditions=ConditionConfig(spatial=(("masked_image", 3),)),
         image_size=pixels(profile, 64),
-        **_training(profile, 64),
+        **loss_and_optimizer(profile, 64),
     )
     data = replace(images(profile, 64, "masked_image"), masks=training_masks(profile))
-    return _run(profile, seed, f"restoration-alone-{pixels(profile, 64)}", model, data)
+    return train_run(profile, seed, f"restoration-alone-{pixels(profile, 64)}", model, data)
 
 
 def shortened(run: TrainRun, share: float) -> TrainRun:
@@ -217,13 +204,14 @@ def sampled(
     num_images: int = 5000, classifier: TrainRun | None = None, scale: float | None = None, start: float | None = None,
 ) -> SampleRun:  # fmt: skip
     """Images of one model under the conditions in ``data``; ``num_images`` at paper."""
+    latent = run is not None and diffuses_latents(run)
     published = SampleRun(
         name=seeded(name, run.seed if run else 0),
         method=method,
         experts=() if run is None else (ExpertUse(run=run, conditions=data.conditions),),
         data=data,
         num_images=num_images,
-        sampler=Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range"),
+        sampler=released_sampler() if latent else Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range"),
         classifier=classifier,
         scale=scale,
         start=start,
@@ -235,7 +223,14 @@ def sampled(
         case "mini":
             return replace(published, num_images=256, sampler=Sampler(name="ddim", num_steps=25))
         case "smoke":
-            return replace(published, num_images=8, shard_size=4, sampler=Sampler(name="ddim", num_steps=2))
+            sampler = Sampler(name="ddim", num_steps=2, clip=not latent)
+            return replace(published, num_images=8, shard_size=4, sampler=sampler)
+
+
+def diffuses_latents(run: TrainRun) -> bool:
+    """Whether ``run`` diffuses latents of a released autoencoder, or of one that it needs."""
+    trained = any(isinstance(need.model, AutoencoderConfig) for need in run.needs)
+    return isinstance(run.model, MTDiffusionConfig) and (run.model.latents is not None or trained)
 
 
 def images(profile: Profile, size: Size, *conditions: str) -> DataConfig:
@@ -274,7 +269,8 @@ def seeded(name: str, seed: int) -> str:
     return name if seed == 0 else f"{name}-seed{seed}"
 
 
-def _network(profile: Profile, size: Size, *, in_channels: int = 3, classes: int | None = None) -> UNetConfig:
+def network_of(profile: Profile, size: Size, *, in_channels: int = 3, classes: int | None = None) -> UNetConfig:
+    """ADM's network, or that of mini."""
     if profile != "paper":
         return mini_unet(in_channels, 3, num_classes=classes)
     network = adm_64(num_classes=classes) if size == 64 else adm_128(num_classes=classes)
@@ -285,26 +281,28 @@ def _schedule(profile: Profile, size: Size) -> ScheduleName:
     return "linear" if profile == "paper" and size == 128 else "cosine"
 
 
-def _training(profile: Profile, size: Size) -> dict:
+def loss_and_optimizer(profile: Profile, size: Size) -> dict:
     """Loss and optimizer that all rows share, as the paper asks ("exactly the same hyperparameters")."""
     if profile == "paper":
         return {
             "schedule": _schedule(profile, size), "prediction": "eps", "learned_variance": True,
             "optimizer": OptimizerConfig(lr=7e-5),
         }  # fmt: skip
-    steps = _steps(profile)
+    steps = steps_of(profile)
     optimizer = OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=min(50, steps), decay_steps=steps)
     return {"schedule": "cosine", "prediction": "z0", "min_snr": 5.0, "optimizer": optimizer}
 
 
-def _steps(profile: Profile) -> int:
+def steps_of(profile: Profile) -> int:
+    """Optimizer steps of a training."""
     return {"paper": 1_000_000, "mini": MINI_STEPS, "smoke": 6}[profile]
 
 
-def _run(
+def train_run(
     profile: Profile, seed: int, name: str, model: DenoiserConfig | MTDiffusionConfig, data: DataConfig
 ) -> TrainRun:
-    steps = _steps(profile)
+    """Training of ``model`` as all rows are trained."""
+    steps = steps_of(profile)
     if profile == "paper":
         trainer = TrainerConfig(
             max_steps=steps, precision="16-mixed", devices=8, ema_decay=0.9999, checkpoint_every=2000

@@ -17,6 +17,8 @@ CELEBA: DatasetName = "celebamask_hq"
 FFHQ: DatasetName = "ffhq"
 MINI_STEPS = 600
 """Optimizer steps of one expert at mini."""
+CHANNELS = {"face_parts": 7, "mask": 19}
+"""Of maps that have more than one."""
 
 
 def face(profile: Profile) -> str:
@@ -34,7 +36,7 @@ def second_domain(profile: Profile) -> DatasetName:
 
 def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...], *, text: bool = False) -> TrainRun:
     """A diffusion model of all conditions in ``data``, and of the image's embedding if ``text``; one condition at a time."""
-    maps = tuple((c, 1) for c in dict.fromkeys(c for d in data for c in d.conditions))
+    maps = tuple((c, CHANNELS.get(c, 1)) for c in dict.fromkeys(c for d in data for c in d.conditions))
     names = tuple(n for n, _ in maps)
     kept = (((names, 0.5), (("text",), 0.375)) if names else ((("text",), 0.875),)) if text else ((names, 0.875),)
     conditions = ConditionConfig(
@@ -161,8 +163,7 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
     """The same run on rendered faces: everything that is smaller than published is here and in ``_data``."""
     model, steps = run.model, MINI_STEPS if profile == "mini" else 6
     assert isinstance(model, DenoiserConfig)
-    channels = {"face_parts": 7}
-    spatial = tuple((name, channels.get(name, 1)) for name, _ in model.conditions.spatial)
+    spatial = model.conditions.spatial
     embedding = ("text", 64) if model.conditions.embedding else None
     conditions = ConditionConfig(spatial=spatial, embedding=embedding)
     network = mini_unet(3 + sum(c for _, c in spatial), 3, embedding_dim=64 if embedding else None)

@@ -7,7 +7,7 @@ disk, so a kill can leave a part of it under the final name. This one writes bes
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from lightning import LightningModule, Trainer
@@ -96,10 +96,26 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``; other storage options are not supported."""
         assert storage_options is None
-        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as opened:
+            file = _Remembering(opened)
             try:
-                torch.save(checkpoint, file)
+                torch.save(checkpoint, cast(IO[bytes], file))
             except RuntimeError as error:
-                if isinstance(error.__context__, OSError):  # what the file has raised, disk full, hides below it
-                    raise error.__context__ from error
+                if file.error is not None:  # disk full
+                    raise file.error from error
                 raise
+
+
+class _Remembering:
+    """A file that keeps the error of a write: torch may report that it was not all written, and not say why."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.flush = file, file.flush
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise

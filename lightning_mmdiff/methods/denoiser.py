@@ -59,8 +59,8 @@ class Denoiser(SeededTraining, SamplingModule):
 
         Args:
             config: architecture and loss.
-            embedder: frozen model with ``embed_images`` and ``embed_text`` (CLIP, FaRL): trained on embeddings of the training
-                image, sampled with embeddings of the text (supplement 7.3). It is never stored in our checkpoints.
+            embedder: frozen model with ``embed_images`` and ``embed_text`` (CLIP, FaRL): sampled with embeddings of the text;
+                trained on them where a batch has captions, else on those of the image (supplement 7.3). Never stored.
             sampler: how ``predict_step`` samples; default DDIM with 50 steps.
             seed: of initial weights, timesteps, noise and dropped conditions.
 
@@ -85,9 +85,9 @@ class Denoiser(SeededTraining, SamplingModule):
             self.network.compile()  # in place: names of parameters stay
 
     def embed(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Conditions of a training batch, the image's own embedding included where this model is conditioned on one."""
-        conditions = dict(batch.get("conditions", {}))
-        if self.config.conditions.embedding is not None:
+        """Conditions of a training batch; for a model of embeddings that of the caption, or without captions the image's own."""
+        conditions = dict(self.encode_conditions(batch.get("conditions", {})))
+        if self.config.conditions.embedding is not None and "caption" not in conditions:
             conditions[self.config.conditions.embedding[0]] = self._embedder().embed_images(batch["image"])  # Eq. 20
         return conditions
 

@@ -132,6 +132,9 @@ class LearnedReliability(SupervisedModel, Experts):
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Eq. 10 with the coefficients of time t (a scalar)."""
         weight, reliability = (curve.to(z) for curve in self.curves(t))
+        if self.config.total_weight == 1:  # no unconditional term
+            eps = self.evaluate(z, t, [(e.denoiser, e.conditions) for e in self.experts], conditions)
+            return torch.einsum("n,nbchw->bchw", weight, torch.stack(eps))
         return unite(*self.predictions(z, t, conditions), weight, reliability)
 
     @torch.no_grad()

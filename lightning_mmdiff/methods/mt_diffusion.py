@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from lightning_mmdiff import checkpoints, images, schedules, seeding
+from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.aggregation import (
     ShiftedScheduler,
     aggregate,
@@ -24,7 +24,7 @@ from lightning_mmdiff.aggregation import (
     shift_table,
     split_encodings,
 )
-from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Given, Modality, show_pixels
+from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Given, Modality, check_visible, show_pixels
 from lightning_mmdiff.methods.mt_network import IMAGE, MTDiffusionConfig, MTNetwork
 from lightning_mmdiff.methods.supervised import SeededTraining
 from lightning_mmdiff.optimization import adamw
@@ -60,8 +60,10 @@ class MTDiffusion(SeededTraining, SamplingModule):
         """
         size = config.image_size
         shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
+        if shape[0] != config.channels:
+            raise ValueError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
         super().__init__(
-            sampler=sampler or schedules.Sampler(name="ddim", num_steps=50),
+            sampler=sampler or schedules.Sampler(name="ddim", num_steps=50, clip=autoencoder is None),
             schedule=schedules.by_name(config.schedule),
             shape=shape,
             sampling_seed=seed,
@@ -86,6 +88,8 @@ class MTDiffusion(SeededTraining, SamplingModule):
         """Eq. 6 (Algorithm 2) over the active tasks, a scalar; all randomness comes from ``generator``."""
         config = self.config
         z0 = self.frozen.to_space(images.to_float(batch["image"]))
+        if tuple(z0.shape[1:]) != self.shape:
+            raise ValueError(f"The images are {list(batch['image'].shape)}; this model has {config.image_size} pixels.")
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         data = self.read(batch.get("conditions", {}), batch["image"])
@@ -115,9 +119,11 @@ class MTDiffusion(SeededTraining, SamplingModule):
         """z_T ~ q(z_T | E) of the known encodings, N(0, I) without.
 
         Raises:
-            ValueError: if a modality must be estimated whose schedule of aggregation has no start without it.
+            ValueError: if a modality must be estimated that has no start without it, or no pixels are there to be kept.
         """
         given = self._given(batch.get("conditions", {}), len(generators))
+        if self.keep_known:
+            check_visible(given.data)
         for m in self._estimated(given):
             check_start(m.name, m.aggregation or self.config.aggregation)
         scheduler = self.scheduler(batch)
@@ -125,7 +131,9 @@ class MTDiffusion(SeededTraining, SamplingModule):
         return super().start(batch, generators) + aggregate(self.shifts, given.encodings, scheduler.timesteps[0])
 
     def scheduler(self, batch: Mapping[str, Any]) -> ShiftedScheduler:
-        """The sampler's scheduler, on the shifted variable."""
+        """The sampler's scheduler, on the shifted variable; one that clips latents is an error."""
+        if self.autoencoder is not None and self.sampler.clip:
+            raise ValueError("Latents are not in [-1, 1]: the sampler of a model with an autoencoder needs clip=False.")
         return ShiftedScheduler(schedules.make_scheduler(self.sampler, self.schedule), self.shifts)
 
     def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -217,14 +225,6 @@ class MTDiffusion(SeededTraining, SamplingModule):
     def on_fit_start(self) -> None:
         """Refuse 16-bit training with the printed weights."""
         check_precision(self.shifts, str(self.trainer.precision))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen helpers out of the checkpoint."""
-        checkpoint["state_dict"] = checkpoints.without_frozen(checkpoint["state_dict"])
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put their own weights back, so that loading stays strict."""
-        checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoints.only_frozen(self.state_dict())}
 
     def _keep(self, batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Which images keep each modality that is hidden now and then, [B, 1, 1, 1]."""

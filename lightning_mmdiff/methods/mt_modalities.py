@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Modality, Shape
 from lightning_mmdiff.networks import heads
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.conditions import check_labels
-from lightning_mmdiff.networks.unet import UNetConfig
+from lightning_mmdiff.networks.shared import SharedConfig, embedding_dim, num_classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,11 @@ class Picture(Modality):
             raise ValueError(f"{self.name} is known in part, which needs pixels; this model diffuses latents.")
         return Datum(x=picture, known=part / 255)
 
-    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """Identity."""
         return heads.Identity()
 
-    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """A copied output block."""
         return heads.OutputBlock(network, shape[0])
 
@@ -65,8 +66,14 @@ class MaskedImage(Picture):
             return None
         if "mask" not in conditions:
             raise ValueError(f'{self.name} comes without its "mask": the batch has {sorted(conditions)}; request both.')
-        visible = conditions["mask"] / 255
-        masked = images.to_float(conditions[self.name]) * visible
+        picture, mask = conditions[self.name], conditions["mask"]
+        expected = [len(picture), 1, *picture.shape[2:]]
+        if mask.dtype != torch.uint8 or list(mask.shape) != expected:
+            raise ValueError(
+                f'"mask" is {mask.dtype} {list(mask.shape)}; expected torch.uint8 {expected}, 255 = visible.'
+            )
+        visible = mask / 255
+        masked = images.to_float(picture) * visible
         known = masked.new_ones(len(masked), 1, 1, 1)
         return Datum(x=frozen.to_space(masked), known=known, visible=visible if frozen.autoencoder is None else None)
 
@@ -94,13 +101,13 @@ class Label(Modality):
         x = F.one_hot(labels.clamp(min=0), self.num_classes).float() * known[:, None]
         return Datum(x=x, known=known.float().view(-1, 1, 1, 1))
 
-    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """The shared U-Net, or a table."""
         if self.encoder == "network":
             return heads.NetworkEncoder(shape, classes=True)
         return heads.CoarseEncoder(self.num_classes, shape)
 
-    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """-M or -E."""
         if self.head == "middle":
             return heads.MiddleLinear(network, self.num_classes)
@@ -121,12 +128,12 @@ class Label(Modality):
         """Cross-entropy, [B]; 0 for unknown classes, whose probabilities are zeros."""
         return F.cross_entropy(prediction.float(), datum.x, reduction="none")
 
-    def check(self, network: UNetConfig) -> None:
+    def check(self, network: SharedConfig) -> None:
         """A label encoded by the network must be a class of it."""
-        if self.encoder == "network" and network.num_classes != self.num_classes:
+        if self.encoder == "network" and num_classes(network) != self.num_classes:
             raise ValueError(
                 f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
-                f"{network.num_classes}: set num_classes of the network, or encoder='table'."
+                f"{num_classes(network)}: set num_classes of the network, or encoder='table'."
             )
 
 
@@ -146,6 +153,13 @@ class Embedding(Modality):
     """The shared U-Net with the vector as its condition, as in the paper; or a learned coarse picture, linear in it."""
     width: int = 1024
     """Of the head's hidden layer."""
+    released: Literal["clip_h"] | None = None
+    """The released CLIP that embeds (``weight_files``); None: FaRL, or the image-text model that is trained for the run."""
+
+    @property
+    def weight_files(self) -> set[str]:
+        """The CLIP that embeds; FaRL has the tokenizer of another one."""
+        return {self.released} if self.released else {"farl", "clip"}
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
         """Vectors [B, dim]."""
@@ -158,16 +172,18 @@ class Embedding(Modality):
             given = frozen.embedder.embed_images(image) if given is None else frozen.embedder.embed_text(given)
         if given.ndim != 2 or given.shape[1] != self.dim:
             raise ValueError(f"{self.name} is {list(given.shape)}; expected [B, {self.dim}].")
+        if not given.isfinite().all():
+            raise ValueError(f"{self.name} has vectors that are not finite: check the embedder, or the vectors given.")
         x = given.float().roll(1, dims=0) if self.shuffled else given.float()
         return Datum(x=x, known=x.new_ones(len(x), 1, 1, 1))
 
-    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """The shared U-Net, or a projection."""
         if self.encoder == "network":
             return heads.NetworkEncoder(shape, classes=False)
         return heads.CoarseEncoder(self.dim, shape)
 
-    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """Two layers on the middle block."""
         return heads.MiddleMLP(network, self.width, self.dim)
 
@@ -175,10 +191,10 @@ class Embedding(Modality):
         """Squared distance, [B]; the mean over ``dim`` would make a unit vector count ``dim`` times less."""
         return (prediction.float() - datum.x).square().sum(dim=1)
 
-    def check(self, network: UNetConfig) -> None:
+    def check(self, network: SharedConfig) -> None:
         """A vector encoded by the network must be its embedding."""
-        if self.encoder == "network" and network.embedding_dim != self.dim:
+        if self.encoder == "network" and embedding_dim(network) != self.dim:
             raise ValueError(
                 f"{self.name} has dim {self.dim} and is encoded by the network, whose embedding_dim is "
-                f"{network.embedding_dim}: make them equal, or encoder='projection'."
+                f"{embedding_dim(network)}: make them equal, or encoder='projection'."
             )

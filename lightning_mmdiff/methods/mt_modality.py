@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.networks.unet import UNetConfig
+from lightning_mmdiff.networks.shared import SharedConfig
 from lightning_mmdiff.noise import NoiseSchedule
 
 Shape = tuple[int, int, int]
@@ -63,6 +63,18 @@ class Modality:
     hide_fraction: float = 0.0
     """Share of the training images that are trained without E_i: their head must read the image, not E_i."""
 
+    def __post_init__(self) -> None:
+        if self.weight < 0 or not 0 <= self.hide_fraction <= 1:
+            raise ValueError(
+                f"{self.name} has weight {self.weight} and hide_fraction {self.hide_fraction}; expected a weight of at least 0 "
+                "and a share in [0, 1]."
+            )
+
+    @property
+    def weight_files(self) -> set[str]:
+        """Names of the released weights (``weight_files``) that make its data."""
+        return set()
+
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
         """Data of a batch; None if it is missing.
 
@@ -73,11 +85,11 @@ class Modality:
         """
         raise NotImplementedError
 
-    def build_encoder(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """E_i: called with data x and the shared U-Net, returns [B, C, H, W]."""
         raise NotImplementedError
 
-    def build_head(self, network: UNetConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """D_i: called with ``heads.Features``, returns a prediction [B, ...]."""
         raise NotImplementedError
 
@@ -89,7 +101,7 @@ class Modality:
         """-log p(x_i | z_t) of each image up to constants, [B]; what is unknown does not count."""
         raise NotImplementedError
 
-    def check(self, network: UNetConfig) -> None:
+    def check(self, network: SharedConfig) -> None:
         """Raise ValueError if ``network`` cannot carry this modality."""
 
 
@@ -109,3 +121,12 @@ def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, da
         if datum.visible is not None:
             noise = torch.where(datum.visible > 0.5, schedule.eps_from_z0(datum.x, y, t), noise)
     return noise
+
+
+def check_visible(data: Mapping[str, Datum]) -> None:
+    """Raise ValueError if no modality of ``data`` shows pixels of the image."""
+    if all(datum.visible is None for datum in data.values()):
+        raise ValueError(
+            f"keep_known keeps the pixels that a masked image shows, but the batch knows {sorted(data) or 'nothing'}: give "
+            '"masked_image" and "mask", or sample without keep_known.'
+        )

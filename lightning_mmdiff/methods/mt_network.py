@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from lightning_mmdiff.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_modality import Datum, Modality, Shape
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
 from lightning_mmdiff.networks.heads import Features
-from lightning_mmdiff.networks.unet import UNet, UNetConfig
+from lightning_mmdiff.networks.shared import SharedConfig, num_classes, shared_network
+from lightning_mmdiff.networks.unet import UNet
+from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
 
@@ -24,7 +26,7 @@ IMAGE = "image"
 class MTDiffusionConfig:
     """Architecture and loss."""
 
-    network: UNetConfig
+    network: SharedConfig
     """in_channels: those of the image and of each concatenated modality."""
     image_size: int
     """Height and width in pixels."""
@@ -45,6 +47,10 @@ class MTDiffusionConfig:
     training images. None: it is not told, though a ``Label`` modality may be encoded by the same classes."""
     optimizer: OptimizerConfig
     compile: bool = False
+    latents: VAEConfig | None = None
+    """The released autoencoder whose latents are diffused; None diffuses pixels, or the latents of one that is trained."""
+    pretrained: Literal["stable_diffusion_2"] | None = None
+    """Released weights that the U-Net starts from (``weight_files``); None starts afresh."""
 
     def __post_init__(self) -> None:
         names = [IMAGE, *(m.name for m in self.modalities)]
@@ -62,9 +68,10 @@ class MTDiffusionConfig:
             )
         for modality in self.modalities:
             modality.check(self.network)
-        if self.label_dropout is not None and (self.network.num_classes is None or not 0 <= self.label_dropout <= 1):
+        classes = num_classes(self.network)
+        if self.label_dropout is not None and (classes is None or not 0 <= self.label_dropout <= 1):
             raise ValueError(
-                f"label_dropout is {self.label_dropout} and the network has {self.network.num_classes} classes; expected a "
+                f"label_dropout is {self.label_dropout} and the network has {classes} classes; expected a "
                 "share in [0, 1] and num_classes of the network."
             )
 
@@ -72,6 +79,12 @@ class MTDiffusionConfig:
     def channels(self) -> int:
         """C, channels of the diffusion space."""
         return self.network.out_channels // (2 if self.learned_variance else 1)
+
+    @property
+    def weight_files(self) -> set[str]:
+        """Names of the released weights (``weight_files``) that the model is built from, where nothing is trained for it."""
+        network = {"stable_diffusion_2"} if self.latents or self.pretrained else set()
+        return network.union(*(m.weight_files for m in self.modalities))
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -91,14 +104,14 @@ class MTNetwork(nn.Module):
         """``shape`` is [C, H, W] of the diffusion space."""
         super().__init__()
         self.config, self.shape = config, shape
-        self.unet = UNet(config.network)
+        self.unet = shared_network(config.network)
         self.encoders = nn.ModuleDict({m.name: m.build_encoder(config.network, shape) for m in config.modalities})
         self.heads = nn.ModuleDict({m.name: m.build_head(config.network, shape) for m in config.modalities})
         for m in config.modalities:  # nothing trains these, and distributed training wants to know it
             self.heads[m.name].requires_grad_(m.name in config.active)
             self.encoders[m.name].requires_grad_(m.name in config.aggregated)
-        if self.unet.label is not None and config.label_dropout is None:  # only E(y) reads it, without a gradient
-            self.unet.label.requires_grad_(False)
+        if isinstance(self.unet, UNet) and self.unet.label is not None and config.label_dropout is None:
+            self.unet.label.requires_grad_(False)  # only E(y) reads it, without a gradient
         self.run = self.unet.forward_with_features
         if config.compile:
             self.run = torch.compile(self.run)
@@ -113,7 +126,7 @@ class MTNetwork(nn.Module):
             labels: classes, int64 [B], -1 for none; None is none for all.
         """
         seen = [encodings[:, i] for i, m in enumerate(self.config.modalities) if m.concatenate]
-        if labels is None and self.config.network.num_classes is not None:
+        if labels is None and num_classes(self.config.network) is not None:
             labels = torch.full((len(z),), NULL_CLASS, device=z.device)
         raw, hidden, middle = self.run(torch.cat([z, *seen], dim=1), t, None, labels)
         return Features(raw=raw, output=raw[:, : self.config.channels], hidden=hidden, middle=middle, t=t)
@@ -134,21 +147,24 @@ class MTNetwork(nn.Module):
             batch_size: B.
             keep: 0 for the images from which a modality is hidden, else 1, [B, 1, 1, 1].
         """
-        encodings = self.unet.out_conv.weight.new_zeros(batch_size, len(self.config.modalities), *self.shape)
+        encodings = next(self.unet.parameters()).new_zeros(batch_size, len(self.config.modalities), *self.shape)
         parts = list(encodings.unbind(1))
         for i, m in enumerate(self.config.modalities):
             if m.name in data and m.name in self.config.aggregated:
-                parts[i] = data[m.name].known * (keep or {}).get(m.name, 1) * self.encode_data(m, data[m.name].x)
+                encoding, expected = self.encode_data(m, data[m.name].x), [batch_size, *self.shape]
+                if list(encoding.shape) != expected:
+                    raise ValueError(f"{m.name} becomes {list(encoding.shape)}; this batch and model need {expected}.")
+                parts[i] = data[m.name].known * (keep or {}).get(m.name, 1) * encoding
         return torch.stack(parts, dim=1) if parts else encodings
 
     def told(
         self, conditions: Mapping[str, Any], batch_size: int, generator: torch.Generator | None = None
     ) -> Tensor | None:
         """Classes int64 [B] that the network is told, -1 where there is none; dropped now and then with a ``generator``."""
-        classes, dropout = self.config.network.num_classes, self.config.label_dropout
+        classes, dropout = num_classes(self.config.network), self.config.label_dropout
         if dropout is None or classes is None or "label" not in conditions:
             return None
-        labels = conditions["label"].to(self.unet.out_conv.weight.device)
+        labels = conditions["label"].to(next(self.unet.parameters()).device)
         check_labels(labels, batch_size, classes, null=True)
         if generator is None:
             return labels

@@ -72,6 +72,12 @@ class NoisyClassifier(SupervisedModel):
         x = images.to_float(image.to(self.device))
         return self(x, torch.zeros(len(x), device=x.device)).softmax(dim=1)
 
+    @torch.no_grad()
+    def features(self, image: Tensor) -> Tensor:
+        """Activations before the pool, averaged over positions, float32 [B, D], of clean images uint8 [B, 3, H, W]."""
+        x = images.to_float(image.to(self.device))
+        return self.network.features(x, torch.zeros(len(x), device=x.device)).float().mean(dim=(2, 3))
+
     def labels(self, conditions: Mapping[str, Any], batch_size: int) -> Tensor:
         """Classes int64 [B] of a batch, from its conditions.
 

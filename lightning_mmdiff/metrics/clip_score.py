@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import CLIPModel
 
 from lightning_mmdiff import weights
 from lightning_mmdiff.metrics.images import check_images
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
-from lightning_mmdiff.networks.farl import ClipEmbedder, clip_tokenizer
+from lightning_mmdiff.networks import farl
+from lightning_mmdiff.networks.farl import ClipEmbedder
 
 BATCH = 32  # images
 
@@ -37,8 +37,7 @@ class ImageTextModel(Protocol):
 
 def load_clip(folder: Path | None = None) -> ClipEmbedder:
     """CLIP from a local folder in Hugging Face's format; default ``weights.require("clip")``."""
-    folder = folder or weights.require("clip")
-    return ClipEmbedder(CLIPModel.from_pretrained(str(folder), local_files_only=True), clip_tokenizer(folder))
+    return farl.load_clip(folder or weights.require("clip"))
 
 
 @torch.inference_mode()

@@ -135,6 +135,10 @@ class Classifier(nn.Module):
         Returns:
             Logits, float32 [B, num_classes].
         """
+        return self.pool(self.features(x, t)).float()
+
+    def features(self, x: Tensor, t: Tensor) -> Tensor:
+        """Activations that the pool reads, [B, C, image_size / multiple, image_size / multiple]; arguments as of ``forward``."""
         config = self.config
         if list(x.shape[1:]) != [config.in_channels, config.image_size, config.image_size]:
             raise ValueError(
@@ -146,4 +150,4 @@ class Classifier(nn.Module):
         h = F.pixel_unshuffle(x.to(dtype), config.patch_size)
         for stack in [*self.down, self.middle]:
             h = stack(h, time, None)
-        return self.pool(F.silu(self.norm(h))).float()
+        return F.silu(self.norm(h))

@@ -32,6 +32,7 @@ class ConditionConfig:
 
     spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
     embedding: tuple[str, int] | None = None  # name and width, L2-normalised vectors
+    embedding_scale: float = 1.0  # what they are multiplied by; the root of the width gives components of unit size
     label: tuple[str, int] | None = None  # name and number of classes
     projected_channels: int | None = None  # a 3x3 convolution of all maps to so many channels (U&C's face network: 3)
     rgb: bool = False  # maps of one channel are repeated to three, as in the released code of Unite and Conquer
@@ -111,7 +112,7 @@ class ConditionEncoder(nn.Module):
         embedding = None
         if self.config.embedding is not None:
             name, dim = self.config.embedding
-            embedding = _value(conditions, name, (batch_size, dim), device)
+            embedding = self.config.embedding_scale * _value(conditions, name, (batch_size, dim), device)
         return self._project(torch.cat(maps, dim=1)) if maps else None, embedding
 
     def labels(self, conditions: Mapping[str, Tensor], batch_size: int, device: torch.device | str) -> Tensor | None:

@@ -218,6 +218,11 @@ def clip_tokenizer(folder: Path, context_length: int = 77) -> Tokenize:
     return tokenize
 
 
+def load_clip(folder: Path) -> ClipEmbedder:
+    """A CLIP of any size from a folder in Hugging Face's format, its tokenizer included."""
+    return ClipEmbedder(CLIPModel.from_pretrained(str(folder), local_files_only=True), clip_tokenizer(folder))
+
+
 def load_farl() -> ClipEmbedder:
     """FaRL from the user's weights; its tokenizer is CLIP's, from the folder of the CLIP that judges text."""
     path = weights.require("farl")

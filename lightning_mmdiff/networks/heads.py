@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.networks.blocks import GroupNorm, zero
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
-from lightning_mmdiff.networks.unet import UNet, UNetConfig
+from lightning_mmdiff.networks.shared import SharedConfig, TokenUNet, num_classes, patch_size
+from lightning_mmdiff.networks.unet import UNet
+
+Network = UNet | TokenUNet
+"""The U-Net that encoders may use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +32,11 @@ class Features:
 class OutputBlock(nn.Module):
     """A second output block of the U-Net: group norm, SiLU, convolution (App. E.1, E.2), starting at zero as the first."""
 
-    def __init__(self, network: UNetConfig, out_channels: int) -> None:
+    def __init__(self, network: SharedConfig, out_channels: int) -> None:
         super().__init__()
-        self.patch_size = network.patch_size
+        self.patch_size = patch_size(network)
         self.norm = GroupNorm(network.norm_groups, network.output_width)
-        self.conv = zero(nn.Conv2d(network.output_width, out_channels * network.patch_size**2, 3, padding=1))
+        self.conv = zero(nn.Conv2d(network.output_width, out_channels * self.patch_size**2, 3, padding=1))
 
     def forward(self, features: Features) -> Tensor:
         """Features -> [B, out_channels, H, W]."""
@@ -43,7 +47,7 @@ class OutputBlock(nn.Module):
 class MiddleLinear(nn.Module):
     """One fully connected layer on the middle block, averaged over positions (MT-Diffusion-M, App. E.3)."""
 
-    def __init__(self, network: UNetConfig, out_dim: int) -> None:
+    def __init__(self, network: SharedConfig, out_dim: int) -> None:
         super().__init__()
         self.linear = nn.Linear(network.middle_channels, out_dim)
 
@@ -55,7 +59,7 @@ class MiddleLinear(nn.Module):
 class MiddleMLP(nn.Module):
     """Two layers on the middle block, averaged over positions (App. E.4: width 1024, ReLU)."""
 
-    def __init__(self, network: UNetConfig, width: int, out_dim: int) -> None:
+    def __init__(self, network: SharedConfig, width: int, out_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(network.middle_channels, width), nn.ReLU(), nn.Linear(width, out_dim))
 
@@ -79,7 +83,7 @@ class OutputClassifier(nn.Module):
 class Identity(nn.Module):
     """The data space is the diffusion space (Fig. 3, choice 1)."""
 
-    def forward(self, x: Tensor, network: UNet) -> Tensor:
+    def forward(self, x: Tensor, network: Network) -> Tensor:
         """[B, C, H, W] -> the same."""
         return x
 
@@ -98,14 +102,15 @@ class NetworkEncoder(nn.Module):
         self.shape, self.classes = shape, classes
 
     @torch.no_grad()
-    def forward(self, x: Tensor, network: UNet) -> Tensor:
+    def forward(self, x: Tensor, network: Network) -> Tensor:
         """Probabilities [B, num_classes] (the likeliest class is encoded; zeros are no class) or embeddings [B, D] -> E."""
         config = network.config
         image = x.new_zeros(len(x), config.in_channels, *self.shape[1:])
         none = torch.full((len(x),), -1, device=x.device)
         labels = torch.where(x.any(dim=1), x.argmax(dim=1), none) if self.classes else none
         embedding = None if self.classes else x
-        output = network(image, none.new_zeros(1), embedding, None if config.num_classes is None else labels)
+        told = None if num_classes(config) is None else labels
+        output = network.forward_with_features(image, none.new_zeros(1), embedding, told)[0]
         return output[:, : self.shape[0]]
 
 
@@ -123,7 +128,7 @@ class CoarseEncoder(nn.Module):
         self.shape = shape
         self.linear = nn.Linear(in_dim, shape[0] * self.size**2, bias=False)
 
-    def forward(self, x: Tensor, network: UNet) -> Tensor:
+    def forward(self, x: Tensor, network: Network) -> Tensor:
         """Probabilities or embedding, [B, in_dim] -> E, [B, C, H, W]; the expected E of uncertain classes."""
         coarse = self.linear(x).unflatten(1, (self.shape[0], self.size, self.size))
         return F.interpolate(coarse, size=self.shape[1:], mode="bilinear").to(x.dtype)

@@ -6,6 +6,7 @@ that gives the printed number of parameters.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -24,23 +25,43 @@ class CrossAttentionUNetConfig:
     channels: tuple[int, ...]  # one width a level
     attention_levels: tuple[int, ...]  # the middle block always attends
     num_res_blocks: int
-    num_heads: int  # at every width
+    num_heads: int | tuple[int, ...]  # at every width, or one number a level
     context_dim: int  # width of a condition token
     norm_groups: int = 32
+    projection: Literal["linear"] | None = None  # into and out of attention, as Stable Diffusion 2; None: a convolution
 
     def __post_init__(self) -> None:
         if not set(self.attention_levels) <= set(range(len(self.channels))):
             raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.channels) - 1}.")
-        for width in (self.channels[level] for level in {*self.attention_levels, len(self.channels) - 1}):
-            if width % self.num_heads:
-                raise ValueError(f"{width} channels do not divide into {self.num_heads} heads.")
+        if len(self.heads) != len(self.channels):
+            raise ValueError(
+                f"num_heads {self.num_heads} must be one number, or one for each of channels {self.channels}."
+            )
+        for level in {*self.attention_levels, len(self.channels) - 1}:
+            if self.channels[level] % self.heads[level]:
+                raise ValueError(f"{self.channels[level]} channels do not divide into {self.heads[level]} heads.")
         if wrong := [width for width in self.channels if width % self.norm_groups]:
             raise ValueError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Heads of attention at each level."""
+        return (self.num_heads,) * len(self.channels) if isinstance(self.num_heads, int) else self.num_heads
 
     @property
     def multiple(self) -> int:
         """Height and width must be multiples of this."""
         return 2 ** (len(self.channels) - 1)
+
+    @property
+    def middle_channels(self) -> int:
+        """Channels of the middle block's output."""
+        return self.channels[-1]
+
+    @property
+    def output_width(self) -> int:
+        """Channels that the output block reads."""
+        return self.channels[0]
 
 
 def ldm_unet() -> CrossAttentionUNetConfig:
@@ -75,6 +96,7 @@ class CrossAttentionUNet(nn.Module):
             layers_per_block=config.num_res_blocks,
             cross_attention_dim=config.context_dim,
             attention_head_dim=config.num_heads,  # diffusers' name is wrong: here it is the number of heads
+            use_linear_projection=config.projection == "linear",
             norm_num_groups=config.norm_groups,
         )
         for layer in self.network.modules():  # diffusers starts these at random

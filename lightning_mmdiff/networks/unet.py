@@ -27,6 +27,7 @@ from lightning_mmdiff.networks.blocks import (
     timestep_embedding,
     zero,
 )
+from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, CrossAttention, FiLM, class_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class UNetConfig:
     num_heads: int | None = None
     embedding_dim: int | None = None  # width of an image or text embedding (supplement 7.3)
     num_classes: int | None = None
+    class_layers: ClassLayerConfig | None = None  # how the class enters; None adds it to the timestep's features
     dropout: float = 0.0
     patch_size: int = 1  # pixels; the U-Net runs on patches unshuffled into channels
     resblock_updown: bool = True  # change size inside residual blocks, else between them
@@ -63,6 +65,8 @@ class UNetConfig:
         for level in {*self.attention_levels, levels[-1]}:
             if (width := self.channels * self.channel_mult[level]) % heads:
                 raise ValueError(f"{width} channels at level {level} do not divide into heads by {heads}.")
+        if self.class_layers is not None and self.num_classes is None:
+            raise ValueError("class_layers need num_classes.")
         if self.channels % self.norm_groups:
             raise ValueError(f"channels {self.channels} must be a multiple of norm_groups {self.norm_groups}.")
 
@@ -83,12 +87,15 @@ class UNetConfig:
 
 
 class Stack(nn.ModuleList):
-    """Layers one after another; the residual blocks among them see the timestep and the embedding."""
+    """Layers one after another: residual blocks see timestep and embedding, layers of the class its vectors."""
 
-    def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None) -> Tensor:
+    def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None, tokens: Tensor | None = None) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
         for layer in self:
-            h = layer(h, time, embedding) if isinstance(layer, ResBlock) else layer(h)
+            if isinstance(layer, ResBlock):
+                h = layer(h, time, embedding)
+            else:
+                h = layer(h, tokens) if isinstance(layer, FiLM | CrossAttention) else layer(h)
         return h
 
 
@@ -104,11 +111,14 @@ class UNet(nn.Module):
         self.checkpointing = checkpointing
         time_dim = 4 * config.channels
         self.time_embed = nn.Sequential(nn.Linear(config.channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
-        self.label = None if config.num_classes is None else nn.Embedding(config.num_classes, time_dim)
+        classes, entry = config.num_classes, config.class_layers
+        self.label = None if classes is None or entry else nn.Embedding(classes, time_dim)
+        self.tokens = ClassTokens(classes, entry.num_tokens, entry.dim) if classes and entry else None
 
         area = config.patch_size**2
         width = config.channels * config.channel_mult[0]
-        self.down = nn.ModuleList([Stack([nn.Conv2d(config.in_channels * area, width, 3, padding=1)])])
+        first = nn.Conv2d(config.in_channels * area, width, 3, padding=1)
+        self.down = nn.ModuleList([Stack([first, *self._class_layers(width, every_block=False)])])
         skips = [width]
         last = len(config.channel_mult) - 1
         for level, mult in enumerate(config.channel_mult):
@@ -119,7 +129,7 @@ class UNet(nn.Module):
                 self.down.append(Stack([self._resample(width, "down")]))
                 skips.append(width)
 
-        self.middle = Stack([self._res_block(width, width), self._attention(width), self._res_block(width, width)])
+        self.middle = Stack([*self._block(width, width), self._attention(width), *self._block(width, width)])
 
         self.up = nn.ModuleList()
         for level, mult in reversed(list(enumerate(config.channel_mult))):
@@ -136,14 +146,9 @@ class UNet(nn.Module):
     def _res_block(self, in_channels: int, out_channels: int, resample: Direction | None = None) -> ResBlock:
         config = self.config
         return ResBlock(
-            in_channels,
-            out_channels,
-            4 * config.channels,
-            embedding_dim=config.embedding_dim,
-            dropout=config.dropout,
-            groups=config.norm_groups,
-            resample=resample,
-        )
+            in_channels, out_channels, 4 * config.channels, embedding_dim=config.embedding_dim,
+            dropout=config.dropout, groups=config.norm_groups, resample=resample,
+        )  # fmt: skip
 
     def _attention(self, channels: int) -> Attention:
         num_heads = self.config.num_heads or channels // (self.config.head_channels or channels)
@@ -155,9 +160,18 @@ class UNet(nn.Module):
         return Resample(channels, direction, conv=self.config.conv_resample)
 
     def _layers(self, in_channels: int, out_channels: int, level: int) -> list[nn.Module]:
-        attends = level in self.config.attention_levels
-        block = self._res_block(in_channels, out_channels)
-        return [block, self._attention(out_channels)] if attends else [block]
+        block = self._block(in_channels, out_channels)
+        return [*block, self._attention(out_channels)] if level in self.config.attention_levels else block
+
+    def _block(self, in_channels: int, out_channels: int) -> list[nn.Module]:
+        return [self._res_block(in_channels, out_channels), *self._class_layers(out_channels, every_block=True)]
+
+    def _class_layers(self, channels: int, *, every_block: bool) -> list[nn.Module]:
+        """The layer of the class at a place that belongs to every block, or to the input."""
+        layers = self.config.class_layers
+        if layers is None or layers.every_block != every_block:
+            return []
+        return [class_layer(layers, channels, groups=self.config.norm_groups)]
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """Predict noise (or v, or noise and variance).
@@ -192,17 +206,18 @@ class UNet(nn.Module):
         self._check(x, embedding, labels)
         dtype = self.out_conv.weight.dtype
         time = self._time(t.expand(len(x)), labels)
+        tokens = self.tokens(labels).to(dtype) if self.tokens is not None else None
         if self.config.embedding_dim is not None:
             embedding = x.new_zeros(len(x), self.config.embedding_dim) if embedding is None else embedding
             embedding = F.silu(embedding.to(dtype))
 
         h, skips = F.pixel_unshuffle(x.to(dtype), self.config.patch_size), []
         for stack in self.down:
-            h = self._run(stack, h, time, embedding)
+            h = self._run(stack, h, time, embedding, tokens)
             skips.append(h)
-        h = middle = self._run(self.middle, h, time, embedding)
+        h = middle = self._run(self.middle, h, time, embedding, tokens)
         for stack in self.up:
-            h = self._run(stack, torch.cat([h, skips.pop()], dim=1), time, embedding)
+            h = self._run(stack, torch.cat([h, skips.pop()], dim=1), time, embedding, tokens)
         output = self.out_conv(F.silu(self.out_norm(h)))
         return F.pixel_shuffle(output, self.config.patch_size).to(x.dtype), h, middle
 
@@ -214,10 +229,10 @@ class UNet(nn.Module):
             time = time + self.label(labels.clamp(min=0)) * (labels >= 0)[:, None]
         return F.silu(time)
 
-    def _run(self, stack: nn.Module, h: Tensor, time: Tensor, embedding: Tensor | None) -> Tensor:
+    def _run(self, stack: nn.Module, h: Tensor, *conditions: Tensor | None) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(stack, h, time, embedding, use_reentrant=False)
-        return stack(h, time, embedding)
+            return checkpoint(stack, h, *conditions, use_reentrant=False)
+        return stack(h, *conditions)
 
     def _check(self, x: Tensor, embedding: Tensor | None, labels: Tensor | None) -> None:
         config = self.config

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import checkpointing, data, features, sampling, scaling, training
+from benchmarks import checkpointing, data, features, multitask, sampling, scaling, training
 from benchmarks.paired import Comparison, Flags, Side, in_turn
 
 
@@ -61,6 +61,37 @@ def test_trainer_and_plain_loop_end_in_the_same_weights(tmp_path: Path, capsys: 
     printed, results = run(training, flags, tmp_path, capsys)
     assert "OVERHEAD" in printed
     assert float(results[0]["notes"][-1].rsplit(" ", 1)[1]) < 1e-6
+
+
+def test_one_more_modality(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flags = multitask.MultitaskFlags(block=1, profile="smoke", sizes=(), **options(tmp_path))
+    printed, results = run(multitask, flags, tmp_path, capsys)
+    assert printed.count("COST") == len(results) == 4
+    memory = [float(result["notes"][1].rsplit(" ", 1)[1]) for result in results]
+    assert all(0.99 < m < 1.05 for m in memory)
+
+
+def test_counted_work_of_a_copied_output_block() -> None:
+    """A second convolution to patches: forward, and backward to its weights and its input."""
+    runs = multitask.pairs("smoke", 64)["masked image, -U"]
+    (ours, memory), (alone, less) = (multitask.counted(run) for run in runs)
+    network = runs[0].model.network
+    positions, outputs = (16 // network.patch_size) ** 2, 3 * network.patch_size**2
+    assert ours - alone == pytest.approx(3 * positions * outputs * network.output_width * 9 / 1e9)
+    assert memory > less
+
+
+def test_the_network_as_encoder_is_one_more_forward_pass() -> None:
+    runs = multitask.pairs("smoke", 64)["label, encoded by the U-Net (-M)"]
+    (ours, _), (alone, _) = (multitask.counted(run) for run in runs)
+    assert 1.3 < ours / alone < 1.36
+
+
+def test_memory_held_counts_weights_and_what_the_backward_pass_needs() -> None:
+    layer, x = torch.nn.Linear(300, 400, bias=False), torch.zeros(50, 300)
+    _, held = multitask.held(layer, lambda: layer(x))
+    numbers = 300 * 400 * multitask.COPIES + 50 * 300  # the input is kept for the gradient of the weights
+    assert held * 2**20 == 4 * numbers
 
 
 def test_checkpoints_hold_weights_moments_and_average(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from PIL import Image
 from tiny_sets import opened
 from torch.nn import functional
 
+from datamodules.cifar10 import CIFAR10
 from datamodules.cityscapes_classes import NAMES, TRAIN_ID_OF, label_picture
 from datamodules.cityscapes_files import CityscapesFiles
 from datamodules.imagenet import ImageNet
 from datamodules.mini import objects, streets
-from datamodules.mini.image_layouts import write_cityscapes, write_imagenet, write_night2day
+from datamodules.mini.image_layouts import write_cifar10, write_cityscapes, write_imagenet, write_night2day
 from datamodules.mini.randomness import Draws
 from datamodules.mini.things import THINGS
 
@@ -175,3 +176,15 @@ def test_an_interrupted_writing_leaves_no_folder(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_cityscapes(tmp_path / "streets", count=3, image_size=16)
     assert [path.name for path in tmp_path.iterdir()] == [".streets.lock"]
+
+
+def test_objects_in_the_layout_of_cifar10(tmp_path):
+    write_cifar10(tmp_path / "cifar10", count=21, image_size=16)
+    module = opened(CIFAR10, tmp_path / "cifar10", image_size=16, conditions=("label",))
+    assert (len(module.train), len(module.test)) == (21, 10)
+    batch = module.test.batch(range(10))
+    assert batch["conditions"]["label"].tolist() == list(range(10))
+    drawn = drawn_objects(range(10), 16, part="val").astype(int)
+    assert np.abs(drawn - batch["image"].numpy()).mean() < 8  # JPEG
+    with pytest.raises(ValueError, match="count is 9, but CIFAR-10 has 10 classes"):
+        write_cifar10(tmp_path / "few", count=9, image_size=16)

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import small_runs
 
-from experiments import costs, doctor, table1
+from experiments import costs, doctor, table1, table6
 from experiments.cluster import Cluster, read_cluster
-from experiments.recipes.unite_and_conquer import both_conditions, hair_expert, text_expert
+from experiments.recipes.unite_and_conquer import both_conditions, hair_expert
 from experiments.spec import plan
-from lightning_mmdiff import weights
 
 
 @pytest.fixture
@@ -42,9 +41,18 @@ def test_at_mini_everything_is_there(nothing, capsys) -> None:
 def test_at_paper_everything_that_is_missing_is_named(nothing, capsys) -> None:
     assert doctor.main(doctor.Flags(table="table1", profile="paper", data=nothing / "data")) == 1
     printed = " ".join(capsys.readouterr().out.split())
-    for what in ("data celebamask_hq (hair)", "data ffhq (skin)", "weights inception", "weights face_parser"):
+    for what in ("data celebamask_hq (hair, skin)", "data ffhq (skin)", "weights inception", "weights face_parser"):
         assert what in printed
     assert "prefetch alexnet" in printed
+
+
+def test_a_data_set_that_is_read_in_several_ways_is_one_line(nothing, monkeypatch) -> None:
+    """Any table: here one on ImageNet with and without masks and labels."""
+    monkeypatch.setattr(costs, "size", lambda run: None)  # counting parameters takes seconds
+    found = doctor.diagnose([table6.table("paper", 0)], doctor.Flags(table="table6", profile="paper", data=nothing))
+    assert [f.what for f in found if f.what.startswith("data")] == ["data imagenet (label, masked_image)"]
+    assert {f.state for f in found if f.what.startswith("weights")} == {"missing"}
+    assert all("$MMDIFF_WEIGHTS" in f.remedy for f in found if f.what.startswith("weights"))
 
 
 def test_a_part_of_a_data_set_is_enough_at_mini_but_not_at_paper(nothing, data) -> None:
@@ -76,23 +84,6 @@ def test_weights_are_compared_with_their_checksums(nothing) -> None:
     assert "sha256 begins with" in found["weights alexnet"].found
     assert found["weights face_parser"].state == "ok"
     assert "no checksum known" in found["weights face_parser"].found
-
-
-def test_every_protocol_of_every_weight_is_one_that_a_table_uses() -> None:
-    import importlib
-
-    from experiments import INDEX
-
-    tables = [importlib.import_module(f"experiments.{e.name}").table("paper", 0) for e in INDEX]
-    used = {metric.protocol for table in tables for metric in table.metrics}
-    for weight in weights.WEIGHTS:
-        assert not weight.protocols or set(weight.protocols) & used, weight.name
-
-
-def test_the_text_expert_needs_its_embedder() -> None:
-    names = [w.name for w in doctor.needed_weights([], [text_expert("paper", 0)])]
-    assert names == ["farl", "clip"]
-    assert doctor.needed_weights([], [text_expert("mini", 0), hair_expert("paper", 0)]) == []
 
 
 def test_a_cluster_that_is_too_small(nothing, monkeypatch) -> None:

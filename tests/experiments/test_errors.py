@@ -1,11 +1,13 @@
 """Whatever a user gets wrong ends in one sentence and exit code 1, and nothing that was computed is lost."""
 
 import errno
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from small_runs import quick_table
 from experiments import build, cli, stages
 from experiments.cli import Flags, run_table
 from experiments.spec import Profile, Table
+from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
 from lightning_mmdiff.checkpoints import load_weights
 from lightning_mmdiff.methods.denoiser import Denoiser
 
@@ -159,7 +162,7 @@ def test_missing_and_unexpected_entries_are_named(tmp_path) -> None:
 
 def test_diverging_training(tmp_path, data, failing) -> None:
     def diverging(profile: Profile, seed: int) -> Table:
-        run = replace(small_runs.expert(steps=40, lr=1e30), name="diverging")
+        run = replace(small_runs.expert(steps=40, lr=1e60), name="diverging")
         return small_runs.table_of(small_runs.samples(run))
 
     runs = finish(data, tmp_path)
@@ -217,6 +220,27 @@ def test_full_disk_and_then_not(tmp_path, disk, data, failing, free) -> None:
     again = finish(data, disk / "out")
     for name in (f"expert-seed0/{build.WEIGHTS}", "samples-seed0/metrics.json"):
         assert (again / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_torch_may_not_say_why_a_checkpoint_was_not_written(tmp_path, monkeypatch, told) -> None:
+    """The system's own error is raised, whether torch hands it on or only finds that something is missing."""
+    plain = torch.save
+
+    def silent(checkpoint, file) -> None:
+        with suppress(OSError):
+            file.write(bytes(1 << 20))
+        raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", plain if told else silent)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))  # stands in for a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            AtomicCheckpointIO().save_checkpoint({"x": torch.zeros(1 << 18)}, tmp_path / "step=1.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")

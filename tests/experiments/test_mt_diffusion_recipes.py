@@ -1,22 +1,32 @@
 """MT-Diffusion's recipes: the published setting at paper, and what the rows of its tables share."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from experiments import build, finetuning_curve, table5
+from experiments import build, cifar10, embedding_scores, finetuning_curve, night2day, representation, table5, table8
+from experiments.doctor import needed_weights
 from experiments.evaluation import Evaluation
+from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
+from experiments.recipes import mt_latents as latents
+from experiments.spec import SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.networks.stable_diffusion import FILE
 
 
 def parameters(run) -> int:
     with torch.device("meta"):
-        return sum(p.numel() for p in build.model(replace(run, initial=None, needs=()), Path()).parameters())
+        module = build.model(run, None)
+        return sum(p.numel() for p in module.parameters()) - sum(p.numel() for p in _frozen(module))
+
+
+def _frozen(module):
+    return [] if getattr(module, "autoencoder", None) is None else module.autoencoder.parameters()
 
 
 @pytest.mark.parametrize(
@@ -52,6 +62,83 @@ def test_hyperparameters_are_those_of_the_appendix() -> None:
     masks = masked.data[0].masks
     assert masks is not None
     assert (masks.low, masks.high, masks.patch) == (0, 10, 16)
+
+
+def test_translation_is_that_of_the_appendix() -> None:
+    """E.1: 320 channels, 8 heads, latents of kl-f8; the photo's latent is concatenated, and given back by a copied block."""
+    single, ours = (latents.translation("paper", 0, "cityscapes", multi_task=multi) for multi in (False, True))
+    assert parameters(ours) == parameters(single) == 859_520_964 + 4 * 320 * 9 + (2 * 320 + 320 * 4 * 9 + 4)
+    for run in (single, ours):
+        assert isinstance(run.model, MTDiffusionConfig)
+        assert (run.batch_size, run.model.optimizer.lr, run.model.learned_variance) == (32, 1e-4, False)
+    assert isinstance(single.model, MTDiffusionConfig)
+    assert [(m.aggregation, m.weight, m.concatenate) for m in single.model.modalities] == [("none", 0.0, True)]
+
+
+def test_representation_is_that_of_the_appendix() -> None:
+    """E.4: Stable Diffusion 2, embeddings of 1024 by cross-attention, a head of two layers of 1024, batch 2048, 1e-5."""
+    run = latents.image_embedding("paper", 0, "joint")
+    assert parameters(run) == 865_910_724 + (1280 * 1024 + 1024) + (1024 * 1024 + 1024)
+    assert isinstance(run.model, MTDiffusionConfig)
+    assert (run.batch_size, run.model.optimizer.lr, run.model.prediction) == (2048, 1e-5, "v")
+    assert (run.model.pretrained, run.model.modalities[0].weight) == ("stable_diffusion_2", 0.1)
+    with torch.device("meta"):
+        module = build.model(run, None)
+        features = module.network(torch.zeros(1, 4, 96, 96), torch.zeros(1), torch.zeros(1, 1, 4, 96, 96))
+        head = module.network.predict(module.modalities[0], features)
+        encoding = module.network.encode_data(module.modalities[0], torch.zeros(1, 1024))
+    assert (head.shape, encoding.shape) == ((1, 1024), (1, 4, 96, 96))
+
+
+def test_released_weights_are_what_training_starts_from(tmp_path, monkeypatch) -> None:
+    """And what ``runs`` None leaves out; a missing folder is named."""
+    monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    small = latents.image_embedding("smoke", 0, "joint")
+    assert isinstance(small.model, MTDiffusionConfig)
+    run = replace(small, needs=(), model=replace(small.model, pretrained="stable_diffusion_2", modalities=()))
+    with pytest.raises(FileNotFoundError, match="stable-diffusion-2 is missing"):
+        build.model(run, tmp_path)
+    folder = tmp_path / "stable-diffusion-2" / "unet"
+    folder.mkdir(parents=True)
+    released = build.model(replace(run, seed=7), None).network.unet.network.state_dict()
+    save_file(released, folder / FILE)
+    started = build.model(run, tmp_path).network.unet.network.state_dict()
+    assert all(torch.equal(started[name], value) for name, value in released.items())
+
+
+@pytest.mark.parametrize("module", [table8, night2day, representation])
+def test_latents_are_sampled_without_clipping(module) -> None:
+    for profile in ("smoke", "mini", "paper"):
+        for run in plan([module.table(profile, 0)]):
+            if isinstance(run, SampleRun) and run.experts:
+                [use] = run.experts
+                assert run.sampler.clip != recipes.diffuses_latents(use.run), run.name
+    paper = [run for run in plan([module.table("paper", 0)]) if isinstance(run, TrainRun)]
+    assert all(recipes.diffuses_latents(run) for run in paper)
+    names = {weight.name for weight in needed_weights([], paper)}
+    assert names == {"stable_diffusion_2", "clip_h"} if module is representation else {"stable_diffusion_2"}
+
+
+def test_mini_and_smoke_of_cifar10_are_table_5_on_photographs() -> None:
+    for profile in ("smoke", "mini"):
+        ours, other = photographs.joint(profile, 0), recipes.masked_image(profile, 0)
+        assert (ours.model, ours.trainer, ours.batch_size) == (other.model, other.trainer, other.batch_size)
+        assert ours.data == (replace(other.data[0], dataset="cifar10"),)
+    data = {row.sample.data for row in cifar10.table("mini", 0).rows if row.sample and row.group == cifar10.RESTORED}
+    assert data == {photographs.photographs("mini", patches=5)}
+    paper = photographs.single_task("paper", 0)
+    assert parameters(paper) == parameters(photographs.conditional("paper", 0)) - 3 * 128 * 9
+    assert (paper.batch_size, paper.trainer.max_steps, paper.data[0].image_size) == (128, 500_000, 32)
+
+
+def test_predicted_embeddings_are_compared_with_their_own() -> None:
+    true = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [0, 1], [1, 1]]), dim=1)
+    assert embedding_scores.retrieved(true, true).tolist() == [1, 1, 1]
+    turned = true[[1, 0, 2]]
+    assert embedding_scores.retrieved(turned, true).tolist() == [0, 0, 1]
+    assert embedding_scores.retrieved(3 * turned, true).tolist() == [0, 0, 1]  # length does not count
+    torch.testing.assert_close(embedding_scores.cosines(2 * turned, true), torch.tensor([0.0, 0, 1]))
 
 
 @pytest.mark.parametrize("profile", ["smoke", "mini"])

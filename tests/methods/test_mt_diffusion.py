@@ -453,7 +453,7 @@ def test_latents() -> None:
     config = MTDiffusionConfig(
         network=network, image_size=8, modalities=(Picture(concatenate=True),), optimizer=OptimizerConfig(lr=1e-3)
     )
-    module = randomized(MTDiffusion(config, autoencoder=HalvingAutoencoder(), sampler=FEW)).eval()
+    module = randomized(MTDiffusion(config, autoencoder=HalvingAutoencoder(), sampler=replace(FEW, clip=False))).eval()
     assert torch.isfinite(module.loss(batch(), step()))
     assert module.predict_step(given("photo")).shape == (4, 3, 8, 8)
     with pytest.raises(ValueError, match="needs pixels"):
@@ -517,6 +517,60 @@ def test_batches_that_lack_something() -> None:
         model(Embedding(name="caption", dim=3, source="text")).loss(batch(), step())
     with pytest.raises(ValueError, match=r"\[4, 2\]; expected \[B, 3\]"):
         model(Embedding(dim=3)).read({"embedding": torch.zeros(4, 2)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"image": torch.zeros(4, 3, 16, 16, dtype=torch.uint8)},
+            r"images are \[4, 3, 16, 16\]; this model has 8 pixels",
+        ),
+        (
+            {"masked_image": torch.zeros(4, 3, 16, 16, dtype=torch.uint8)},
+            r'"mask" is .* \[4, 1, 8, 8\]; expected .*16, 16',
+        ),
+        (
+            {"mask": torch.zeros(4, 3, 8, 8, dtype=torch.uint8)},
+            r'"mask" is .* \[4, 3, 8, 8\]; expected torch.uint8 \[4, 1, 8, 8\]',
+        ),
+        ({"mask": torch.ones(4, 1, 8, 8)}, r'"mask" is torch.float32'),
+        (
+            {"photo": torch.zeros(4, 3, 4, 4, dtype=torch.uint8)},
+            r"photo becomes \[4, 3, 4, 4\]; .* need \[4, 3, 8, 8\]",
+        ),
+        ({"label": torch.tensor([0, 1])}, r"label becomes \[2, 3, 8, 8\]; .* need \[4, 3, 8, 8\]"),
+        ({"label": torch.tensor([0, 1, 2, 3])}, "labels run from 0 to 3; the network has 3 classes"),
+        ({"label": torch.zeros(4)}, r"labels are torch.float32 \[4\]; expected torch.int64"),
+        ({"caption": torch.full((4, 3), torch.nan)}, "caption has vectors that are not finite"),
+    ],
+)
+def test_batches_of_another_shape_type_or_range(change, message: str) -> None:
+    caption = Embedding(name="caption", dim=3, encoder="projection")
+    module = model(MaskedImage(), Picture(), Label(num_classes=3, encoder="table"), caption, embedder=Embedder())
+    data = batch()
+    data["image"] = change.get("image", data["image"])
+    data["conditions"] |= {name: value for name, value in change.items() if name != "image"}
+    with pytest.raises(ValueError, match=message):
+        module.loss(data, step())
+    if "image" not in change:  # the same at sampling
+        with pytest.raises(ValueError, match=message):
+            module.predict_step({"index": data["index"], "conditions": {**data["conditions"]}})
+
+
+def test_weights_shares_and_kept_pixels_that_make_no_sense() -> None:
+    for options in ({"weight": -0.1}, {"hide_fraction": 1.5}):
+        with pytest.raises(ValueError, match="masked_image has weight .* expected a weight of at least 0"):
+            MaskedImage(**options)
+    with pytest.raises(ValueError, match=r"keep_known keeps .* the batch knows \['photo'\]: give \"masked_image\""):
+        model(MaskedImage(), Picture(), keep_known=True).predict_step(given("photo"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    module = model(MaskedImage())
+    module.network.unet.out_norm.weight.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="The loss is nan at step 0"):
+        module.training_step(batch(), 0)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ def test_pages_open_without_an_error(make_table, tmp_path):
                 assert not visit.failed, page
                 assert all(address.startswith("file://") for address in visit.requests), page
                 assert browser.evaluate("document.documentElement.scrollWidth") <= width, page
+                if width < 500:  # nothing of a table that is shown line below line is cut off
+                    cut = "[...document.querySelectorAll('.claims,.differed,.tables')].filter(t => t.scrollWidth > innerWidth)"
+                    assert browser.evaluate(f"{cut}.length") == 0, page
                 pictures = "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
                 assert browser.evaluate(pictures), page
                 ink, paper = (

@@ -10,7 +10,7 @@ from half_runs import training
 
 from reports import progress
 from reports.costs import add_up, energy, hours
-from reports.curves import HEIGHT, WIDTH, Curve, chart, read
+from reports.curves import HEIGHT, WIDTH, Curve, chart, metric_curves, read
 from reports.results import load_table
 from reports.runs import stages
 
@@ -87,3 +87,31 @@ def test_gpu_hours_and_energy(tmp_path):
     stored["stage"]["train"]["energy_wh"] = None
     (tmp_path / "provenance.json").write_text(json.dumps(stored))
     assert energy(add_up(stages(tmp_path))) == "not measured"
+
+
+def test_a_metric_of_a_model_that_is_trained_further_is_a_curve(make_table):
+    """Not that of several models, of another number of images, or of rows that share a number of steps."""
+
+    def trained(name: str, steps: int, initial: dict | None = None) -> dict:
+        return {"type": "TrainRun", "name": name, "trainer": {"max_steps": steps}, "initial": initial}
+
+    first = trained("first", 300)
+    tuned = trained("tuned", 50, first)
+    configs = {
+        "spade": {"experts": [{"run": first}]},
+        "oasis": {"experts": [{"run": trained("tuned-more", 20, tuned)}]},
+        "spade-c": {"experts": [{"run": tuned}]},
+        "ours": {"experts": [{"run": first}, {"run": tuned}]},
+        "pix2pixhd": {"experts": [{"run": trained("other", 9, first)}], "num_images": 7},
+    }
+    folder = make_table()
+    for name, config in configs.items():
+        (folder.parents[1] / name / "config.json").write_text(json.dumps(config))
+    table = load_table(folder / "table.json")
+    value = {
+        row.runs[0].name: row.runs[0].scores["FD-EffNetLite0"].value for row in table.rows if row.state == "measured"
+    }
+    (curve,) = [c for c in metric_curves(table) if c.quantity == "FD-EffNetLite0"]
+    assert curve.run == "first"
+    assert curve.points == ((300, value["spade"]), (350, value["spade-c"]), (370, value["oasis"]))
+    assert chart([curve], "a chart").count('class="dot') == 3

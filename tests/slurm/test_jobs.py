@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import toy_table
 
-from experiments import cli, table1
+from experiments import INDEX, cli, table1
 from experiments.cluster import Cluster
 from experiments.spec import SampleRun, TrainRun, as_json, plan
 from lightning_mmdiff.files import write_json
@@ -34,6 +34,15 @@ def test_every_run_of_the_plan_is_one_job_after_what_it_needs() -> None:
         assert needs == {"table1-data", *(need.name for need in run.needs)}
         assert found[run.name].kind == ("train" if isinstance(run, TrainRun) else "sample")
     assert {need.label for need in found["table1-report"].needs} == set(found) - {"table1-report"}
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in INDEX])
+def test_every_table_becomes_jobs_in_the_order_of_their_needs(name) -> None:
+    before: set[str] = set()
+    for job in jobs(Order(table=name, profile="paper", seeds=2), Cluster(nodes=64)):
+        assert {need.label for need in job.needs} <= before, job.label
+        before.add(job.label)
+    assert {f"{name}-data", f"{name}-report"} < before
 
 
 def test_samples_wait_for_the_judges_that_score_them() -> None:

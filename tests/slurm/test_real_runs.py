@@ -1,6 +1,7 @@
 """Training, sampling and scoring through a real SLURM: time limit, preemption, two processes, a whole table."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,7 +99,7 @@ def test_a_time_limit_ends_with_the_weights_of_an_undisturbed_run(
     assert "--time=0-00:02:00" in (cluster / "runs/smoke/slurm/expert.sbatch").read_text()
     finished(seconds=300)
     number = numbers["expert"]
-    assert "Restarts=1" in scheduler.run("scontrol", "show", "job", number)
+    assert re.search(r"Restarts=[1-9]", scheduler.run("scontrol", "show", "job", number))  # more on a slow machine
     assert f"Saved; job {number} is back in the queue" in log(cluster, "expert", number)
     assert_same(cluster / "runs" / "smoke" / "expert", whole)
 

@@ -1,0 +1,96 @@
+"""Ways to condition: lecture "Multimodal Models and Conditional Generation" (Bereyhi 2025) -- digits under their label.
+
+python -m experiments.conditioning --profile mini
+"""
+
+from dataclasses import replace
+
+from experiments.cli import main
+from experiments.recipes.conditioning import (
+    BUDGETS,
+    CROSS_ATTENTION,
+    FILM,
+    generated,
+    judge,
+    metrics,
+    of_each_label,
+    unconditional,
+    with_label,
+)
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
+
+TEN, EMBEDDING, FILMED, ATTENTION = "label sampling, ten models", "label embedding", "FiLM", "cross-attention"
+NONE, TEN_SMALL, FIRST = "no condition", "label sampling, ten small models", "FiLM after the first layer only"
+ACCURACY, FD = "Label-DigitClassifier", "FD-EffNetLite0"
+LECTURE = (TEN, EMBEDDING, FILMED, ATTENTION)
+CLAIMS = (
+    *(("lecture", f"{row} follows the label", ACCURACY, row, NONE) for row in LECTURE),
+    *(("lecture", f"{row} beats ten models", metric, row, TEN) for row in LECTURE[1:] for metric in (ACCURACY, FD)),
+    *(("lecture", "the label should show up in every layer", metric, FILMED, FIRST) for metric in (ACCURACY, FD)),
+    *(("fair", f"{row} beats ten models, at equal parameters", FD, row, TEN_SMALL) for row in LECTURE[1:]),
+)
+"""Kind, text, column, row that is claimed to be better, row that is claimed to be worse: at each budget."""
+NOTES = (
+    "Equal budget: the rows of a group have as many optimizer steps of as many images each. Each of label sampling's ten models "
+    "has a tenth of them, on a tenth of the digits, so that all models see an image equally often. Learning rates fall to zero "
+    "within each training.",
+    "A model that has seen one digit alone has nothing to confuse it with: where label sampling's accuracy is low, what it draws "
+    "is no digit. Its distances say more than its accuracy.",
+    "Ten models have ten times the parameters; the small ones are a third as wide, together about as many as one model.",
+    "The U-Net applies the features of the timestep by adaptive norm in every block. Label embedding adds the class to them, "
+    "so here it reaches every layer too. FiLM and cross-attention are further layers after each residual block, FiLM with one "
+    "vector a class, cross-attention with four: over a single one attention has nothing to choose.",
+    "The ceiling compares training digits with the test digits; its accuracy is that of the judge on the test digits.",
+)
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """One row a method and budget, then real digits."""
+
+    def rows(budget: int) -> tuple[Row, ...]:
+        once = replace(FILM, every_block=False)
+        models: dict[str, tuple[str, tuple[TrainRun, ...]]] = {
+            TEN: ("label-sampling", of_each_label(profile, seed, budget)),
+            EMBEDDING: ("label-embedding", (with_label(profile, seed, budget, "label-embedding", None),)),
+            FILMED: ("film", (with_label(profile, seed, budget, "film", FILM),)),
+            ATTENTION: ("cross-attention", (with_label(profile, seed, budget, "cross-attention", CROSS_ATTENTION),)),
+            NONE: ("unconditional", (unconditional(profile, seed, budget),)),
+            TEN_SMALL: ("label-sampling-small", of_each_label(profile, seed, budget, small=True)),
+            FIRST: ("film-first", (with_label(profile, seed, budget, "film-first", once),)),
+        }
+        return tuple(
+            Row(
+                group=f"{'Lecture' if text in LECTURE else 'Not in the lecture'}, {budget} steps",
+                label=label_of(text, budget),
+                sample=generated(profile, f"digits-{name}-{budget}-generated", seed, *runs),
+            )
+            for text, (name, runs) in models.items()
+        )
+
+    real = Row(group="Ceiling", label="real images", sample=generated(profile, "digits-real", 0))
+    return Table(
+        name="conditioning",
+        title="Ways to condition on a label, digits",
+        paper="Multimodal Models and Conditional Generation (Bereyhi, lecture of 2025)",
+        metrics=metrics(),
+        rows=(*(row for budget in BUDGETS[profile] for row in rows(budget)), real),
+        claims=tuple(
+            Claim(
+                id=kind, text=f"{text}, {budget} steps", metric=metric, better=label_of(better, budget),
+                worse=label_of(worse, budget),
+            )
+            for budget in BUDGETS[profile]
+            for kind, text, metric, better, worse in CLAIMS
+        ),
+        notes=NOTES,
+        judges=(judge(profile),),
+    )  # fmt: skip
+
+
+def label_of(text: str, budget: int) -> str:
+    """Label of a row."""
+    return f"{text}, {budget} steps"
+
+
+if __name__ == "__main__":
+    main(table)

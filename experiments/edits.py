@@ -1,0 +1,58 @@
+"""Editing stage: each test image is prepared once (Imagic, for each modality), then edited; both go on where they stopped."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from datamodules.packed_module import PackedDataModule
+from experiments import build
+from experiments.spec import EditConfig, SampleRun
+from lightning_mmdiff.claims import Claims
+from lightning_mmdiff.methods.collaborative import Collaborative
+from lightning_mmdiff.methods.collaborative_editing import CollaborativeEditor
+
+
+def wanted(run: SampleRun, count: int) -> list[int]:
+    """Number of the test image whose conditions image 0, 1, ... of ``run`` are given, of ``count`` test images."""
+    shift = run.edit.shift if run.edit else 0
+    return [(number + shift) % count for number in range(run.num_images)]
+
+
+def edited(
+    run: SampleRun, runs: Path, data: PackedDataModule, shards: Iterator[Sequence[int]]
+) -> Iterator[tuple[Sequence[int], Tensor]]:
+    """Edit the images of each shard; yields their numbers and the edits, uint8 [B, 3, S, S].
+
+    Args:
+        run: of method "edit".
+        runs: folder of all runs; the preparation lies there under ``run.edit.name``, one folder an image.
+        data: set up; its test images are edited.
+        shards: numbers of images.
+    """
+    config, module = run.edit, build.sampling_module(run, runs)
+    assert config is not None
+    assert isinstance(module, Collaborative)
+    with tqdm(total=run.num_images, desc=f"  {run.name}", unit="edit") as bar:
+        for numbers in shards:
+            pictures = []
+            for number in numbers:
+                pictures.append(_edit(module, config, runs, data, number))
+                bar.update()
+            yield numbers, torch.cat(pictures)
+
+
+def _edit(module: Collaborative, config: EditConfig, runs: Path, data: PackedDataModule, number: int) -> Tensor:
+    """Edit of test image ``number``, uint8 [1, 3, S, S]."""
+    folder, count = runs / config.name / f"{number:05d}", len(data.test)
+    image = data.test.batch([number % count])["image"]
+    conditions: dict[str, Any] = data.test.batch([(number + config.shift) % count])["conditions"]
+    editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
+    with Claims(runs / config.name / ".claims").alone(f"{number:05d}"):  # rows that run at once share the preparation
+        editor.prepare(image, conditions)
+    if config.modality is None:
+        return editor.edit(config.alpha, [number])[0]
+    return editor.edit_alone(config.modality, config.alpha, [number])

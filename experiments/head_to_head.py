@@ -1,0 +1,140 @@
+"""Head to head, a table that no paper has: the same experts, data, seeds and metrics under every way to combine them.
+
+python -m experiments.head_to_head --profile mini
+"""
+
+from dataclasses import replace
+
+from experiments.cli import main
+from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
+from experiments.recipes.combinations import dropped, joint, multi_task, reliability
+from experiments.recipes.judges import attribute_judge, face_parser
+from experiments.spec import Claim, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table, TrainRun
+from experiments.table9 import ceiling
+from lightning_mmdiff.methods.influence import InfluenceConfig
+
+AVERAGE, CONSTANT, OVER_TIME = "average (Composable)", "constant reliability, fitted", "reliability over time, fitted"
+DIFFUSERS, JOINT, MULTI_TASK = "dynamic diffusers", "one joint model", "MT-Diffusion"
+UNITED = "average (Unite and Conquer, w = 1, a = 1/2)"
+PLAIN, GUIDED = "No guidance", "Guidance 2"
+COSTS = (
+    Metric(
+        column="Calls", protocol="NetworkCalls", better="lower",
+        description="Evaluations of a U-Net per image, dynamic diffusers included; counted while one image is sampled.",
+    ),
+    Metric(
+        column="GFLOPs", protocol="GigaFlops", better="lower",
+        description="1e9 floating-point operations per image, all networks.",
+    ),
+    Metric(
+        column="ms", protocol="MillisecondsPerImage", better="lower",
+        description="Wall clock of sampling, per image, on the machine of this run. Other work on it shows.",
+    ),
+    Metric(
+        column="Trained (M)", protocol="MillionParameters-Combination", better="lower",
+        description="Parameters that are trained for this way to combine; the average takes the experts as they are.",
+    ),
+)  # fmt: skip
+NOTES = (
+    "Without guidance, uniting (Eq. 10 with w = 1/2) is the plain average; with w = 1 and a = 1/2 it is the average at guidance "
+    "2. So Unite and Conquer with constant reliability and Composable are one row each, and its fitted reliability is another.",
+    "Fitted: w_i and a_j minimise the denoising loss of the frozen experts on training images, their sum w fixed by the group.",
+    "The joint model and MT-Diffusion train as many steps as both experts and the dynamic diffusers together.",
+    "MT-Diffusion reads the mask as a picture and has both in z_t; it is trained without a null condition, so not guided.",
+)
+
+
+def guided(label: str) -> str:
+    """Label of the row of the same method at guidance 2."""
+    return f"{label}, guidance 2"
+
+
+def one(
+    profile: Profile, name: str, run: TrainRun, conditions: tuple[str, ...] = (), *, method: Method = "denoise",
+    influence: InfluenceConfig | None = None,
+) -> SampleRun:  # fmt: skip
+    """Samples of one model, or of one combination that knows its experts."""
+    return collaborated(profile, name, ExpertUse(run=run, conditions=conditions), method=method, influence=influence)
+
+
+def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
+    """Each way without guidance, then with."""
+    drop = dropped(profile)
+    uses, collaborators = mask_and_text(profile, seed, drop=drop), diffusers(profile, seed, drop=drop)
+    suffix = "-dropped" if drop else ""
+    both, multi = joint(profile, seed), multi_task(profile, seed)
+    fits = {
+        (label, weight): reliability(profile, seed, over_time=over_time, total_weight=weight)
+        for label, over_time in ((CONSTANT, False), (OVER_TIME, True))
+        for weight in (1.0, 2.0)
+    }
+
+    def fitted(label: str, weight: float) -> SampleRun:
+        name = fits[label, weight].name.split("-seed")[0]
+        return one(profile, f"{name}-faces", fits[label, weight])
+
+    multi_sample = one(profile, "mt-mask-text-faces", multi)
+    pictures = replace(multi_sample.data, conditions=("mask_picture", *multi_sample.data.conditions))
+    guidance = InfluenceConfig(guidance=2.0)
+    joint_guided = ExpertUse(run=both, conditions=("mask", "text"), weight=2.0)
+    plain = {
+        AVERAGE: collaborated(profile, f"composable{suffix}", *uses),
+        CONSTANT: fitted(CONSTANT, 1.0),
+        OVER_TIME: fitted(OVER_TIME, 1.0),
+        DIFFUSERS: one(profile, f"collaborative{suffix}", collaborators, method="collaborate"),
+        JOINT: one(profile, "joint-faces", both, ("mask", "text")),
+        MULTI_TASK: replace(multi_sample, data=pictures),
+    }
+    strong = {
+        UNITED: collaborated(profile, "united-mask-text", *uses, method="unite"),
+        guided(CONSTANT): fitted(CONSTANT, 2.0),
+        guided(OVER_TIME): fitted(OVER_TIME, 2.0),
+        guided(DIFFUSERS): one(
+            profile, "collaborative-guided", collaborators, method="collaborate", influence=guidance
+        ),
+        guided(JOINT): collaborated(profile, "joint-guided-faces", joint_guided, method="unite"),
+    }
+    return (
+        *(Row(group=PLAIN, label=label, sample=sample) for label, sample in plain.items()),
+        *(Row(group=GUIDED, label=label, sample=sample) for label, sample in strong.items()),
+        ceiling(profile),
+    )
+
+
+def claims(profile: Profile) -> tuple[Claim, ...]:
+    """What each step up from constant to spatial influence adds, and what separate experts cost against a joint model."""
+    columns = (FID_ALL, TEXT, MASK) if profile == "paper" else (FID_ALL, TEXT, MASK, MIOU)
+    pairs = (
+        ("fitting the reliability beats the average", CONSTANT, AVERAGE),
+        ("reliability over time beats a constant one", OVER_TIME, CONSTANT),
+        ("dynamic diffusers beat reliability over time", DIFFUSERS, OVER_TIME),
+        ("one joint model beats dynamic diffusers at equal training", JOINT, DIFFUSERS),
+        ("dynamic diffusers beat the average at guidance 2 (Unite and Conquer)", DIFFUSERS, UNITED),
+        ("dynamic diffusers beat the average, both at guidance 2", guided(DIFFUSERS), UNITED),
+        ("reliability over time beats the average, both at guidance 2", guided(OVER_TIME), UNITED),
+        ("one joint model beats dynamic diffusers, both at guidance 2", guided(JOINT), guided(DIFFUSERS)),
+        ("one joint model beats MT-Diffusion", JOINT, MULTI_TASK),
+    )
+    return tuple(
+        Claim(id="ours", text=text, metric=column, better=better, worse=worse)
+        for text, better, worse in pairs
+        for column in columns
+    )
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """Quality, consistency and cost of every way to combine the two experts."""
+    return Table(
+        name="head_to_head",
+        title="Mask and text: every way to combine two experts",
+        paper="in no paper",
+        metrics=(*metrics(profile, FID_ALL, TEXT, MASK, MIOU), *COSTS),
+        rows=rows(profile, seed),
+        claims=claims(profile),
+        notes=NOTES,
+        judges=(*face_parser(profile), *attribute_judge(profile)),
+    )
+
+
+if __name__ == "__main__":
+    main(table)

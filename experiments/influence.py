@@ -1,0 +1,131 @@
+"""Who had how much influence where and when: recorded for the first samples of a run, and summed up (Fig. 10, Sec. 4.5)."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.face_classes import FACE_CLASSES
+from datamodules.packed_module import PackedDataModule
+from experiments import build
+from experiments.spec import SampleRun
+from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.metrics.results import MetricResult, mean_result
+from lightning_mmdiff.metrics.segmentation import resize_labels
+
+NUM_IMAGES = 64
+"""Samples whose influence is recorded; the same images as the run's first shards."""
+BATCH = 16
+REGIONS = {
+    "background": ("background",),
+    "hair": ("hair",),
+    "skin": ("skin", "nose", "neck"),
+    "eyes and brows": ("l_eye", "r_eye", "l_brow", "r_brow"),
+    "mouth": ("mouth", "u_lip", "l_lip"),
+}
+CONTOURS = "contours"
+"""Pixels next to another class; they belong to no other region."""
+
+
+class InfluenceMaps:
+    """The recorded influence of one collaborative run, beside the label maps that were its conditions."""
+
+    def __init__(self, folder: Path, run: SampleRun, data: PackedDataModule) -> None:
+        """``folder`` is the run's; ``data`` is set up."""
+        self.folder, self.run, self.data = folder, run, data
+
+    def measure(self, protocol: str) -> MetricResult:
+        """Difference of the mask's mean influence between two places or times, per image."""
+        influence = self.maps[:, 0]  # the mask's, [steps, N, h, w]
+        match protocol:
+            case "Influence-Mask":
+                values = influence.mean(axis=(0, 2, 3))
+            case "Influence-Contours":
+                values = _contrast(influence, self.regions[CONTOURS])
+            case "Influence-Skin":
+                values = _contrast(1 - influence, self.regions["skin"])  # of the text
+            case "Influence-Early":
+                third = max(1, len(influence) // 3)
+                values = influence[:third].mean(axis=(0, 2, 3)) - influence[-third:].mean(axis=(0, 2, 3))
+            case _:
+                raise ValueError(f"Unknown protocol of influence {protocol!r}.")
+        return mean_result(protocol, values, better="higher")
+
+    @cached_property
+    def maps(self) -> NDArray[np.float64]:
+        """Influence of every model, [steps, M, N, h, w] in the order of sampling; recorded once."""
+        path = self.folder / "influence.npz"
+        if not path.exists():
+            maps = self._record()
+            with atomic_path(path) as temporary:
+                np.savez_compressed(temporary, influence=maps.astype(np.float16))
+        with np.load(path) as stored:
+            return stored["influence"].astype(np.float64)
+
+    @cached_property
+    def timesteps(self) -> list[int]:
+        """Timestep of each recorded step, from noise to image."""
+        module = build.sampling_module(self.run, self.folder.parent)
+        scheduler = module.scheduler({})
+        scheduler.set_timesteps(self.run.sampler.num_steps)
+        return [int(t) for t in scheduler.timesteps]
+
+    @cached_property
+    def regions(self) -> dict[str, NDArray[np.bool_]]:
+        """Pixels [N, h, w] of each region at the size of the maps; contours first, they are taken from the others."""
+        labels = resize_labels(self._test["label_map"].numpy(), self.maps.shape[-2:])
+        contours = _contours(labels)
+        masks = {CONTOURS: contours}
+        for name, classes in REGIONS.items():
+            masks[name] = np.isin(labels, [FACE_CLASSES.index(c) for c in classes]) & ~contours
+        return masks
+
+    def over_time(self) -> dict[str, NDArray[np.float64]]:
+        """Mean influence of the mask in each region at every step, [steps]."""
+        influence = self.maps[:, 0]
+        return {
+            name: np.array([step[mask].mean() for step in influence])
+            for name, mask in self.regions.items()
+            if mask.any()
+        }
+
+    @property
+    def _test(self) -> dict[str, Any]:
+        return self.data.test.batch([i % len(self.data.test) for i in range(self._count)])
+
+    @property
+    def _count(self) -> int:
+        return min(NUM_IMAGES, self.run.num_images)
+
+    def _record(self) -> NDArray[np.float64]:
+        module: Any = build.sampling_module(self.run, self.folder.parent)
+        parts = []
+        for start in range(0, self._count, BATCH):
+            numbers = range(start, min(start + BATCH, self._count))
+            batch = self.data.test.batch([i % len(self.data.test) for i in numbers])
+            batch["index"] = batch["index"].new_tensor(list(numbers))
+            parts.append(module.sample_with_influence(batch)[1].numpy())
+        return np.concatenate(parts, axis=2)
+
+
+def _contours(labels: NDArray) -> NDArray[np.bool_]:
+    """Pixels [N, h, w] with another class above, below, left or right."""
+    edge = np.zeros(labels.shape, bool)
+    down, right = labels[:, 1:] != labels[:, :-1], labels[:, :, 1:] != labels[:, :, :-1]
+    edge[:, 1:] |= down
+    edge[:, :-1] |= down
+    edge[:, :, 1:] |= right
+    edge[:, :, :-1] |= right
+    return edge
+
+
+def _contrast(maps: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean of ``maps`` [steps, N, h, w] over time and the pixels ``inside`` [N, h, w], minus that over the others, [N].
+
+    0 where an image has no such pixels, or no others.
+    """
+    over_time, both = maps.mean(axis=0), inside.any(axis=(1, 2)) & ~inside.all(axis=(1, 2))
+    means = [(over_time * where).sum(axis=(1, 2)) / where.sum(axis=(1, 2)).clip(min=1) for where in (inside, ~inside)]
+    return np.where(both, means[0] - means[1], 0.0)

@@ -1,0 +1,58 @@
+"""Table 12: Collaborative Diffusion (Huang et al., CVPR 2023), Table A4 -- sizes of the experts and of their dynamic diffusers.
+
+python -m experiments.table12 --profile paper
+"""
+
+from experiments.cli import main
+from experiments.recipes.collaborative import asked, counted, diffusers, mask_expert, words_expert
+from experiments.spec import Claim, Metric, Profile, Row, Table, TrainRun
+
+UNET, TRAINED = "Parameters (M)", "Trained with it (M)"
+MASK, TEXT = "Mask-driven diffusion model", "Text-driven diffusion model"
+MASK_DIFFUSER, TEXT_DIFFUSER = "Dynamic diffuser, mask branch", "Dynamic diffuser, text branch"
+PUBLISHED = {MASK: 403.6, TEXT: 403.6, MASK_DIFFUSER: 13.1, TEXT_DIFFUSER: 13.1}
+METRICS = (
+    Metric(column=UNET, protocol=UNET, better="lower", description="Parameters of the U-Net, counted on the network."),
+    Metric(
+        column=TRAINED, protocol=TRAINED, better="lower",
+        description="All parameters that its run trains: the encoder of the condition too, or both dynamic diffusers.",
+    ),
+)  # fmt: skip
+NOTES = (
+    "The paper counts the U-Nets alone. The text transformer is trained from scratch with its U-Net and is not in 403.6M; the "
+    "frozen autoencoder (55.3M) is in neither column.",
+)
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """The paper's four rows."""
+    runs: dict[str, tuple[str, TrainRun, str]] = {
+        MASK: ("mask-model", mask_expert(profile, seed), "mask"),
+        TEXT: ("text-model", words_expert(profile, seed), "text"),
+        MASK_DIFFUSER: ("diffuser-mask", diffusers(profile, seed), "mask"),
+        TEXT_DIFFUSER: ("diffuser-text", diffusers(profile, seed), "text"),
+    }
+    pairs = ((MASK_DIFFUSER, MASK, "mask"), (TEXT_DIFFUSER, TEXT, "text"))
+    return Table(
+        name="table12",
+        title="Sizes of experts and dynamic diffusers",
+        paper="Collaborative Diffusion (CVPR 2023), Table A4",
+        metrics=METRICS,
+        rows=tuple(
+            Row(
+                label=label,
+                published={UNET: PUBLISHED[label]},
+                sample=counted(profile, name, run, asked(profile, modality)),
+            )
+            for label, (name, run, modality) in runs.items()
+        ),
+        claims=tuple(
+            Claim(id="CD5", text=f"a dynamic diffuser is smaller ({of})", metric=UNET, better=small, worse=large)
+            for small, large, of in pairs
+        ),
+        notes=NOTES,
+    )
+
+
+if __name__ == "__main__":
+    main(table)

@@ -1,0 +1,61 @@
+"""Label sampling: one model per class, each trained on D_u = {x in D : label(x) = u} alone (Bereyhi 2025, "Naive Approach").
+
+P(x | u) is then what model u has learned; nothing is shared between the classes.
+
+    python -m experiments.conditioning
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightning_mmdiff.networks.conditions import check_labels
+from lightning_mmdiff.sampling import Conditions, SamplingModule
+from lightning_mmdiff.schedules import Sampler
+
+
+class LabelSampling(SamplingModule):
+    """Sends each image of a batch to the model of its class."""
+
+    def __init__(self, models: Sequence[SamplingModule], *, sampler: Sampler, sampling_seed: int = 0) -> None:
+        """Take the models over, frozen.
+
+        Args:
+            models: that of class 0, of class 1, ...; they are asked without any condition.
+            sampler: of all of them.
+            sampling_seed: image i depends on it and on i.
+
+        Raises:
+            ValueError: if there is no model, or they differ in the shape of their images or in their noise schedule.
+        """
+        if not models:
+            raise ValueError("Label sampling needs a model of each class, got none.")
+        first = models[0]
+        for number, model in enumerate(models):
+            same_noise = len(model.schedule) == len(first.schedule) and model.schedule.alpha.equal(first.schedule.alpha)
+            if model.shape != first.shape or not same_noise:
+                raise ValueError(
+                    f"Model {number} makes {model.shape} with {len(model.schedule)} noising steps, model 0 {first.shape} with "
+                    f"{len(first.schedule)}: label sampling needs one shape and one noise schedule."
+                )
+        super().__init__(sampler=sampler, schedule=first.schedule, shape=first.shape, sampling_seed=sampling_seed)
+        self.models = nn.ModuleList(models).requires_grad_(False).eval()
+        for model in models:
+            model.sampler = sampler
+
+    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Of the model of each image's class, [B, C, H, W]; a class that no image has costs nothing.
+
+        Raises:
+            ValueError: if there is no label, or one without a model.
+        """
+        if "label" not in conditions:
+            raise ValueError(
+                f"Label sampling needs the condition 'label' of each image, but the batch has {sorted(conditions)}."
+            )
+        labels = conditions["label"].to(z.device)
+        check_labels(labels, len(z), len(self.models))
+        rows = {u: (labels == u).nonzero()[:, 0] for u in labels.unique().tolist()}
+        eps = torch.cat([self.models[u].predict_noise(z[r], t, {}) for u, r in rows.items()])  # type: ignore[operator]
+        return eps[torch.cat(list(rows.values())).argsort()]  # back in the order of the batch
