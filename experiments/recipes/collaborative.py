@@ -201,7 +201,7 @@ def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, .
     """Nothing sampled: the configuration of the network of ``run`` under ``conditions`` is read."""
     use = ExpertUse(run=run, conditions=conditions)
     return SampleRun(
-        name=f"counted-{name}", method="count", experts=(use,), data=data(profile), num_images=1,
+        name=_seeded(f"counted-{name}", run.seed), method="count", experts=(use,), data=data(profile), num_images=1,
         sampler=Sampler(name="ddim", num_steps=1),
     )  # fmt: skip
 
