@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from experiments.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import image_label, images, sampled, seeded, tuned
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
+from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 
 STEPS = {"paper": (0, 10_000, 20_000, 50_000, 100_000), "mini": (0, 50, 100, 200), "smoke": (0, 2)}

@@ -224,6 +224,11 @@ TableFunction = Callable[[Profile, int], Table]
 """(profile, training seed) -> table."""
 
 
+def seeded(name: str, seed: int) -> str:
+    """Name of the run of one training seed."""
+    return name if seed == 0 else f"{name}-seed{seed}"
+
+
 def plan(tables: Iterable[Table]) -> list[Run]:
     """Runs of the tables, each once and after what it needs."""
     order: dict[Run, None] = {}

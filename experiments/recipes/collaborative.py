@@ -21,6 +21,7 @@ from experiments.spec import (
     SampleRun,
     TrainerConfig,
     TrainRun,
+    seeded,
 )
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig, Member
@@ -98,7 +99,7 @@ def mask_expert(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
 def words_expert(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
     """Text to face: a text transformer trained with the U-Net; at mini embeddings of captions by a small image-text model."""
     if profile == "mini":  # Unite and Conquer's, but trained on texts as this paper does
-        run = replace(text_expert(profile, seed), name=_seeded("words-expert", seed), data=(data(profile, "caption"),))
+        run = replace(text_expert(profile, seed), name=seeded("words-expert", seed), data=(data(profile, "caption"),))
         return on_captions(run)
     return _latent(profile, seed, "words-expert", text_tokens(profile), drop)
 
@@ -135,7 +136,7 @@ def diffusers(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
         optimizer = OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps)
         config = replace(config, min_snr=5.0, optimizer=optimizer)
     published = TrainRun(
-        name=_seeded(_dropped("dynamic-diffusers", drop), seed),
+        name=seeded(_dropped("dynamic-diffusers", drop), seed),
         model=config,
         data=(data(profile, "mask", "caption"),),
         batch_size=32,
@@ -179,7 +180,7 @@ def collaborated(
     seed = uses[0].run.seed if uses else 0
     judged = ("mask", "caption") if profile == "paper" else ("mask", "caption", "attributes")
     published = SampleRun(
-        name=_seeded(name, seed),
+        name=seeded(name, seed),
         method=method,
         experts=uses,
         data=data(profile, *judged),
@@ -201,7 +202,7 @@ def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, .
     """Nothing sampled: the configuration of the network of ``run`` under ``conditions`` is read."""
     use = ExpertUse(run=run, conditions=conditions)
     return SampleRun(
-        name=_seeded(f"counted-{name}", run.seed), method="count", experts=(use,), data=data(profile), num_images=1,
+        name=seeded(f"counted-{name}", run.seed), method="count", experts=(use,), data=data(profile), num_images=1,
         sampler=Sampler(name="ddim", num_steps=1),
     )  # fmt: skip
 
@@ -217,7 +218,7 @@ def data(profile: Profile, *conditions: str) -> DataConfig:
 def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: float) -> TrainRun:
     """A uni-modal latent diffusion model; authors: 100 to 200 epochs, here 150."""
     published = TrainRun(
-        name=_seeded(_dropped(name, drop), seed),
+        name=seeded(_dropped(name, drop), seed),
         model=LatentDenoiserConfig(network=ldm_unet(), conditions=tokens, drop_probability=drop, checkpointing=True),
         data=(data(profile, tokens.source),),
         batch_size=32,
@@ -256,7 +257,3 @@ def _smoke_trainer() -> TrainerConfig:
 
 def _dropped(name: str, drop: float) -> str:
     return f"{name}-dropped" if drop else name
-
-
-def _seeded(name: str, seed: int) -> str:
-    return name if seed == 0 else f"{name}-seed{seed}"

@@ -14,9 +14,8 @@ from experiments.recipes.collaborative import (
     words_expert,
 )
 from experiments.recipes.judges import image_text_model
-from experiments.recipes.mt_diffusion import seeded
 from experiments.recipes.unite_and_conquer import expert
-from experiments.spec import Profile, TrainerConfig, TrainRun
+from experiments.spec import Profile, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_modalities import Embedding, Picture

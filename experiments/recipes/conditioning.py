@@ -7,8 +7,7 @@ ten models of label sampling share it.
 
 from dataclasses import replace
 
-from experiments.recipes.mt_diffusion import seeded
-from experiments.spec import DataConfig, ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import DataConfig, ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.judges import Degradation
 from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
 from experiments.recipes.faces import DESCRIPTIONS
-from experiments.recipes.mt_diffusion import seeded
-from experiments.spec import EditConfig, ExpertUse, Metric, Profile, SampleRun
+from experiments.spec import EditConfig, ExpertUse, Metric, Profile, SampleRun, seeded
 from lightning_mmdiff.methods.imagic import ImagicConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 

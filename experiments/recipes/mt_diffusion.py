@@ -9,7 +9,7 @@ from typing import Literal
 
 from datamodules.masking import MaskConfig
 from experiments.recipes.judges import object_captions
-from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.aggregation import Aggregation
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
@@ -262,11 +262,6 @@ def pixels(profile: Profile, size: Size) -> int:
 def num_classes(profile: Profile) -> int:
     """Classes of the data."""
     return 1000 if profile == "paper" else 10
-
-
-def seeded(name: str, seed: int) -> str:
-    """Name of the run of one training seed."""
-    return name if seed == 0 else f"{name}-seed{seed}"
 
 
 def network_of(profile: Profile, size: Size, *, in_channels: int = 3, classes: int | None = None) -> UNetConfig:

@@ -6,7 +6,17 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 from dataclasses import replace
 
 from experiments.recipes.judges import image_text_model
-from experiments.spec import DataConfig, DatasetName, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import (
+    DataConfig,
+    DatasetName,
+    ExpertUse,
+    Method,
+    Profile,
+    SampleRun,
+    TrainerConfig,
+    TrainRun,
+    seeded,
+)
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
@@ -47,7 +57,7 @@ def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...],
     )
     network = unite_and_conquer_sketch(embedding_dim=512 if text else None)
     published = TrainRun(
-        name=_seeded(name, seed),
+        name=seeded(name, seed),
         model=DenoiserConfig(
             network=replace(network, in_channels=3 + conditions.channels),
             conditions=conditions,
@@ -95,7 +105,7 @@ def both_conditions_twice(profile: Profile, seed: int) -> TrainRun:
         optimizer = replace(optimizer, decay_steps=steps)
     return replace(
         run,
-        name=_seeded("both-conditions-twice", seed),
+        name=seeded("both-conditions-twice", seed),
         trainer=replace(run.trainer, max_steps=steps),
         model=replace(run.model, optimizer=optimizer),
     )
@@ -133,7 +143,7 @@ def united(
     judged = ("attributes", "caption") if judged_attributes else ()
     seed = uses[0].run.seed if uses else 0
     published = SampleRun(
-        name=_seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
+        name=seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
         method=method,
         experts=uses,
         data=replace(
@@ -194,7 +204,3 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
 def _data(profile: Profile, dataset: DatasetName, *conditions: str) -> DataConfig:
     size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
     return DataConfig(dataset=dataset, image_size=size, conditions=conditions)
-
-
-def _seeded(name: str, seed: int) -> str:
-    return name if seed == 0 else f"{name}-seed{seed}"
