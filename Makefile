@@ -37,7 +37,7 @@ smoke: setup
 	for table in $(SMOKE); do $(BIN)/python -m experiments.$$table --profile smoke || exit 1; done
 
 bench: setup
-	for file in sampling data features training multitask scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done
+	for file in sampling data features training multitask collaborative scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 clean:
 	rm -rf .venv runs data/mini data/smoke

@@ -1,6 +1,7 @@
 """Every benchmark runs at a tiny setting, prints a ratio and writes it. How large it is, is nobody's test."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import checkpointing, data, features, multitask, sampling, scaling, training
+from benchmarks import checkpointing, collaborative, data, features, multitask, sampling, scaling, training
 from benchmarks.paired import Comparison, Flags, Side, in_turn
 
 
@@ -152,3 +153,16 @@ def test_ratio_is_how_many_times_faster_we_are() -> None:
     )
     assert comparison.ratios == [2, 6, 4]
     assert "RATIO 4 (2 .. 6)" in "\n".join(comparison.lines())
+
+
+def test_collaboration_starts_as_the_average_and_keeps_no_activation_of_an_expert(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        collaborative, "count_lines", list
+    )  # of the published sizes: seconds, and no question of a setting
+    flags = collaborative.CollaborativeFlags(side=8, batch_size=1, **options(tmp_path))
+    printed, [result] = run(collaborative, flags, tmp_path, capsys)
+    assert result["notes"][1].endswith(" 0.0e+00")
+    narrow, wide = re.findall(r"([\d.]+) MiB", printed)
+    assert narrow == wide
