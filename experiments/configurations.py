@@ -17,7 +17,7 @@ from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
 PROTOCOLS = (
     "Parameters (M)", "Trained with it (M)", "Latent side", "Latent channels", "Diffusion steps", "Channels",
-    "Attention, coarsest", "Attention, finest", "Batch size", "Iterations", "Learning rate / image (1e-6)",
+    "Attention, coarsest", "Attention, finest", "Batch size", "Iterations", "Learning rate per image (1e-6)",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def configuration_result(protocol: str, use: ExpertUse) -> MetricResult:
     """A number of the network of ``use``: a diffusion model, or the dynamic diffuser of the modality that it names.
 
     "Parameters (M)": parameters of the U-Net alone, 1e6. "Trained with it (M)": of all that is trained in its run.
-    "Learning rate / image (1e-6)": rate over images per step, 1e-6, as code that scales the rate by the batch states it.
+    "Learning rate per image (1e-6)": rate over images per step, 1e-6, as code that scales the rate by the batch states it.
     """
     value = _value(protocol, use.run, network_of(use))
     return MetricResult(protocol=protocol, value=value, n=1, better="lower", replicates=np.full(1000, value))
@@ -61,7 +61,7 @@ def _value(protocol: str, run: TrainRun, network: UNetConfig | CrossAttentionUNe
             return run.batch_size
         case "Iterations":
             return run.trainer.max_steps
-        case "Learning rate / image (1e-6)":
+        case "Learning rate per image (1e-6)":
             return 1e6 * run.model.optimizer.lr / run.batch_size
     raise ValueError(f"Unknown protocol of a configuration {protocol!r}.")
 

@@ -20,7 +20,7 @@ COLUMNS = {
     "Attention, finest": (2, "Factor of the finest level with attention."),
     "Batch size": (32, "Images per optimizer step, over all GPUs."),
     "Iterations": (187_000, "Optimizer steps."),
-    "Learning rate / image (1e-6)": (2, "Learning rate over the images of a step."),
+    "Learning rate per image (1e-6)": (2, "Learning rate over the images of a step."),
 }
 """Column, which is its own protocol -> published value, description."""
 NOTES = (

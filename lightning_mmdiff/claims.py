@@ -59,7 +59,13 @@ class Claims:
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[bool]:
-        """Claim ``name`` inside the block; yield whether that worked."""
+        """Claim ``name`` inside the block; yield whether that worked.
+
+        Raises:
+            ValueError: if the name is no name of a file.
+        """
+        if "/" in name:
+            raise ValueError(f"{name!r} cannot be claimed: the name of a piece of work may hold no slash.")
         path = self._take(name)
         if path is None:
             yield False

@@ -74,6 +74,12 @@ def test_a_claim_is_held_and_given_back(claims) -> None:
     assert can_claim(claims, "piece")
 
 
+def test_a_name_that_is_no_file_is_refused(claims) -> None:
+    """Its claim could never be written, so everybody would wait for it."""
+    with pytest.raises(ValueError, match="no slash"), claims.attempt("images / second"):
+        pass
+
+
 def test_a_piece_that_fails_is_given_back(claims) -> None:
     def fail() -> None:
         for _ in claims.share({"piece": 0}, lambda _: False):
