@@ -128,8 +128,10 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     folder = workspace.runs / run.name
     fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
     claim_folder(folder, run, fingerprints)
-    trained = isinstance(run, TrainRun)
-    done = (folder / build.WEIGHTS).exists() if trained else not scoring.missing(folder, _metrics(run, tables))
+    if isinstance(run, TrainRun):
+        done = (folder / build.WEIGHTS).exists()
+    else:
+        done = not scoring.missing(folder, _metrics(run, tables))
     if done:
         Claims(folder / CLAIMS).clear()  # what a process left that was killed after its last result
     return done
