@@ -128,13 +128,12 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     folder = workspace.runs / run.name
     fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
     claim_folder(folder, run, fingerprints)
-    if isinstance(run, TrainRun):
-        done = (folder / build.WEIGHTS).exists()
-    else:
-        done = not scoring.missing(folder, _metrics(run, tables))
-    if done:
-        Claims(folder / CLAIMS).clear()  # what a process left that was killed after its last result
-    return done
+    if isinstance(run, TrainRun) and not (folder / build.WEIGHTS).exists():
+        return False
+    if isinstance(run, SampleRun) and scoring.missing(folder, _metrics(run, tables)):
+        return False
+    Claims(folder / CLAIMS).clear()  # what a process left that was killed after its last result
+    return True
 
 
 def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> None:
