@@ -59,7 +59,7 @@ INDEX = (
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),
     Entry(
-        name="night2day", source=f"{MT}, App. E.1", mini="not timed", paper="2 x 1M steps at 256 px; 3 x 2,300 images",
+        name="night2day", source=f"{MT}, App. E.1", mini="4 min", paper="2 x 1M steps at 256 px; 3 x 2,300 images",
         shows="night to day: single-task diffusion and ours",
     ),
     Entry(
