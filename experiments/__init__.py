@@ -63,7 +63,7 @@ INDEX = (
         shows="night to day: single-task diffusion and ours",
     ),
     Entry(
-        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="not timed", paper="2 x 1.1M steps at 64 px",
+        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="5 min", paper="2 x 1.1M steps at 64 px",
         shows="accuracy of the jointly trained classifier and of one trained alone, over fine-tuning steps",
     ),
     Entry(
