@@ -18,7 +18,7 @@ from lightning_mmdiff.methods.collaborative_editing import CollaborativeEditor
 
 def wanted(run: SampleRun, count: int) -> list[int]:
     """Number of the test image whose conditions image 0, 1, ... of ``run`` are given, of ``count`` test images."""
-    shift = run.edit.shift if run.edit else 0
+    shift = 1 if run.edit else 0
     return [(number + shift) % count for number in range(run.num_images)]
 
 
@@ -49,7 +49,7 @@ def _edit(module: Collaborative, config: EditConfig, runs: Path, data: PackedDat
     """Edit of test image ``number``, uint8 [1, 3, S, S]."""
     folder, count = runs / config.name / f"{number:05d}", len(data.test)
     image = data.test.batch([number % count])["image"]
-    conditions: dict[str, Any] = data.test.batch([(number + config.shift) % count])["conditions"]
+    conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]
     editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
     with Claims(runs / config.name / ".claims").alone(f"{number:05d}"):  # rows that run at once share the preparation
         editor.prepare(image, conditions)

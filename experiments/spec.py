@@ -111,7 +111,7 @@ class ExpertUse:
 
 @dataclass(frozen=True, kw_only=True)
 class EditConfig:
-    """Edits of test images: image i shall get the conditions of the image that is ``shift`` after it."""
+    """Edits of test images: each shall get the conditions of the next one."""
 
     name: str
     """Folder of what is prepared once for all edits that differ in ``alpha`` and ``modality`` alone."""
@@ -120,7 +120,6 @@ class EditConfig:
     """Strength: 0 gives back the image, 1 is the wanted condition. Of ``real``: 0 is the image, 1 the one it is edited after."""
     modality: int | None = None
     """Number of the expert that edits alone; None is all of them together."""
-    shift: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,11 +96,6 @@ class NoiseSchedule:
         alpha, sigma = self.coefficients(t, z)
         return (sigma * z + alpha * v) / _per_image(self.variance(t), z)
 
-    def v_from_eps(self, eps: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Inverse of ``eps_from_v``, [B, ...]."""
-        alpha, sigma = self.coefficients(t, z)
-        return (_per_image(self.variance(t), z) * eps - sigma * z) / alpha
-
     def eps_from_z0(self, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Noise from a clean image and z_t: (z_t - alpha_t z_0) / sigma_t, [B, ...]."""
         alpha, sigma = self.coefficients(t, z)
@@ -110,11 +105,6 @@ class NoiseSchedule:
         """Clean image from noise and z_t: (z_t - sigma_t eps) / alpha_t, [B, ...]."""
         alpha, sigma = self.coefficients(t, z)
         return (z - sigma * eps) / alpha
-
-    def z0_from_v(self, v: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Clean image from v and z_t: (alpha_t z_t - sigma_t v) / (alpha_t^2 + sigma_t^2), [B, ...]."""
-        alpha, sigma = self.coefficients(t, z)
-        return (alpha * z - sigma * v) / _per_image(self.variance(t), z)
 
     def min_snr_weight(self, t: Tensor, gamma: float = 5.0, prediction: Prediction = "eps") -> Tensor:
         """Loss weight of each timestep (Hang et al. 2023, Sec. 3.4), float32 [...].

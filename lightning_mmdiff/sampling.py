@@ -1,6 +1,7 @@
 """The one denoising loop, and the LightningModule that samples with it. Every method is a ``predict_noise``."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -78,7 +79,7 @@ class SchedulerWrapper:
         return self.inner.step(model_output, t, z, **noise_source(self.inner, generator))
 
 
-class SamplingModule(LightningModule):
+class SamplingModule(LightningModule, ABC):
     """A method that turns conditions into images: subclasses write ``predict_noise``, ``predict_step`` is the same for all.
 
     A method may also replace how sampling starts (``start``), how it steps (``scheduler``) and how it ends (``finish``).
@@ -95,9 +96,9 @@ class SamplingModule(LightningModule):
         self.shape = shape
         self.sampling_seed = sampling_seed
 
+    @abstractmethod
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Predict the noise in z_t [B, C, H, W] at time t (scalar) under ``conditions``; the method itself."""
-        raise NotImplementedError(f"{type(self).__name__} defines no predict_noise.")
 
     def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
         """The alpha_t z_0 + sigma_t eps in z_t [B, C, H, W]: all of it, unless a method mixes more into z_t.

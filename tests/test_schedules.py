@@ -63,8 +63,6 @@ def test_eps_v_and_clean_image_are_the_same_knowledge(schedule):
     z0, eps = torch.randn(2, 4, 3, 8, 8, dtype=torch.float64)
     z, v = schedule.add_noise(z0, eps, t), schedule.v_target(z0, eps, t)
     torch.testing.assert_close(schedule.eps_from_v(v, z, t), eps)
-    torch.testing.assert_close(schedule.v_from_eps(eps, z, t), v)
-    torch.testing.assert_close(schedule.z0_from_v(v, z, t), z0)
     torch.testing.assert_close(schedule.z0_from_eps(eps, z, t), z0)
 
 

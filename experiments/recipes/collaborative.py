@@ -10,6 +10,7 @@ from dataclasses import replace
 from datamodules.face_classes import NUM_CLASSES
 from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.judges import rendered_words
+from experiments.recipes.profiles import few_images
 from experiments.recipes.unite_and_conquer import CELEBA, expert, text_expert
 from experiments.spec import (
     Captions,
@@ -189,13 +190,7 @@ def collaborated(
         influence=influence,
         seed=seed,
     )
-    match profile:
-        case "paper":
-            return published
-        case "mini":
-            return replace(published, num_images=256, sampler=Sampler(name="ddim", num_steps=25))
-        case "smoke":
-            return replace(published, num_images=8, shard_size=4, sampler=replace(published.sampler, num_steps=2))
+    return few_images(published, profile)
 
 
 def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, ...]) -> SampleRun:

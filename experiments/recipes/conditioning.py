@@ -7,6 +7,7 @@ ten models of label sampling share it.
 
 from dataclasses import replace
 
+from experiments.recipes.profiles import few_images
 from experiments.spec import DataConfig, ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.judges import Degradation
@@ -113,13 +114,7 @@ def generated(profile: Profile, name: str, seed: int, *runs: TrainRun) -> Sample
         sampler=Sampler(name="ddim", num_steps=50),
         seed=seed,
     )
-    match profile:
-        case "paper":
-            return published
-        case "mini":
-            return replace(published, num_images=297, sampler=Sampler(name="ddim", num_steps=25))
-        case "smoke":
-            return replace(published, num_images=30, shard_size=10, sampler=Sampler(name="ddim", num_steps=2))
+    return few_images(published, profile, mini=297, smoke=30)
 
 
 def _network(profile: Profile, *, small: bool = False) -> UNetConfig:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from datamodules.masking import MaskConfig
 from experiments.recipes.judges import object_captions
+from experiments.recipes.profiles import few_images
 from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.aggregation import Aggregation
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
@@ -217,14 +218,7 @@ def sampled(
         start=start,
         seed=run.seed if run else 0,
     )
-    match profile:
-        case "paper":
-            return published
-        case "mini":
-            return replace(published, num_images=256, sampler=Sampler(name="ddim", num_steps=25))
-        case "smoke":
-            sampler = Sampler(name="ddim", num_steps=2, clip=not latent)
-            return replace(published, num_images=8, shard_size=4, sampler=sampler)
+    return few_images(published, profile)
 
 
 def diffuses_latents(run: TrainRun) -> bool:

@@ -6,6 +6,7 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 from dataclasses import replace
 
 from experiments.recipes.judges import image_text_model
+from experiments.recipes.profiles import few_images
 from experiments.spec import (
     DataConfig,
     DatasetName,
@@ -154,14 +155,7 @@ def united(
         sampler=Sampler(name="spaced-ddim", num_steps=100),
         seed=seed,
     )
-    match profile:
-        case "paper":
-            return published
-        case "mini":
-            sampler = Sampler(name="ddim", num_steps=25)
-            return replace(published, num_images=min(num_images or 256, 256), sampler=sampler)
-        case "smoke":
-            return replace(published, num_images=8, shard_size=4, sampler=Sampler(name="ddim", num_steps=2))
+    return few_images(published, profile)
 
 
 def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:

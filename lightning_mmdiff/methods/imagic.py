@@ -5,6 +5,7 @@ the edit. The paper states no rate, no number of iterations and no alpha: the de
 """
 
 import copy
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,9 @@ class Reconstruction(SupervisedModel):
         """The model that is called."""
         return self.models[0]
 
+    @abstractmethod
     def conditions(self) -> Mapping[str, Tensor]:
         """Conditions of the image, float [1, ...] each."""
-        raise NotImplementedError
 
     def train(self, mode: bool = True) -> "Reconstruction":
         """Set the mode; the model stays in evaluation mode."""

@@ -54,9 +54,6 @@ class AttributeClassifierConfig:
 
     attributes: tuple[int, ...]
     """Which columns of ``batch["conditions"]["attributes"]`` are read off the image, in the order of the output."""
-    positive_weight: tuple[float, ...] | None = None
-    """Weight of the positive examples of each attribute, from ``balancing_weights``; None: as frequent as they are.
-    With weights, 0.5 is the threshold of balanced accuracy and the outputs are no longer frequencies."""
     channels: tuple[int, int, int] = (32, 64, 96)
     """Channels at S/2, S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
@@ -85,22 +82,6 @@ def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tenso
     return (x + sigma * torch.randn(x.shape, generator=generator).to(x.device)).clamp(-1, 1)
 
 
-def balancing_weights(attributes: Tensor, indices: tuple[int, ...], *, largest: float = 10.0) -> tuple[float, ...]:
-    """Weights that make positive and negative examples of each attribute count the same.
-
-    Args:
-        attributes: of the training images, int8 [N, 40], 0 or 1.
-        indices: the attributes wanted.
-        largest: no weight is above this or below its inverse.
-
-    Returns:
-        One weight an index: negatives / positives.
-    """
-    positives = attributes[:, list(indices)].sum(dim=0, dtype=torch.float64)  # [K]
-    ratio = (len(attributes) - positives) / positives.clamp(min=1)
-    return tuple(ratio.clamp(1 / largest, largest).tolist())
-
-
 class FaceParser(SupervisedModel):
     """Judge of masks: the class of every pixel."""
 
@@ -127,9 +108,6 @@ class AttributeClassifier(SupervisedModel):
 
     def __init__(self, config: AttributeClassifierConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
-        weight = config.positive_weight
-        if weight is not None and len(weight) != len(config.attributes):
-            raise ValueError(f"positive_weight has {len(weight)} values for {len(config.attributes)} attributes.")
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -147,7 +125,4 @@ class AttributeClassifier(SupervisedModel):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Binary cross-entropy of the attributes on the damaged ``batch["image"]``."""
         x = degrade(images.to_float(batch["image"]), self.config.degradation, generator)
-        weight = self.config.positive_weight
-        positive_weight = None if weight is None else torch.tensor(weight, device=x.device)
-        target = self.target(batch["conditions"]["attributes"])
-        return F.binary_cross_entropy_with_logits(self.network(x), target, pos_weight=positive_weight)
+        return F.binary_cross_entropy_with_logits(self.network(x), self.target(batch["conditions"]["attributes"]))

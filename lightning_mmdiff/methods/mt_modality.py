@@ -1,5 +1,6 @@
 """What a modality of MT-Diffusion is (ICLR 2024, Sec. 2.2): data x_i, an encoder E_i, a head D_i and a loss."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ class Frozen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Modality:
+class Modality(ABC):
     """One modality x_i beside the image. ``name`` is its condition in a batch."""
 
     name: str
@@ -75,6 +76,7 @@ class Modality:
         """Names of the released weights (``weight_files``) that make its data."""
         return set()
 
+    @abstractmethod
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
         """Data of a batch; None if it is missing.
 
@@ -83,25 +85,24 @@ class Modality:
             image: the training image, uint8 [B, 3, S, S]; None at sampling.
             frozen: helpers.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """E_i: called with data x and the shared U-Net, returns [B, C, H, W]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """D_i: called with ``heads.Features``, returns a prediction [B, ...]."""
-        raise NotImplementedError
 
     def estimate(self, prediction: Tensor) -> Tensor:
         """The estimated data, which the encoder takes, from a prediction of the head."""
         return prediction
 
+    @abstractmethod
     def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
         """-log p(x_i | z_t) of each image up to constants, [B]; what is unknown does not count."""
-        raise NotImplementedError
 
-    def check(self, network: SharedConfig) -> None:
+    def check(self, network: SharedConfig) -> None:  # noqa: B027 (most have nothing to check)
         """Raise ValueError if ``network`` cannot carry this modality."""
 
 

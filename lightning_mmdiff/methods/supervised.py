@@ -1,5 +1,6 @@
 """What every model of ours that is trained by one loss has in common: its step, its randomness, its optimizer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +13,14 @@ from lightning_mmdiff import checkpoints, seeding
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 
 
-class SeededTraining(lightning.LightningModule):
+class SeededTraining(lightning.LightningModule, ABC):
     """Subclasses define ``seed`` and ``loss(batch, generator)``; step k draws from (seed, k, process) and nothing else."""
 
     seed: int
 
+    @abstractmethod
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Scalar loss of ``batch``; all randomness comes from ``generator``."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss(batch, generator).")
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of one batch, checked and logged."""

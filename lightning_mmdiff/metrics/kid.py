@@ -34,18 +34,6 @@ def kernel_distance(x: NDArray, y: NDArray) -> float:
     )
 
 
-def kernel_distance_subsets(x: NDArray, y: NDArray, *, num: int = 100, size: int = 1000, seed: int = 0) -> float:
-    """Return the mean distance of ``num`` pairs of random subsets of at most ``size``: the published convention.
-
-    Its expectation is that of ``kernel_distance``, which uses every pair and needs no random choice.
-    """
-    _check(x, y)
-    rng = np.random.default_rng(seed)
-    size = min(size, len(x), len(y))
-    subsets = ((rng.choice(len(x), size, replace=False), rng.choice(len(y), size, replace=False)) for _ in range(num))
-    return float(np.mean([kernel_distance(x[i], y[j]) for i, j in subsets]))
-
-
 def kernel_distance_replicates(x: NDArray, y: NDArray, *, num: int = 200, seed: int = 0) -> Array:
     """Return the distance under ``num`` resamples of the rows of ``x``, [num]; ``y`` is fixed.
 

@@ -4,10 +4,12 @@ A U-Net with one output channel, 30 times smaller than its expert. It sees what 
 encoding of the condition. Its head starts at zero, so that all experts start with equal influence.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
+from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig, ldm_unet
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
 DynamicDiffuserConfig = UNetConfig | CrossAttentionUNetConfig
@@ -16,15 +18,7 @@ DynamicDiffuserConfig = UNetConfig | CrossAttentionUNetConfig
 
 def dynamic_diffuser_unet() -> CrossAttentionUNetConfig:
     """Dynamic diffuser of the paper for 64 x 64 x 3 latents; 13,136,321 parameters (Tables A3 and A4)."""
-    return CrossAttentionUNetConfig(
-        in_channels=3,
-        out_channels=1,
-        channels=(32, 64, 96, 160),
-        attention_levels=(1, 2, 3),
-        num_res_blocks=2,
-        num_heads=32,
-        context_dim=640,
-    )
+    return replace(ldm_unet(), channels=(32, 64, 96, 160), out_channels=1)
 
 
 def mini_dynamic_diffuser(in_channels: int, *, embedding_dim: int | None = None) -> UNetConfig:

@@ -25,18 +25,11 @@ from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
 from lightning_mmdiff.checkpoints import load_weights
 from lightning_mmdiff.methods.denoiser import Denoiser
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Command = Callable[..., str]
 MASKS = "CelebAMask-HQ/CelebAMask-HQ-mask-anno/0"
 IMAGES = "CelebAMask-HQ/CelebA-HQ-img"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are faster so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """MT-Diffusion stopped and run again, in training and in restoring, ends in the numbers of a run that nothing stopped."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import Sampler
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = 16
 DATA = DataConfig(
     dataset="imagenet", image_size=16, conditions=("masked_image", "label"),
@@ -36,14 +37,6 @@ class Stop(Callback):
     def on_train_batch_end(self, trainer, *_) -> None:
         if trainer.global_step == self.step:
             raise ZeroDivisionError
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +18,8 @@ from lightning_mmdiff import interruption
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.checkpoints import newest_checkpoint
 from lightning_mmdiff.claims import Claims
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 REGIMES = {
     "one data set": {"data": (small_runs.HAIR,)},
@@ -36,15 +37,6 @@ class Stop(Callback):
     def on_train_batch_end(self, trainer, *_) -> None:
         if trainer.global_step == self.step:
             raise self.error
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small are faster so, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

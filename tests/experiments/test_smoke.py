@@ -5,32 +5,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import small_runs
-import torch
 
 from experiments import INDEX, build, cli, reporting, stages
 from experiments.cli import Flags, run_table
 from experiments.spec import SampleRun, TrainRun, plan
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[2]
 NAMES = [entry.name for entry in INDEX]
 QUICK = "table4"
 """The table of the default suite; the others share its runs and are marked slow."""
 REPORT = ("table.json", "metrics.json", "table.md", "table.tex", "table.csv")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are faster so, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def command(folder: Path, name: str, *flags: str) -> str:

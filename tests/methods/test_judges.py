@@ -13,7 +13,6 @@ from lightning_mmdiff.methods.judges import (
     Degradation,
     FaceParser,
     FaceParserConfig,
-    balancing_weights,
     degrade,
 )
 from lightning_mmdiff.methods.lapa_parser import FACE, HAIR, LapaParser, best_faces, merge_lapa
@@ -110,28 +109,6 @@ def test_the_classifier_reads_its_attributes_in_its_order():
     assert np.mean(losses[-5:]) < losses[0] / 2
     agreement = (model.predict(held_out["image"]) > 0.5) == (attributes[:, [31, 5]] > 0)
     assert (agreement.float().mean(dim=0) > 0.9).all()
-
-
-def test_balancing_weights():
-    attributes = torch.zeros(100, 40, dtype=torch.int8)
-    attributes[:20, 3] = 1
-    attributes[:50, 7] = 1
-    attributes[:1, 9] = 1
-    assert balancing_weights(attributes, (7, 3, 9, 0)) == pytest.approx((1, 4, 10, 10))
-
-
-def test_a_positive_weight_counts_positives_more_often():
-    plain = AttributeClassifier(CLASSIFIER)
-    config = AttributeClassifierConfig(**{**vars(CLASSIFIER), "positive_weight": (3.0, 1.0)})
-    weighted = AttributeClassifier(config)
-    data = attributed(8, 0)
-    data["conditions"]["attributes"][:] = 1
-    x = degrade(images.to_float(data["image"]), plain.config.degradation, seeding.step_generator(0, 0))
-    nll = -plain.network(x).sigmoid().log().mean(dim=0)
-    weighted_loss = weighted.loss(data, seeding.step_generator(0, 0))
-    torch.testing.assert_close(weighted_loss, (3 * nll[0] + nll[1]) / 2)
-    with pytest.raises(ValueError, match="3 values for 2 attributes"):
-        AttributeClassifier(AttributeClassifierConfig(attributes=(1, 2), positive_weight=(1.0, 1.0, 1.0)))
 
 
 def test_degradation_is_bounded_per_image_and_can_be_nothing():

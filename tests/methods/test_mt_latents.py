@@ -1,6 +1,5 @@
 """MT-Diffusion on latents and on latent diffusion's network (App. E.1, E.4): what it reduces to, what it learns."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +20,8 @@ from lightning_mmdiff.networks.tokens import MaskTokensConfig
 from lightning_mmdiff.networks.vae import VAE, VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import Sampler
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FEW = Sampler(name="ddim", num_steps=4, clip=False)
 NETWORK = CrossAttentionUNetConfig(
@@ -66,15 +67,6 @@ def model(*modalities: Modality, in_channels: int = 3, vae: Any = None, **option
     if vae is None:
         randomized(module.network)
     return module.eval()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are faster so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def batch(size: int = 4, seed: int = 0) -> dict[str, Any]:

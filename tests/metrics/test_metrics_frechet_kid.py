@@ -16,7 +16,6 @@ from lightning_mmdiff.metrics.frechet import (
 from lightning_mmdiff.metrics.kid import (
     kernel_distance,
     kernel_distance_replicates,
-    kernel_distance_subsets,
     polynomial_kernel,
     unit_length,
 )
@@ -111,13 +110,6 @@ def test_kid_equals_torchmetrics_and_clean_fid(features):
     theirs = poly_mmd(torch.from_numpy(x), torch.from_numpy(y), degree=3, gamma=None, coef=1.0)
     assert kernel_distance(x, y) == pytest.approx(float(theirs), rel=1e-9)
     assert kernel_distance(x, y) == pytest.approx(cleanfid.kernel_distance(x, y, num_subsets=1), rel=1e-9)
-
-
-def test_kid_over_subsets_of_all_images_is_the_full_estimate(features):
-    x, y = features[0][:90], features[1]
-    assert kernel_distance_subsets(x, y, num=3, size=1000) == pytest.approx(kernel_distance(x, y), rel=1e-9)
-    small = kernel_distance_subsets(x, y, num=400, size=30)
-    assert small == pytest.approx(kernel_distance(x, y), rel=0.1)
 
 
 def test_kid_replicates_leave_out_pairs_of_an_image_with_itself(features):

@@ -1,0 +1,19 @@
+"""What all recipes make smaller in the same way: the images of a row."""
+
+from dataclasses import replace
+
+from experiments.spec import Profile, SampleRun
+from lightning_mmdiff.schedules import Sampler
+
+
+def few_images(published: SampleRun, profile: Profile, *, mini: int = 256, smoke: int = 8) -> SampleRun:
+    """``published`` at a profile: at most ``mini`` images in 25 steps of DDIM, or ``smoke`` images in 2."""
+    match profile:
+        case "paper":
+            return published
+        case "mini":
+            sampler = Sampler(name="ddim", num_steps=25)  # mini diffuses pixels
+            return replace(published, num_images=min(published.num_images, mini), sampler=sampler)
+        case "smoke":
+            sampler = Sampler(name="ddim", num_steps=2, clip=published.sampler.clip)
+            return replace(published, num_images=smoke, shard_size=smoke // 2, sampler=sampler)
