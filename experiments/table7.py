@@ -62,7 +62,7 @@ NOTES = (
 def table(profile: Profile, seed: int) -> Table:
     """The paper's rows and real images."""
     label = images(profile, 128, "label")
-    holes = with_holes(profile, 128, 8 if profile == "paper" else 2, "label")  # of 16 or 8 pixels: about 10 %
+    holes = with_holes(profile, 128, 8 if profile == "paper" else 2, "label")  # of 16 or 4 pixels: about 10 %
     classifier = noisy_classifier(profile, seed, size=128)
     released = adm(profile, seed, label=True, size=128)
     longer = tuned(profile, released, "adm-class-tuned")

@@ -7,7 +7,7 @@ Published here means Improved DDPM's CIFAR-10 (Nichol & Dhariwal 2021, App. B): 
 from dataclasses import replace
 
 from datamodules.masking import MaskConfig
-from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone
+from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone, train_run
 from experiments.spec import DataConfig, Profile, TrainRun
 from lightning_mmdiff.aggregation import Aggregation
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
@@ -56,21 +56,17 @@ def _on_photographs(profile: Profile, run: TrainRun) -> TrainRun:
     """``run`` of Tables 5 and 6, on CIFAR-10."""
     (data,) = run.data
     masks = data.masks and replace(data.masks, patch=PATCH[profile])
-    run = replace(
-        run,
-        name=f"cifar10-{run.name}",
-        data=(replace(data, dataset="cifar10", image_size=_size(profile), masks=masks),),
-    )
-    if profile != "paper":
-        return run
-    model = run.model
-    assert isinstance(model, DenoiserConfig | MTDiffusionConfig)
-    optimizer = replace(model.optimizer, lr=1e-4)
-    model = replace(
-        model, network=improved_ddpm(model.network.in_channels), image_size=_size(profile), optimizer=optimizer
-    )
-    trainer = replace(run.trainer, max_steps=500_000, devices=1)
-    return replace(run, name=run.name.replace("-64", "-32"), model=model, batch_size=128, trainer=trainer)
+    data = replace(data, dataset="cifar10", image_size=_size(profile), masks=masks)
+    assert isinstance(run.model, DenoiserConfig | MTDiffusionConfig)
+    model = replace(run.model, image_size=_size(profile))
+    if profile == "paper":
+        optimizer = replace(model.optimizer, lr=1e-4)
+        model = replace(model, network=improved_ddpm(model.network.in_channels), optimizer=optimizer)
+    name = f"cifar10-{run.name.split('-seed')[0].rsplit('-', 1)[0]}-{_size(profile)}"
+    run = train_run(profile, run.seed, name, model, data)
+    if profile == "paper":
+        return replace(run, batch_size=128, trainer=replace(run.trainer, max_steps=500_000, devices=1))
+    return run
 
 
 def _size(profile: Profile) -> int:

@@ -42,7 +42,7 @@ from lightning_mmdiff.schedules import Sampler
 
 EPOCH = 27_000 / 32
 """Optimizer steps of one pass over the training images, 32 at a time."""
-DIFFUSER_STEPS = {"paper": 187_000, "mini": 300, "smoke": 6}
+DIFFUSER_STEPS = {"paper": 187_000, "mini": 1000, "smoke": 6}
 """Optimizer steps of the dynamic diffusers (Table A3)."""
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID is that of 50 images (their answer to an issue); Text and Mask are in percent there."""

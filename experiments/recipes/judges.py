@@ -76,7 +76,7 @@ def image_text_model(profile: Profile) -> TrainRun:
 
 def object_captions(profile: Profile) -> TrainRun:
     """Image-text model of rendered objects and their captions."""
-    steps, size = {"smoke": (4, 16), "mini": (400, 32)}[profile]
+    steps, size = {"smoke": (4, 16), "mini": (400, 16)}[profile]
     return TrainRun(
         name="object-captions",
         model=_shortened(ContrastiveConfig(vocabulary=object_words(), max_length=16), steps),
