@@ -44,6 +44,8 @@ EPOCH = 27_000 / 32
 """Optimizer steps of one pass over the training images, 32 at a time."""
 DIFFUSER_STEPS = {"paper": 187_000, "mini": 1000, "smoke": 6}
 """Optimizer steps of the dynamic diffusers (Table A3)."""
+MINI_LATENT_STEPS = 1500
+"""Optimizer steps of a latent expert at mini."""
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID is that of 50 images (their answer to an issue); Text and Mask are in percent there."""
 PUBLISHED = {FID: "FID-50", FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy"}
@@ -80,13 +82,18 @@ def autoencoder(profile: Profile) -> TrainRun:
     )
     if profile == "paper":
         return published
+    size, channels = (32, (16, 32)) if profile == "mini" else (16, (8, 16))
     config = AutoencoderConfig(
-        vae=VAEConfig(image_size=16, channels=(8, 16), num_res_blocks=1, norm_groups=8),
+        vae=VAEConfig(image_size=size, channels=channels, num_res_blocks=1, norm_groups=8),
         perceptual_weight=0.0,
         adversarial_weight=0.0,
         scale_batches=2,
         optimizer=OptimizerConfig(lr=1e-3, betas=(0.5, 0.9)),
     )
+    if profile == "mini":
+        return replace(
+            published, model=config, batch_size=32, trainer=TrainerConfig(max_steps=500, checkpoint_every=100)
+        )
     return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
 
 
@@ -95,6 +102,13 @@ def mask_expert(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
     if profile == "mini":  # already without its condition on one image in eight
         return expert(profile, seed, "mask-expert", (data(profile, "mask"),))
     return _latent(profile, seed, "mask-expert", mask_tokens(profile), drop)
+
+
+def mask_token_expert(profile: Profile, seed: int, *, class_embedding: bool = False) -> TrainRun:
+    """Mask to face by tokens, in latent space at mini too. ``class_embedding``: a token says which class it is."""
+    name = "mask-token-expert" if profile == "mini" else "mask-expert"
+    tokens = replace(mask_tokens(profile), class_embedding=class_embedding)
+    return _latent(profile, seed, f"{name}-with-classes" if class_embedding else name, tokens, 0.0)
 
 
 def words_expert(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
@@ -115,7 +129,13 @@ def on_captions(run: TrainRun) -> TrainRun:
 
 def mask_tokens(profile: Profile) -> TokensConfig:
     """19 tokens, one a class."""
-    return MaskTokensConfig() if profile == "paper" else MaskTokensConfig(side=8, width=16)
+    match profile:
+        case "paper":
+            return MaskTokensConfig()
+        case "mini":
+            return MaskTokensConfig(side=16, width=64)
+        case "smoke":
+            return MaskTokensConfig(side=8, width=16)
 
 
 def text_tokens(profile: Profile) -> TokensConfig:
@@ -221,10 +241,24 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: 
         needs=(autoencoder(profile),),
         seed=seed,
     )
-    if profile == "paper":
-        return published
-    config = LatentDenoiserConfig(network=_smoke_unet(3), conditions=tokens, drop_probability=drop)
-    return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
+    match profile:
+        case "paper":
+            return published
+        case "mini":
+            config = LatentDenoiserConfig(
+                network=replace(_smoke_unet(3), channels=(32, 64), context_dim=tokens.width),
+                conditions=tokens,
+                prediction="z0",
+                min_snr=5.0,
+                optimizer=OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=MINI_LATENT_STEPS),
+            )
+            trainer = TrainerConfig(
+                max_steps=MINI_LATENT_STEPS, gradient_clip_val=1.0, ema_decay=0.99, checkpoint_every=100
+            )
+            return replace(published, model=config, trainer=trainer)
+        case "smoke":
+            config = LatentDenoiserConfig(network=_smoke_unet(3), conditions=tokens, drop_probability=drop)
+            return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
 
 
 def _diffuser(profile: Profile, modality: str) -> DynamicDiffuserConfig:

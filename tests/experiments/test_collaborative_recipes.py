@@ -111,9 +111,9 @@ def test_contours_are_the_pixels_beside_another_class() -> None:
     np.testing.assert_array_equal(influence._contours(labels), expected)
 
 
-@pytest.mark.slow
-def test_real_faces_through_the_whole_pipeline(tmp_path, real_data) -> None:
-    """Autoencoder, cached latents, experts, dynamic diffusers, samples; captions and attributes are made up, no set has them."""
+@pytest.fixture
+def real_faces(tmp_path, real_data) -> Path:
+    """The real photographs and masks; captions and attributes are made up, no folder of them has any."""
     faces = tmp_path / "data" / "CelebAMask-HQ"
     faces.mkdir(parents=True)
     for part in (real_data / "CelebAMask-HQ").iterdir():
@@ -122,13 +122,31 @@ def test_real_faces_through_the_whole_pipeline(tmp_path, real_data) -> None:
     (faces / "captions_hq.json").write_text(json.dumps({n: {"overall_caption": "A person smiles."} for n in names}))
     rows = [f"{name}  " + " ".join(["1", "-1"] * (len(ATTRIBUTES) // 2)) for name in names]
     (faces / "CelebAMask-HQ-attribute-anno.txt").write_text("\n".join([str(len(names)), " ".join(ATTRIBUTES), *rows]))
+    return faces.parent
+
+
+def states(name: str, data: Path, folder: Path) -> list[str]:
+    """State of every row of table ``name``, made at smoke from ``data``."""
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.table9", "--profile", "smoke", "--data", str(tmp_path / "data")],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", f"experiments.{name}", "--profile", "smoke", "--data", str(data)],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    report = json.loads((tmp_path / "runs" / "smoke" / "tables" / "table9" / "metrics.json").read_text())
-    assert [row["state"] for row in report["rows"]] == ["not measured", *["measured"] * (len(report["rows"]) - 1)]
-    [moments] = (tmp_path / "runs" / "smoke" / "autoencoder").glob("moments-*.npy")
+    report = json.loads((folder / "runs" / "smoke" / "tables" / name / "metrics.json").read_text())
+    return [row["state"] for row in report["rows"]]
+
+
+@pytest.mark.slow
+def test_real_faces_through_the_whole_pipeline(tmp_path, real_faces) -> None:
+    """Autoencoder, cached latents, experts, dynamic diffusers, samples; then edits of photographs."""
+    drawn = states("table9", real_faces, tmp_path)
+    assert drawn == ["not measured", *["measured"] * (len(drawn) - 1)]
+    runs = tmp_path / "runs" / "smoke"
+    [moments] = (runs / "autoencoder").glob("moments-*.npy")
     assert np.load(moments, mmap_mode="r").shape[1:] == (6, 8, 8)
+    assert set(states("editing", real_faces, tmp_path)) == {"measured"}
+    edits = {path: path.stat().st_mtime_ns for path in (runs / "edits").rglob("*") if path.is_file()}
+    assert edits
+    assert set(states("editing", real_faces, tmp_path)) == {"measured"}
+    assert edits == {path: path.stat().st_mtime_ns for path in (runs / "edits").rglob("*") if path.is_file()}

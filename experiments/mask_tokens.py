@@ -1,0 +1,64 @@
+"""Mask tokens: must a token say which class it is? Collaborative Diffusion (Huang et al., CVPR 2023), supplement A.1.
+
+python -m experiments.mask_tokens --profile mini
+"""
+
+from dataclasses import replace
+
+from experiments.cli import main
+from experiments.recipes.collaborative import (
+    FID_ALL,
+    MASK,
+    MIOU,
+    collaborated,
+    mask_token_expert,
+    metrics,
+)
+from experiments.recipes.judges import face_parser
+from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
+from experiments.table9 import ceiling
+
+PUBLISHED, WITH_CLASSES = "tokens as published", "tokens with a class embedding"
+NOTES = (
+    "A token is the map of one class through a linear layer that all classes share: permuting the classes changes nothing, "
+    "so the published network can only guess from position and shape which class a token is (PITFALLS.md).",
+    "A class embedding is a learned vector for each class, added to its token.",
+    "In latent space at all profiles; the autoencoder's own loss of detail is in both rows.",
+)
+
+
+def generated(profile: Profile, seed: int, name: str, *, class_embedding: bool) -> SampleRun:
+    """Faces under the masks of the test images, by one expert."""
+    run = mask_token_expert(profile, seed, class_embedding=class_embedding)
+    use = ExpertUse(run=run, conditions=("mask_tokens",))
+    sample = collaborated(profile, name, use)
+    return replace(sample, sampler=replace(sample.sampler, clip=False))  # latents are not in [-1, 1]
+
+
+def table(profile: Profile, seed: int) -> Table:
+    """Both experts under the same masks."""
+    columns = (FID_ALL, MASK) if profile == "paper" else (FID_ALL, MASK, MIOU)
+    return Table(
+        name="mask_tokens",
+        title="Faces from mask tokens, with and without their class",
+        paper="in no paper; the tokens are Collaborative Diffusion's (CVPR 2023), supplement A.1",
+        metrics=metrics(profile, *columns),
+        rows=(
+            Row(label=PUBLISHED, sample=generated(profile, seed, "mask-tokens", class_embedding=False)),
+            Row(label=WITH_CLASSES, sample=generated(profile, seed, "mask-tokens-with-classes", class_embedding=True)),
+            ceiling(profile),
+        ),
+        claims=tuple(
+            Claim(
+                id="ours", text="a token that says its class is followed better", metric=column,
+                better=WITH_CLASSES, worse=PUBLISHED,
+            )
+            for column in columns
+        ),
+        notes=NOTES,
+        judges=face_parser(profile),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(table)
