@@ -31,7 +31,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-SMOKE := table1 table2 table4 reliability_sweep four_modalities table5 table6 table7 table8 night2day finetuning_curve conditional_model task_transfer representation cifar10 table9 table10 table11 table12 influence_maps editing head_to_head conditioning
+SMOKE := table1 table2 table4 reliability_sweep four_modalities table5 table6 table7 table8 night2day finetuning_curve conditional_model task_transfer representation cifar10 table9 table10 table11 table12 influence_maps mask_tokens editing head_to_head conditioning
 
 smoke: setup
 	for table in $(SMOKE); do $(BIN)/python -m experiments.$$table --profile smoke || exit 1; done

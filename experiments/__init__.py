@@ -105,6 +105,10 @@ INDEX = (
         shows="where and when each modality counts: maps over time, means per face region",
     ),
     Entry(
+        name="mask_tokens", source=f"{CD}, A.1", mini="not timed", paper="1 x 127k steps after table9; 3 x 3,000 images",
+        shows="mask to face by tokens that do not say which class they are, as published, and that do",
+    ),
+    Entry(
         name="editing", source=f"{CD}, Fig. 5, 9", mini="not timed", paper="100 images, 3,000 steps each, after table9",
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),

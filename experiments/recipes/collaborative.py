@@ -2,7 +2,7 @@
 
 Published: CVPR 2023, Sec. 4.1, supplement A.1, Tables A3 and A4; what the paper leaves open is the released code's (see
 PITFALLS.md). smoke has the same parts, tiny: autoencoder, cached latents, experts on tokens. mini diffuses pixels: 32-pixel
-images leave an autoencoder nothing to compress.
+images leave an autoencoder little to compress. Only ``mask_token_expert`` is latent there too.
 """
 
 from dataclasses import replace
@@ -127,7 +127,7 @@ def on_captions(run: TrainRun) -> TrainRun:
     return replace(run, model=replace(run.model, conditions=replace(run.model.conditions, embedding_scale=scale)))
 
 
-def mask_tokens(profile: Profile) -> TokensConfig:
+def mask_tokens(profile: Profile) -> MaskTokensConfig:
     """19 tokens, one a class."""
     match profile:
         case "paper":

@@ -1,8 +1,8 @@
 """MT-Diffusion on latents (ICLR 2024, App. E.1 and E.4): translating pictures, and images with their CLIP embedding.
 
 As published both diffuse latents of a released autoencoder: translation with a network of its own, embeddings by training
-Stable Diffusion 2 further. mini diffuses pixels, which at 32 of them leave an autoencoder nothing to compress; smoke learns
-embeddings on latents of a tiny autoencoder, with the parts of the published network.
+Stable Diffusion 2 further. mini diffuses pixels, too few for an autoencoder to compress; smoke learns embeddings on latents
+of a tiny autoencoder, with the parts of the published network.
 """
 
 from dataclasses import replace

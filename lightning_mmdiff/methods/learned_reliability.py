@@ -2,7 +2,7 @@
 
 Unite and Conquer has constants w_i and a_j; Collaborative Diffusion's dynamic diffuser predicts an influence for every image,
 pixel and step. Between the two: smooth functions of the timestep, w_i(t) and a_j(t) with sum a = 1, that minimise the
-denoising loss of frozen experts on images kept for validation.
+denoising loss of frozen experts on the images that they are fitted to.
 
 At one t, Eq. 10 is linear: with residuals r_i = eps_i(x_i) - eps and s_j = eps_j(null) - eps its error is c . (r, s) with
 c = (w, -(sum w - 1) a), whose entries sum to 1. So the loss needs no more of the data than the matrix G(t) of mean products
