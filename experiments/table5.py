@@ -49,6 +49,7 @@ def claims(patches: int) -> tuple[Claim, ...]:
     """MT1 at one number of patches, and what the paper does not ask."""
     pairs = (
         ("MT1", f"restoring beats leaving the holes, {patches} patches", OURS, CLEAN, "LPIPS"),
+        ("MT1", f"restoring beats SDEdit-, {patches} patches", OURS, SDEDIT, "LPIPS"),
         ("MT1", f"SDEdit- is worse than leaving the holes, {patches} patches", CLEAN, SDEDIT, "LPIPS"),
         (
             "MT1",
