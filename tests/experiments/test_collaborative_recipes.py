@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from datamodules.face_classes import ATTRIBUTES
-from experiments import build, head_to_head, influence, table9, table11
+from experiments import build, head_to_head, influence, mask_tokens, table9, table11
 from experiments.configurations import configuration_result
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
@@ -76,6 +76,9 @@ def test_only_pixels_are_clipped() -> None:
         for run in plan([table9.table(profile, 0)]):
             if isinstance(run, SampleRun):
                 assert run.sampler.clip == (profile == "mini"), (profile, run.name)
+        for run in plan([mask_tokens.table(profile, 0)]):
+            if isinstance(run, SampleRun) and run.experts:
+                assert not run.sampler.clip, (profile, run.name)
 
 
 def test_every_expert_of_the_head_to_head_knows_the_null_condition() -> None:

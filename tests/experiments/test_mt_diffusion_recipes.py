@@ -121,10 +121,15 @@ def test_latents_are_sampled_without_clipping(module) -> None:
 
 
 def test_mini_and_smoke_of_cifar10_are_table_5_on_photographs() -> None:
-    for profile in ("smoke", "mini"):
-        ours, other = photographs.joint(profile, 0), recipes.masked_image(profile, 0)
-        assert (ours.model, ours.trainer, ours.batch_size) == (other.model, other.trainer, other.batch_size)
-        assert ours.data == (replace(other.data[0], dataset="cifar10"),)
+    ours, other = photographs.joint("smoke", 0), recipes.masked_image("smoke", 0)
+    assert (ours.model, ours.trainer, ours.batch_size) == (other.model, other.trainer, other.batch_size)
+    assert ours.data == (replace(other.data[0], dataset="cifar10"),)
+    ours, other = photographs.joint("mini", 0), recipes.masked_image("mini", 0)  # of twice the side
+    assert (ours.model.network, ours.model.modalities) == (other.model.network, other.model.modalities)
+    assert ours.data[0].image_size == ours.model.image_size == 32
+    assert ours.trainer == replace(other.trainer, max_steps=recipes.MINI_STEPS[32])
+    assert ours.model.optimizer == replace(other.model.optimizer, decay_steps=ours.trainer.max_steps)
+    assert ours.data[0].masks == replace(other.data[0].masks, patch=8)
     data = {row.sample.data for row in cifar10.table("mini", 0).rows if row.sample and row.group == cifar10.RESTORED}
     assert data == {photographs.photographs("mini", patches=5)}
     paper = photographs.single_task("paper", 0)
@@ -164,7 +169,7 @@ def test_the_curves_have_equal_steps_and_judge_without_the_label() -> None:
         finetuning_curve.curve("mini", finetuning_curve.classification_alone("mini", 0), "b"),
     ]
     steps = [[run.trainer.max_steps for run in curve] for curve in curves]
-    assert steps[0] == steps[1] == [recipes.MINI_STEPS, 50, 50, 100]
+    assert steps[0] == steps[1] == [recipes.MINI_STEPS[16], 50, 50, 100]
     for curve in curves:
         for before, after in zip(curve, curve[1:]):
             assert after.initial == before
