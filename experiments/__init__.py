@@ -43,15 +43,17 @@ INDEX = (
         shows="face map, hair map, sketch and text in one sample; zero-shot text to face",
     ),
     Entry(
-        name="table5", source=f"{MT}, Table 1", mini="12 min", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
+        name="table5", source=f"{MT}, Table 1", mini="8 min after table6", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
         shows="restoring images with random holes: clean-masked, SDEdit-, ours, replacement, without aggregation",
     ),
     Entry(
-        name="table6", source=f"{MT}, Table 2", mini="about 15 min", paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
+        name="table6", source=f"{MT}, Table 2", mini="17 min on one core",
+        paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
         shows="generation after equal training: ADM, masked-image training, joint image-label training",
     ),
     Entry(
-        name="table7", source=f"{MT}, Table 3", mini="not timed", paper="2 x 1M steps at 128 px, 2 x 100k; 11 x 50,000 images",
+        name="table7", source=f"{MT}, Table 3", mini="6 min after table6",
+        paper="2 x 1M steps at 128 px, 2 x 100k; 11 x 50,000 images",
         shows="generation, classifier guidance and restoration of class-conditional ADM and MT-Diffusion",
     ),
     Entry(
@@ -63,11 +65,11 @@ INDEX = (
         shows="night to day: single-task diffusion and ours",
     ),
     Entry(
-        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="5 min", paper="2 x 1.1M steps at 64 px",
+        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="3 min after table6", paper="2 x 1.1M steps at 64 px",
         shows="accuracy of the jointly trained classifier and of one trained alone, over fine-tuning steps",
     ),
     Entry(
-        name="conditional_model", source=f"{MT}, App. E.5", mini="not timed",
+        name="conditional_model", source=f"{MT}, App. E.5", mini="7 min after table6",
         paper="6 x up to 1M steps at 64 px; 7 x 5,000 images",
         shows="joint against purely conditional training, at three lengths",
     ),
@@ -80,16 +82,16 @@ INDEX = (
         shows="the image together with its CLIP embedding: images with and without, and what the head says of test images",
     ),
     Entry(
-        name="cifar10", source=f"{MT}, App. E.5", mini="not timed", paper="4 x 500k steps at 32 px; 8 x 5,000 images",
+        name="cifar10", source=f"{MT}, App. E.5", mini="12 min on one core", paper="4 x 500k steps at 32 px; 8 x 5,000 images",
         shows="real photographs (--data): generated and restored, joint against conditional training",
     ),
     Entry(
-        name="table9", source=f"{CD}, Table 1", mini="not timed",
+        name="table9", source=f"{CD}, Table 1", mini="16 min on one core",
         paper="1 autoencoder, 2 x 127k and 187k steps; 6 x 3,000 images",
         shows="faces from a mask and a text: Composable, ours, ours with the released schedule, each expert alone",
     ),
     Entry(
-        name="table10", source=f"{CD}, Table 2", mini="not timed", paper="3 x 3,000 images after table9",
+        name="table10", source=f"{CD}, Table 2", mini="4 min after table9", paper="3 x 3,000 images after table9",
         shows="influence that varies in space and time, or does not",
     ),
     Entry(
@@ -101,23 +103,25 @@ INDEX = (
         shows="parameters of experts and dynamic diffusers, counted on the networks",
     ),
     Entry(
-        name="influence_maps", source=f"{CD}, Fig. 10", mini="not timed", paper="minutes after table10",
+        name="influence_maps", source=f"{CD}, Fig. 10", mini="1 min after table10", paper="minutes after table10",
         shows="where and when each modality counts: maps over time, means per face region",
     ),
     Entry(
-        name="mask_tokens", source=f"{CD}, A.1", mini="not timed", paper="1 x 127k steps after table9; 3 x 3,000 images",
+        name="mask_tokens", source=f"{CD}, A.1", mini="18 min on one core", paper="1 x 127k steps after table9; 3 x 3,000 images",
         shows="mask to face by tokens that do not say which class they are, as published, and that do",
     ),
     Entry(
-        name="editing", source=f"{CD}, Fig. 5, 9", mini="not timed", paper="100 images, 3,000 steps each, after table9",
+        name="editing", source=f"{CD}, Fig. 5, 9", mini="7 min after table9", paper="100 images, 3,000 steps each, after table9",
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
-        name="head_to_head", source="in no paper", mini="not timed", paper="2 x 127k, 187k, 2 x 200k steps; 12 x 3,000 images",
+        name="head_to_head", source="in no paper", mini="20 min on one core after table9",
+        paper="2 x 127k, 187k, 2 x 200k steps; 12 x 3,000 images",
         shows="every way to combine a mask and a text: average, fitted reliability, dynamic diffusers, joint, MT-Diffusion",
     ),
     Entry(
-        name="conditioning", source=LECTURE, mini="not timed", paper="7 x 20k and 7 x 5k steps at 8 px; 15 x 2,970 images",
+        name="conditioning", source=LECTURE, mini="15 min on one core",
+        paper="7 x 20k and 7 x 5k steps at 8 px; 15 x 2,970 images",
         shows="label sampling, label embedding, FiLM and cross-attention at equal training, on real digits",
     ),
 )  # fmt: skip
