@@ -74,7 +74,8 @@ INDEX = (
         shows="joint against purely conditional training, at three lengths",
     ),
     Entry(
-        name="task_transfer", source=f"{MT}, App. E.5", mini="not timed", paper="6 x 1M steps at 64 px; 7 x 5,000 images",
+        name="task_transfer", source=f"{MT}, App. E.5", mini="14 min on one core",
+        paper="6 x 1M steps at 64 px; 7 x 5,000 images",
         shows="five tasks at once, and which of them help the image",
     ),
     Entry(
