@@ -3,17 +3,8 @@
 python -m experiments.mask_tokens --profile mini
 """
 
-from dataclasses import replace
-
 from experiments.cli import main
-from experiments.recipes.collaborative import (
-    FID_ALL,
-    MASK,
-    MIOU,
-    collaborated,
-    mask_token_expert,
-    metrics,
-)
+from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, collaborated, mask_token_expert, metrics
 from experiments.recipes.judges import face_parser
 from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
 from experiments.table9 import ceiling
@@ -31,8 +22,7 @@ def generated(profile: Profile, seed: int, name: str, *, class_embedding: bool) 
     """Faces under the masks of the test images, by one expert."""
     run = mask_token_expert(profile, seed, class_embedding=class_embedding)
     use = ExpertUse(run=run, conditions=("mask_tokens",))
-    sample = collaborated(profile, name, use)
-    return replace(sample, sampler=replace(sample.sampler, clip=False))  # latents are not in [-1, 1]
+    return collaborated(profile, name, use)
 
 
 def table(profile: Profile, seed: int) -> Table:

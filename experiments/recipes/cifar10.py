@@ -23,18 +23,18 @@ DEPARTURES = (
 
 def single_task(profile: Profile, seed: int) -> TrainRun:
     """The image alone."""
-    return _on_photographs(profile, adm(profile, seed, label=False))
+    return _on_photographs(profile, "adm", adm(profile, seed, label=False))
 
 
 def joint(profile: Profile, seed: int, *, aggregation: Aggregation = "consistent") -> TrainRun:
     """Image and masked image (-X)."""
     name = "mt-x" if aggregation == "consistent" else f"mt-x-{aggregation}"
-    return _on_photographs(profile, masked_image(profile, seed, aggregation=aggregation, name=name))
+    return _on_photographs(profile, name, masked_image(profile, seed, aggregation=aggregation))
 
 
 def conditional(profile: Profile, seed: int) -> TrainRun:
     """The image given the masked image, which is never given back."""
-    return _on_photographs(profile, restoration_alone(profile, seed))
+    return _on_photographs(profile, "restoration-alone", restoration_alone(profile, seed))
 
 
 def photographs(profile: Profile, *, patches: int | None = None) -> DataConfig:
@@ -52,21 +52,19 @@ def improved_ddpm(in_channels: int) -> UNetConfig:
     )  # fmt: skip
 
 
-def _on_photographs(profile: Profile, run: TrainRun) -> TrainRun:
+def _on_photographs(profile: Profile, name: str, run: TrainRun) -> TrainRun:
     """``run`` of Tables 5 and 6, on CIFAR-10."""
     (data,) = run.data
     masks = data.masks and replace(data.masks, patch=PATCH[profile])
     data = replace(data, dataset="cifar10", image_size=_size(profile), masks=masks)
     assert isinstance(run.model, DenoiserConfig | MTDiffusionConfig)
-    model = replace(run.model, image_size=_size(profile))
-    if profile == "paper":
-        optimizer = replace(model.optimizer, lr=1e-4)
-        model = replace(model, network=improved_ddpm(model.network.in_channels), optimizer=optimizer)
-    name = f"cifar10-{run.name.split('-seed')[0].rsplit('-', 1)[0]}-{_size(profile)}"
+    model, name = replace(run.model, image_size=_size(profile)), f"cifar10-{name}-{_size(profile)}"
+    if profile != "paper":
+        return train_run(profile, run.seed, name, model, data)
+    optimizer = replace(model.optimizer, lr=1e-4)
+    model = replace(model, network=improved_ddpm(model.network.in_channels), optimizer=optimizer)
     run = train_run(profile, run.seed, name, model, data)
-    if profile == "paper":
-        return replace(run, batch_size=128, trainer=replace(run.trainer, max_steps=500_000, devices=1))
-    return run
+    return replace(run, batch_size=128, trainer=replace(run.trainer, max_steps=500_000, devices=1))
 
 
 def _size(profile: Profile) -> int:

@@ -199,6 +199,7 @@ def collaborated(
 ) -> SampleRun:
     """Faces under mask and caption of the test images; published: 3,000 images, DDIM with 50 steps and eta 1."""
     seed = uses[0].run.seed if uses else 0
+    latent = profile != "mini" or any(isinstance(use.run.model, LatentDenoiserConfig) for use in uses)
     judged = ("mask", "caption") if profile == "paper" else ("mask", "caption", "attributes")
     published = SampleRun(
         name=seeded(name, seed),
@@ -206,7 +207,7 @@ def collaborated(
         experts=uses,
         data=data(profile, *judged),
         num_images=3000,
-        sampler=released_sampler(),
+        sampler=released_sampler() if latent else Sampler(name="ddim", num_steps=50, eta=1.0),
         influence=influence,
         seed=seed,
     )
@@ -246,8 +247,9 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: 
             return published
         case "mini":
             config = LatentDenoiserConfig(
-                network=replace(_smoke_unet(3), channels=(32, 64), context_dim=tokens.width),
+                network=_tiny_unet(3, channels=(32, 64), context_dim=tokens.width),
                 conditions=tokens,
+                drop_probability=drop,
                 prediction="z0",
                 min_snr=5.0,
                 optimizer=OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=MINI_LATENT_STEPS),
@@ -257,7 +259,7 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: 
             )
             return replace(published, model=config, trainer=trainer)
         case "smoke":
-            config = LatentDenoiserConfig(network=_smoke_unet(3), conditions=tokens, drop_probability=drop)
+            config = LatentDenoiserConfig(network=_tiny_unet(3), conditions=tokens, drop_probability=drop)
             return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
 
 
@@ -270,13 +272,15 @@ def _diffuser(profile: Profile, modality: str) -> DynamicDiffuserConfig:
         case "mini":
             return mini_dynamic_diffuser(3, embedding_dim=64)
         case "smoke":
-            return _smoke_unet(1)
+            return _tiny_unet(1)
 
 
-def _smoke_unet(out_channels: int) -> CrossAttentionUNetConfig:
+def _tiny_unet(
+    out_channels: int, *, channels: tuple[int, int] = (8, 16), context_dim: int = 16
+) -> CrossAttentionUNetConfig:
     return CrossAttentionUNetConfig(
-        in_channels=3, out_channels=out_channels, channels=(8, 16), attention_levels=(1,), num_res_blocks=1,
-        num_heads=2, context_dim=16, norm_groups=8,
+        in_channels=3, out_channels=out_channels, channels=channels, attention_levels=(1,), num_res_blocks=1,
+        num_heads=2, context_dim=context_dim, norm_groups=8,
     )  # fmt: skip
 
 

@@ -8,12 +8,13 @@ from lightning_mmdiff.schedules import Sampler
 
 def few_images(published: SampleRun, profile: Profile, *, mini: int = 256, smoke: int = 8) -> SampleRun:
     """``published`` at a profile: at most ``mini`` images in 25 steps of DDIM, or ``smoke`` images in 2."""
+    clip = published.sampler.clip  # pixels are clipped, latents are not
     match profile:
         case "paper":
             return published
         case "mini":
-            sampler = Sampler(name="ddim", num_steps=25)  # mini diffuses pixels
+            sampler = Sampler(name="ddim", num_steps=25, clip=clip)
             return replace(published, num_images=min(published.num_images, mini), sampler=sampler)
         case "smoke":
-            sampler = Sampler(name="ddim", num_steps=2, clip=published.sampler.clip)
+            sampler = Sampler(name="ddim", num_steps=2, clip=clip)
             return replace(published, num_images=smoke, shard_size=smoke // 2, sampler=sampler)
