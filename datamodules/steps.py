@@ -3,6 +3,7 @@
 Lightning does not fast-forward a loader on resume; these loaders need no fast-forwarding, they start at the step.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 from lightning_mmdiff.interruption import ignore_in_worker
 from lightning_mmdiff.seeding import generator
+
+logger = logging.getLogger(__name__)
 
 
 class Draw(NamedTuple):
@@ -25,6 +28,8 @@ class Draw(NamedTuple):
 
 class StepBatchSampler:
     """Endless shuffled batches, one permutation per pass over the items, the incomplete last batch of a pass dropped.
+
+    Fewer items than rows of a batch: batches span passes, and none is dropped.
 
     ``batch_size`` counts the rows of all processes; ``rank`` gets every ``world_size``-th of them.
     """
@@ -39,10 +44,12 @@ class StepBatchSampler:
         world_size: int = 1,
         flip: bool = True,
     ) -> None:
-        if not 1 <= batch_size <= num_items:
+        if batch_size < 1 or num_items < 1:
             raise ValueError(
-                f"batch_size is {batch_size}, but the training split has {num_items} images; choose 1 to {num_items}."
+                f"batch_size is {batch_size} and there are {num_items} training images; both must be at least 1."
             )
+        if batch_size > num_items:
+            logger.warning("%d training images: they repeat within a batch of %d.", num_items, batch_size)
         if batch_size % world_size:
             raise ValueError(
                 f"batch_size {batch_size} (rows of all processes together) cannot be shared by {world_size} processes; "
@@ -54,9 +61,7 @@ class StepBatchSampler:
 
     def draws(self, step: int) -> list[Draw]:
         """Return this process's rows of the batch of ``step``."""
-        epoch, position = divmod(step, self.num_items // self.batch_size)
-        first = position * self.batch_size
-        indices = self._permutation(epoch)[first : first + self.batch_size]
+        indices = self._items(step)
         rows = generator("rows", self.seed, step)
         flips = torch.rand(self.batch_size, generator=rows) < 0.5
         choices = torch.randint(2**31, (self.batch_size,), generator=rows)
@@ -66,6 +71,14 @@ class StepBatchSampler:
     def __iter__(self) -> Iterator[list[Draw]]:
         """Yield the batches of ``start_step``, ``start_step + 1``, ..."""
         return map(self.draws, count(self.start_step))
+
+    def _items(self, step: int) -> list[int]:
+        if self.batch_size > self.num_items:
+            rows = range(step * self.batch_size, (step + 1) * self.batch_size)
+            return [self._permutation(row // self.num_items)[row % self.num_items] for row in rows]
+        epoch, position = divmod(step, self.num_items // self.batch_size)
+        first = position * self.batch_size
+        return self._permutation(epoch)[first : first + self.batch_size]
 
     def _permutation(self, epoch: int) -> list[int]:
         if self._order[0] != epoch:

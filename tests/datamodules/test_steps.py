@@ -45,9 +45,21 @@ def test_processes_share_the_rows_of_the_same_batch(world_size):
         assert len({draw.item for draw in rows}) == 8
 
 
+def test_batches_larger_than_the_data_span_passes(caplog):
+    sampler = StepBatchSampler(3, 7, seed=4)
+    assert "3 training images: they repeat within a batch of 7" in caplog.text
+    rows = [draw.item for step in range(3) for draw in sampler.draws(step)]
+    passes = [rows[i : i + 3] for i in range(0, 21, 3)]
+    assert [sorted(one) for one in passes] == [[0, 1, 2]] * 7
+    assert len(set(map(tuple, passes))) > 1
+    assert take(StepBatchSampler(3, 7, seed=4, start_step=2), 1) == [sampler.draws(2)]
+    halves = [StepBatchSampler(3, 6, seed=4, rank=rank, world_size=2).draws(1) for rank in (0, 1)]
+    assert sorted(halves[0] + halves[1]) == sorted(StepBatchSampler(3, 6, seed=4).draws(1))
+
+
 def test_bad_batch_sizes_are_explained():
-    with pytest.raises(ValueError, match="batch_size is 9, but the training split has 8 images"):
-        StepBatchSampler(8, 9)
+    with pytest.raises(ValueError, match="batch_size is 0 and there are 8 training images; both must be at least 1"):
+        StepBatchSampler(8, 0)
     with pytest.raises(ValueError, match="cannot be shared by 3 processes; choose a multiple of 3"):
         StepBatchSampler(8, 4, world_size=3)
 
