@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.networks.blocks import GroupNorm, zero
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
+from lightning_mmdiff.networks.conditions import NULL_CLASS
 from lightning_mmdiff.networks.shared import SharedConfig, TokenUNet, num_classes, patch_size
 from lightning_mmdiff.networks.unet import UNet
 
@@ -104,14 +105,19 @@ class NetworkEncoder(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor, network: Network) -> Tensor:
         """Probabilities [B, num_classes] (the likeliest class is encoded; zeros are no class) or embeddings [B, D] -> E."""
-        config = network.config
-        image = x.new_zeros(len(x), config.in_channels, *self.shape[1:])
-        none = torch.full((len(x),), -1, device=x.device)
-        labels = torch.where(x.any(dim=1), x.argmax(dim=1), none) if self.classes else none
-        embedding = None if self.classes else x
-        told = None if num_classes(config) is None else labels
-        output = network.forward_with_features(image, none.new_zeros(1), embedding, told)[0]
-        return output[:, : self.shape[0]]
+        image = x.new_zeros(len(x), network.config.in_channels, *self.shape[1:])
+        none = torch.full((len(x),), NULL_CLASS, device=x.device)
+        if not self.classes:
+            return self._encode(network, image, x, None if num_classes(network.config) is None else none)
+        labels = torch.where(x.any(dim=1), x.argmax(dim=1), none)
+        every = torch.arange(NULL_CLASS, x.shape[1], device=x.device)
+        if len(every) < len(labels):  # each class once
+            return self._encode(network, image[: len(every)], None, every)[labels - NULL_CLASS]
+        return self._encode(network, image, None, labels)
+
+    def _encode(self, network: Network, image: Tensor, embedding: Tensor | None, labels: Tensor | None) -> Tensor:
+        t = torch.zeros(1, dtype=torch.int64, device=image.device)
+        return network.forward_with_features(image, t, embedding, labels)[0][:, : self.shape[0]]
 
 
 class CoarseEncoder(nn.Module):

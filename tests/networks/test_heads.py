@@ -79,6 +79,17 @@ def test_network_as_encoder_tells_classes_apart_and_leaves_none_without() -> Non
     torch.testing.assert_close(uncertain[0], encodings[1])  # the likeliest class
 
 
+def test_network_as_encoder_of_more_images_than_classes() -> None:
+    """Each class is encoded once then; the encodings are the same."""
+    unet = randomized(UNet(NETWORK)).eval()
+    encoder, rows = heads.NetworkEncoder((3, 16, 16), classes=True), []
+    unet.time_embed.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    x = torch.cat([torch.eye(5)[[3, 0, 3, 4, 2, 1, 1, 0]], torch.zeros(1, 5)])
+    one_by_one = torch.cat([encoder(row[None], unet) for row in x])
+    torch.testing.assert_close(encoder(x, unet), one_by_one)
+    assert rows == [1] * 9 + [6]
+
+
 def test_network_as_encoder_of_vectors() -> None:
     config = replace(NETWORK, num_classes=None, embedding_dim=6)
     unet = randomized(UNet(config)).eval()
