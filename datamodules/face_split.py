@@ -17,7 +17,7 @@ PAPER_IMAGES, PAPER_TEST = (
     3_000,
 )  # Unite and Conquer and Collaborative Diffusion: 27,000 to train, 3,000 to test
 
-Split = Literal["paper", "official"]
+Split = Literal["paper", "official", "reduced", "validation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +86,9 @@ class FaceSplit:
 def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train and to test on.
 
-    "paper": of the first 30,000 images the last 3,000 test; of a smaller set the last tenth. "official": what the
-    data set's own file says; its validation part is in neither.
+    "paper": of the first 30,000 images the last 3,000 test; of a smaller set the last tenth. "reduced": the same, but
+    as many images before them are not trained on. "validation": trained on are those. "official": what the data set's
+    own file says; its validation part is in neither.
 
     Args:
         packed: the data set.
@@ -97,10 +98,11 @@ def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.n
     Raises:
         ValueError: where a part would be empty.
     """
-    if split == "paper":
+    if split != "official":
         usable = list(order)[:PAPER_IMAGES]
         num_test = PAPER_TEST if packed.total >= PAPER_IMAGES else max(1, len(usable) // 10)
-        train, test = usable[:-num_test], usable[-num_test:]
+        train, validation, test = usable[: -2 * num_test], usable[-2 * num_test : -num_test], usable[-num_test:]
+        train = {"paper": train + validation, "reduced": train, "validation": validation}[split]
     else:
         assert packed.official_split is not None  # setup() has checked
         train, test = ([row for row in order if packed.official_split[row] == part] for part in ("train", "test"))

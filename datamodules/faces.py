@@ -31,7 +31,7 @@ class FaceDataModule(PackedDataModule):
             "attributes", "caption".
         seed: of the order of training images, the mirroring and the choice among captions.
         flip: mirror half of the training images.
-        split: "paper" or "official", see ``split_rows``.
+        split: "paper", "official", "reduced" or "validation", see ``split_rows``.
         captions: which captions; their file's order then defines the split, as in Collaborative Diffusion.
         num_workers: processes that assemble batches; 0 is right for packed data that fits into memory.
         cache: folder for the packed data where ``root`` is read-only; ``<root>/.packed`` otherwise.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from datamodules.face_split import Split
 from datamodules.masking import MaskConfig
 from lightning_mmdiff.files import write_json
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
@@ -53,7 +54,7 @@ class DataConfig:
     conditions: tuple[str, ...] = ()
     """Names of the conditions that a batch carries."""
     captions: Captions | None = None
-    split: Literal["paper", "official"] = "paper"
+    split: Split = "paper"
     masks: MaskConfig | None = None
     """Holes of the condition "masked_image"."""
     only_class: int | None = None

@@ -97,26 +97,26 @@ def autoencoder(profile: Profile) -> TrainRun:
     return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
 
 
-def mask_expert(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
-    """Mask to face. ``drop``: share of training images without condition, which guidance needs; the paper has none."""
-    if profile == "mini":  # already without its condition on one image in eight
+def mask_expert(profile: Profile, seed: int) -> TrainRun:
+    """Mask to face. At mini without its condition on one image in eight, which guidance needs; the paper's never are."""
+    if profile == "mini":
         return expert(profile, seed, "mask-expert", (data(profile, "mask"),))
-    return _latent(profile, seed, "mask-expert", mask_tokens(profile), drop)
+    return _latent(profile, seed, "mask-expert", mask_tokens(profile))
 
 
 def mask_token_expert(profile: Profile, seed: int, *, class_embedding: bool = False) -> TrainRun:
     """Mask to face by tokens, in latent space at mini too. ``class_embedding``: a token says which class it is."""
     name = "mask-token-expert" if profile == "mini" else "mask-expert"
     tokens = replace(mask_tokens(profile), class_embedding=class_embedding)
-    return _latent(profile, seed, f"{name}-with-classes" if class_embedding else name, tokens, 0.0)
+    return _latent(profile, seed, f"{name}-with-classes" if class_embedding else name, tokens)
 
 
-def words_expert(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
+def words_expert(profile: Profile, seed: int) -> TrainRun:
     """Text to face: a text transformer trained with the U-Net; at mini embeddings of captions by a small image-text model."""
     if profile == "mini":  # Unite and Conquer's, but trained on texts as this paper does
         run = replace(text_expert(profile, seed), name=seeded("words-expert", seed), data=(data(profile, "caption"),))
         return on_captions(run)
-    return _latent(profile, seed, "words-expert", text_tokens(profile), drop)
+    return _latent(profile, seed, "words-expert", text_tokens(profile))
 
 
 def on_captions(run: TrainRun) -> TrainRun:
@@ -145,7 +145,7 @@ def text_tokens(profile: Profile) -> TokensConfig:
     return TextTokensConfig(vocabulary=rendered_words(), width=16, num_layers=1, num_heads=2, head_dim=8, max_length=16)
 
 
-def diffusers(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
+def diffusers(profile: Profile, seed: int) -> TrainRun:
     """The dynamic diffusers of both experts, which are frozen (Algorithm 1)."""
     steps = DIFFUSER_STEPS[profile]
     members = (
@@ -157,12 +157,12 @@ def diffusers(profile: Profile, seed: int, *, drop: float = 0.0) -> TrainRun:
         optimizer = OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps)
         config = replace(config, min_snr=5.0, optimizer=optimizer)
     published = TrainRun(
-        name=seeded(_dropped("dynamic-diffusers", drop), seed),
+        name=seeded("dynamic-diffusers", seed),
         model=config,
         data=(data(profile, "mask", "caption"),),
         batch_size=32,
         trainer=replace(FOUR_GPUS, max_steps=steps),
-        needs=(mask_expert(profile, seed, drop=drop), words_expert(profile, seed, drop=drop)),
+        needs=(mask_expert(profile, seed), words_expert(profile, seed)),
         seed=seed,
     )
     match profile:
@@ -181,12 +181,11 @@ def asked(profile: Profile, *modalities: str) -> tuple[str, ...]:
     return modalities if profile == "mini" else tuple(f"{name}_tokens" for name in modalities)
 
 
-def mask_and_text(profile: Profile, seed: int, *, drop: float = 0.0, weight: float = 1.0) -> tuple[ExpertUse, ...]:
+def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
     """Both experts, each asked about its modality."""
-    mask, words = mask_expert(profile, seed, drop=drop), words_expert(profile, seed, drop=drop)
     return (
-        ExpertUse(run=mask, conditions=asked(profile, "mask"), weight=weight),
-        ExpertUse(run=words, conditions=asked(profile, "text"), weight=weight),
+        ExpertUse(run=mask_expert(profile, seed), conditions=asked(profile, "mask")),
+        ExpertUse(run=words_expert(profile, seed), conditions=asked(profile, "text")),
     )
 
 
@@ -227,15 +226,14 @@ def data(profile: Profile, *conditions: str) -> DataConfig:
     """CelebA-HQ with the captions that define the split: beards and ages, or below paper all attributes."""
     size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
     captions: Captions = "beard-and-age" if profile == "paper" else "celeba-dialog"
-    wants = profile != "mini" or "caption" in conditions
-    return DataConfig(dataset=CELEBA, image_size=size, conditions=conditions, captions=captions if wants else None)
+    return DataConfig(dataset=CELEBA, image_size=size, conditions=conditions, captions=captions)
 
 
-def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: float) -> TrainRun:
+def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig) -> TrainRun:
     """A uni-modal latent diffusion model; authors: 100 to 200 epochs, here 150."""
     published = TrainRun(
-        name=seeded(_dropped(name, drop), seed),
-        model=LatentDenoiserConfig(network=ldm_unet(), conditions=tokens, drop_probability=drop, checkpointing=True),
+        name=seeded(name, seed),
+        model=LatentDenoiserConfig(network=ldm_unet(), conditions=tokens, checkpointing=True),
         data=(data(profile, tokens.source),),
         batch_size=32,
         trainer=replace(FOUR_GPUS, max_steps=round(150 * EPOCH)),
@@ -249,7 +247,6 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: 
             config = LatentDenoiserConfig(
                 network=_tiny_unet(3, channels=(32, 64), context_dim=tokens.width),
                 conditions=tokens,
-                drop_probability=drop,
                 prediction="z0",
                 min_snr=5.0,
                 optimizer=OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=MINI_LATENT_STEPS),
@@ -259,7 +256,7 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig, drop: 
             )
             return replace(published, model=config, trainer=trainer)
         case "smoke":
-            config = LatentDenoiserConfig(network=_tiny_unet(3), conditions=tokens, drop_probability=drop)
+            config = LatentDenoiserConfig(network=_tiny_unet(3), conditions=tokens)
             return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
 
 
@@ -286,7 +283,3 @@ def _tiny_unet(
 
 def _smoke_trainer() -> TrainerConfig:
     return TrainerConfig(max_steps=6, checkpoint_every=2)
-
-
-def _dropped(name: str, drop: float) -> str:
-    return f"{name}-dropped" if drop else name

@@ -1,22 +1,27 @@
 """Every way to give a mask and a text to a model: fitted reliabilities, one joint model, MT-Diffusion. Not in any paper.
 
-All are trained on the images of the experts, with as much compute as the experts and their dynamic diffusers together.
+Reliabilities are fitted to validation images, a part of Collaborative Diffusion's training images that no expert of this
+comparison sees; the rest train everything else. So the experts are trained for it, Collaborative Diffusion's own but for
+that; latent ones also learn to do without their condition. The joint models are trained with as much compute as both experts
+and their dynamic diffusers together.
 """
 
 from dataclasses import replace
 
 from experiments.recipes.collaborative import (
-    DIFFUSER_STEPS,
     asked,
     data,
+    diffusers,
     mask_expert,
     on_captions,
     words_expert,
 )
 from experiments.recipes.judges import image_text_model
+from experiments.recipes.profiles import with_steps
 from experiments.recipes.unite_and_conquer import expert
-from experiments.spec import Profile, TrainerConfig, TrainRun, seeded
+from experiments.spec import ExpertUse, Profile, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
+from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_modalities import Embedding, Picture
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
@@ -25,6 +30,8 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 DROP = 0.1
 """Share of images without condition that the latent experts are trained with here: Eq. 10 asks what they say without."""
+MINI_STEPS, MINI_DIFFUSER_STEPS = 400, 500
+"""Optimizer steps at mini of an expert and of the dynamic diffusers; the joint models train as long as all of them."""
 FIT_STEPS = {"paper": 2000, "mini": 100, "smoke": 6}
 """Batches on which a reliability is fitted."""
 
@@ -42,17 +49,25 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
     return TrainRun(
         name=seeded(f"reliability-{'over-time' if over_time else 'constant'}-{total_weight:g}", seed),
         model=config,
-        data=(data(profile, "mask", "caption"),),
+        data=(replace(data(profile, "mask", "caption"), split="validation"),),
         batch_size=4 if profile == "smoke" else 32,
         trainer=TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5)),
-        needs=(mask_expert(profile, seed, drop=dropped(profile)), words_expert(profile, seed, drop=dropped(profile))),
+        needs=_experts(profile, seed),
         seed=seed,
     )
 
 
-def dropped(profile: Profile) -> float:
-    """Share of images without condition of the experts; those of mini have theirs anyway."""
-    return 0.0 if profile == "mini" else DROP
+def experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
+    """Mask and text expert, each asked about its modality."""
+    modalities = asked(profile, "mask", "text")
+    return tuple(ExpertUse(run=run, conditions=(name,)) for run, name in zip(_experts(profile, seed), modalities))
+
+
+def collaborators(profile: Profile, seed: int) -> TrainRun:
+    """The dynamic diffusers of both."""
+    run = _without_validation(diffusers(profile, seed))
+    run = with_steps(run, MINI_DIFFUSER_STEPS) if profile == "mini" else run
+    return replace(run, needs=_experts(profile, seed))
 
 
 def joint(profile: Profile, seed: int) -> TrainRun:
@@ -60,7 +75,8 @@ def joint(profile: Profile, seed: int) -> TrainRun:
     run = expert(profile, seed, "joint-expert", (data(profile, "mask"),), text=True)
     assert isinstance(run.model, DenoiserConfig)
     model = replace(run.model, subsets=((("mask", "text"), 0.875), ((), 0.125)))
-    run = _as_long(profile, replace(run, model=model, data=(data(profile, "mask", "caption"),)))
+    run = _without_validation(replace(run, model=model, data=(data(profile, "mask", "caption"),)))
+    run = with_steps(run, joint_steps(profile, seed))
     return on_captions(run) if profile == "mini" else run
 
 
@@ -86,16 +102,33 @@ def multi_task(profile: Profile, seed: int) -> TrainRun:
         run,
         name=seeded("mt-mask-text", seed),
         model=model,
-        data=(data(profile, "mask_picture", "caption"),),
+        data=(replace(run.data[0], conditions=("mask_picture", "caption")),),
         needs=embedder,
     )
 
 
-def _as_long(profile: Profile, run: TrainRun) -> TrainRun:
-    """Two experts' steps, and those of the dynamic diffusers, which cost about one each: two frozen networks forward."""
-    assert isinstance(run.model, DenoiserConfig)
-    steps = 2 * run.trainer.max_steps + (0 if profile == "paper" else DIFFUSER_STEPS[profile])
-    optimizer = run.model.optimizer
-    if optimizer.decay_steps is not None:
-        optimizer = replace(optimizer, decay_steps=steps)
-    return replace(run, model=replace(run.model, optimizer=optimizer), trainer=replace(run.trainer, max_steps=steps))
+def joint_steps(profile: Profile, seed: int) -> int:
+    """Two experts' steps, and those of the dynamic diffusers, which cost about one each: two frozen networks forward.
+
+    At paper the joint models diffuse pixels beside latent experts: twice the steps of Unite and Conquer's experts.
+    """
+    if profile == "paper":
+        return 2 * expert(profile, seed, "joint-expert", ()).trainer.max_steps
+    return sum(run.trainer.max_steps for run in (*_experts(profile, seed), collaborators(profile, seed)))
+
+
+def _experts(profile: Profile, seed: int) -> tuple[TrainRun, ...]:
+    return tuple(_contender(profile, run(profile, seed)) for run in (mask_expert, words_expert))
+
+
+def _contender(profile: Profile, run: TrainRun) -> TrainRun:
+    """An expert that leaves the validation images out, and knows what to say without a condition."""
+    run = _without_validation(run)
+    if isinstance(run.model, LatentDenoiserConfig):
+        run = replace(run, model=replace(run.model, drop_probability=DROP))
+    return with_steps(run, MINI_STEPS) if profile == "mini" else run
+
+
+def _without_validation(run: TrainRun) -> TrainRun:
+    name = seeded(f"{run.name.split('-seed')[0]}-reduced", run.seed)
+    return replace(run, name=name, data=tuple(replace(part, split="reduced") for part in run.data))

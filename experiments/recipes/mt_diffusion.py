@@ -9,7 +9,7 @@ from typing import Literal
 
 from datamodules.masking import MaskConfig
 from experiments.recipes.judges import object_captions
-from experiments.recipes.profiles import few_images
+from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.aggregation import Aggregation
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
@@ -143,14 +143,7 @@ def shortened(run: TrainRun, share: float) -> TrainRun:
     steps = max(1, round(run.trainer.max_steps * share))
     if steps == run.trainer.max_steps:
         return run
-    assert isinstance(run.model, DenoiserConfig | MTDiffusionConfig)
-    optimizer = run.model.optimizer
-    if optimizer.decay_steps is not None:
-        optimizer = replace(optimizer, decay_steps=steps)
-    name = seeded(f"{run.name.split('-seed')[0]}-{steps}-steps", run.seed)
-    return replace(
-        run, name=name, model=replace(run.model, optimizer=optimizer), trainer=replace(run.trainer, max_steps=steps)
-    )
+    return replace(with_steps(run, steps), name=seeded(f"{run.name.split('-seed')[0]}-{steps}-steps", run.seed))
 
 
 def tuned(

@@ -6,7 +6,7 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 from dataclasses import replace
 
 from experiments.recipes.judges import image_text_model
-from experiments.recipes.profiles import few_images
+from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import (
     DataConfig,
     DatasetName,
@@ -100,16 +100,7 @@ def both_conditions(profile: Profile, seed: int) -> TrainRun:
 def both_conditions_twice(profile: Profile, seed: int) -> TrainRun:
     """The same with the training compute of two experts."""
     run = both_conditions(profile, seed)
-    assert isinstance(run.model, DenoiserConfig)
-    steps, optimizer = 2 * run.trainer.max_steps, run.model.optimizer
-    if optimizer.decay_steps is not None:
-        optimizer = replace(optimizer, decay_steps=steps)
-    return replace(
-        run,
-        name=seeded("both-conditions-twice", seed),
-        trainer=replace(run.trainer, max_steps=steps),
-        model=replace(run.model, optimizer=optimizer),
-    )
+    return replace(with_steps(run, 2 * run.trainer.max_steps), name=seeded("both-conditions-twice", seed))
 
 
 def sketch_expert(profile: Profile, seed: int) -> TrainRun:

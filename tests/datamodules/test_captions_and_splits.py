@@ -109,6 +109,15 @@ def test_paper_split(count, train, test):
     assert [(int(part[0]), int(part[-1])) for part in rows] == [train, test]
 
 
+@pytest.mark.parametrize(("count", "tested"), [(30_000, 3_000), (74, 7)])
+def test_validation_images_are_the_last_that_the_paper_trains_on(count, tested):
+    parts = {split: split_rows(fake_packed(count), split, range(count)) for split in ("paper", "reduced", "validation")}
+    assert len(parts["validation"][0]) == tested
+    np.testing.assert_array_equal(np.concatenate([parts["reduced"][0], parts["validation"][0]]), parts["paper"][0])
+    for _, test in parts.values():
+        np.testing.assert_array_equal(test, parts["paper"][1])
+
+
 def test_paper_split_without_the_one_uncaptioned_image():
     train, test = split_rows(fake_packed(30_000), "paper", [i for i in range(30_000) if i != 5380])
     assert (len(train), len(test), int(test[0])) == (26_999, 3_000, 27_000)

@@ -15,11 +15,13 @@ from experiments import build, head_to_head, influence, mask_tokens, table9, tab
 from experiments.configurations import configuration_result
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
-from experiments.spec import ExpertUse, SampleRun, TrainRun, plan
+from experiments.spec import ExpertUse, Profile, SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig
 from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig, released_sampler
+from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
+from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,8 +93,25 @@ def test_every_expert_of_the_head_to_head_knows_the_null_condition() -> None:
                 assert dict(run.model.subsets)[()] == 0.125
 
 
+def test_reliabilities_are_fitted_to_images_that_no_expert_sees() -> None:
+    for profile in ("smoke", "mini", "paper"):
+        runs = [run for run in plan([head_to_head.table(profile, 0)]) if isinstance(run, TrainRun)]
+        fitted = [run for run in runs if isinstance(run.model, ReliabilityConfig)]
+        experts = {need.name for run in fitted for need in run.needs}
+        assert (len(fitted), len(experts)) == (4, 2)
+        assert {(part.split, part.captions) for run in fitted for part in run.data} == {("validation", _captions(profile))}
+        for run in runs:
+            if isinstance(run.model, LatentDenoiserConfig | DenoiserConfig | CollaborativeConfig | MTDiffusionConfig):
+                assert {(part.split, part.captions) for part in run.data} == {("reduced", _captions(profile))}
+
+
+def _captions(profile: Profile) -> str:
+    """Whose order defines the parts."""
+    return "beard-and-age" if profile == "paper" else "celeba-dialog"
+
+
 def test_joint_models_train_as_long_as_the_experts_and_their_diffusers() -> None:
-    parts = (recipes.mask_expert("mini", 0), recipes.words_expert("mini", 0), recipes.diffusers("mini", 0))
+    parts = [*(use.run for use in combinations.experts("mini", 0)), combinations.collaborators("mini", 0)]
     steps = sum(run.trainer.max_steps for run in parts)
     for run in (combinations.joint("mini", 0), combinations.multi_task("mini", 0)):
         assert run.trainer.max_steps == steps
