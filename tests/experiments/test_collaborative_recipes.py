@@ -99,7 +99,9 @@ def test_reliabilities_are_fitted_to_images_that_no_expert_sees() -> None:
         fitted = [run for run in runs if isinstance(run.model, ReliabilityConfig)]
         experts = {need.name for run in fitted for need in run.needs}
         assert (len(fitted), len(experts)) == (4, 2)
-        assert {(part.split, part.captions) for run in fitted for part in run.data} == {("validation", _captions(profile))}
+        assert {(part.split, part.captions) for run in fitted for part in run.data} == {
+            ("validation", _captions(profile))
+        }
         for run in runs:
             if isinstance(run.model, LatentDenoiserConfig | DenoiserConfig | CollaborativeConfig | MTDiffusionConfig):
                 assert {(part.split, part.captions) for part in run.data} == {("reduced", _captions(profile))}
