@@ -79,7 +79,8 @@ INDEX = (
         shows="five tasks at once, and which of them help the image",
     ),
     Entry(
-        name="representation", source=f"{MT}, App. E.4", mini="15 min on one core", paper="5 x 100k steps at 768 px; 6 x 3,000 images",
+        name="representation", source=f"{MT}, App. E.4", mini="15 min on one core",
+        paper="5 x 100k steps at 768 px; 6 x 3,000 images",
         shows="the image together with its CLIP embedding: images with and without, and what the head says of test images",
     ),
     Entry(

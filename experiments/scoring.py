@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judge
         except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
             reasons[protocol] = str(error)
         else:
+            if run.method != "count" and result.n > len(data.test):
+                result = replace(result, extra={**result.extra, "test_images": len(data.test)})
             with claims.alone("metrics.json"):
                 save_results(folder, sorted([*_stored(folder), result], key=lambda r: r.protocol))
     _save_reasons(folder, reasons, claims)

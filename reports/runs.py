@@ -26,7 +26,8 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
     replicates: dict[str, np.ndarray] = {}
     if state == "measured":
         try:
-            scores = _scores(folder / "metrics.json")
+            scores, repeats = _scores(folder / "metrics.json"), _repeats(folder / "metrics.json")
+            reason = "; ".join(filter(None, (reason, repeats)))
             replicates = _replicates(folder / "replicates.npz")
         except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
@@ -73,6 +74,15 @@ def _scores(path: Path) -> dict[str, Score]:
         for protocol, e in stored.items()
         if e["value"] is not None and math.isfinite(e["value"])
     }
+
+
+def _repeats(path: Path) -> str:
+    """What to know of images that share test images; empty if none do."""
+    counts = {(e["n"], e["test_images"]) for e in json.loads(path.read_text()).values() if "test_images" in e}
+    return "; ".join(
+        f"{n} images are made for {few} test images, over and over: the intervals do not cover other test images"
+        for n, few in sorted(counts)
+    )
 
 
 def _count(n: Any) -> int | None:

@@ -85,6 +85,16 @@ def test_value_that_is_not_finite_is_missing(make_table):
     assert (iou.value, iou.interval, iou.n) == (0.5, None, None)
 
 
+def test_images_that_share_test_images_are_told(make_table):
+    folder = make_table()
+    path = folder / "../../ours/metrics.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({name: entry | {"n": 256, "test_images": 2} for name, entry in stored.items()}))
+    rows = rows_of(folder)
+    assert "256 images are made for 2 test images" in rows["Ours (Others)"].reason
+    assert rows["SPADE (Fine-tuning)"].reason == ""
+
+
 def test_seeds_that_share_a_folder_are_one_measurement(make_table):
     def change(stored):
         stored["rows"][-1]["runs"] = [{"seed": s, "folder": "../../real", "name": "real"} for s in range(3)]
