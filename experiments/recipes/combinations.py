@@ -76,7 +76,7 @@ def joint(profile: Profile, seed: int) -> TrainRun:
     assert isinstance(run.model, DenoiserConfig)
     model = replace(run.model, subsets=((("mask", "text"), 0.875), ((), 0.125)))
     run = _without_validation(replace(run, model=model, data=(data(profile, "mask", "caption"),)))
-    run = with_steps(run, joint_steps(profile, seed))
+    run = with_steps(run, _joint_steps(profile, seed))
     return on_captions(run) if profile == "mini" else run
 
 
@@ -107,7 +107,7 @@ def multi_task(profile: Profile, seed: int) -> TrainRun:
     )
 
 
-def joint_steps(profile: Profile, seed: int) -> int:
+def _joint_steps(profile: Profile, seed: int) -> int:
     """Two experts' steps, and those of the dynamic diffusers, which cost about one each: two frozen networks forward.
 
     At paper the joint models diffuse pixels beside latent experts: twice the steps of Unite and Conquer's experts.
