@@ -47,7 +47,7 @@ INDEX = (
         shows="restoring images with random holes: clean-masked, SDEdit-, ours, replacement, without aggregation",
     ),
     Entry(
-        name="table6", source=f"{MT}, Table 2", mini="17 min on one core",
+        name="table6", source=f"{MT}, Table 2", mini="19 min",
         paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
         shows="generation after equal training: ADM, masked-image training, joint image-label training",
     ),
@@ -117,7 +117,7 @@ INDEX = (
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
-        name="head_to_head", source="in no paper", mini="20 min on one core after table9",
+        name="head_to_head", source="in no paper", mini="19 min after table9",
         paper="2 x 127k, 187k, 2 x 200k steps; 12 x 3,000 images",
         shows="every way to combine a mask and a text: average, fitted reliability, dynamic diffusers, joint, MT-Diffusion",
     ),
