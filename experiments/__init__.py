@@ -65,7 +65,7 @@ INDEX = (
         shows="night to day: single-task diffusion and ours",
     ),
     Entry(
-        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="3 min after table6", paper="2 x 1.1M steps at 64 px",
+        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="4 min after table6", paper="2 x 1.1M steps at 64 px",
         shows="accuracy of the jointly trained classifier and of one trained alone, over fine-tuning steps",
     ),
     Entry(
