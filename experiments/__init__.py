@@ -88,7 +88,7 @@ INDEX = (
         shows="real photographs (--data): generated and restored, joint against conditional training",
     ),
     Entry(
-        name="table9", source=f"{CD}, Table 1", mini="16 min on one core",
+        name="table9", source=f"{CD}, Table 1", mini="16 min",
         paper="1 autoencoder, 2 x 127k and 187k steps; 6 x 3,000 images",
         shows="faces from a mask and a text: Composable, ours, ours with the released schedule, each expert alone",
     ),
