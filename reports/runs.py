@@ -26,8 +26,9 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
     replicates: dict[str, np.ndarray] = {}
     if state == "measured":
         try:
-            scores, repeats = _scores(folder / "metrics.json"), _repeats(folder / "metrics.json")
-            reason = "; ".join(filter(None, (reason, repeats)))
+            stored = json.loads((folder / "metrics.json").read_text())
+            scores = _scores(stored)
+            reason = "; ".join(filter(None, (reason, _repeats(stored))))
             replicates = _replicates(folder / "replicates.npz")
         except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
@@ -66,9 +67,8 @@ def _state(folder: Path) -> tuple[State, str]:
     return "pending", "not started"
 
 
-def _scores(path: Path) -> dict[str, Score]:
+def _scores(stored: dict[str, Any]) -> dict[str, Score]:
     """Protocol -> score; values that are null or not finite are left out, so that they print as missing."""
-    stored = json.loads(path.read_text())
     return {
         protocol: Score(value=float(e["value"]), n=_count(e.get("n")), interval=_interval(e.get("interval")))
         for protocol, e in stored.items()
@@ -76,9 +76,9 @@ def _scores(path: Path) -> dict[str, Score]:
     }
 
 
-def _repeats(path: Path) -> str:
+def _repeats(stored: dict[str, Any]) -> str:
     """What to know of images that share test images; empty if none do."""
-    counts = {(e["n"], e["test_images"]) for e in json.loads(path.read_text()).values() if "test_images" in e}
+    counts = {(e["n"], e["test_images"]) for e in stored.values() if "test_images" in e}
     return "; ".join(
         f"{n} images are made for {few} test images, over and over: the intervals do not cover other test images"
         for n, few in sorted(counts)
