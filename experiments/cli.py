@@ -5,23 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.costs import evaluations
 from experiments.requeue import job_id, requeue
-from experiments.spec import Profile, Run, Table, TableFunction, TrainRun, plan
+from experiments.spec import Profile, Run, TableFunction, TrainRun, plan
 from lightning_mmdiff.interruption import Interrupted, raising
-
-if TYPE_CHECKING:
-    from experiments.stages import Workspace
 
 console = Console(highlight=False)
 
@@ -48,6 +42,8 @@ class Flags:
     """Root of the data sets (CelebAMask-HQ/, ffhq/). Default: rendered data for mini and smoke, data/ for paper."""
     seeds: int = 1
     """Training seeds; with more than one the intervals cover them."""
+    workers: int = 1
+    """Processes on this machine that share the work and the CPU cores. On two cores two take about half of one's time."""
     part: Literal["all", "data", "report"] = "all"
     """all: runs, then the report. data: only render, check and pack the data sets. report: only report what is there."""
 
@@ -101,8 +97,9 @@ def _file_system_sentence(error: OSError, out: Path) -> str:
 
 def run_table(table: TableFunction, flags: Flags) -> None:
     """Do every run of the table that is not done yet, then write and print the report; or the part that was asked for."""
-    if flags.seeds < 1:
-        raise ValueError(f"--seeds is {flags.seeds}; it must be at least 1.")
+    for name in ("seeds", "workers"):
+        if getattr(flags, name) < 1:
+            raise ValueError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
     tables = [table(flags.profile, seed) for seed in range(flags.seeds)]
     runs = _chosen(plan(tables), flags.only)
     if flags.launcher == "dry-run":
@@ -114,7 +111,13 @@ def run_table(table: TableFunction, flags: Flags) -> None:
         _submit(flags)
         return
     from experiments import reporting, stages  # heavy imports: not for --help and dry runs
+    from experiments.work import Work, is_joint
+    from experiments.workers import helpers
 
+    if flags.workers > 1 and is_joint(runs):
+        raise ValueError(
+            f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs each; leave it out."
+        )
     workspace = stages.Workspace.make(flags.profile, flags.out, flags.data)
     if flags.part != "report":
         stages.prepare_data(workspace, runs)
@@ -122,34 +125,32 @@ def run_table(table: TableFunction, flags: Flags) -> None:
     if flags.part != "report":  # which announces by itself
         reporting.announce(workspace, tables, papers, _command(flags))
     if flags.part == "all":
-        _do(workspace, runs, tables)
+        words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in runs)))]  # all, but no report
+        with helpers(flags.workers, words, workspace.runs / "workers"):
+            Work(workspace, runs, tables).do_all()
     if flags.part == "report" or (flags.part == "all" and not flags.only):
         reporting.report(workspace, tables, papers, _command(flags))
-
-
-def _do(workspace: "Workspace", runs: Sequence[Run], tables: Sequence[Table]) -> None:
-    """Do the runs that are not done, with the time left before each."""
-    from experiments import stages
-
-    todo = [run for run in runs if not stages.is_done(workspace, run, tables)]
-    clock = _Clock(todo)
-    for number, run in enumerate(todo, len(runs) - len(todo) + 1):
-        console.print(f"[bold]\\[{number}/{len(runs)}][/] {clock.describe(run)}")
-        stages.do(workspace, run, tables)
-        clock.finished(run)
 
 
 def _submit(flags: Flags) -> None:
     """Hand over to ``slurm.submit``, which may import this package but not the other way round."""
     if flags.part != "all":
         raise ValueError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
-    words = [sys.executable, "-m", "slurm.submit", _module().removeprefix("experiments.")]
-    words += ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
-    words += ["--data", str(flags.data)] if flags.data else []
-    words += ["--only", *flags.only] if flags.only else []
+    if flags.workers > 1:
+        raise ValueError(
+            f"--workers {flags.workers} is for this machine; on a cluster set sampling_jobs (docs/cluster.md)."
+        )
+    words = [sys.executable, "-m", "slurm.submit", _module().removeprefix("experiments."), *_words(flags)]
     code = subprocess.run(words, check=False).returncode
     if code:
         sys.exit(code)
+
+
+def _words(flags: Flags) -> list[str]:
+    """What chooses the runs, as words of a command line."""
+    words = ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
+    words += ["--data", str(flags.data)] if flags.data else []
+    return words + (["--only", *flags.only] if flags.only else [])
 
 
 def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
@@ -168,20 +169,3 @@ def _module() -> str:
     """Name of the module that was started with ``python -m``."""
     spec = sys.modules["__main__"].__spec__
     return spec.name if spec else "experiments"
-
-
-class _Clock:
-    """Time left, from the cost of the runs in network evaluations and the speed seen so far."""
-
-    def __init__(self, runs: Sequence[Run]):
-        self.left = {run.name: evaluations(run) for run in runs}
-        self.start, self.done = time.monotonic(), 0.0
-
-    def describe(self, run: Run) -> str:
-        passed = time.monotonic() - self.start
-        left = sum(self.left.values()) * passed / self.done if self.done else None
-        what = "train" if isinstance(run, TrainRun) else "sample and score"
-        return f"{what} {run.name}" + (f"  (about {left / 60:.0f} min left in all)" if left is not None else "")
-
-    def finished(self, run: Run) -> None:
-        self.done += self.left.pop(run.name)

@@ -50,7 +50,9 @@ RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
 CLAIMS = ".claims"
 """Folder of a run that says which process is doing what."""
 
-logger = logging.getLogger(__name__)
+TRAINING = "train"
+"""The claim on a training."""
+
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
@@ -136,15 +138,26 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     return True
 
 
-def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> None:
-    """Finish ``run``, sharing it with all processes that do the same; on an error the reason is left for the report."""
+def trainer_of(workspace: Workspace, run: Run) -> str | None:
+    """Which process that is not of this job trains ``run`` now, for people; None if nobody does."""
+    if isinstance(run, SampleRun) or not is_first_process():
+        return None
+    return Claims(workspace.runs / run.name / CLAIMS).owner(TRAINING)
+
+
+def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
+    """Finish ``run``; return False at once if another process trains it. Samples are shared with whoever is at them.
+
+    On an error the reason is left for the report.
+    """
     folder = workspace.runs / run.name
     failure = folder / "failed.txt"
     failure.unlink(missing_ok=True)
     remove_stale(folder)
     try:
         if isinstance(run, TrainRun):
-            train(workspace, run)
+            if not train(workspace, run):
+                return False
         else:
             sample(workspace, run)
             score(workspace, run, tables)
@@ -153,19 +166,19 @@ def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> None:
             failure.write_text(f"{type(error).__name__}: {error}\n")
         raise
     Claims(folder / CLAIMS).clear()
+    return True
 
 
-def train(workspace: Workspace, run: TrainRun) -> None:
-    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights; or wait while another job does."""
-    folder = workspace.runs / run.name
+def train(workspace: Workspace, run: TrainRun) -> bool:
+    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights; False if another job is at it."""
     if not is_first_process():  # the first process of a parallel training holds the claim for all
         _fit(workspace, run)
-        return
-    claims = Claims(folder / CLAIMS)
-    if owner := claims.owner("train"):
-        logger.warning("%s is being trained by %s; waiting for it.", run.name, owner)
-    for _ in claims.share({"train": run}, lambda _: (folder / build.WEIGHTS).exists()):
-        _fit(workspace, run)
+        return True
+    folder = workspace.runs / run.name
+    with Claims(folder / CLAIMS).attempt(TRAINING) as mine:
+        if mine and not (folder / build.WEIGHTS).exists():  # they may have come since we looked
+            _fit(workspace, run)
+    return mine
 
 
 def sample(workspace: Workspace, run: SampleRun) -> None:
