@@ -65,6 +65,15 @@ def brief_table(profile: Profile, seed: int) -> Table:
     return table_of(samples(expert(steps=60), num_images=24, num_steps=10), ("SSIM", "FD-EffNetLite0"))
 
 
+def pair_table(profile: Profile, seed: int) -> Table:
+    """Two experts that do not need each other, the samples of each, and a judge of none of the metrics."""
+    experts = [replace(expert(steps=60), name=f"{name}-expert") for name in ("first", "second")]
+    judge = replace(expert(steps=60), name="judge")
+    rows = [replace(samples(e, num_images=8, num_steps=2), name=f"{e.name}-samples") for e in experts]
+    table = table_of(rows[0], ("SSIM",))
+    return replace(table, rows=tuple(Row(label=row.name, sample=row) for row in rows), judges=(judge,))
+
+
 def quick_table(profile: Profile, seed: int) -> Table:
     """As short as can be, with several seeds if asked."""
     run = expert(steps=6, checkpoint_every=2, seed=seed)

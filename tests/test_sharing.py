@@ -5,15 +5,20 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 import small_runs
+import torch
 from warm import Warm
 
 from experiments import build, stages
+from experiments.work import is_joint
+from experiments.workers import helpers
 from lightning_mmdiff.callbacks.shards import claimed_shards, shard_path
 from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.processes import machine, started
@@ -182,14 +187,14 @@ def alone(tmp_path_factory, data, warm: Warm) -> Path:
     return out
 
 
-def begin(warm: Warm, data: Path, out: Path, count: int, *names: str) -> list[int]:
+def begin(warm: Warm, data: Path, out: Path, count: int, *names: str, table: str = "brief_table") -> list[int]:
     flags = ("--data", data, "--out", out, "--only", *names)
-    return [warm.start("brief_table", *flags, log=out / f"log{i}.txt") for i in range(count)]
+    return [warm.start(table, *flags, log=out / f"log{i}.txt") for i in range(count)]
 
 
-def together(warm: Warm, data: Path, out: Path, count: int, *names: str) -> list[int]:
+def together(warm: Warm, data: Path, out: Path, count: int, *names: str, table: str = "brief_table") -> list[int]:
     """Exit codes of ``count`` processes with the same command."""
-    return [warm.wait(pid) for pid in begin(warm, data, out, count, *names)]
+    return [warm.wait(pid) for pid in begin(warm, data, out, count, *names, table=table)]
 
 
 @pytest.fixture
@@ -225,10 +230,96 @@ def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, wa
     assert_same(trained, alone)
 
 
+def weights(out: Path, name: str = "expert") -> bytes:
+    return (out / "smoke" / name / build.WEIGHTS).read_bytes()
+
+
 def test_a_model_is_trained_by_one_process_while_the_other_waits(tmp_path, alone, data, warm) -> None:
     assert together(warm, data, tmp_path, 2, "expert") == [0, 0]
-    weights = Path("smoke") / "expert" / build.WEIGHTS
-    assert (tmp_path / weights).read_bytes() == (alone / weights).read_bytes()
+    assert weights(tmp_path) == weights(alone)
     logs = [(tmp_path / f"log{i}.txt").read_text() for i in range(2)]
     assert sum("60/60" in log for log in logs) == 1
     assert not list(tmp_path.rglob(stages.CLAIMS))
+
+
+def test_whoever_waits_for_a_training_takes_it_over_when_its_process_is_killed(tmp_path, alone, data, warm) -> None:
+    first, second = begin(warm, data, tmp_path, 2, "expert")
+    logs = {pid: tmp_path / f"log{i}.txt" for i, pid in enumerate((first, second))}
+
+    def waits(pid: int) -> bool:
+        return logs[pid].exists() and "waiting" in logs[pid].read_text()
+
+    while not any(waits(pid) for pid in logs):
+        time.sleep(0.002)
+    waiter, trainer = sorted(logs, key=waits, reverse=True)
+    os.kill(trainer, signal.SIGKILL)
+    assert (warm.wait(trainer), warm.wait(waiter)) == (-signal.SIGKILL, 0)
+    assert weights(tmp_path) == weights(alone)
+
+
+PAIR = ("judge", "first-expert", "first-expert-samples", "second-expert", "second-expert-samples")
+
+
+def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path, data, warm) -> None:
+    quiet, shared = tmp_path / "quiet", tmp_path / "shared"
+    for out, count in ((quiet, 1), (shared, 3)):
+        out.mkdir()
+        assert together(warm, data, out, count, *PAIR, table="pair_table") == [0] * count
+    logs = [(shared / f"log{i}.txt").read_text() for i in range(3)]
+    trainings = [[line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line] for log in logs]
+    assert sorted(trainings) == [["first-expert:"], ["judge:"], ["second-expert:"]]  # one each, at the same time
+    for name in ("first-expert", "second-expert", "judge"):
+        assert weights(shared, name) == weights(quiet, name)
+    for name in ("first-expert-samples", "second-expert-samples"):
+        metrics = [out / "smoke" / name / "metrics.json" for out in (quiet, shared)]
+        assert metrics[0].read_bytes() == metrics[1].read_bytes()
+    assert not list(shared.rglob(stages.CLAIMS))
+
+
+def test_processes_that_train_together_keep_the_order_of_the_runs() -> None:
+    single = small_runs.expert(steps=1)
+    joint = replace(single, trainer=replace(single.trainer, devices=2))
+    assert not is_joint([single, small_runs.samples(single)])
+    assert is_joint([single, joint])
+
+
+# More processes by one command
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+SHOW = "import os; print(os.environ['OMP_NUM_THREADS'])"
+SLEEP = "import time; time.sleep(600)"
+
+
+@pytest.mark.usefixtures("threads")
+def test_helpers_share_the_threads_and_write_logs(tmp_path) -> None:
+    with helpers(3, ["-c", SHOW], tmp_path):
+        assert torch.get_num_threads() == 1
+    assert [(tmp_path / f"{number}.log").read_text() for number in (2, 3)] == ["1\n", "1\n"]
+
+
+@pytest.mark.usefixtures("threads")
+def test_one_worker_starts_nobody(tmp_path) -> None:
+    with helpers(1, ["-c", SHOW], tmp_path):
+        assert torch.get_num_threads() == 4
+    assert not list(tmp_path.iterdir())
+
+
+def test_helpers_are_stopped_when_the_work_fails(tmp_path) -> None:
+    start = time.monotonic()
+    with pytest.raises(ZeroDivisionError), helpers(2, ["-c", SLEEP], tmp_path):
+        raise ZeroDivisionError
+    assert time.monotonic() - start < 60
+
+
+def test_a_helper_that_fails_is_told_of(tmp_path, capsys) -> None:
+    with helpers(2, ["-c", "raise SystemExit(3)"], tmp_path):
+        pass
+    assert "Worker 2 ended early with code 3" in capsys.readouterr().out

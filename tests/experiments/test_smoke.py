@@ -103,6 +103,18 @@ def test_table_and_report(folder, name) -> None:
         assert {"config.json"} <= {p.name for p in (folder / "runs" / "smoke" / run.name).iterdir()}
 
 
+@pytest.mark.slow
+def test_two_workers_share_the_trainings_and_give_the_numbers_of_one(tmp_path) -> None:
+    values = []
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        command(tmp_path, "table6", "--workers", str(count), "--out", str(out))
+        rows = json.loads((out / "smoke/tables/table6/metrics.json").read_text())["rows"]
+        values.append([cell["value"] for row in rows for cell in row["cells"].values()])
+    assert "train " in (out / "smoke/workers/2.log").read_text()
+    assert values[0] == values[1]
+
+
 def test_seeds_give_intervals_over_seeds(tmp_path) -> None:
     data = small_runs.write_data(tmp_path / "data")
     run_table(small_runs.quick_table, Flags(profile="smoke", data=data, out=tmp_path / "runs", seeds=2))
