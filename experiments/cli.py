@@ -43,7 +43,7 @@ class Flags:
     seeds: int = 1
     """Training seeds; with more than one the intervals cover them."""
     workers: int = 1
-    """Processes on this machine that share the work and the CPU cores. On two cores two take about half of one's time."""
+    """Processes on this machine that share the work and divide the CPU cores."""
     part: Literal["all", "data", "report"] = "all"
     """all: runs, then the report. data: only render, check and pack the data sets. report: only report what is there."""
 

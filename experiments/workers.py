@@ -1,10 +1,11 @@
 """More processes on this machine for the work of one command (``--workers``)."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -27,25 +28,33 @@ def helpers(count: int, words: Sequence[str], folder: Path) -> Iterator[None]:
     if count == 1:
         yield
         return
-    threads = max(1, torch.get_num_threads() // count)
+    available = torch.get_num_threads()
+    threads = max(1, available // count)
     torch.set_num_threads(threads)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"{count} workers, threads of each: {threads}; {folder} shows what the others do")
-    with ExitStack() as stack:
-        started = []
-        for number in range(2, count + 1):
-            log = stack.enter_context((folder / f"{number}.log").open("w"))
-            command = [sys.executable, *words]
-            started.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment))
-        try:
-            yield
-        except BaseException:
-            for process in started:
-                process.terminate()  # as a cluster does: they save what they have
-            raise
-        finally:
-            codes = [process.wait() for process in started]
-    for number, code in enumerate(codes, 2):
+    logs = [folder / f"{number}.log" for number in range(2, count + 1)]
+    started = [_start(words, log, environment) for log in logs]
+    try:
+        yield
+    except BaseException:
+        for process in started:
+            process.terminate()  # as a cluster does: they save what they have
+        raise
+    finally:
+        codes = [process.wait() for process in started]
+        torch.set_num_threads(available)
+    for log, code in zip(logs, codes):
         if code:
-            console.print(f"Worker {number} ended early with code {code}; {folder / f'{number}.log'} says why.")
+            console.print(f"Worker {log.stem} ended early with code {code}; {log} says why.")
+
+
+def _start(words: Sequence[str], log: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """One helper. It ignores Ctrl-C, which a terminal sends to all: the first process tells it when to stop."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a child inherits
+    try:
+        with log.open("w") as file:
+            return subprocess.Popen([sys.executable, *words], stdout=file, stderr=subprocess.STDOUT, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -302,6 +302,7 @@ SLEEP = "import time; time.sleep(600)"
 def test_helpers_share_the_threads_and_write_logs(tmp_path) -> None:
     with helpers(3, ["-c", SHOW], tmp_path):
         assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 4
     assert [(tmp_path / f"{number}.log").read_text() for number in (2, 3)] == ["1\n", "1\n"]
 
 
@@ -317,6 +318,14 @@ def test_helpers_are_stopped_when_the_work_fails(tmp_path) -> None:
     with pytest.raises(ZeroDivisionError), helpers(2, ["-c", SLEEP], tmp_path):
         raise ZeroDivisionError
     assert time.monotonic() - start < 60
+
+
+def test_ctrl_c_reaches_helpers_through_the_first_process_alone(tmp_path) -> None:
+    show = "import signal; print(signal.getsignal(signal.SIGINT).name)"
+    with helpers(2, ["-c", show], tmp_path):
+        pass
+    assert (tmp_path / "2.log").read_text() == "SIG_IGN\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_helper_that_fails_is_told_of(tmp_path, capsys) -> None:
