@@ -250,6 +250,7 @@ def test_whoever_waits_for_a_training_takes_it_over_when_its_process_is_killed(t
         return logs[pid].exists() and "waiting" in logs[pid].read_text()
 
     while not any(waits(pid) for pid in logs):
+        assert started(first) is not None or started(second) is not None, "nobody had to wait"
         time.sleep(0.002)
     waiter, trainer = sorted(logs, key=waits, reverse=True)
     os.kill(trainer, signal.SIGKILL)
@@ -266,8 +267,9 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
         out.mkdir()
         assert together(warm, data, out, count, *PAIR, table="pair_table") == [0] * count
     logs = [(shared / f"log{i}.txt").read_text() for i in range(3)]
-    trainings = [[line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line] for log in logs]
-    assert sorted(trainings) == [["first-expert:"], ["judge:"], ["second-expert:"]]  # one each, at the same time
+    trained = [[line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line] for log in logs]
+    assert sorted(sum(trained, [])) == ["first-expert:", "judge:", "second-expert:"]
+    assert sum(map(bool, trained)) > 1  # nobody waited for another's
     for name in ("first-expert", "second-expert", "judge"):
         assert weights(shared, name) == weights(quiet, name)
     for name in ("first-expert-samples", "second-expert-samples"):
