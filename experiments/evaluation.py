@@ -63,12 +63,10 @@ class Evaluation:
             FileNotFoundError: if it needs weights that are not on disk.
         """
         match protocol:
-            case "FID" | "FID-ADM" | "sFID-ADM" | "FD-EffNetLite0" | "sFD-EffNetLite0":
+            case "FID" | "FID-50" | "FID-ADM" | "sFID-ADM" | "FD-EffNetLite0" | "FD-EffNetLite0-50" | "sFD-EffNetLite0":
                 reference = fit_gaussian(self._reference(protocol))
-                return frechet_result(protocol, self._outputs(protocol), reference, reference=self._against)
-            case "FID-50" | "FD-EffNetLite0-50":
-                reference = fit_gaussian(self._reference(protocol))
-                return frechet_result(protocol, self._outputs(protocol)[:50], reference, reference=self._against)
+                outputs = self._outputs(protocol)[: 50 if protocol.endswith("-50") else None]
+                return frechet_result(protocol, outputs, reference, reference=self._against)
             case "KID-EffNetLite0":
                 return kernel_result(
                     protocol, self._outputs(protocol), self._reference(protocol), reference=self._against
@@ -132,10 +130,10 @@ class Evaluation:
         Raises:
             FileNotFoundError: if weights are not on disk.
         """
-        wanted: dict[type[FeatureNetwork], list[str]] = {}
+        by_network: dict[type[FeatureNetwork], list[str]] = {}
         for network, output in (OUTPUTS[p] for p in protocols if p in OUTPUTS):
-            wanted.setdefault(network, []).append(output)
-        for network, outputs in wanted.items():
+            by_network.setdefault(network, []).append(output)
+        for network, outputs in by_network.items():
             shard_outputs(self._shards, network, tuple(dict.fromkeys(outputs)), self.folder / "features", device=DEVICE)
 
     @cached_property
