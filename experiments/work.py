@@ -31,13 +31,13 @@ class Work:
         """
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
-        self.clock = _Clock(self.left)
+        self.clock, self.joint = _Clock(self.left), is_joint(runs)
 
     def do_all(self) -> None:
         """Return when every run is done, by whichever process."""
         waiting = False
         while self.left:
-            candidates = self.left[:1] if is_joint(self.runs) else self.left
+            candidates = self.left[:1] if self.joint else self.left
             done = next((run for run in candidates if self._attempt(run)), None)
             if done is not None:
                 self.left.remove(done)
@@ -51,7 +51,7 @@ class Work:
 
     def _attempt(self, run: Run) -> bool:
         """Whether ``run`` is done now: it was, or could be done here."""
-        if stages.is_done(self.workspace, run, self.tables):
+        if not self.joint and stages.is_done(self.workspace, run, self.tables):  # joint processes look once, and agree
             return True
         if self._waits(run) or stages.trainer_of(self.workspace, run):
             return False
