@@ -44,6 +44,12 @@ def condition_strips(evaluation: Evaluation) -> Iterator[Strip]:
             yield f"condition: {name.replace('_', ' ')}", _condition(value.numpy())
 
 
+def are_equal(first: Sequence[Strip], second: Sequence[Strip]) -> bool:
+    """Whether two lists of strips look the same."""
+    same_labels = [label for label, _ in first] == [label for label, _ in second]
+    return same_labels and all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, second))
+
+
 def sample_strips(row: Row, evaluation: Evaluation, *, parsed: bool) -> Iterator[Strip]:
     """The row's first samples, and what the face parser sees in them."""
     images = evaluation.images[shown(evaluation)]

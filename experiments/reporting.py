@@ -164,11 +164,12 @@ def _is_newer(file: Path, others: Sequence[Path]) -> bool:
 
 def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -> None:
     strips: list[galleries.Strip] = []
-    shown = None
+    above: list[galleries.Strip] = []
     for row in rows:
         evaluation = _evaluation(workspace, table, row)
-        if evaluation.run.data != shown:
-            strips += galleries.condition_strips(evaluation)
-            shown = evaluation.run.data
+        conditions = list(galleries.condition_strips(evaluation))
+        if not galleries.are_equal(conditions, above):
+            strips += conditions
+            above = conditions
         strips += galleries.sample_strips(row, evaluation, parsed=_has_parser(table))
     galleries.sheet(strips, path)

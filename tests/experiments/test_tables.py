@@ -6,10 +6,11 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from experiments import INDEX, build
+from experiments import INDEX, build, galleries, reporting
 from experiments.cli import Flags, run_table
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import SampleRun, Table, TrainRun, as_json, claim_folder, plan
@@ -158,3 +159,14 @@ def test_every_model_of_a_small_profile_can_be_built(profile: str) -> None:
     for run in plan([table(name, profile) for name in NAMES]):
         if isinstance(run, TrainRun) and not run.needs:
             assert sum(p.numel() for p in build.model(run, None).parameters()) < 3e6
+
+
+def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, tmp_path) -> None:
+    pictures = {name: np.full((2, 4, 4, 3), value, np.uint8) for name, value in (("a", 1), ("b", 2))}
+    monkeypatch.setattr(reporting, "_evaluation", lambda workspace, table, row: row)
+    monkeypatch.setattr(galleries, "condition_strips", lambda row: iter([("real image", pictures[row[0]])]))
+    monkeypatch.setattr(galleries, "sample_strips", lambda row, _, parsed: [(row, pictures[row[0]])])
+    drawn: list[str] = []
+    monkeypatch.setattr(galleries, "sheet", lambda strips, path: drawn.extend(label for label, _ in strips))
+    reporting._draw(None, table("table6", "smoke"), ["a1", "a2", "b1"], tmp_path / "sheet.png")
+    assert drawn == ["real image", "a1", "a2", "real image", "b1"]
