@@ -116,7 +116,7 @@ def run_table(table: TableFunction, flags: Flags) -> None:
 
     if flags.workers > 1 and is_joint(runs):
         raise ValueError(
-            f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs each; leave it out."
+            f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out."
         )
     workspace = stages.Workspace.make(flags.profile, flags.out, flags.data)
     if flags.part != "report":

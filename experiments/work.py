@@ -35,19 +35,20 @@ class Work:
 
     def do_all(self) -> None:
         """Return when every run is done, by whichever process."""
-        waiting = False
+        told = ""
         while self.left:
             candidates = self.left[:1] if self.joint else self.left
             done = next((run for run in candidates if self._attempt(run)), None)
             if done is not None:
                 self.left.remove(done)
                 self.clock.finished(done)
-            else:
-                if not waiting:
-                    owner = stages.trainer_of(self.workspace, self.left[0])
-                    console.print(f"  {self.left[0].name} is being trained by {owner}; waiting for it")
-                time.sleep(POLL)
-            waiting = done is None
+                continue
+            first = self.left[0]  # nothing that it needs is left, so it is what all wait for
+            owner = stages.trainer_of(self.workspace, first)
+            if owner and told != first.name:
+                console.print(f"  {first.name} is being trained by {owner}; waiting for it")
+                told = first.name
+            time.sleep(POLL)
 
     def _attempt(self, run: Run) -> bool:
         """Whether ``run`` is done now: it was, or could be done here."""
@@ -64,7 +65,7 @@ class Work:
         needs = set(run.needs)
         if isinstance(run, SampleRun):
             needs |= {judge for t in self.tables if any(row.sample == run for row in t.rows) for judge in t.judges}
-        return any(need in needs for need in self.left)
+        return any(other in needs for other in self.left)
 
 
 def is_joint(runs: Sequence[Run]) -> bool:
