@@ -4,8 +4,8 @@
 
 At mini both sides take whole optimizer steps in turn, on one batch that stays in memory. At the paper's sizes (ADM-64 and
 ADM-128) nothing is run: the multiplications of forward and backward pass and the tensors that the backward pass needs are
-counted on the meta device. Memory is weights, gradients, moments and average, with the activations kept for the backward
-pass: what is held when the forward pass ends.
+counted on the meta device. Memory is weights, gradients, moments, average and buffers, with the activations kept for the
+backward pass: what is held when the forward pass ends.
 """
 
 import statistics
@@ -107,6 +107,7 @@ def held(module: nn.Module, forward: Any) -> tuple[Any, float]:
     with saved_tensors_hooks(count, lambda tensor: tensor):
         value = forward()
     state = sum(p.numel() * (4 * COPIES if p.requires_grad else 4) for p in module.parameters())
+    state += sum(b.nbytes for b in module.buffers())
     return value, (state + sum(nbytes for key, nbytes in sizes.items() if key not in weights)) / 2**20
 
 
@@ -136,14 +137,18 @@ def measure(name: str, ours: TrainRun, alone: TrainRun, flags: MultitaskFlags) -
 
 
 def counted(run: TrainRun) -> tuple[float, float]:
-    """Count, without running: 10^9 multiply-adds of forward and backward pass of one image; MiB held at the run's batch size."""
+    """Count, without running: 10^9 multiply-adds of forward and backward pass for an image; MiB held at the run's batch size.
+
+    The work is the mean of as many steps as lie between two in which the network encodes classes.
+    """
     with torch.device("meta"):
         module: Any = build.model(run, None).train()
-        one, batch = (partial(outputs, module, rows) for rows in (1, run.batch_size))
-        _, memory = held(module, batch)
+        step = partial(outputs, module, run.batch_size)
+        _, memory = held(module, step)
         with FlopCounterMode(display=False) as counter:
-            torch.stack([output.sum() for output in one()]).sum().backward()
-    return counter.get_total_flops() / 2e9, memory
+            for _ in range(recipes.RENEWED):
+                torch.stack([output.sum() for output in step()]).sum().backward()
+    return counter.get_total_flops() / 2e9 / run.batch_size / recipes.RENEWED, memory
 
 
 def outputs(module: Denoiser | MTDiffusion, rows: int) -> list[Tensor]:

@@ -117,12 +117,12 @@ INDEX = (
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
-        name="head_to_head", source="in no paper", mini="13 min after table9, with 2 workers",
+        name="head_to_head", source="in no paper", mini="14 min with 2 workers",
         paper="2 x 127k, 187k, 2 x 200k steps; 12 x 3,000 images",
         shows="every way to combine a mask and a text: average, fitted reliability, dynamic diffusers, joint, MT-Diffusion",
     ),
     Entry(
-        name="conditioning", source=LECTURE, mini="15 min on one core",
+        name="conditioning", source=LECTURE, mini="7 min with 2 workers",
         paper="7 x 20k and 7 x 5k steps at 8 px; 15 x 2,970 images",
         shows="label sampling, label embedding, FiLM and cross-attention at equal training, on real digits",
     ),

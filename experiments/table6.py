@@ -5,7 +5,7 @@ python -m experiments.table6 --profile mini
 
 from experiments.cli import main
 from experiments.recipes.columns import columns, object_judge
-from experiments.recipes.mt_diffusion import DEPARTURES, adm, image_label, images, masked_image, sampled, tuned
+from experiments.recipes.mt_diffusion import DEPARTURES, IN_TURN, adm, image_label, images, masked_image, sampled, tuned
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
@@ -50,6 +50,7 @@ NOTES = (
     "-X generates from a complete mask; -M and -E estimate the class while they generate (Algorithm 1), which starts unknown.",
     "The rows * are fine-tuned on generation alone, longer than ADM was trained; the row 'trained as long' gives ADM the same.",
     *DEPARTURES,
+    IN_TURN,
 )
 
 

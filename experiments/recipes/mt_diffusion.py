@@ -30,6 +30,8 @@ MINI_STEPS = {16: 1200, 32: 500}
 """Optimizer steps of a training at mini, by the side of its images: in equal time, small images give the better experiment."""
 MINI_TUNING, MINI_TUNING_RATE = 360, 6.25e-4
 """Optimizer steps and learning rate of a fine-tuning at mini."""
+RENEWED = 8
+"""Training steps of -M and -E from one in which the network encodes classes to the next."""
 PUBLISHED_TUNING = 100_000
 """The paper gives none."""
 DEPARTURES = (
@@ -37,6 +39,11 @@ DEPARTURES = (
     "collapses (PITFALLS.md).",
     "Not in the paper, chosen here: learned variance as ADM's, 10 % complete masks in training (so that generation from one is "
     "not out of distribution), 250 respaced ancestral steps, 100,000 steps of fine-tuning.",
+)
+IN_TURN = (
+    f"-M and -E: the network encodes classes in every {RENEWED}th training step, as many as there are images, in turn; the other "
+    "steps take them as they are, samples are encoded by the final network. To encode each image's class in each step costs up "
+    "to a third of a step, where App. E.5 says about 10 %."
 )
 
 
@@ -85,8 +92,9 @@ def image_label(profile: Profile, seed: int, *, head: Literal["middle", "output"
     side = pixels(profile, 64)
     classifier = adm_classifier(64) if profile == "paper" else mini_classifier(classes, image_size=side)
     label = Label(
-        num_classes=classes, head=head, hide_fraction=hide, classifier=classifier if head == "output" else None
-    )
+        num_classes=classes, head=head, hide_fraction=hide, classifier=classifier if head == "output" else None,
+        renew_every=RENEWED,
+    )  # fmt: skip
     model = MTDiffusionConfig(
         network=network_of(profile, 64, classes=classes),
         modalities=(label,),

@@ -88,6 +88,9 @@ class Label(Modality):
     """-M: one linear layer on the middle block. -E: a classifier on the U-Net's output."""
     encoder: Literal["network", "table"] = "network"
     """The shared U-Net with the class as its condition, as in the paper; or a learned coarse picture of each class."""
+    renew_every: int | None = None
+    """Training steps from one in which the shared U-Net encodes classes, as many as there are images, in turn, to the next.
+    None: it encodes all that are there in each step, as in the paper, at up to a third of a step."""
     classifier: ClassifierConfig | None = None
     """-E's."""
 
@@ -104,7 +107,7 @@ class Label(Modality):
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """The shared U-Net, or a table."""
         if self.encoder == "network":
-            return heads.NetworkEncoder(shape, classes=True)
+            return heads.NetworkEncoder(shape, classes=self.num_classes, renew_every=self.renew_every)
         return heads.CoarseEncoder(self.num_classes, shape)
 
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
@@ -129,7 +132,12 @@ class Label(Modality):
         return F.cross_entropy(prediction.float(), datum.x, reduction="none")
 
     def check(self, network: SharedConfig) -> None:
-        """A label encoded by the network must be a class of it."""
+        """A label encoded by the network must be a class of it, and only such a one is renewed."""
+        if self.renew_every is not None and (self.encoder != "network" or self.renew_every < 1):
+            raise ValueError(
+                f"{self.name} has renew_every={self.renew_every} and encoder={self.encoder!r}; expected at least 1 step and "
+                "encoder='network', or None."
+            )
         if self.encoder == "network" and num_classes(network) != self.num_classes:
             raise ValueError(
                 f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
@@ -180,7 +188,7 @@ class Embedding(Modality):
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """The shared U-Net, or a projection."""
         if self.encoder == "network":
-            return heads.NetworkEncoder(shape, classes=False)
+            return heads.NetworkEncoder(shape)
         return heads.CoarseEncoder(self.dim, shape)
 
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:

@@ -95,28 +95,61 @@ class NetworkEncoder(nn.Module):
     No gradient flows back through it: the paper's encoders have no trainable parameters of their own (Fig. 3 stops gradients),
     and a trained one would learn to write the answer into z_t. So classes keep their initial, random embedding unless the
     network is told the class elsewhere. The first C channels of the output are E.
+
+    With ``renew_every`` only every so many training steps encode classes, as many as there are images, in turn; the others
+    take the encodings as they are (zeros before a class's first turn). Otherwise, and always outside training, each is encoded
+    by the network as it is.
     """
 
-    def __init__(self, shape: tuple[int, int, int], *, classes: bool) -> None:
-        """``shape`` is [C, H, W] of the diffusion space; ``classes`` tells labels from embeddings."""
+    steps: Tensor
+    encodings: Tensor
+
+    def __init__(
+        self, shape: tuple[int, int, int], *, classes: int | None = None, renew_every: int | None = None
+    ) -> None:
+        """Choose what is encoded.
+
+        Args:
+            shape: [C, H, W] of the diffusion space.
+            classes: number of labels; None: embeddings.
+            renew_every: training steps from one that encodes classes to the next, at least 1; None encodes all that are there
+                in each step.
+        """
         super().__init__()
-        self.shape, self.classes = shape, classes
+        self.shape, self.classes, self.renew_every = shape, classes, renew_every
+        if classes is not None and renew_every is not None:
+            self.register_buffer("encodings", torch.zeros(classes, *shape))
+            self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device="cpu"))  # of training, so far
 
     @torch.no_grad()
     def forward(self, x: Tensor, network: Network) -> Tensor:
         """Probabilities [B, num_classes] (the likeliest class is encoded; zeros are no class) or embeddings [B, D] -> E."""
-        image = x.new_zeros(len(x), network.config.in_channels, *self.shape[1:])
         none = torch.full((len(x),), NULL_CLASS, device=x.device)
-        if not self.classes:
-            return self._encode(network, image, x, None if num_classes(network.config) is None else none)
+        if self.classes is None:
+            return self._encode(network, x, None if num_classes(network.config) is None else none)
+        if self.training and self.renew_every is not None:
+            self._renew(network, self.renew_every, min(len(x), self.classes))
+            return self.encodings[x.argmax(dim=1)] * x.any(dim=1).view(-1, 1, 1, 1)
         labels = torch.where(x.any(dim=1), x.argmax(dim=1), none)
-        every = torch.arange(NULL_CLASS, x.shape[1], device=x.device)
+        every = torch.arange(NULL_CLASS, self.classes, device=x.device)
         if len(every) < len(labels):  # each class once
-            return self._encode(network, image[: len(every)], None, every)[labels - NULL_CLASS]
-        return self._encode(network, image, None, labels)
+            return self._encode(network, None, every)[labels - NULL_CLASS]
+        return self._encode(network, None, labels)
 
-    def _encode(self, network: Network, image: Tensor, embedding: Tensor | None, labels: Tensor | None) -> Tensor:
-        t = torch.zeros(1, dtype=torch.int64, device=image.device)
+    def _renew(self, network: Network, every: int, count: int) -> None:
+        """Encode the next ``count`` classes by the network as it is now, if it is time; take note of the step."""
+        turn, rest = divmod(int(self.steps), every)
+        if rest == 0:
+            classes = (turn * count + torch.arange(count, device=self.encodings.device)) % len(self.encodings)
+            self.encodings[classes] = self._encode(network, None, classes).to(self.encodings.dtype)
+        self.steps.add_(1)
+
+    def _encode(self, network: Network, embedding: Tensor | None, labels: Tensor | None) -> Tensor:
+        given = labels if embedding is None else embedding
+        assert given is not None
+        weight = next(network.parameters())
+        image = weight.new_zeros(len(given), network.config.in_channels, *self.shape[1:])
+        t = torch.zeros(1, dtype=torch.int64, device=given.device)
         return network.forward_with_features(image, t, embedding, labels)[0][:, : self.shape[0]]
 
 

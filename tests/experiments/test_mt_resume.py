@@ -47,11 +47,11 @@ def data(tmp_path_factory) -> Path:
 
 
 def training() -> TrainRun:
-    """All that draws: masks, dropped and hidden labels, dropout in the network; and what is carried over: rate, average."""
+    """All that draws: masks, dropped and hidden labels, dropout in the network; what is carried over: rate, average, E."""
     network = replace(tiny_config(spatial=(("masked_image", 3),)).network, num_classes=10, dropout=0.1)
     model = MTDiffusionConfig(
         network=network, image_size=16, label_dropout=0.2,
-        modalities=(MaskedImage(concatenate=True), Label(num_classes=10, hide_fraction=0.5)),
+        modalities=(MaskedImage(concatenate=True), Label(num_classes=10, hide_fraction=0.5, renew_every=3)),
         optimizer=OptimizerConfig(lr=1e-3, warmup_steps=3, decay_steps=STEPS),
     )  # fmt: skip
     trainer = TrainerConfig(max_steps=STEPS, ema_decay=0.9, gradient_clip_val=1.0, checkpoint_every=5)

@@ -70,7 +70,7 @@ def test_parameters_of_the_heads_at_the_papers_size() -> None:
 
 def test_network_as_encoder_tells_classes_apart_and_leaves_none_without() -> None:
     unet = randomized(UNet(NETWORK)).eval()
-    encoder = heads.NetworkEncoder((3, 16, 16), classes=True)
+    encoder = heads.NetworkEncoder((3, 16, 16), classes=5)
     encodings = encoder(torch.cat([torch.eye(5)[:2], torch.zeros(1, 5)]), unet)
     assert encodings.shape == (3, 3, 16, 16)
     zero_image, t = torch.zeros(3, 3, 16, 16), torch.zeros(1, dtype=torch.int64)
@@ -82,7 +82,7 @@ def test_network_as_encoder_tells_classes_apart_and_leaves_none_without() -> Non
 def test_network_as_encoder_of_more_images_than_classes() -> None:
     """Each class is encoded once then; the encodings are the same."""
     unet = randomized(UNet(NETWORK)).eval()
-    encoder, rows = heads.NetworkEncoder((3, 16, 16), classes=True), []
+    encoder, rows = heads.NetworkEncoder((3, 16, 16), classes=5), []
     unet.time_embed.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
     x = torch.cat([torch.eye(5)[[3, 0, 3, 4, 2, 1, 1, 0]], torch.zeros(1, 5)])
     one_by_one = torch.cat([encoder(row[None], unet) for row in x])
@@ -90,11 +90,38 @@ def test_network_as_encoder_of_more_images_than_classes() -> None:
     assert rows == [1] * 9 + [6]
 
 
+def test_network_as_encoder_that_renews_classes_in_turn() -> None:
+    """Training reads what was encoded last, and zeros before a class's first turn; all else reads the network as it is."""
+    unet = randomized(UNet(NETWORK))
+    encoder, exact = (heads.NetworkEncoder((3, 16, 16), classes=5, renew_every=n) for n in (2, None))
+    every, found = torch.eye(5), torch.zeros(5, 3, 16, 16)
+    turns = ([0, 1, 2], [], [3, 4, 0], [], [1, 2, 3])
+    for seed, (classes, labels) in enumerate(zip(turns, ([0, 1, 2], [2, 3, 3], [4, 4, 0], [1, 3, 0], [0, 2, 4]))):
+        randomized(unet, seed)  # other weights, as after an optimizer's step
+        found[classes] = exact(every, unet)[classes]
+        torch.testing.assert_close(encoder(every[labels], unet), found[labels])
+    whole = exact(every, unet)
+    assert (whole[0] - found[0]).abs().max() > 0.01
+    torch.testing.assert_close(encoder.eval()(every, unet), whole)
+    assert encoder.steps == 5
+
+
+def test_network_as_encoder_that_renews_every_class_in_every_step_is_exact() -> None:
+    unet = randomized(UNet(NETWORK))
+    renewing, exact = (heads.NetworkEncoder((3, 16, 16), classes=5, renew_every=n) for n in (1, None))
+    for seed in range(3):
+        randomized(unet, seed)
+        x = torch.eye(5)[[3, 0, 3, 4, 2, 1]]
+        torch.testing.assert_close(renewing(x, unet), exact(x, unet))
+    none = torch.zeros(1, 5)
+    assert not renewing(none, unet).any()
+
+
 def test_network_as_encoder_of_vectors() -> None:
     config = replace(NETWORK, num_classes=None, embedding_dim=6)
     unet = randomized(UNet(config)).eval()
     x = torch.randn(2, 6)
-    encodings = heads.NetworkEncoder((3, 16, 16), classes=False)(x, unet)
+    encodings = heads.NetworkEncoder((3, 16, 16))(x, unet)
     torch.testing.assert_close(encodings, unet(torch.zeros(2, 3, 16, 16), torch.zeros(1, dtype=torch.int64), x))
 
 
