@@ -40,12 +40,12 @@ SIZES: tuple[recipes.Size, ...] = (64, 128)
 class MultitaskFlags(Flags):
     """What one more modality costs."""
 
-    pairs: int = 60
+    pairs: int = 25
     """Blocks of each side."""
-    block: int = 2
-    """Optimizer steps of a block; short ones, many times, so that a slow moment spoils few."""
+    block: int = recipes.RENEWED
+    """Optimizer steps of a block; a multiple of this, so that the network encodes classes in each."""
     profile: Profile = "mini"
-    """Whose networks are trained (mini: 32 pixels, batch 32; smoke: 16 pixels, batch 4)."""
+    """Whose networks are trained (at 16 pixels; mini: batch 32, smoke: batch 4)."""
     sizes: tuple[recipes.Size, ...] = SIZES
     """Pixels of the published networks that are counted."""
 
@@ -137,18 +137,19 @@ def measure(name: str, ours: TrainRun, alone: TrainRun, flags: MultitaskFlags) -
 
 
 def counted(run: TrainRun) -> tuple[float, float]:
-    """Count, without running: 10^9 multiply-adds of forward and backward pass for an image; MiB held at the run's batch size.
+    """Count, without running: 10^9 multiply-adds of forward and backward pass for an image; MiB held on one device.
 
     The work is the mean of as many steps as lie between two in which the network encodes classes.
     """
+    rows = run.batch_size // run.trainer.devices
     with torch.device("meta"):
         module: Any = build.model(run, None).train()
-        step = partial(outputs, module, run.batch_size)
+        step = partial(outputs, module, rows)
         _, memory = held(module, step)
         with FlopCounterMode(display=False) as counter:
             for _ in range(recipes.RENEWED):
                 torch.stack([output.sum() for output in step()]).sum().backward()
-    return counter.get_total_flops() / 2e9 / run.batch_size / recipes.RENEWED, memory
+    return counter.get_total_flops() / 2e9 / rows / recipes.RENEWED, memory
 
 
 def outputs(module: Denoiser | MTDiffusion, rows: int) -> list[Tensor]:
@@ -176,7 +177,9 @@ def _zeros(module: MTDiffusion, rows: int) -> Mapping[str, Datum]:
 
 def count_lines(flags: MultitaskFlags) -> list[str]:
     """What one more modality adds at the paper's sizes."""
-    lines = ["Counted at the paper's sizes: multiply-adds of an image, forward and backward; memory of a batch in fp32"]
+    lines = [
+        "Counted at the paper's sizes: multiply-adds of an image, forward and backward; memory of a device in fp32"
+    ]
     for size in flags.sizes:
         for name, (ours, alone) in pairs("paper", size).items():
             (work, memory), (less_work, less_memory) = counted(ours), counted(alone)

@@ -98,6 +98,11 @@ class TrainRun:
     """Where the weights come from (fine-tuning); None starts afresh."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        devices = self.trainer.devices * self.trainer.num_nodes
+        if self.batch_size % devices:
+            raise ValueError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertUse:

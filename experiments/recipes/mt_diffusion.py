@@ -30,6 +30,8 @@ MINI_STEPS = {16: 1200, 32: 500}
 """Optimizer steps of a training at mini, by the side of its images: in equal time, small images give the better experiment."""
 MINI_TUNING, MINI_TUNING_RATE = 360, 6.25e-4
 """Optimizer steps and learning rate of a fine-tuning at mini."""
+GPUS = 8
+"""Of the paper's machine (App. E); its batch sizes are those of one, as in the code it names: 75 cannot be shared by 8."""
 RENEWED = 8
 """Training steps of -M and -E from one in which the network encodes classes to the next."""
 PUBLISHED_TUNING = 100_000
@@ -103,7 +105,7 @@ def image_label(profile: Profile, seed: int, *, head: Literal["middle", "output"
     )
     name = ("mt-m" if head == "middle" else "mt-e") + ("-hidden" if hide else "")
     run = train_run(profile, seed, f"{name}-{pixels(profile, 64)}", model, images(profile, 64, "label"))
-    return replace(run, batch_size=75) if profile == "paper" else run
+    return replace(run, batch_size=GPUS * 75) if profile == "paper" else run
 
 
 def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
@@ -289,7 +291,7 @@ def train_run(
     """Training of ``model`` as all rows are trained; below paper its learning rate falls to zero."""
     if profile == "paper":
         trainer = TrainerConfig(
-            max_steps=1_000_000, precision="16-mixed", devices=8, ema_decay=0.9999, checkpoint_every=2000
+            max_steps=1_000_000, precision="16-mixed", devices=GPUS, ema_decay=0.9999, checkpoint_every=2000
         )
     else:
         steps = MINI_STEPS[model.image_size] if profile == "mini" else 6
@@ -297,5 +299,5 @@ def train_run(
         model = replace(model, optimizer=optimizer)
         every = 100 if profile == "mini" else 2
         trainer = TrainerConfig(max_steps=steps, ema_decay=0.99, gradient_clip_val=1.0, checkpoint_every=every)
-    batch = {"paper": 80, "mini": 32, "smoke": 4}[profile]
+    batch = {"paper": GPUS * 80, "mini": 32, "smoke": 4}[profile]
     return TrainRun(name=seeded(name, seed), model=model, data=(data,), batch_size=batch, trainer=trainer, seed=seed)

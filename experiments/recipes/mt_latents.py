@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from experiments.recipes.judges import object_captions
-from experiments.recipes.mt_diffusion import images, loss_and_optimizer, network_of, pixels, train_run
+from experiments.recipes.mt_diffusion import GPUS, images, loss_and_optimizer, network_of, pixels, train_run
 from experiments.spec import DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
 from lightning_mmdiff.aggregation import Aggregation
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
@@ -65,7 +65,7 @@ def _published_translation(seed: int, name: str, dataset: DatasetName, *, multi_
         schedule="stable_diffusion",
         optimizer=OptimizerConfig(lr=1e-4),
     )
-    return replace(train_run("paper", seed, name, model, _photos(dataset, 256)), batch_size=32)
+    return replace(train_run("paper", seed, name, model, _photos(dataset, 256)), batch_size=GPUS * 32)
 
 
 def _photos(dataset: DatasetName, size: int) -> DataConfig:

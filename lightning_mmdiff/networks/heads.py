@@ -96,7 +96,7 @@ class NetworkEncoder(nn.Module):
     and a trained one would learn to write the answer into z_t. So classes keep their initial, random embedding unless the
     network is told the class elsewhere. The first C channels of the output are E.
 
-    With ``renew_every`` only every so many training steps encode classes, as many as there are images, in turn; the others
+    With ``renew_every`` only every so many training steps encode classes, as many as a device has images, in turn; the others
     take the encodings as they are (zeros before a class's first turn). Otherwise, and always outside training, each is encoded
     by the network as it is.
     """

@@ -53,7 +53,7 @@ def test_a_masked_image_costs_its_output_block_and_input_channels() -> None:
 
 def test_hyperparameters_are_those_of_the_appendix() -> None:
     masked, labelled = recipes.masked_image("paper", 0), recipes.image_label("paper", 0, head="middle")
-    assert (masked.batch_size, labelled.batch_size) == (80, 75)  # E.2, E.3
+    assert (masked.batch_size, labelled.batch_size) == (8 * 80, 8 * 75)  # E.2, E.3, on 8 GPUs
     for run in (masked, labelled):
         assert isinstance(run.model, MTDiffusionConfig)
         assert (run.model.schedule, run.model.optimizer.lr, run.model.prediction) == ("cosine", 7e-5, "eps")
@@ -70,7 +70,7 @@ def test_translation_is_that_of_the_appendix() -> None:
     assert parameters(ours) == parameters(single) == 859_520_964 + 4 * 320 * 9 + (2 * 320 + 320 * 4 * 9 + 4)
     for run in (single, ours):
         assert isinstance(run.model, MTDiffusionConfig)
-        assert (run.batch_size, run.model.optimizer.lr, run.model.learned_variance) == (32, 1e-4, False)
+        assert (run.batch_size, run.model.optimizer.lr, run.model.learned_variance) == (8 * 32, 1e-4, False)
     assert isinstance(single.model, MTDiffusionConfig)
     assert [(m.aggregation, m.weight, m.concatenate) for m in single.model.modalities] == [("none", 0.0, True)]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import small_runs
 import torch
 
 from experiments import INDEX, build, galleries, reporting
@@ -170,3 +171,9 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
     monkeypatch.setattr(galleries, "sheet", lambda strips, path: drawn.extend(label for label, _ in strips))
     reporting._draw(None, table("table6", "smoke"), ["a1", "a2", "b1"], tmp_path / "sheet.png")
     assert drawn == ["real image", "a1", "a2", "real image", "b1"]
+
+
+def test_a_batch_that_devices_cannot_share_is_refused_before_anything_runs() -> None:
+    run = small_runs.expert(steps=1)
+    with pytest.raises(ValueError, match=r"batch_size 75, which 8 devices cannot share"):
+        replace(run, batch_size=75, trainer=replace(run.trainer, devices=8))
