@@ -19,6 +19,7 @@ PUBLISHED = {
 NOTES = (
     "SDEdit- starts from the masked image noised half-way, knows no mask and keeps nothing; the paper gives no t_0.",
     "Replacement overwrites the known pixels of every step by their noised version and needs no training of its own.",
+    "Clean-Masked leaves the holes, which trains nothing: its interval over training seeds has no width.",
     "Training has 0 to 10 patches: with 15 and 20 the masks are harder than any seen.",
     *DEPARTURES,
 )

@@ -126,30 +126,28 @@ class NetworkEncoder(nn.Module):
         """Probabilities [B, num_classes] (the likeliest class is encoded; zeros are no class) or embeddings [B, D] -> E."""
         none = torch.full((len(x),), NULL_CLASS, device=x.device)
         if self.classes is None:
-            return self._encode(network, x, None if num_classes(network.config) is None else none)
+            return self._encode(network, len(x), x, None if num_classes(network.config) is None else none)
         if self.training and self.renew_every is not None:
             self._renew(network, self.renew_every, min(len(x), self.classes))
             return self.encodings[x.argmax(dim=1)] * x.any(dim=1).view(-1, 1, 1, 1)
         labels = torch.where(x.any(dim=1), x.argmax(dim=1), none)
         every = torch.arange(NULL_CLASS, self.classes, device=x.device)
         if len(every) < len(labels):  # each class once
-            return self._encode(network, None, every)[labels - NULL_CLASS]
-        return self._encode(network, None, labels)
+            return self._encode(network, len(every), None, every)[labels - NULL_CLASS]
+        return self._encode(network, len(x), None, labels)
 
     def _renew(self, network: Network, every: int, count: int) -> None:
         """Encode the next ``count`` classes by the network as it is now, if it is time; take note of the step."""
         turn, rest = divmod(int(self.steps), every)
         if rest == 0:
             classes = (turn * count + torch.arange(count, device=self.encodings.device)) % len(self.encodings)
-            self.encodings[classes] = self._encode(network, None, classes).to(self.encodings.dtype)
+            self.encodings[classes] = self._encode(network, count, None, classes).to(self.encodings.dtype)
         self.steps.add_(1)
 
-    def _encode(self, network: Network, embedding: Tensor | None, labels: Tensor | None) -> Tensor:
-        given = labels if embedding is None else embedding
-        assert given is not None
+    def _encode(self, network: Network, count: int, embedding: Tensor | None, labels: Tensor | None) -> Tensor:
         weight = next(network.parameters())
-        image = weight.new_zeros(len(given), network.config.in_channels, *self.shape[1:])
-        t = torch.zeros(1, dtype=torch.int64, device=given.device)
+        image = weight.new_zeros(count, network.config.in_channels, *self.shape[1:])
+        t = torch.zeros(1, dtype=torch.int64, device=weight.device)
         return network.forward_with_features(image, t, embedding, labels)[0][:, : self.shape[0]]
 
 
