@@ -42,7 +42,7 @@ class MultitaskFlags(Flags):
 
     pairs: int = 25
     """Blocks of each side."""
-    block: int = recipes.RENEWED
+    block: int = recipes.IN_TURN
     """Optimizer steps of a block; a multiple of this, so that the network encodes classes in each."""
     profile: Profile = "mini"
     """Whose networks are trained (at 16 pixels; mini: batch 32, smoke: batch 4)."""
@@ -55,12 +55,15 @@ def pairs(profile: Profile, size: recipes.Size) -> dict[str, tuple[TrainRun, Tra
     image, reading = recipes.adm(profile, 0, label=False, size=size), recipes.restoration_alone(profile, 0)
     found = {"masked image, -U": (recipes.masked_image(profile, 0, concatenate=False, size=size), image)}
     if size == 64:
-        labelled = recipes.image_label(profile, 0, head="middle")
+        labelled, in_turn = (
+            recipes.image_label(profile, 0, head="middle", renew_every=n) for n in (None, recipes.IN_TURN)
+        )
         classes = replace(recipes.adm(profile, 0, label=True), batch_size=labelled.batch_size)
         found |= {
             "masked image, -X": (recipes.masked_image(profile, 0), reading),
             "label, encoded by a table": (recipes.several_tasks(profile, 0, "label"), image),
             "label, encoded by the U-Net (-M)": (labelled, classes),
+            "label, encoded by the U-Net in turn": (in_turn, classes),
         }
     return found
 
@@ -147,9 +150,9 @@ def counted(run: TrainRun) -> tuple[float, float]:
         step = partial(outputs, module, rows)
         _, memory = held(module, step)
         with FlopCounterMode(display=False) as counter:
-            for _ in range(recipes.RENEWED):
+            for _ in range(recipes.IN_TURN):
                 torch.stack([output.sum() for output in step()]).sum().backward()
-    return counter.get_total_flops() / 2e9 / rows / recipes.RENEWED, memory
+    return counter.get_total_flops() / 2e9 / rows / recipes.IN_TURN, memory
 
 
 def outputs(module: Denoiser | MTDiffusion, rows: int) -> list[Tensor]:

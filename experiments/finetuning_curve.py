@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from experiments.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import IN_TURN, image_label, images, sampled, tuned
+from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
 from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 
@@ -18,7 +18,6 @@ NOTES = (
     "Both rows have the same network and as many optimizer steps before the fine-tuning: joint training on images and labels, "
     "or classification alone from the start. The paper's baseline is ADM's released classifier instead.",
     "Judged on clean test images (t = 0), without the class's encoding in z_t: with it the head would read the answer.",
-    IN_TURN,
 )
 
 

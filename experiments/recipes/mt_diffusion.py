@@ -32,8 +32,8 @@ MINI_TUNING, MINI_TUNING_RATE = 360, 6.25e-4
 """Optimizer steps and learning rate of a fine-tuning at mini."""
 GPUS = 8
 """Of the paper's machine (App. E); its batch sizes are those of one, as in the code it names: 75 cannot be shared by 8."""
-RENEWED = 8
-"""Training steps of -M and -E from one in which the network encodes classes to the next."""
+IN_TURN = 8
+"""Training steps from one in which the network encodes classes to the next, where it does so in turn."""
 PUBLISHED_TUNING = 100_000
 """The paper gives none."""
 DEPARTURES = (
@@ -41,11 +41,6 @@ DEPARTURES = (
     "collapses (PITFALLS.md).",
     "Not in the paper, chosen here: learned variance as ADM's, 10 % complete masks in training (so that generation from one is "
     "not out of distribution), 250 respaced ancestral steps, 100,000 steps of fine-tuning.",
-)
-IN_TURN = (
-    f"-M and -E: the network encodes classes in every {RENEWED}th training step, as many as there are images, in turn; the other "
-    "steps take them as they are, samples are encoded by the final network. To encode each image's class in each step costs up "
-    "to a third of a step, where App. E.5 says about 10 %."
 )
 
 
@@ -88,14 +83,16 @@ def masked_image(
     return train_run(profile, seed, f"{name}-{pixels(profile, size)}", model, data)
 
 
-def image_label(profile: Profile, seed: int, *, head: Literal["middle", "output"], hide: float = 0.0) -> TrainRun:
+def image_label(
+    profile: Profile, seed: int, *, head: Literal["middle", "output"], hide: float = 0.0, renew_every: int | None = None
+) -> TrainRun:
     """Image and class together (Sec. 4.2, App. E.3): -M reads the class off the middle block, -E off the output."""
     classes = num_classes(profile)
     side = pixels(profile, 64)
     classifier = adm_classifier(64) if profile == "paper" else mini_classifier(classes, image_size=side)
     label = Label(
         num_classes=classes, head=head, hide_fraction=hide, classifier=classifier if head == "output" else None,
-        renew_every=RENEWED,
+        renew_every=renew_every,
     )  # fmt: skip
     model = MTDiffusionConfig(
         network=network_of(profile, 64, classes=classes),
@@ -103,7 +100,7 @@ def image_label(profile: Profile, seed: int, *, head: Literal["middle", "output"
         image_size=pixels(profile, 64),
         **loss_and_optimizer(profile, 64),
     )
-    name = ("mt-m" if head == "middle" else "mt-e") + ("-hidden" if hide else "")
+    name = ("mt-m" if head == "middle" else "mt-e") + ("-hidden" if hide else "") + ("-in-turn" if renew_every else "")
     run = train_run(profile, seed, f"{name}-{pixels(profile, 64)}", model, images(profile, 64, "label"))
     return replace(run, batch_size=GPUS * 75) if profile == "paper" else run
 
