@@ -47,7 +47,7 @@ INDEX = (
         shows="restoring images with random holes: clean-masked, SDEdit-, ours, replacement, without aggregation",
     ),
     Entry(
-        name="table6", source=f"{MT}, Table 2", mini="10 min with 2 workers",
+        name="table6", source=f"{MT}, Table 2", mini="11 min with 2 workers",
         paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
         shows="generation after equal training: ADM, masked-image training, joint image-label training",
     ),
