@@ -487,6 +487,8 @@ def test_frozen_helpers_are_in_no_file(tmp_path) -> None:
         ((MaskedImage(),), {"tasks": ("label",)}, r"tasks are \('label',\); expected one or more of"),
         ((MaskedImage(),), {"tasks": ()}, "tasks are"),
         ((MaskedImage(),), {"learned_variance": True, "prediction": "z0"}, "learned_variance needs"),
+        ((Label(num_classes=3, renew_every=0),), {}, "renew_every=0 .* expected at least 1 step"),
+        ((Label(num_classes=3, encoder="table", renew_every=8),), {}, "renew_every=8 and encoder='table'"),
     ],
 )
 def test_configs_that_make_no_sense(modalities, options, message) -> None:
