@@ -133,7 +133,8 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkey
     def wide(self):
         [table] = plain(self)
         expert = next(r for r in plan([table]) if isinstance(r, TrainRun))
-        return [replace(table, judges=(replace(expert, trainer=replace(expert.trainer, devices=16), name="wide"),))]
+        trainer = replace(expert.trainer, devices=16)
+        return [replace(table, judges=(replace(expert, trainer=trainer, batch_size=16, name="wide"),))]
 
     monkeypatch.setattr(jobs_module.Order, "tables", wide)
     with pytest.raises(
