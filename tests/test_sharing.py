@@ -267,8 +267,8 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
         out.mkdir()
         assert together(warm, data, out, count, *PAIR, table="pair_table") == [0] * count
     logs = [(shared / f"log{i}.txt").read_text() for i in range(3)]
-    trained = [[line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line] for log in logs]
-    assert sorted(sum(trained, [])) == ["first-expert:", "judge:", "second-expert:"]
+    trained = [{line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line} for log in logs]
+    assert sorted(name for names in trained for name in names) == ["first-expert:", "judge:", "second-expert:"]
     assert sum(map(bool, trained)) > 1  # nobody waited for another's
     for name in ("first-expert", "second-expert", "judge"):
         assert weights(shared, name) == weights(quiet, name)
