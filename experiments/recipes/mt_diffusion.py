@@ -178,7 +178,7 @@ def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bo
     side, classes = pixels(profile, size), num_classes(profile)
     if profile == "paper":
         network, optimizer = adm_classifier(size), OptimizerConfig(lr=3e-4, weight_decay=0.05, decay_steps=300_000)
-        trainer = TrainerConfig(max_steps=300_000, precision="16-mixed", devices=8, checkpoint_every=2000)
+        trainer = TrainerConfig(max_steps=300_000, precision="16-mixed", devices=GPUS, checkpoint_every=2000)
     else:
         steps = {"mini": 600, "smoke": 4}[profile]
         network = mini_classifier(classes, image_size=side)

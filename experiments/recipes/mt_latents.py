@@ -94,7 +94,7 @@ def image_embedding(
     )
     if profile == "paper":
         trainer = TrainerConfig(
-            max_steps=100_000, precision="16-mixed", devices=8, num_nodes=32, ema_decay=0.9999, checkpoint_every=1000
+            max_steps=100_000, precision="16-mixed", devices=GPUS, num_nodes=32, ema_decay=0.9999, checkpoint_every=1000
         )
         data = DataConfig(dataset="ffhq", image_size=768)
         return replace(train_run(profile, seed, name, model, data), batch_size=2048, trainer=trainer)

@@ -119,7 +119,8 @@ class NetworkEncoder(nn.Module):
         self.shape, self.classes, self.renew_every = shape, classes, renew_every
         if classes is not None and renew_every is not None:
             self.register_buffer("encodings", torch.zeros(classes, *shape))
-            self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device="cpu"))  # of training, so far
+            # of training, so far; decides what is computed, so it has a value on the meta device too
+            self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device="cpu"))
 
     @torch.no_grad()
     def forward(self, x: Tensor, network: Network) -> Tensor:
