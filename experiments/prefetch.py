@@ -22,7 +22,7 @@ from tqdm import tqdm
 from experiments import INDEX
 from experiments.spec import plan
 from lightning_mmdiff import weights
-from lightning_mmdiff.download import download
+from lightning_mmdiff.weights.download import download
 
 
 @dataclass(frozen=True, kw_only=True)

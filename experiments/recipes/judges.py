@@ -1,6 +1,6 @@
 """Models that measure or condition at mini: face parser, attribute classifier, image-text model. All on rendered faces.
 
-At paper these are published networks with local weights (see ``lightning_mmdiff/weights.py``), so nothing is trained.
+At paper these are published networks with local weights (see ``lightning_mmdiff/weights``), so nothing is trained.
 The judge of a condition is never the model that conditions.
 """
 

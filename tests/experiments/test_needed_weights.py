@@ -35,7 +35,7 @@ def test_every_metric_on_published_weights_has_its_file_in_the_table() -> None:
     protocols = set(measured_protocols())
     assert {"FID", "LPIPS", "mIoU-LaPa", "SSIM"} <= protocols
     listed = {protocol for weight in weights.WEIGHTS for protocol in weight.protocols}
-    assert {p for p in protocols if PUBLISHED.search(p)} <= listed, "name its file in lightning_mmdiff/weight_files.py"
+    assert {p for p in protocols if PUBLISHED.search(p)} <= listed, "name its file in lightning_mmdiff/weights/table.py"
     assert listed - {"Identity-SFace"} <= protocols  # the library measures that one; no table does
 
 

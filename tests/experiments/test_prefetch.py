@@ -12,7 +12,7 @@ import pytest
 
 from experiments import prefetch
 from lightning_mmdiff import weights
-from lightning_mmdiff.download import download
+from lightning_mmdiff.weights.download import download
 
 CONTENT = bytes(i * 7 % 251 for i in range(3_000_000))
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -127,7 +127,8 @@ def table(server, monkeypatch, tmp_path) -> Path:
         sha256=SHA256,
     )  # fmt: skip
     members = tuple(
-        weights.Member(file=n, sha256=hashlib.sha256(n.encode()).hexdigest(), size=len(n)) for n in ("a.json", "b.bin")
+        weights.FolderFile(file=n, sha256=hashlib.sha256(n.encode()).hexdigest(), size=len(n))
+        for n in ("a.json", "b.bin")
     )
     server.files |= {f"/model/{m.file}": m.file.encode() for m in members}
     folder = weights.Weight(

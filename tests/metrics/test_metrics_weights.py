@@ -69,7 +69,7 @@ def test_a_hugging_face_folder_is_found_by_its_main_reference(places):
 def test_damage_in_a_folder_names_the_file(tmp_path):
     content = {"config.json": b"{}", "vocab.json": b"[]"}
     members = tuple(
-        weights.Member(file=f, sha256=hashlib.sha256(c).hexdigest(), size=len(c)) for f, c in content.items()
+        weights.FolderFile(file=f, sha256=hashlib.sha256(c).hexdigest(), size=len(c)) for f, c in content.items()
     )
     folder = weights.Weight(name="x", file="x", purpose="", source="", licence="", members=members)
     (tmp_path / "config.json").write_bytes(b"{}")

@@ -3,17 +3,13 @@
 A file is looked for in the folder named by the environment variable ``MMDIFF_WEIGHTS`` first, then where the tools that
 made it put it (``$TORCH_HOME/hub/checkpoints``, or the Hugging Face cache for a folder). Nothing here downloads;
 ``python -m experiments.prefetch`` does.
-
-    python -m lightning_mmdiff.weights     # list every file, what for, where it lies, whether it is whole
 """
 
 import hashlib
 import os
 from pathlib import Path
 
-from lightning_mmdiff.weight_files import WEIGHTS, Member, Weight
-
-__all__ = ["WEIGHTS", "Member", "Weight", "candidates", "damage", "digest", "entry", "find", "require"]
+from lightning_mmdiff.weights.table import WEIGHTS, Weight
 
 ENVIRONMENT_VARIABLE = "MMDIFF_WEIGHTS"
 
@@ -86,22 +82,3 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def main() -> None:
-    """Print every weight file: what for, whether it is there and whole, where it is or was looked for, how to override."""
-    for weight in WEIGHTS:
-        path = find(weight.name)
-        problem = damage(weight, path) if path else ""
-        known = "sha256" if weight.sha256 or weight.members else "no checksum known"
-        size = sum(m.size for m in weight.members) or weight.size
-        print(f"{'damaged' if problem else 'found  ' if path else 'missing'} {weight.name:19} {weight.purpose}")
-        print(
-            f"        {weight.file}, {f'{size / 2**20:.1f} MiB' if size else 'size unknown'}, {known}, {weight.licence}"
-        )
-        print(f"        {problem or path or ' | '.join(str(candidate) for candidate in candidates(weight.name))}")
-    print(f"\nA file in the folder ${ENVIRONMENT_VARIABLE} goes before one in the default place.")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class FolderFile:
     """One file of a folder."""
 
     file: str
@@ -29,12 +29,12 @@ class Weight:
     size: int | None = None  # bytes; None is unknown
     url: str = ""  # direct download; "" must be fetched by hand
     hub_id: str = ""  # set for a folder of a Hugging Face model: owner/name
-    members: tuple[Member, ...] = ()  # the files of that folder
+    members: tuple[FolderFile, ...] = ()  # the files of that folder
     protocols: tuple[str, ...] = ()  # metrics that cannot be measured without it
 
 
 CLIP_FILES = tuple(
-    Member(file=file, sha256=sha256, size=size)
+    FolderFile(file=file, sha256=sha256, size=size)
     for file, sha256, size in (
         ("config.json", "b575ef3c36f2a057fa19e221650105052d61cc9c1a972ec15019c6261ec98770", 4_186),
         ("merges.txt", "f526393189112391ce6f9795d4695f704121ce452c3aad1f5335cc41337eba85", 524_657),

@@ -1,0 +1,26 @@
+"""List every weight file: what for, where it lies, whether it is whole.
+
+python -m lightning_mmdiff.weights
+"""
+
+from lightning_mmdiff.weights.find import ENVIRONMENT_VARIABLE, candidates, damage, find
+from lightning_mmdiff.weights.table import WEIGHTS
+
+
+def main() -> None:
+    """Print every weight file: what for, whether it is there and whole, where it is or was looked for, how to override."""
+    for weight in WEIGHTS:
+        path = find(weight.name)
+        problem = damage(weight, path) if path else ""
+        known = "sha256" if weight.sha256 or weight.members else "no checksum known"
+        size = sum(m.size for m in weight.members) or weight.size
+        print(f"{'damaged' if problem else 'found  ' if path else 'missing'} {weight.name:19} {weight.purpose}")
+        print(
+            f"        {weight.file}, {f'{size / 2**20:.1f} MiB' if size else 'size unknown'}, {known}, {weight.licence}"
+        )
+        print(f"        {problem or path or ' | '.join(str(candidate) for candidate in candidates(weight.name))}")
+    print(f"\nA file in the folder ${ENVIRONMENT_VARIABLE} goes before one in the default place.")
+
+
+if __name__ == "__main__":
+    main()
