@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lightning_mmdiff import schedules
 from lightning_mmdiff.aggregation import Aggregation, posterior, shift_table
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 
 STD, CORRELATION = 0.5, 0.9
 COVARIANCE = STD**2 * torch.tensor([[1, CORRELATION], [CORRELATION, 1]], dtype=torch.float64)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
 
 PACKAGES = ("torch", "lightning", "diffusers", "numpy", "pillow", "timm")
 """Packages whose versions can change a result."""

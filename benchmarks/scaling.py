@@ -30,9 +30,9 @@ from benchmarks.paired import Comparison, Flags, Side, in_turn, report
 from experiments import build, stages
 from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
 from experiments.spec import Metric, Profile, Row, SampleRun, Table
-from lightning_mmdiff import checkpoints
 from lightning_mmdiff.callbacks.shards import shard_files
-from lightning_mmdiff.claims import Claims
+from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.locks import Claims
 
 PROTOCOLS = ("FD-EffNetLite0", "SSIM")
 

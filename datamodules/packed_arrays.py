@@ -13,7 +13,7 @@ from torch import Tensor
 from datamodules.data_files import DataFiles
 from datamodules.packing import new_array, pack_once, read_packed
 from datamodules.steps import Draw
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
 
 VERSION = 1  # of the packed format; another one is packed anew
 

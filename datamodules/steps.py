@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, get_worker_info
 
-from lightning_mmdiff.interruption import ignore_in_worker
+from lightning_mmdiff.runtime.interruption import ignore_in_worker
 from lightning_mmdiff.seeding import generator
 
 logger = logging.getLogger(__name__)

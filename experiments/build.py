@@ -18,7 +18,7 @@ from datamodules.night2day import Night2Day
 from datamodules.packed_module import PackedDataModule
 from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
-from lightning_mmdiff import checkpoints, weights
+from lightning_mmdiff import weights
 from lightning_mmdiff.latents import Moments
 from lightning_mmdiff.methods.autoencoder import Autoencoder, AutoencoderConfig
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided
@@ -41,6 +41,7 @@ from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.networks import stable_diffusion
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.vae import VAE
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.sampling import SamplingModule
 
 FOLDERS = {

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from experiments.requeue import job_id, requeue
 from experiments.spec import Profile, Run, TableFunction, TrainRun, plan
-from lightning_mmdiff.interruption import Interrupted, raising
+from lightning_mmdiff.runtime.interruption import Interrupted, raising
 
 console = Console(highlight=False)
 

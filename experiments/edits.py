@@ -11,9 +11,9 @@ from tqdm import tqdm
 from datamodules.packed_module import PackedDataModule
 from experiments import build
 from experiments.spec import EditConfig, SampleRun
-from lightning_mmdiff.claims import Claims
 from lightning_mmdiff.methods.collaborative import Collaborative
 from lightning_mmdiff.methods.collaborative_editing import CollaborativeEditor
+from lightning_mmdiff.runtime.locks import Claims
 
 
 def wanted(run: SampleRun, count: int) -> list[int]:

@@ -12,7 +12,7 @@ from datamodules.face_classes import PALETTE
 from experiments.edits import wanted
 from experiments.evaluation import Evaluation
 from experiments.spec import Row
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_IMAGES = 10
 SEARCHED = 100

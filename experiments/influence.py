@@ -11,9 +11,9 @@ from datamodules.face_classes import FACE_CLASSES
 from datamodules.packed_module import PackedDataModule
 from experiments import build
 from experiments.spec import SampleRun
-from lightning_mmdiff.files import atomic_path
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 from lightning_mmdiff.metrics.segmentation import resize_labels
+from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_IMAGES = 64
 """Samples whose influence is recorded; the same images as the run's first shards."""

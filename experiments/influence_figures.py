@@ -9,7 +9,7 @@ from matplotlib import colormaps
 
 from experiments.evaluation import Evaluation
 from experiments.galleries import NUM_IMAGES, Strip
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_TIMES = 5
 """Steps that are shown, evenly spread from noise to image."""

@@ -17,8 +17,8 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.energy import gpu_energy_wh
-from lightning_mmdiff.claims import Claims
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.locks import Claims
 
 PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
 

@@ -15,7 +15,7 @@ from experiments.evaluation import Evaluation
 from experiments.provenance import environment, is_first_process
 from experiments.spec import Row, Table, as_json
 from experiments.stages import Workspace
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
 from reports.render import show
 from reports.results import load_table
 from reports.write import write_all

@@ -14,9 +14,9 @@ from datamodules.packed_module import PackedDataModule
 from experiments import build
 from experiments.evaluation import Evaluation
 from experiments.spec import SampleRun, TrainRun
-from lightning_mmdiff.claims import Claims
-from lightning_mmdiff.files import write_json
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
+from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.locks import Claims
 
 
 def missing(folder: Path, protocols: Sequence[str]) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from datamodules.face_split import Split
 from datamodules.masking import MaskConfig
-from lightning_mmdiff.files import write_json
 from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig
 from lightning_mmdiff.methods.contrastive import ContrastiveConfig
@@ -21,6 +20,7 @@ from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
 from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
+from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.schedules import Sampler
 
 Profile = Literal["smoke", "mini", "paper"]

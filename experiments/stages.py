@@ -25,7 +25,6 @@ from experiments.costs import data_of
 from experiments.provenance import is_first_process, recorded
 from experiments.requeue import job_id
 from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, claim_folder
-from lightning_mmdiff import checkpoints
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
@@ -39,10 +38,11 @@ from lightning_mmdiff.callbacks.shards import (
     shards,
 )
 from lightning_mmdiff.callbacks.step_seeds import StepSeeds
-from lightning_mmdiff.claims import Claims
-from lightning_mmdiff.files import atomic_path, remove_stale
 from lightning_mmdiff.latents import write_moments
 from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
+from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.files import atomic_path, remove_stale
+from lightning_mmdiff.runtime.locks import Claims
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
 """Images per data set (test images come on top) and their size in pixels, where the data is rendered."""

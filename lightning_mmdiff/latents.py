@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images
-from lightning_mmdiff.files import atomic_path
 from lightning_mmdiff.networks.vae import VAE
+from lightning_mmdiff.runtime.files import atomic_path
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from experiments import Entry
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 from reports import exports, figures, notebook, pages, samples, site_pages
 from reports.format import escape_html
 from reports.html import Links

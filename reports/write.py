@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nbformat
 
-from lightning_mmdiff.files import atomic_path, write_json
+from lightning_mmdiff.runtime.files import atomic_path, write_json
 from reports import notebook, pages, render
 from reports.results import as_json, load_table
 from reports.schema import TableResult

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
 from slurm.jobs import Job, Kind, Need, Order
 
 

@@ -16,7 +16,7 @@ import tyro
 
 from experiments.cluster import Cluster, read_cluster
 from experiments.spec import Profile, Run, Table, TrainRun, as_json, differences
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 from slurm import records, scheduler
 from slurm.jobs import Job, Order, describe, jobs
 from slurm.records import Record

@@ -12,7 +12,7 @@ import small_runs
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.steps import Share
 from experiments import build, stages
-from lightning_mmdiff.checkpoints import newest_checkpoint
+from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """

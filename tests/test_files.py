@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_mmdiff.files import ABANDONED, atomic_path, remove_stale
-from lightning_mmdiff.processes import machine, started
+from lightning_mmdiff.runtime.files import ABANDONED, atomic_path, remove_stale
+from lightning_mmdiff.runtime.processes import machine, started
 
 NOBODY = 2**22 + 1  # above the largest process number of Linux
 

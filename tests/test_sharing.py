@@ -20,8 +20,8 @@ from experiments import build, stages
 from experiments.work import is_joint
 from experiments.workers import helpers
 from lightning_mmdiff.callbacks.shards import claimed_shards, shard_path
-from lightning_mmdiff.claims import Claims
-from lightning_mmdiff.processes import machine, started
+from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.processes import machine, started
 
 NAMES = {f"{i:05d}": i for i in range(24)}
 

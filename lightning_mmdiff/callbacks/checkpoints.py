@@ -14,9 +14,9 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
-from lightning_mmdiff import interruption
-from lightning_mmdiff.checkpoints import by_step
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime import interruption
+from lightning_mmdiff.runtime.checkpoints import by_step
+from lightning_mmdiff.runtime.files import atomic_path
 
 MINUTES = 15.0
 """Training that a killed run loses at most, if checkpoints are cheap."""

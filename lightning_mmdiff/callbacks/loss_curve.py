@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 
 
 class LossCurve(Callback):

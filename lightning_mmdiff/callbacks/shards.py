@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from lightning_mmdiff.claims import Claims
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.locks import Claims
 
 
 def shard_path(folder: Path, number: int) -> Path:

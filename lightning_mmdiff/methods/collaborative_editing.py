@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from lightning_mmdiff import checkpoints, images, seeding
-from lightning_mmdiff.files import atomic_path, write_json
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.collaborative import Collaborative
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.denoiser import Denoiser
@@ -31,6 +30,8 @@ from lightning_mmdiff.methods.imagic import (
 )
 from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, clean_images
 from lightning_mmdiff.methods.unite_and_conquer import Expert
+from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.sampling import Conditions
 
 NETWORK = "network.safetensors"

@@ -9,8 +9,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from lightning_mmdiff import checkpoints, seeding
+from lightning_mmdiff import seeding
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
+from lightning_mmdiff.runtime import checkpoints
 
 
 class SeededTraining(lightning.LightningModule, ABC):

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lightning_mmdiff.claims import Claims
-from lightning_mmdiff.files import atomic_path
 from lightning_mmdiff.metrics.images import batch_size
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
+from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.locks import Claims
 
 __all__ = [
     "AdmInception",

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_mmdiff.files import atomic_path, write_json
 from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates, unit_length
+from lightning_mmdiff.runtime.files import atomic_path, write_json
 
 Better = Literal["lower", "higher"]
 RESERVED = ("value", "n", "interval", "better")

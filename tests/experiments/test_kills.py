@@ -18,9 +18,9 @@ from safetensors.numpy import load_file
 from warm import Warm
 
 from experiments import build
-from lightning_mmdiff.checkpoints import newest_checkpoint
-from lightning_mmdiff.files import TEMPORARY
-from lightning_mmdiff.processes import started
+from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
+from lightning_mmdiff.runtime.files import TEMPORARY
+from lightning_mmdiff.runtime.processes import started
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
 ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGUSR1: 128 + signal.SIGUSR1}

@@ -14,10 +14,10 @@ from lightning import Callback
 
 from experiments import build, stages
 from experiments.spec import TrainRun
-from lightning_mmdiff import interruption
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
-from lightning_mmdiff.checkpoints import newest_checkpoint
-from lightning_mmdiff.claims import Claims
+from lightning_mmdiff.runtime import interruption
+from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
+from lightning_mmdiff.runtime.locks import Claims
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

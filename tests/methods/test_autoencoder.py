@@ -7,7 +7,7 @@ from tiny import randomized
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightning_mmdiff import checkpoints, images, seeding
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.autoencoder import (
     Autoencoder,
     AutoencoderConfig,
@@ -17,6 +17,7 @@ from lightning_mmdiff.methods.autoencoder import (
 )
 from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime import checkpoints
 
 VAE = VAEConfig(image_size=32, channels=(4, 8), num_res_blocks=1, norm_groups=4)
 

@@ -10,7 +10,7 @@ from tiny import randomized, tiny_denoiser
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_mmdiff import checkpoints, images, seeding
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.collaborative import (
     Collaborative,
     CollaborativeConfig,
@@ -23,6 +23,7 @@ from lightning_mmdiff.methods.denoiser import Denoiser
 from lightning_mmdiff.methods.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.networks.unet import UNetConfig
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler
 
 SAMPLER = Sampler(name="ddim", num_steps=4)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from tiny import randomized, tiny_config, tiny_denoiser
 
-from lightning_mmdiff import checkpoints, images, seeding
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler, cosine
 
 

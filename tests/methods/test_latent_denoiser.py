@@ -5,7 +5,7 @@ import torch
 from tiny import randomized
 from torch import Tensor
 
-from lightning_mmdiff import checkpoints, images, seeding
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.latents import Moments, write_moments
 from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig, Member
 from lightning_mmdiff.methods.composable import Composable
@@ -15,6 +15,7 @@ from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
 from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig
 from lightning_mmdiff.networks.vae import VAE, VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler
 
 MASK = MaskTokensConfig(num_classes=3, side=8, width=12)

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from tiny import tiny_denoiser
 from torch import Tensor
 
-from lightning_mmdiff import checkpoints, seeding
+from lightning_mmdiff import seeding
 from lightning_mmdiff.methods.learned_reliability import (
     LearnedReliability,
     ReliabilityConfig,
@@ -17,6 +17,7 @@ from lightning_mmdiff.methods.learned_reliability import (
 )
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer, unite
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler
 
 SAMPLER = Sampler(name="ddim", num_steps=3)

@@ -10,7 +10,7 @@ import torch
 from tiny import randomized, tiny_denoiser
 from torch import Tensor
 
-from lightning_mmdiff import checkpoints, images, seeding
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.aggregation import aggregate
 from lightning_mmdiff.methods.denoiser import Denoiser
 from lightning_mmdiff.methods.mt_diffusion import GIVEN, MTDiffusion, MTDiffusionConfig
@@ -20,6 +20,7 @@ from lightning_mmdiff.networks.conditions import NULL_CLASS, ConditionConfig
 from lightning_mmdiff.networks.presets import mini_classifier
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler
 
 FEW = Sampler(name="ddim", num_steps=4)

@@ -7,7 +7,7 @@ import pytest
 import toy_table
 
 from experiments.spec import as_json, plan
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
 from slurm import __main__ as commands
 from slurm import scheduler, submit
 from slurm.status import Line, survey_jobs

@@ -11,7 +11,7 @@ import toy_table
 from experiments import INDEX, cli, table1
 from experiments.cluster import Cluster
 from experiments.spec import SampleRun, TrainRun, as_json, plan
-from lightning_mmdiff.files import write_json
+from lightning_mmdiff.runtime.files import write_json
 from slurm import jobs as jobs_module
 from slurm import records, scheduler, status, submit
 from slurm.jobs import Need, Order, job_name, jobs

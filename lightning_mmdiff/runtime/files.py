@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lightning_mmdiff.processes import machine, started
+from lightning_mmdiff.runtime.processes import machine, started
 
 ABANDONED = 24 * 60 * 60  # seconds after which a temporary file of another machine is nobody's
 TEMPORARY = re.compile(r"\..+\.(?P<machine>[^/]+-\d+)\.(?P<pid>\d+)(\.[^.]*)?")

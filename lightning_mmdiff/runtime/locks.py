@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightning_mmdiff.processes import machine, started
+from lightning_mmdiff.runtime.processes import machine, started
 
 T = TypeVar("T")
 

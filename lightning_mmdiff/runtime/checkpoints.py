@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from lightning_mmdiff.files import atomic_path
+from lightning_mmdiff.runtime.files import atomic_path
 
 FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
 """Prefixes of frozen helper models, which are never stored: text and image embedder, experts, autoencoder, judge of a loss."""
