@@ -25,10 +25,10 @@ from experiments import build
 from experiments.recipes import mt_diffusion as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding
-from lightning_mmdiff.methods.denoiser import Denoiser
 from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
 from lightning_mmdiff.methods.mt_modalities import Label
 from lightning_mmdiff.methods.mt_modality import Datum
+from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS
 
 COPIES = 5

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from benchmarks.paired import Comparison, Flags, Side, in_turn, report
 from lightning_mmdiff import seeding
-from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
+from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet
 from lightning_mmdiff.optimization import OptimizerConfig

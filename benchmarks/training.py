@@ -29,7 +29,7 @@ from lightning_mmdiff import seeding
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.progress import Progress
-from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 
 @dataclass(frozen=True, kw_only=True)

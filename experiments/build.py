@@ -19,25 +19,30 @@ from datamodules.packed_module import PackedDataModule
 from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff import weights
-from lightning_mmdiff.latents import Moments
-from lightning_mmdiff.methods.autoencoder import Autoencoder, AutoencoderConfig
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided
 from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig
 from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.contrastive import ContrastiveConfig, ContrastiveModel
-from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.methods.influence import InfluenceConfig
-from lightning_mmdiff.methods.judges import AttributeClassifier, AttributeClassifierConfig, FaceParser, FaceParserConfig
 from lightning_mmdiff.methods.label_sampling import LabelSampling
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
 from lightning_mmdiff.methods.learned_reliability import LearnedReliability, ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
 from lightning_mmdiff.methods.mt_modalities import Embedding
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from lightning_mmdiff.methods.replacement import Replacement
 from lightning_mmdiff.methods.sdedit import SDEdit
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
+from lightning_mmdiff.models.autoencoder import Autoencoder, AutoencoderConfig
+from lightning_mmdiff.models.contrastive import ContrastiveConfig, ContrastiveModel
+from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.models.evaluators import (
+    AttributeClassifier,
+    AttributeClassifierConfig,
+    FaceParser,
+    FaceParserConfig,
+)
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
+from lightning_mmdiff.models.latents import Moments
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from lightning_mmdiff.networks import stable_diffusion
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.vae import VAE

@@ -9,9 +9,9 @@ from torch import nn
 from experiments import build, costs
 from experiments.spec import ExpertUse, TrainRun
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.metrics.results import MetricResult
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 

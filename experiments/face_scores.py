@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.face_classes import FACE_CLASSES
-from lightning_mmdiff.methods.lapa_parser import load_lapa_parser
 from lightning_mmdiff.metrics import segmentation
 from lightning_mmdiff.metrics.celebamask_parser import load_celebamask_parser
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity
+from lightning_mmdiff.metrics.lapa_parser import load_lapa_parser
 from lightning_mmdiff.metrics.mask_accuracy import mask_accuracy
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from experiments.spec import Run, Table, TrainRun
 from lightning_mmdiff import weights
-from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
-from lightning_mmdiff.methods.contrastive import ContrastiveConfig
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.models.autoencoder import AutoencoderConfig
+from lightning_mmdiff.models.contrastive import ContrastiveConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.tokens import TextTokensConfig
 
 EMBEDDER = ("farl", "clip")

@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 from datamodules.face_split import Split
 from datamodules.masking import MaskConfig
-from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig
-from lightning_mmdiff.methods.contrastive import ContrastiveConfig
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.imagic import ImagicConfig
 from lightning_mmdiff.methods.influence import InfluenceConfig
-from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
+from lightning_mmdiff.models.autoencoder import AutoencoderConfig
+from lightning_mmdiff.models.contrastive import ContrastiveConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.schedules import Sampler
 

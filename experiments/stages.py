@@ -38,8 +38,8 @@ from lightning_mmdiff.callbacks.shards import (
     shards,
 )
 from lightning_mmdiff.callbacks.step_seeds import StepSeeds
-from lightning_mmdiff.latents import write_moments
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
+from lightning_mmdiff.models.latents import write_moments
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path, remove_stale
 from lightning_mmdiff.runtime.locks import Claims

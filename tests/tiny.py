@@ -2,7 +2,7 @@
 
 import torch
 
-from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig

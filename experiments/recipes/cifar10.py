@@ -10,8 +10,8 @@ from datamodules.masking import MaskConfig
 from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone, train_run
 from experiments.spec import DataConfig, Profile, TrainRun
 from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 
 PATCH = {"paper": 8, "mini": 8, "smoke": 4}

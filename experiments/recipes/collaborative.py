@@ -24,11 +24,11 @@ from experiments.spec import (
     TrainRun,
     seeded,
 )
-from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig, Member
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
 from lightning_mmdiff.methods.influence import InfluenceConfig
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig, released_sampler
+from lightning_mmdiff.models.autoencoder import AutoencoderConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler
 from lightning_mmdiff.networks.dynamic_diffuser import (
     DynamicDiffuserConfig,
     dynamic_diffuser_unet,

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from experiments.recipes.profiles import few_images
 from experiments.spec import DataConfig, ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.judges import Degradation
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.evaluators import Degradation
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.networks.class_layers import ClassLayerConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_classifier, mini_unet

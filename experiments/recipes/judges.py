@@ -13,8 +13,8 @@ from datamodules.face_classes import ATTRIBUTES
 from datamodules.mini import objects
 from datamodules.mini.people import captions, invent
 from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
-from lightning_mmdiff.methods.contrastive import ContrastiveConfig
-from lightning_mmdiff.methods.judges import AttributeClassifierConfig, FaceParserConfig
+from lightning_mmdiff.models.contrastive import ContrastiveConfig
+from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
 
 JUDGED_ATTRIBUTES = (

@@ -12,12 +12,12 @@ from experiments.recipes.judges import object_captions
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.latent_denoiser import released_sampler
 from lightning_mmdiff.methods.mt_modalities import Embedding, Label, MaskedImage, Modality
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifierConfig
+from lightning_mmdiff.models.autoencoder import AutoencoderConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.latent_denoiser import released_sampler
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import adm_64, adm_128, adm_classifier, mini_classifier, mini_unet
 from lightning_mmdiff.networks.unet import UNetConfig

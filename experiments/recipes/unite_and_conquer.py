@@ -18,7 +18,7 @@ from experiments.spec import (
     TrainRun,
     seeded,
 )
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
 from lightning_mmdiff.optimization import OptimizerConfig

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifier
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper, Step
 from lightning_mmdiff.spaced import Variance, make_chain

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
-from lightning_mmdiff.methods.denoiser import Denoiser
 from lightning_mmdiff.methods.influence import InfluenceConfig, released_schedule
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, clean_images
-from lightning_mmdiff.methods.supervised import SupervisedModel
 from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts
+from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, DynamicDiffuserConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions, denoise

@@ -19,7 +19,6 @@ from torch import Tensor
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.collaborative import Collaborative
 from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.denoiser import Denoiser
 from lightning_mmdiff.methods.imagic import (
     ConditionSearch,
     ImagicConfig,
@@ -28,8 +27,9 @@ from lightning_mmdiff.methods.imagic import (
     interpolate,
     with_own_network,
 )
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, clean_images
 from lightning_mmdiff.methods.unite_and_conquer import Expert
+from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.sampling import Conditions

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
-from lightning_mmdiff.methods.denoiser import Denoiser
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser
-from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime import checkpoints
 

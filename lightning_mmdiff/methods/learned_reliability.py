@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
-from lightning_mmdiff.methods.latent_denoiser import clean_images
-from lightning_mmdiff.methods.supervised import SupervisedModel
 from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts, unite
+from lightning_mmdiff.models.latent_denoiser import clean_images
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions
 

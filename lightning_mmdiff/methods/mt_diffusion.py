@@ -26,7 +26,7 @@ from lightning_mmdiff.aggregation import (
 )
 from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Given, Modality, check_visible, show_pixels
 from lightning_mmdiff.methods.mt_network import IMAGE, MTDiffusionConfig, MTNetwork
-from lightning_mmdiff.methods.supervised import SeededTraining
+from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.optimization import adamw
 from lightning_mmdiff.prediction import denoising_loss, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule, denoise

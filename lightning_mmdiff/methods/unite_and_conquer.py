@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
-from lightning_mmdiff.methods.denoiser import Denoiser
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser
+from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 

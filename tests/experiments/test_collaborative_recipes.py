@@ -16,12 +16,12 @@ from experiments.configurations import configuration_result
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
 from experiments.spec import ExpertUse, Profile, SampleRun, TrainRun, plan
-from lightning_mmdiff.methods.autoencoder import AutoencoderConfig
 from lightning_mmdiff.methods.collaborative import CollaborativeConfig
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiserConfig, released_sampler
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.models.autoencoder import AutoencoderConfig
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler
 
 ROOT = Path(__file__).parents[2]
 

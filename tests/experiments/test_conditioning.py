@@ -14,8 +14,8 @@ from experiments import conditioning, costs, galleries, measured_costs
 from experiments.evaluation import Evaluation
 from experiments.recipes import conditioning as recipes
 from experiments.spec import SampleRun
-from lightning_mmdiff.methods.denoiser import DenoiserConfig
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier
+from lightning_mmdiff.models.denoiser import DenoiserConfig
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifier
 
 PROFILES = ("smoke", "mini", "paper")
 

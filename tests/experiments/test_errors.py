@@ -22,7 +22,7 @@ from experiments import build, cli, stages
 from experiments.cli import Flags, run_table
 from experiments.spec import Profile, Table
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
-from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.runtime.checkpoints import load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")

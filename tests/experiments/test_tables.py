@@ -15,7 +15,7 @@ from experiments import INDEX, build, galleries, reporting
 from experiments.cli import Flags, run_table
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import SampleRun, Table, TrainRun, as_json, claim_folder, plan
-from lightning_mmdiff.methods.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 PROFILES = ("smoke", "mini", "paper")
 NAMES = [entry.name for entry in INDEX]

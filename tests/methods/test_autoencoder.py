@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.autoencoder import (
+from lightning_mmdiff.models.autoencoder import (
     Autoencoder,
     AutoencoderConfig,
     adaptive_weight,

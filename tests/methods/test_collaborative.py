@@ -19,9 +19,9 @@ from lightning_mmdiff.methods.collaborative import (
     normalize,
 )
 from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.denoiser import Denoiser
 from lightning_mmdiff.methods.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
+from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler

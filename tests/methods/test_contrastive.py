@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from lightning_mmdiff import seeding
-from lightning_mmdiff.methods.contrastive import ContrastiveConfig, ContrastiveModel, contrastive_loss, number_captions
+from lightning_mmdiff.models.contrastive import ContrastiveConfig, ContrastiveModel, contrastive_loss, number_captions
 from lightning_mmdiff.networks.image_text import UNKNOWN, build_vocabulary, words
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime.checkpoints import load_weights, save_weights

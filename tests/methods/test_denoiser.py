@@ -5,7 +5,7 @@ import torch
 from tiny import randomized, tiny_config, tiny_denoiser
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.denoiser import Denoiser
+from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler, cosine
 

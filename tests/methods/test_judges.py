@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.judges import (
+from lightning_mmdiff.metrics.lapa_parser import FACE, HAIR, LapaParser, best_faces, merge_lapa
+from lightning_mmdiff.models.evaluators import (
     AttributeClassifier,
     AttributeClassifierConfig,
     Degradation,
@@ -15,7 +16,6 @@ from lightning_mmdiff.methods.judges import (
     FaceParserConfig,
     degrade,
 )
-from lightning_mmdiff.methods.lapa_parser import FACE, HAIR, LapaParser, best_faces, merge_lapa
 from lightning_mmdiff.optimization import OptimizerConfig
 
 PALETTE = np.array([(20, 20, 20), (220, 60, 60), (60, 220, 60), (60, 60, 220)])

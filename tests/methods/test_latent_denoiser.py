@@ -6,11 +6,11 @@ from tiny import randomized
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.latents import Moments, write_moments
 from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig, Member
 from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
+from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
+from lightning_mmdiff.models.latents import Moments, write_moments
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
 from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig
 from lightning_mmdiff.networks.vae import VAE, VAEConfig

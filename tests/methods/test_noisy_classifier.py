@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.judges import Degradation
-from lightning_mmdiff.methods.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
+from lightning_mmdiff.models.evaluators import Degradation
+from lightning_mmdiff.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import cosine

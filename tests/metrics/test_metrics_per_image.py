@@ -11,13 +11,13 @@ from sklearn.metrics import top_k_accuracy_score
 from torchmetrics.classification import MulticlassAccuracy
 from transformers import CLIPImageProcessor, CLIPModel
 
-from lightning_mmdiff.methods.contrastive import ContrastiveConfig, ContrastiveModel
 from lightning_mmdiff.metrics.celebamask_parser import CelebAMaskParser, load_celebamask_parser
 from lightning_mmdiff.metrics.classification import accuracy_result, top_k_hits
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity
 from lightning_mmdiff.metrics.identity import EffNetIdentity, SFace, identity_result, identity_similarity
 from lightning_mmdiff.metrics.mask_accuracy import mask_accuracy
 from lightning_mmdiff.metrics.networks import EffNetLite0
+from lightning_mmdiff.models.contrastive import ContrastiveConfig, ContrastiveModel
 from lightning_mmdiff.networks.farl import CLIP_MEAN, CLIP_STD, ClipSize, clip_model
 
 

@@ -13,8 +13,8 @@ import torch
 
 from experiments.cli import main
 from experiments.spec import Table, TrainerConfig, TrainRun
-from lightning_mmdiff.methods.denoiser import Denoiser
-from lightning_mmdiff.methods.judges import Degradation, FaceParser, FaceParserConfig
+from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.models.evaluators import Degradation, FaceParser, FaceParserConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 
 PARALLEL_STEPS = 60

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images
-from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder
 from lightning_mmdiff.networks.segmenter import Segmenter
 from lightning_mmdiff.optimization import OptimizerConfig

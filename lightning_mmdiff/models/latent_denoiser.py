@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images, schedules
-from lightning_mmdiff.latents import Moments
-from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.models.latents import Moments
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
 from lightning_mmdiff.networks.tokens import TokensConfig, token_encoder
 from lightning_mmdiff.networks.vae import VAE

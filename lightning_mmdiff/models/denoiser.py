@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules
-from lightning_mmdiff.methods.supervised import SeededTraining
+from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 from lightning_mmdiff.noise import Prediction

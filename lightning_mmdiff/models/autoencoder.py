@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lightning_mmdiff import images, seeding, weights
-from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
 from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior
 from lightning_mmdiff.optimization import OptimizerConfig

@@ -17,8 +17,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images, schedules
-from lightning_mmdiff.methods.judges import Degradation, degrade
-from lightning_mmdiff.methods.supervised import SupervisedModel
+from lightning_mmdiff.models.evaluators import Degradation, degrade
+from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
 from lightning_mmdiff.networks.conditions import check_labels
 from lightning_mmdiff.optimization import OptimizerConfig

@@ -1,0 +1,1 @@
+"""What is trained alone: denoisers of pixels and latents, autoencoder, classifiers, evaluators."""
