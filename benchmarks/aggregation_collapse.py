@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lightning_mmdiff import schedules
-from lightning_mmdiff.aggregation import Aggregation, posterior, shift_table
+from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation, posterior, shift_table
 from lightning_mmdiff.runtime.files import atomic_path
 
 STD, CORRELATION = 0.5, 0.9

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.multitask import held
 from benchmarks.paired import Comparison, Flags, Side, in_turn, report
-from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig, Member
+from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Member
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
 from lightning_mmdiff.networks.dynamic_diffuser import dynamic_diffuser_unet

@@ -25,9 +25,9 @@ from experiments import build
 from experiments.recipes import mt_diffusion as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding
-from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
-from lightning_mmdiff.methods.mt_modalities import Label
-from lightning_mmdiff.methods.mt_modality import Datum
+from lightning_mmdiff.methods.mt_diffusion.modalities import Label
+from lightning_mmdiff.methods.mt_diffusion.modality import Datum
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS
 

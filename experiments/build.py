@@ -20,14 +20,14 @@ from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff import weights
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided
-from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig
 from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.influence import InfluenceConfig
 from lightning_mmdiff.methods.label_sampling import LabelSampling
 from lightning_mmdiff.methods.learned_reliability import LearnedReliability, ReliabilityConfig
-from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
-from lightning_mmdiff.methods.mt_modalities import Embedding
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.replacement import Replacement
 from lightning_mmdiff.methods.sdedit import SDEdit
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer

@@ -8,7 +8,7 @@ from torch import nn
 
 from experiments import build, costs
 from experiments.spec import ExpertUse, TrainRun
-from lightning_mmdiff.methods.collaborative import CollaborativeConfig
+from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig

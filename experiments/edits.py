@@ -11,8 +11,8 @@ from tqdm import tqdm
 from datamodules.packed_module import PackedDataModule
 from experiments import build
 from experiments.spec import EditConfig, SampleRun
-from lightning_mmdiff.methods.collaborative import Collaborative
-from lightning_mmdiff.methods.collaborative_editing import CollaborativeEditor
+from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
+from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.runtime.locks import Claims
 
 

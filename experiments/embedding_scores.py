@@ -9,8 +9,8 @@ from torch import Tensor
 
 from experiments import build
 from experiments.spec import SampleRun
-from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
-from lightning_mmdiff.methods.mt_modalities import Embedding
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 
 JUDGE = "object-captions"

@@ -18,7 +18,7 @@ from experiments.influence import InfluenceMaps
 from experiments.measured_costs import NUM_REPLICATES, cost_result, evaluations_per_image
 from experiments.spec import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
-from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.metrics import lpips, palette, ssim
 from lightning_mmdiff.metrics.classification import accuracy_result
 from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs

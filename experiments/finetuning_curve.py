@@ -9,7 +9,7 @@ from experiments.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
 from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 
 STEPS = {"paper": (0, 10_000, 20_000, 50_000, 100_000), "mini": (0, 50, 100, 200), "smoke": (0, 2)}
 """Optimizer steps of fine-tuning on classification alone."""

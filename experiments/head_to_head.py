@@ -11,7 +11,7 @@ from experiments.recipes.combinations import collaborators, experts, joint, mult
 from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.spec import Claim, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table, TrainRun
 from experiments.table9 import ceiling
-from lightning_mmdiff.methods.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 
 AVERAGE, CONSTANT, OVER_TIME = "average (Composable)", "constant reliability, fitted", "reliability over time, fitted"
 DIFFUSERS, JOINT, MULTI_TASK = "dynamic diffusers", "one joint model", "MT-Diffusion"

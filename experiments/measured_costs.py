@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import build, costs
 from experiments.spec import SampleRun
-from lightning_mmdiff.methods.mt_network import MTNetwork
+from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.unet import UNet

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from experiments.spec import Run, Table, TrainRun
 from lightning_mmdiff import weights
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from datamodules.face_split import Split
 from datamodules.masking import MaskConfig
-from lightning_mmdiff.methods.collaborative import CollaborativeConfig
-from lightning_mmdiff.methods.imagic import ImagicConfig
-from lightning_mmdiff.methods.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig

@@ -7,7 +7,7 @@ from experiments.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
 from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
-from lightning_mmdiff.methods.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 
 TEDIGAN, COMPOSABLE, OURS = "TediGAN", "Composable", "Ours"
 RELEASED, MASK_ALONE, TEXT_ALONE = "Ours, released influence schedule", "mask expert alone", "text expert alone"

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from benchmarks import aggregation_collapse
 from lightning_mmdiff import schedules
-from lightning_mmdiff.aggregation import (
+from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     ShiftedScheduler,
     aggregate,
     posterior,

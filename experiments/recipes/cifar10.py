@@ -9,8 +9,8 @@ from dataclasses import replace
 from datamodules.masking import MaskConfig
 from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone, train_run
 from experiments.spec import DataConfig, Profile, TrainRun
-from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 

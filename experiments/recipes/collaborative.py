@@ -24,8 +24,8 @@ from experiments.spec import (
     TrainRun,
     seeded,
 )
-from lightning_mmdiff.methods.collaborative import CollaborativeConfig, Member
-from lightning_mmdiff.methods.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Member
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler

@@ -21,8 +21,8 @@ from experiments.recipes.profiles import with_steps
 from experiments.recipes.unite_and_conquer import expert
 from experiments.spec import ExpertUse, Profile, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
-from lightning_mmdiff.methods.mt_modalities import Embedding, Picture
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Picture
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.presets import adm_256, mini_unet

@@ -8,7 +8,7 @@ from dataclasses import replace
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
 from experiments.recipes.faces import DESCRIPTIONS
 from experiments.spec import EditConfig, ExpertUse, Metric, Profile, SampleRun, seeded
-from lightning_mmdiff.methods.imagic import ImagicConfig
+from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 
 IDENTITY = "Identity"

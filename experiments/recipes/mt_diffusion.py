@@ -11,9 +11,9 @@ from datamodules.masking import MaskConfig
 from experiments.recipes.judges import object_captions
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
-from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.methods.mt_modalities import Embedding, Label, MaskedImage, Modality
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Modality
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import released_sampler

@@ -11,9 +11,9 @@ from typing import Literal
 from experiments.recipes.judges import object_captions
 from experiments.recipes.mt_diffusion import GPUS, images, loss_and_optimizer, network_of, pixels, train_run
 from experiments.spec import DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
-from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.methods.mt_modalities import Embedding, Picture
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Picture
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig

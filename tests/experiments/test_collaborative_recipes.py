@@ -16,9 +16,9 @@ from experiments.configurations import configuration_result
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
 from experiments.spec import ExpertUse, Profile, SampleRun, TrainRun, plan
-from lightning_mmdiff.methods.collaborative import CollaborativeConfig
+from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler

@@ -14,7 +14,7 @@ from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
 from experiments.recipes import mt_latents as latents
 from experiments.spec import SampleRun, TrainRun, plan
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.stable_diffusion import FILE
 

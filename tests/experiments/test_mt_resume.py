@@ -13,9 +13,9 @@ from datamodules.mini.image_layouts import write_imagenet
 from experiments import build, stages
 from experiments.spec import DataConfig, ExpertUse, Method, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images
-from lightning_mmdiff.methods.mt_diffusion import MTDiffusion
-from lightning_mmdiff.methods.mt_modalities import Label, MaskedImage
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.modalities import Label, MaskedImage
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import Sampler
 

@@ -8,8 +8,8 @@ from tiny import tiny_denoiser
 
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided, guide, log_likelihood_gradient
-from lightning_mmdiff.methods.mt_diffusion import MTDiffusion, MTDiffusionConfig
-from lightning_mmdiff.methods.mt_modalities import MaskedImage
+from lightning_mmdiff.methods.mt_diffusion.modalities import MaskedImage
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion, MTDiffusionConfig
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.unet import UNetConfig

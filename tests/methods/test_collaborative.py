@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.collaborative import (
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
+from lightning_mmdiff.methods.collaborative.model import (
     Collaborative,
     CollaborativeConfig,
     Member,
@@ -19,7 +20,6 @@ from lightning_mmdiff.methods.collaborative import (
     normalize,
 )
 from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.unet import UNetConfig

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_mmdiff.methods.collaborative_ import imagic
 from safetensors.torch import load_file
 from test_collaborative import CHANNELS, batch, collaborative, config, experts
 from tiny import randomized, tiny_denoiser
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods import imagic
-from lightning_mmdiff.methods.collaborative import Collaborative
-from lightning_mmdiff.methods.collaborative_editing import CollaborativeEditor
-from lightning_mmdiff.methods.imagic import (
+from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
+from lightning_mmdiff.methods.collaborative.imagic import (
     ConditionSearch,
     ImagicConfig,
     NetworkTuning,
     interpolate,
     with_own_network,
 )
+from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.optimization import OptimizerConfig
 
 QUICK = ImagicConfig(
@@ -169,7 +169,7 @@ def test_a_killed_edit_ends_as_an_uninterrupted_one(prepared, tmp_path, monkeypa
             raise Killed
         return loss(self, batch, generator)
 
-    monkeypatch.setattr("lightning_mmdiff.methods.collaborative_editing.fit", remember)
+    monkeypatch.setattr("lightning_mmdiff.methods.collaborative.editing.fit", remember)
     with monkeypatch.context() as patch:
         patch.setattr(imagic.Reconstruction, "loss", dies)
         with pytest.raises(Killed):
@@ -184,7 +184,7 @@ def test_a_killed_edit_ends_as_an_uninterrupted_one(prepared, tmp_path, monkeypa
 
 
 def test_a_finished_edit_runs_nothing(prepared, monkeypatch) -> None:
-    monkeypatch.setattr("lightning_mmdiff.methods.collaborative_editing.fit", None)
+    monkeypatch.setattr("lightning_mmdiff.methods.collaborative.editing.fit", None)
     editor(prepared).prepare(photo(), wanted())
 
 

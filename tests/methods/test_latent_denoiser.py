@@ -6,7 +6,7 @@ from tiny import randomized
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.collaborative import Collaborative, CollaborativeConfig, Member
+from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Member
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig

@@ -11,10 +11,10 @@ from tiny import randomized, tiny_denoiser
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.aggregation import aggregate
-from lightning_mmdiff.methods.mt_diffusion import GIVEN, MTDiffusion, MTDiffusionConfig
-from lightning_mmdiff.methods.mt_modalities import Embedding, Label, MaskedImage, Picture
-from lightning_mmdiff.methods.mt_modality import Modality
+from lightning_mmdiff.methods.mt_diffusion.aggregation import aggregate
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Picture
+from lightning_mmdiff.methods.mt_diffusion.modality import Modality
+from lightning_mmdiff.methods.mt_diffusion.model import GIVEN, MTDiffusion, MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS, ConditionConfig
 from lightning_mmdiff.networks.presets import mini_classifier

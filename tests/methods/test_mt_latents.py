@@ -10,10 +10,10 @@ from tiny import randomized
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.mt_diffusion import GIVEN, MTDiffusion
-from lightning_mmdiff.methods.mt_modalities import Embedding, Label, Picture
-from lightning_mmdiff.methods.mt_modality import Modality
-from lightning_mmdiff.methods.mt_network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, Picture
+from lightning_mmdiff.methods.mt_diffusion.modality import Modality
+from lightning_mmdiff.methods.mt_diffusion.model import GIVEN, MTDiffusion
+from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
 from lightning_mmdiff.networks.tokens import MaskTokensConfig

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
-from lightning_mmdiff.aggregation import Aggregation
-from lightning_mmdiff.methods.mt_modality import Datum, Modality, Shape
+from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
+from lightning_mmdiff.methods.mt_diffusion.modality import Datum, Modality, Shape
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
 from lightning_mmdiff.networks.heads import Features
 from lightning_mmdiff.networks.shared import SharedConfig, num_classes, shared_network

@@ -17,9 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.collaborative import Collaborative
-from lightning_mmdiff.methods.composable import Composable
-from lightning_mmdiff.methods.imagic import (
+from lightning_mmdiff.methods.collaborative.imagic import (
     ConditionSearch,
     ImagicConfig,
     NetworkTuning,
@@ -27,6 +25,8 @@ from lightning_mmdiff.methods.imagic import (
     interpolate,
     with_own_network,
 )
+from lightning_mmdiff.methods.collaborative.model import Collaborative
+from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images

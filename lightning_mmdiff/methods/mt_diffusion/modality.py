@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff.aggregation import Aggregation
+from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.networks.shared import SharedConfig
 from lightning_mmdiff.noise import NoiseSchedule
 

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
-from lightning_mmdiff.aggregation import (
+from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     ShiftedScheduler,
     aggregate,
     check_precision,
@@ -24,8 +24,8 @@ from lightning_mmdiff.aggregation import (
     shift_table,
     split_encodings,
 )
-from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Given, Modality, check_visible, show_pixels
-from lightning_mmdiff.methods.mt_network import IMAGE, MTDiffusionConfig, MTNetwork
+from lightning_mmdiff.methods.mt_diffusion.modality import Datum, Frozen, Given, Modality, check_visible, show_pixels
+from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork
 from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.optimization import adamw
 from lightning_mmdiff.prediction import denoising_loss, noise_from

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
-from lightning_mmdiff.methods.influence import InfluenceConfig, released_schedule
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images

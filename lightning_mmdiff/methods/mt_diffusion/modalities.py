@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff import images
-from lightning_mmdiff.methods.mt_modality import Datum, Frozen, Modality, Shape
+from lightning_mmdiff.methods.mt_diffusion.modality import Datum, Frozen, Modality, Shape
 from lightning_mmdiff.networks import heads
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.conditions import check_labels
