@@ -19,9 +19,9 @@ from torch import Tensor
 
 from benchmarks.paired import Comparison, Flags, Side, in_turn, report
 from datamodules.celebamask_hq import CelebAMaskHQ
-from datamodules.decoding import FaceDecoder
-from datamodules.face_classes import label_condition
-from datamodules.face_files import FaceFiles, read_image
+from datamodules.faces.classes import label_condition
+from datamodules.faces.decoding import FaceDecoder
+from datamodules.faces.files import FaceFiles, read_image
 from datamodules.mini.layouts import write_celebamask_hq
 
 MAPS = ("hair", "skin")

@@ -20,8 +20,8 @@ import tyro
 from lightning import Callback, LightningModule, Trainer
 
 from benchmarks.paired import Comparison, Flags, report
+from datamodules.batches.steps import StepLoader
 from datamodules.mini.layouts import write_celebamask_hq
-from datamodules.steps import StepLoader
 from experiments import build
 from experiments.recipes.unite_and_conquer import hair_expert
 from experiments.spec import Profile, TrainRun

@@ -1,7 +1,7 @@
 """CelebA-HQ (Karras et al., ICLR 2018) with the masks of CelebAMask-HQ (Lee et al., CVPR 2020) or without."""
 
-from datamodules.celebamask_hq_files import LAYOUT, CelebAMaskHQFiles
-from datamodules.faces import FaceDataModule
+from datamodules.faces.celebamask_hq_files import LAYOUT, CelebAMaskHQFiles
+from datamodules.faces.module import FaceDataModule
 
 
 class CelebAMaskHQ(FaceDataModule):

@@ -1,8 +1,8 @@
 """CIFAR-10 (Krizhevsky, 2009): the comparison of MT-Diffusion's App. E.5, and real photographs for tests."""
 
-from datamodules.cifar10_files import LAYOUT, cifar10_files
-from datamodules.data_files import DataFiles
-from datamodules.labelled import LabelledDataModule
+from datamodules.images.cifar10_files import LAYOUT, cifar10_files
+from datamodules.images.labelled import LabelledDataModule
+from datamodules.storage.data_files import DataFiles
 
 
 class CIFAR10(LabelledDataModule):

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.array_module import ArrayDataModule
-from datamodules.cityscapes_classes import label_picture
-from datamodules.cityscapes_files import LAYOUT, CityscapesFiles
-from datamodules.packed_arrays import ArraySplit, PackedArrays, tensor
+from datamodules.images.cityscapes_classes import label_picture
+from datamodules.images.cityscapes_files import LAYOUT, CityscapesFiles
+from datamodules.images.module import ArrayDataModule
+from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 
 Direction = Literal["photo_to_labels", "labels_to_photo"]
 SOURCES: dict[Direction, str] = {"photo_to_labels": "photo", "labels_to_photo": "label_picture"}

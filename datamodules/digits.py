@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from datamodules.image_folder import FolderFiles
-from datamodules.labelled import LabelledDataModule
+from datamodules.images.folder import FolderFiles
+from datamodules.images.labelled import LabelledDataModule
 
 SIZE = 8  # pixels
 

@@ -1,7 +1,7 @@
 """FFHQ (Karras et al., CVPR 2019), with label maps where a face parser has written them."""
 
-from datamodules.faces import FaceDataModule
-from datamodules.ffhq_files import LAYOUT, FFHQFiles
+from datamodules.faces.ffhq_files import LAYOUT, FFHQFiles
+from datamodules.faces.module import FaceDataModule
 
 
 class FFHQ(FaceDataModule):

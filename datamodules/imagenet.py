@@ -1,7 +1,7 @@
 """ImageNet (Deng et al., CVPR 2009) for MT-Diffusion, Tables 5 to 7: labels, masked images."""
 
-from datamodules.imagenet_files import ARRAY_LAYOUT, FOLDER_LAYOUT, DownsampledFiles, ImageNetFolderFiles
-from datamodules.labelled import LabelledDataModule
+from datamodules.images.imagenet_files import ARRAY_LAYOUT, FOLDER_LAYOUT, DownsampledFiles, ImageNetFolderFiles
+from datamodules.images.labelled import LabelledDataModule
 
 
 class ImageNet(LabelledDataModule):

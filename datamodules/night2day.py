@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datamodules.array_module import ArrayDataModule
-from datamodules.data_files import DataFiles, fill_rows
-from datamodules.image_folder import list_images, number_of
-from datamodules.packed_arrays import ArraySplit, PackedArrays, tensor
-from datamodules.reading import read_image, require_no_enlarging, require_root
+from datamodules.images.folder import list_images, number_of
+from datamodules.images.module import ArrayDataModule
+from datamodules.images.packed import ArraySplit, PackedArrays, tensor
+from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.reading import read_image, require_no_enlarging, require_root
 
 LAYOUT = """\
   train/*.jpg   pairs side by side, 512 x 256 pixels: night on the left, day on the right

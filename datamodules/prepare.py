@@ -13,15 +13,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from datamodules.array_module import ArrayDataModule
-from datamodules.captions import CaptionKind
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.cifar10 import CIFAR10
 from datamodules.cityscapes import Cityscapes
 from datamodules.digits import Digits
-from datamodules.faces import FaceDataModule
+from datamodules.faces.captions import CaptionKind
+from datamodules.faces.module import FaceDataModule
 from datamodules.ffhq import FFHQ
 from datamodules.imagenet import DownsampledImageNet, ImageNet
+from datamodules.images.module import ArrayDataModule
 from datamodules.mini.image_layouts import write_cityscapes, write_digits, write_imagenet, write_night2day
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from datamodules.night2day import Night2Day

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.packed_module import PackedDataModule
-from datamodules.steps import DataSplit, StepLoader, TrainBatches, steps_done
+from datamodules.base import PackedDataModule
+from datamodules.batches.steps import DataSplit, StepLoader, TrainBatches, steps_done
 
 Regime = Literal["combined", "fine_tuning"]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 
+from datamodules.base import PackedDataModule
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.cifar10 import CIFAR10
 from datamodules.cityscapes import Cityscapes
@@ -15,7 +16,6 @@ from datamodules.digits import Digits
 from datamodules.ffhq import FFHQ
 from datamodules.imagenet import ImageNet
 from datamodules.night2day import Night2Day
-from datamodules.packed_module import PackedDataModule
 from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff import weights

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datamodules.packed_module import PackedDataModule
+from datamodules.base import PackedDataModule
 from experiments import build
 from experiments.spec import EditConfig, SampleRun
 from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor

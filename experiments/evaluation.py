@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.cityscapes_classes import PALETTE
-from datamodules.packed_module import PackedDataModule
+from datamodules.base import PackedDataModule
+from datamodules.images.cityscapes_classes import PALETTE
 from experiments import build, configurations
 from experiments.edits import wanted
 from experiments.embedding_scores import embedding_result

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.face_classes import FACE_CLASSES
+from datamodules.faces.classes import FACE_CLASSES
 from lightning_mmdiff.metrics import segmentation
 from lightning_mmdiff.metrics.celebamask_parser import load_celebamask_parser
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from datamodules.face_classes import PALETTE
+from datamodules.faces.classes import PALETTE
 from experiments.edits import wanted
 from experiments.evaluation import Evaluation
 from experiments.spec import Row

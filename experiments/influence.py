@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.face_classes import FACE_CLASSES
-from datamodules.packed_module import PackedDataModule
+from datamodules.base import PackedDataModule
+from datamodules.faces.classes import FACE_CLASSES
 from experiments import build
 from experiments.spec import SampleRun
 from lightning_mmdiff.metrics.results import MetricResult, mean_result

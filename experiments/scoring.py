@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from datamodules.packed_module import PackedDataModule
+from datamodules.base import PackedDataModule
 from experiments import build
 from experiments.evaluation import Evaluation
 from experiments.spec import SampleRun, TrainRun

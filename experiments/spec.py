@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.face_split import Split
-from datamodules.masking import MaskConfig
+from datamodules.batches.masking import MaskConfig
+from datamodules.faces.split import Split
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig

@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from datamodules.base import PackedDataModule
 from datamodules.mini.image_layouts import (
     write_cifar10,
     write_cityscapes,
@@ -19,7 +20,6 @@ from datamodules.mini.image_layouts import (
     write_night2day,
 )
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from datamodules.packed_module import PackedDataModule
 from experiments import build, edits, evaluation, scoring
 from experiments.costs import data_of
 from experiments.provenance import is_first_process, recorded

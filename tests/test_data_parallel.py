@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import small_runs
 
+from datamodules.batches.steps import Share
 from datamodules.celebamask_hq import CelebAMaskHQ
-from datamodules.steps import Share
 from experiments import build, stages
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 

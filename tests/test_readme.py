@@ -13,7 +13,7 @@ import pytest
 import torch
 import tyro
 
-from datamodules import face_classes
+from datamodules.faces import classes as face_classes
 from datamodules.prepare import prepare
 from experiments import INDEX
 from experiments.cli import Flags, run_table

@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from datamodules.batches.randomness import Draws
 from datamodules.mini.drawing import EVERYWHERE, Array, Canvas, column, ellipse
 from datamodules.mini.people import People
-from datamodules.mini.randomness import Draws
 
 NUM_LIGHTS = 4
 GRAIN = 0.035  # of full scale, either way

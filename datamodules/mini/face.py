@@ -5,7 +5,7 @@ Lengths are in units of half the image at scale 1; see ``drawing`` for the coord
 
 import numpy as np
 
-from datamodules.face_classes import FACE_CLASSES
+from datamodules.faces.classes import FACE_CLASSES
 from datamodules.mini import people as who
 from datamodules.mini.drawing import Array, Canvas, column, ellipse, rounded_box
 from datamodules.mini.people import People

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datamodules import cityscapes_files
-from datamodules.cifar10_files import CLASSES
-from datamodules.cityscapes_classes import TRAIN_ID_OF, label_picture
-from datamodules.image_folder import CAPTION_FILE
-from datamodules.imagenet_labels import NAME_FILE
+from datamodules.batches.randomness import Draws
+from datamodules.images import cityscapes_files
+from datamodules.images.cifar10_files import CLASSES
+from datamodules.images.cityscapes_classes import TRAIN_ID_OF, label_picture
+from datamodules.images.folder import CAPTION_FILE
+from datamodules.images.imagenet_labels import NAME_FILE
 from datamodules.mini import objects, streets
-from datamodules.mini.randomness import Draws
 from datamodules.mini.writing import chunks, hwc, write_once, write_png
-from datamodules.progress import Update
+from datamodules.storage.progress import Update
 
 RENDERER = 1  # version of the pictures: another one is another data set
 WNIDS = tuple(f"n{90_000_000 + label:08d}" for label in range(len(objects.NAMES)))  # of our own

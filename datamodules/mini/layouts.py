@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.celebamask_hq_files import ATTRIBUTE_FILE, FACES_PER_FOLDER, MAPPING_FILE, MASK_FOLDER
-from datamodules.face_classes import ATTRIBUTES, FACE_CLASSES
-from datamodules.ffhq_files import JSON_FILE, LABEL_FOLDER
+from datamodules.faces.celebamask_hq_files import ATTRIBUTE_FILE, FACES_PER_FOLDER, MAPPING_FILE, MASK_FOLDER
+from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
+from datamodules.faces.ffhq_files import JSON_FILE, LABEL_FOLDER
 from datamodules.mini import people as who
 from datamodules.mini.faces import render
 from datamodules.mini.writing import chunks, hwc, write_once, write_png
-from datamodules.progress import Update
+from datamodules.storage.progress import Update
 
 RENDERER = 1  # version of the pictures: another one is another data set
 CELEBA_IMAGES = 202_599  # of CelebA; original numbers are spread over them, so that the official split has all parts

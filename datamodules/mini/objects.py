@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from datamodules.batches.randomness import Draws
 from datamodules.mini.drawing import EVERYWHERE, Array, Canvas, column, ellipse
-from datamodules.mini.randomness import Draws
 from datamodules.mini.things import THINGS
 
 Part = Literal["train", "val"]

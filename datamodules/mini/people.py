@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.face_classes import ATTRIBUTES
-from datamodules.mini.randomness import Draws
+from datamodules.batches.randomness import Draws
+from datamodules.faces.classes import ATTRIBUTES
 
 Domain = Literal["A", "B"]  # A plays CelebA-HQ: studio, warm; B plays FFHQ: outdoors, cool, more varied
 

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from datamodules.cityscapes_classes import EGO_VEHICLE, TRAIN_CLASSES
+from datamodules.batches.randomness import Draws
+from datamodules.images.cityscapes_classes import EGO_VEHICLE, TRAIN_CLASSES
 from datamodules.mini.drawing import EVERYWHERE, Array, Box, Canvas, Shape, column, ellipse, rounded_box
-from datamodules.mini.randomness import Draws
 
 LABEL = {name: label_id for name, label_id, _ in TRAIN_CLASSES} | {"ego vehicle": EGO_VEHICLE}
 CURB, KERB_WIDTH = 0.05, 0.34  # half width of the road on the horizon; width of a sidewalk at the lower border

@@ -3,8 +3,8 @@
 images, label_ids = render(Draws("streets", seed, "train", indices=np.arange(64)), 32)
 """
 
+from datamodules.batches.randomness import Draws
 from datamodules.mini.drawing import Array
-from datamodules.mini.randomness import Draws
 from datamodules.mini.street import Street
 from datamodules.mini.street_backdrop import paint_buildings, paint_ground, paint_poles, paint_sky, paint_trees
 from datamodules.mini.traffic import paint_bonnet, paint_traffic

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from datamodules.locking import locked
-from datamodules.progress import Update, progress_bar
+from datamodules.storage.locking import locked
+from datamodules.storage.progress import Update, progress_bar
 
 MARKER = "mini.json"
 CHUNK_PIXELS = 2**17  # of one rendered chunk; about what stays in the processor's cache

@@ -6,7 +6,7 @@ Published here means Improved DDPM's CIFAR-10 (Nichol & Dhariwal 2021, App. B): 
 
 from dataclasses import replace
 
-from datamodules.masking import MaskConfig
+from datamodules.batches.masking import MaskConfig
 from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone, train_run
 from experiments.spec import DataConfig, Profile, TrainRun
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation

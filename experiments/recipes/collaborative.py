@@ -7,7 +7,7 @@ images leave an autoencoder little to compress. Only ``mask_token_expert`` is la
 
 from dataclasses import replace
 
-from datamodules.face_classes import NUM_CLASSES
+from datamodules.faces.classes import NUM_CLASSES
 from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.judges import rendered_words
 from experiments.recipes.profiles import few_images

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from datamodules.face_classes import ATTRIBUTES
+from datamodules.faces.classes import ATTRIBUTES
 from datamodules.mini import objects
 from datamodules.mini.people import captions, invent
 from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainerConfig, TrainRun

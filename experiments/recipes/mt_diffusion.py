@@ -7,7 +7,7 @@ Table 2), the sampler, the guidance scale and the length of every fine-tuning: w
 from dataclasses import replace
 from typing import Literal
 
-from datamodules.masking import MaskConfig
+from datamodules.batches.masking import MaskConfig
 from experiments.recipes.judges import object_captions
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded

@@ -10,7 +10,7 @@ from conftest import REAL
 from tiny_sets import opened, write_image
 
 from datamodules.cifar10 import CIFAR10
-from datamodules.cifar10_files import CLASSES, read_batch
+from datamodules.images.cifar10_files import CLASSES, read_batch
 
 
 def old_text(text):

@@ -8,11 +8,11 @@ from PIL import Image
 from scipy.io import savemat
 from tiny_sets import opened, write_image
 
-from datamodules import imagenet_files
+from datamodules.batches.steps import Draw
 from datamodules.imagenet import DownsampledImageNet, ImageNet
-from datamodules.imagenet_files import center_crop
+from datamodules.images import imagenet_files
+from datamodules.images.imagenet_files import center_crop
 from datamodules.mini import objects
-from datamodules.steps import Draw
 
 WNIDS = ("n01440764", "n01443537", "n02119789")
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from tiny_sets import opened
 
+from datamodules.batches.masking import MaskConfig, fixed_masks, train_masks
+from datamodules.batches.steps import Draw
 from datamodules.imagenet import ImageNet
-from datamodules.masking import MaskConfig, fixed_masks, train_masks
-from datamodules.steps import Draw
 
 
 def hidden(masks):

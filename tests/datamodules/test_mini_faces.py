@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from datamodules.celebamask_hq_files import CelebAMaskHQFiles
-from datamodules.face_classes import ATTRIBUTES, FACE_CLASSES
-from datamodules.ffhq_files import FFHQFiles
+from datamodules.batches.randomness import Draws
+from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles
+from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
+from datamodules.faces.ffhq_files import FFHQFiles
 from datamodules.mini import people as who
 from datamodules.mini.faces import render
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from datamodules.mini.randomness import Draws
 
 
 def drawn(domain, numbers, size=32, seed=0):

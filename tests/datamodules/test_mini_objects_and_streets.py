@@ -7,13 +7,13 @@ from PIL import Image
 from tiny_sets import opened
 from torch.nn import functional
 
+from datamodules.batches.randomness import Draws
 from datamodules.cifar10 import CIFAR10
-from datamodules.cityscapes_classes import NAMES, TRAIN_ID_OF, label_picture
-from datamodules.cityscapes_files import CityscapesFiles
 from datamodules.imagenet import ImageNet
+from datamodules.images.cityscapes_classes import NAMES, TRAIN_ID_OF, label_picture
+from datamodules.images.cityscapes_files import CityscapesFiles
 from datamodules.mini import objects, streets
 from datamodules.mini.image_layouts import write_cifar10, write_cityscapes, write_imagenet, write_night2day
-from datamodules.mini.randomness import Draws
 from datamodules.mini.things import THINGS
 
 HEIGHTS = ("sky", "building", "person", "road")  # from above

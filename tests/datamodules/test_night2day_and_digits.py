@@ -5,10 +5,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tiny_sets import opened, write_image
 
+from datamodules.batches.steps import Draw
 from datamodules.digits import Digits
 from datamodules.mini.image_layouts import write_digits, write_night2day
 from datamodules.night2day import Night2Day
-from datamodules.steps import Draw
 
 
 def make_pairs(root, parts=(("train", 12), ("val", 3)), size=(64, 32)):

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from tiny_sets import make_celeba, write_attributes
 
-from datamodules import packing
-from datamodules.celebamask_hq_files import CelebAMaskHQFiles
-from datamodules.packed import open_packed, pack
+from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles
+from datamodules.faces.packed import open_packed, pack
+from datamodules.storage import packing
 
 
 def pack_here(root, folder, barrier=None, answers=None):

@@ -5,8 +5,8 @@ import lightning
 import pytest
 import torch
 
+from datamodules.batches.steps import StepBatchSampler, StepLoader
 from datamodules.celebamask_hq import CelebAMaskHQ
-from datamodules.steps import StepBatchSampler, StepLoader
 
 
 def take(sampler, count):

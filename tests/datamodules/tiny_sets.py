@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from datamodules.face_classes import ATTRIBUTES, FACE_CLASSES
+from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
 
 
 def make_celeba(root, count=4, size=32, mask_size=16, parts=("skin", "hair")):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.face_classes import ATTRIBUTES
+from datamodules.faces.classes import ATTRIBUTES
 from experiments import build, head_to_head, influence, mask_tokens, table9, table11
 from experiments.configurations import configuration_result
 from experiments.recipes import collaborative as recipes

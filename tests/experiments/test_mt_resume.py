@@ -8,7 +8,7 @@ import torch
 from lightning import Callback
 from tiny import tiny_config
 
-from datamodules.masking import MaskConfig
+from datamodules.batches.masking import MaskConfig
 from datamodules.mini.image_layouts import write_imagenet
 from experiments import build, stages
 from experiments.spec import DataConfig, ExpertUse, Method, SampleRun, TrainerConfig, TrainRun

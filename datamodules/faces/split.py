@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from datamodules.face_classes import LABEL_CONDITIONS, PALETTE, flip_label_map, label_condition
-from datamodules.packed import Packed
-from datamodules.packed_arrays import mirrored, tensor
-from datamodules.steps import Draw
+from datamodules.batches.steps import Draw
+from datamodules.faces.classes import LABEL_CONDITIONS, PALETTE, flip_label_map, label_condition
+from datamodules.faces.packed import Packed
+from datamodules.images.packed import mirrored, tensor
 
 PAPER_IMAGES, PAPER_TEST = (
     30_000,

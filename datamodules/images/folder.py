@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.data_files import DataFiles, fill_rows
-from datamodules.reading import read_image, require_root, some
+from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.reading import read_image, require_root, some
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 CAPTION_FILE = "captions.json"

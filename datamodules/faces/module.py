@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datamodules.captions import CaptionKind
-from datamodules.face_classes import CONDITIONS, LABEL_CONDITIONS
-from datamodules.face_files import FaceFiles
-from datamodules.face_split import FaceSplit, Split, split_rows
-from datamodules.packed import Packed, open_packed, pack
-from datamodules.packed_module import PackedDataModule
-from datamodules.reading import some
+from datamodules.base import PackedDataModule
+from datamodules.faces.captions import CaptionKind
+from datamodules.faces.classes import CONDITIONS, LABEL_CONDITIONS
+from datamodules.faces.files import FaceFiles
+from datamodules.faces.packed import Packed, open_packed, pack
+from datamodules.faces.split import FaceSplit, Split, split_rows
+from datamodules.storage.reading import some
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.reading import read_image
+from datamodules.storage.reading import read_image
 
 
 class FaceFiles(ABC):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.mini.randomness import Draws
+from datamodules.batches.randomness import Draws
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.face_classes import NUM_CLASSES
-from datamodules.face_files import FaceFiles, read_label_png
-from datamodules.reading import require_images, require_root, some
+from datamodules.faces.classes import NUM_CLASSES
+from datamodules.faces.files import FaceFiles, read_label_png
+from datamodules.storage.reading import require_images, require_root, some
 
 JSON_FILE = "ffhq-dataset-v2.json"
 LABEL_FOLDER = "label_maps"

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.array_module import ArrayDataModule
-from datamodules.data_files import DataFiles
-from datamodules.masking import MaskConfig, fixed_masks, train_masks
-from datamodules.packed_arrays import ArraySplit, PackedArrays, tensor
+from datamodules.batches.masking import MaskConfig, fixed_masks, train_masks
+from datamodules.images.module import ArrayDataModule
+from datamodules.images.packed import ArraySplit, PackedArrays, tensor
+from datamodules.storage.data_files import DataFiles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.locking import locked
+from datamodules.storage.locking import locked
 
 
 def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path], None]) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.data_files import DataFiles
-from datamodules.packing import new_array, pack_once, read_packed
-from datamodules.steps import Draw
+from datamodules.batches.steps import Draw
+from datamodules.storage.data_files import DataFiles
+from datamodules.storage.packing import new_array, pack_once, read_packed
 from lightning_mmdiff.runtime.files import write_json
 
 VERSION = 1  # of the packed format; another one is packed anew

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datamodules.data_files import DataFiles
-from datamodules.image_folder import FolderFiles, number_of
-from datamodules.reading import require_images, require_no_enlarging, require_root, require_square, some
+from datamodules.images.folder import FolderFiles, number_of
+from datamodules.storage.data_files import DataFiles
+from datamodules.storage.reading import require_images, require_no_enlarging, require_root, require_square, some
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCH_FOLDER = "cifar-10-batches-py"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules import imagenet_labels as class_ids
-from datamodules.data_files import DataFiles
-from datamodules.image_folder import FolderFiles, Listing, list_images, number_of
-from datamodules.progress import progress_bar
-from datamodules.reading import read_image, require_images, require_root, some
+from datamodules.images import imagenet_labels as class_ids
+from datamodules.images.folder import FolderFiles, Listing, list_images, number_of
+from datamodules.storage.data_files import DataFiles
+from datamodules.storage.progress import progress_bar
+from datamodules.storage.reading import read_image, require_images, require_root, some
 
 OFFICIAL_CLASSES, OFFICIAL_COUNTS = 1000, (1_281_167, 50_000)
 BATCH_FILES = tuple(f"train_data_batch_{i}.npz" for i in range(1, 11))

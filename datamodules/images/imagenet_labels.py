@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
-from datamodules.reading import some
+from datamodules.storage.reading import some
 
 LABEL_FILE = "val_labels.txt"
 KAGGLE_FILE = "LOC_val_solution.csv"

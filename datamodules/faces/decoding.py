@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datamodules.face_classes import NUM_CLASSES
-from datamodules.face_files import FaceFiles
-from datamodules.reading import read_image, require_no_enlarging, require_square
+from datamodules.faces.classes import NUM_CLASSES
+from datamodules.faces.files import FaceFiles
+from datamodules.storage.reading import read_image, require_no_enlarging, require_square
 
 
 class FaceDecoder:

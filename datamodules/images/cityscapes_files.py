@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.cityscapes_classes import LABEL_IDS, TRAIN_ID_OF
-from datamodules.data_files import DataFiles, fill_rows
-from datamodules.reading import read_image, require_no_enlarging, require_root, some
+from datamodules.images.cityscapes_classes import LABEL_IDS, TRAIN_ID_OF
+from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.reading import read_image, require_no_enlarging, require_root, some
 
 PHOTO, LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
 

@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 
-from datamodules.data_files import DataFiles
-from datamodules.packed_arrays import ArraySplit, PackedArrays, open_arrays, pack_arrays
-from datamodules.packed_module import PackedDataModule
+from datamodules.base import PackedDataModule
+from datamodules.images.packed import ArraySplit, PackedArrays, open_arrays, pack_arrays
+from datamodules.storage.data_files import DataFiles
 
 
 class ArrayDataModule(PackedDataModule):

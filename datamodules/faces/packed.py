@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.data_files import fill_rows
-from datamodules.decoding import FaceDecoder
-from datamodules.face_files import FaceFiles
-from datamodules.packing import link, new_array, pack_once, read_fingerprint, read_packed
+from datamodules.faces.decoding import FaceDecoder
+from datamodules.faces.files import FaceFiles
+from datamodules.storage.data_files import fill_rows
+from datamodules.storage.packing import link, new_array, pack_once, read_fingerprint, read_packed
 from lightning_mmdiff.runtime.files import write_json
 
 VERSION = 1  # of the packed format; another one is packed anew

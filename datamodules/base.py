@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.reading import some
-from datamodules.steps import (
+from datamodules.batches.steps import (
     DataSplit,
     PredictBatches,
     Share,
@@ -18,6 +17,7 @@ from datamodules.steps import (
     TrainBatches,
     steps_done,
 )
+from datamodules.storage.reading import some
 
 
 class PackedDataModule(LightningDataModule):

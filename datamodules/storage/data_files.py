@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.progress import in_threads
+from datamodules.storage.progress import in_threads
 
 
 class DataFiles(ABC):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules import captions
-from datamodules.face_classes import ATTRIBUTES, FACE_CLASSES
-from datamodules.face_files import FaceFiles
-from datamodules.reading import read_image, require_images, require_root, some
+from datamodules.faces import captions
+from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
+from datamodules.faces.files import FaceFiles
+from datamodules.storage.reading import read_image, require_images, require_root, some
 
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
 ATTRIBUTE_FILE = "CelebAMask-HQ-attribute-anno.txt"

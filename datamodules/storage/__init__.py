@@ -1,0 +1,1 @@
+"""How a data set is read, checked and packed once, whoever else does the same."""
