@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from benchmarks.paired import Comparison, Flags, Side, in_turn, report
-from experiments.build import QUIET
+from experiments.core.build import QUIET
 from experiments.recipes.unite_and_conquer import hair_expert
 from lightning_mmdiff.callbacks.checkpoints import MINUTES, AtomicCheckpointIO, pause
 from lightning_mmdiff.callbacks.ema import EMA

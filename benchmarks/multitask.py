@@ -21,7 +21,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.paired import Comparison, Flags, Side, in_turn, report
-from experiments import build
+from experiments.core import build
 from experiments.recipes import mt_diffusion as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding

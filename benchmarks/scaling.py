@@ -27,7 +27,8 @@ import torch
 import tyro
 
 from benchmarks.paired import Comparison, Flags, Side, in_turn, report
-from experiments import build, stages
+from experiments.core import build
+from experiments.engine import stages
 from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
 from experiments.spec import Metric, Profile, Row, SampleRun, Table
 from lightning_mmdiff.callbacks.shards import shard_files

@@ -22,7 +22,7 @@ from lightning import Callback, LightningModule, Trainer
 from benchmarks.paired import Comparison, Flags, report
 from datamodules.batches.steps import StepLoader
 from datamodules.mini.layouts import write_celebamask_hq
-from experiments import build
+from experiments.core import build
 from experiments.recipes.unite_and_conquer import hair_expert
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding

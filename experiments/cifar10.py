@@ -3,7 +3,7 @@
 python -m experiments.cifar10 --profile mini --data DIR    # DIR/cifar10/{train,test}/{airplane,...}/*.jpg
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes import cifar10 as recipes
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEPARTURES, sampled

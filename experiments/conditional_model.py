@@ -3,7 +3,7 @@
 python -m experiments.conditional_model --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_judge
 from experiments.recipes.mt_diffusion import DEPARTURES, masked_image, restoration_alone, sampled, shortened, with_holes
 from experiments.spec import Claim, Profile, Row, Table, TrainRun

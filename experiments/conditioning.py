@@ -5,7 +5,7 @@ python -m experiments.conditioning --profile mini
 
 from dataclasses import replace
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.conditioning import (
     BUDGETS,
     CROSS_ATTENTION,

@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from experiments import INDEX, build, costs
-from experiments.cluster import DEFAULT_PATH, Cluster, read_cluster
-from experiments.needed_weights import needed_weights
+from experiments import INDEX
+from experiments.core import build, costs
+from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
+from experiments.core.needed_weights import needed_weights
+from experiments.engine.stages import RENDERED, Workspace
 from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, plan
-from experiments.stages import RENDERED, Workspace
 from lightning_mmdiff import weights
 
 State = Literal["ok", "note", "missing"]

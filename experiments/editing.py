@@ -3,7 +3,7 @@
 python -m experiments.editing --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import MASK, TEXT
 from experiments.recipes.editing import IDENTITY, MASK_EXPERT, TEXT_EXPERT, edit, edit_metrics, real
 from experiments.recipes.judges import attribute_judge, face_parser

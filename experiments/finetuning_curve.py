@@ -5,7 +5,7 @@ python -m experiments.finetuning_curve --profile mini
 
 from dataclasses import replace
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
 from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded

@@ -3,7 +3,7 @@
 python -m experiments.four_modalities --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.faces import metrics, text_metric
 from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.recipes.unite_and_conquer import (

@@ -5,7 +5,7 @@ python -m experiments.head_to_head --profile mini
 
 from dataclasses import replace
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.judges import attribute_judge, face_parser

@@ -3,7 +3,7 @@
 python -m experiments.influence_maps --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.spec import Claim, Metric, Profile, Row, Table
 from experiments.table9 import OURS, RELEASED, ours
 from experiments.table10 import NO_SPACE, NO_TIME

@@ -3,7 +3,7 @@
 python -m experiments.mask_tokens --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, collaborated, mask_token_expert, metrics
 from experiments.recipes.judges import face_parser
 from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table

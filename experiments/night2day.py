@@ -3,7 +3,7 @@
 python -m experiments.night2day --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEPARTURES, sampled
 from experiments.recipes.mt_latents import LATENTS, translation

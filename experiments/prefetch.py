@@ -91,7 +91,7 @@ def main(flags: Flags) -> None:
 
 
 def _needed(table: str) -> list[str]:
-    from experiments.needed_weights import needed_weights  # imports every method
+    from experiments.core.needed_weights import needed_weights  # imports every method
 
     if table not in {entry.name for entry in INDEX}:
         raise ValueError(f"No table is called {table!r}; there are {', '.join(e.name for e in INDEX)}.")

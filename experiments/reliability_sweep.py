@@ -3,7 +3,7 @@
 python -m experiments.reliability_sweep --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.faces import metrics
 from experiments.recipes.judges import face_parser
 from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, united

@@ -3,7 +3,7 @@
 python -m experiments.representation --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.judges import object_captions
 from experiments.recipes.mt_diffusion import DEPARTURES, sampled

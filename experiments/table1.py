@@ -3,7 +3,7 @@
 python -m experiments.table1 --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.faces import OURS, labels_to_face
 from experiments.spec import Profile, Table
 

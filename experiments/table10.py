@@ -3,7 +3,7 @@
 python -m experiments.table10 --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import metrics
 from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.spec import Profile, Row, Table

@@ -3,7 +3,7 @@
 python -m experiments.table11 --profile paper
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import asked, counted, diffusers
 from experiments.spec import Metric, Profile, Row, Table
 

@@ -3,7 +3,7 @@
 python -m experiments.table12 --profile paper
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import asked, counted, diffusers, mask_expert, words_expert
 from experiments.spec import Claim, Metric, Profile, Row, Table, TrainRun
 

@@ -5,7 +5,7 @@ python -m experiments.table4 --profile mini
 
 from dataclasses import replace
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.faces import BOTH, FACE, NOTES, OURS, claims, metrics, ours, single_and_united_rows
 from experiments.recipes.judges import face_parser
 from experiments.spec import Claim, Profile, Row, Table

@@ -3,7 +3,7 @@
 python -m experiments.table5 --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEPARTURES, adm, masked_image, sampled, with_holes
 from experiments.spec import Claim, Method, Profile, Row, Table, TrainRun

@@ -3,7 +3,7 @@
 python -m experiments.table6 --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_judge
 from experiments.recipes.mt_diffusion import DEPARTURES, IN_TURN, adm, image_label, images, masked_image, sampled, tuned
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun

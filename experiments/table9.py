@@ -3,7 +3,7 @@
 python -m experiments.table9 --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
 from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table

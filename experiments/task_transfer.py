@@ -3,7 +3,7 @@
 python -m experiments.task_transfer --profile mini
 """
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_judge
 from experiments.recipes.mt_diffusion import adm, images, sampled, several_tasks
 from experiments.spec import Claim, Profile, Row, Table, TrainRun

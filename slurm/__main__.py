@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from experiments.cluster import read_cluster
+from experiments.core.cluster import read_cluster
 from experiments.spec import Profile
 from slurm import records, scheduler, submit
 from slurm.status import logs as logs_of

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from experiments import INDEX
-from experiments.cluster import Cluster
-from experiments.costs import hours
+from experiments.core.cluster import Cluster
+from experiments.core.costs import hours
 from experiments.spec import Profile, Run, Table, TrainRun, plan
 
 MINUTES = {"data": 240, "report": 60}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.cluster import Cluster
+from experiments.core.cluster import Cluster
 from slurm.jobs import Job, Order, describe, job_name
 
 

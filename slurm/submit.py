@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.cluster import Cluster, read_cluster
+from experiments.core.cluster import Cluster, read_cluster
 from experiments.spec import Profile, Run, Table, TrainRun, as_json, differences
 from lightning_mmdiff.runtime.files import atomic_path
 from slurm import records, scheduler

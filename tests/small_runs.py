@@ -6,8 +6,8 @@ from pathlib import Path
 from tiny import tiny_config
 
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
+from experiments.engine.stages import Workspace
 from experiments.spec import DataConfig, ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
-from experiments.stages import Workspace
 from lightning_mmdiff.schedules import Sampler
 
 HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))

@@ -11,7 +11,8 @@ import small_runs
 
 from datamodules.batches.steps import Share
 from datamodules.celebamask_hq import CelebAMaskHQ
-from experiments import build, stages
+from experiments.core import build
+from experiments.engine import stages
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,8 @@ import torch
 from lightning import Callback, Trainer
 
 import small_runs
-from experiments import build, stages
+from experiments.core import build
+from experiments.engine import stages
 
 torch.set_num_threads(1)
 data, out = Path(sys.argv[1]), Path(sys.argv[2])

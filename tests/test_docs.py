@@ -15,8 +15,8 @@ import tyro
 from test_readme import REFERENCE, blocks, defined
 
 from datamodules.prepare import prepare
-from experiments.cli import Flags as TableFlags
-from experiments.cluster import Cluster, read_cluster
+from experiments.core.cluster import Cluster, read_cluster
+from experiments.engine.cli import Flags as TableFlags
 from reports.__main__ import main as reports_main
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ import tyro
 from datamodules.faces import classes as face_classes
 from datamodules.prepare import prepare
 from experiments import INDEX
-from experiments.cli import Flags, run_table
+from experiments.engine.cli import Flags, run_table
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff.weights import WEIGHTS

@@ -16,9 +16,10 @@ import small_runs
 import torch
 from warm import Warm
 
-from experiments import build, stages
-from experiments.work import is_joint
-from experiments.workers import helpers
+from experiments.core import build
+from experiments.engine import stages
+from experiments.engine.work import is_joint
+from experiments.engine.workers import helpers
 from lightning_mmdiff.callbacks.shards import claimed_shards, shard_path
 from lightning_mmdiff.runtime.locks import Claims
 from lightning_mmdiff.runtime.processes import machine, started

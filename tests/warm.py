@@ -58,7 +58,8 @@ def _serve() -> None:
     import small_runs
     import torch
 
-    from experiments import cli, reporting, stages  # noqa: F401
+    from experiments.engine import cli
+    from experiments.figures import reporting  # noqa: F401
 
     torch.set_num_threads(1)
     for line in sys.stdin:

@@ -1,0 +1,1 @@
+"""Settings of the papers as runs, and what small profiles make smaller."""

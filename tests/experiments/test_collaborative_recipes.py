@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from datamodules.faces.classes import ATTRIBUTES
-from experiments import build, head_to_head, influence, mask_tokens, table9, table11
-from experiments.configurations import configuration_result
+from experiments import head_to_head, mask_tokens, table9, table11
+from experiments.core import build
+from experiments.protocols import influence
+from experiments.protocols.configurations import configuration_result
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
 from experiments.spec import ExpertUse, Profile, SampleRun, TrainRun, plan

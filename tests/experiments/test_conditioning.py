@@ -10,8 +10,11 @@ import torch
 
 from datamodules.digits import Digits
 from datamodules.mini.image_layouts import write_digits
-from experiments import conditioning, costs, galleries, measured_costs
-from experiments.evaluation import Evaluation
+from experiments import conditioning
+from experiments.core import costs
+from experiments.figures import galleries
+from experiments.protocols import costs as measured_costs
+from experiments.protocols.samples import Evaluation
 from experiments.recipes import conditioning as recipes
 from experiments.spec import SampleRun
 from lightning_mmdiff.models.denoiser import DenoiserConfig

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import small_runs
 
-from experiments import costs, doctor, table1, table6
-from experiments.cluster import Cluster, read_cluster
+from experiments import doctor, table1, table6
+from experiments.core import costs
+from experiments.core.cluster import Cluster, read_cluster
 from experiments.recipes.unite_and_conquer import both_conditions, hair_expert
 from experiments.spec import plan
 

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from experiments.energy import gpu_energy_wh
+from experiments.core.energy import gpu_energy_wh
 
 
 class Driver:

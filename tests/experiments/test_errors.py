@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 from small_runs import quick_table
 
-from experiments import build, cli, stages
-from experiments.cli import Flags, run_table
+from experiments.core import build
+from experiments.engine import cli, stages
+from experiments.engine.cli import Flags, run_table
 from experiments.spec import Profile, Table
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
 from lightning_mmdiff.models.denoiser import Denoiser

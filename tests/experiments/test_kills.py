@@ -17,7 +17,7 @@ import small_runs
 from safetensors.numpy import load_file
 from warm import Warm
 
-from experiments import build
+from experiments.core import build
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 from lightning_mmdiff.runtime.files import TEMPORARY
 from lightning_mmdiff.runtime.processes import started

@@ -7,9 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from experiments import build, cifar10, embedding_scores, finetuning_curve, night2day, representation, table5, table8
+from experiments import cifar10, finetuning_curve, night2day, representation, table5, table8
+from experiments.core import build
 from experiments.doctor import needed_weights
-from experiments.evaluation import Evaluation
+from experiments.protocols import embeddings as embedding_scores
+from experiments.protocols.samples import Evaluation
 from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
 from experiments.recipes import mt_latents as latents

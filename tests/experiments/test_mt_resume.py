@@ -10,7 +10,8 @@ from tiny import tiny_config
 
 from datamodules.batches.masking import MaskConfig
 from datamodules.mini.image_layouts import write_imagenet
-from experiments import build, stages
+from experiments.core import build
+from experiments.engine import stages
 from experiments.spec import DataConfig, ExpertUse, Method, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label, MaskedImage

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import INDEX, build
-from experiments.needed_weights import needed_weights
+from experiments import INDEX
+from experiments.core import build
+from experiments.core.needed_weights import needed_weights
 from experiments.recipes.unite_and_conquer import hair_expert, text_expert
 from experiments.spec import TrainRun, plan
 from lightning_mmdiff import weights
@@ -23,7 +24,7 @@ PUBLISHED = re.compile(r"^(FID|sFID|LPIPS|CLIP|Identity-SFace)|-(ADM|LaPa)$|^(KI
 
 def measured_protocols() -> Iterator[str]:
     """Every protocol that some ``measure`` has a case for."""
-    for path in (ROOT / "experiments").glob("*.py"):
+    for path in (ROOT / "experiments").rglob("*.py"):
         functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
         for function in [f for f in functions if f.name == "measure"]:
             for node in ast.walk(function):

@@ -6,7 +6,7 @@ import os
 import small_runs
 
 from experiments import Entry
-from experiments.cli import Flags, run_table
+from experiments.engine.cli import Flags, run_table
 from reports.overview import look
 
 INDEX = (Entry(name="small", source="None", shows="a test", mini="seconds", paper="none"),)

@@ -12,7 +12,8 @@ import small_runs
 import torch
 from lightning import Callback
 
-from experiments import build, stages
+from experiments.core import build
+from experiments.engine import stages
 from experiments.spec import TrainRun
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.runtime import interruption

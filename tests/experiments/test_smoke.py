@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import small_runs
 
-from experiments import INDEX, build, cli, reporting, stages
-from experiments.cli import Flags, run_table
+from experiments import INDEX
+from experiments.core import build
+from experiments.engine import cli, stages
+from experiments.engine.cli import Flags, run_table
+from experiments.figures import reporting
 from experiments.spec import SampleRun, TrainRun, plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")

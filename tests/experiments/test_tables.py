@@ -11,8 +11,11 @@ import pytest
 import small_runs
 import torch
 
-from experiments import INDEX, build, galleries, reporting
-from experiments.cli import Flags, run_table
+import experiments
+from experiments import INDEX
+from experiments.core import build
+from experiments.engine.cli import Flags, run_table
+from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import SampleRun, Table, TrainRun, as_json, claim_folder, plan
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
@@ -147,7 +150,7 @@ def test_unknown_run_in_only() -> None:
 def test_index_lists_every_table_module() -> None:
     from pathlib import Path
 
-    folder = Path(build.__file__).parent
+    folder = Path(experiments.__file__).parent
     with_main = {p.stem for p in folder.glob("*.py") if "def table(profile" in p.read_text()}
     assert with_main == set(NAMES)
     for name in NAMES:

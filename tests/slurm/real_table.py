@@ -11,7 +11,7 @@ from pathlib import Path
 import small_runs
 import torch
 
-from experiments.cli import main
+from experiments.engine.cli import main
 from experiments.spec import Table, TrainerConfig, TrainRun
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.evaluators import Degradation, FaceParser, FaceParserConfig

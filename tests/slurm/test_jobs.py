@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import toy_table
 
-from experiments import INDEX, cli, table1
-from experiments.cluster import Cluster
+from experiments import INDEX, table1
+from experiments.core.cluster import Cluster
+from experiments.engine import cli
 from experiments.spec import SampleRun, TrainRun, as_json, plan
 from lightning_mmdiff.runtime.files import write_json
 from slurm import jobs as jobs_module

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments import build, costs
+from experiments.core import build, costs
 from experiments.spec import SampleRun
 from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from rich.console import Console
 
-from experiments import stages
-from experiments.costs import evaluations, processes
+from experiments.core.costs import evaluations, processes
+from experiments.engine import stages
 from experiments.spec import Run, SampleRun, Table, TrainRun
 
 POLL = 0.5

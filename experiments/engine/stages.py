@@ -20,10 +20,12 @@ from datamodules.mini.image_layouts import (
     write_night2day,
 )
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments import build, edits, evaluation, scoring
-from experiments.costs import data_of
-from experiments.provenance import is_first_process, recorded
-from experiments.requeue import job_id
+from experiments.core import build, edits
+from experiments.core.costs import data_of
+from experiments.core.provenance import is_first_process, recorded
+from experiments.engine.requeue import job_id
+from experiments.protocols import samples as evaluation
+from experiments.protocols import score as scoring
 from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, claim_folder
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import colormaps
 
-from experiments.evaluation import Evaluation
-from experiments.galleries import NUM_IMAGES, Strip
+from experiments.figures.galleries import NUM_IMAGES, Strip
+from experiments.protocols.samples import Evaluation
 from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_TIMES = 5

@@ -16,7 +16,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from experiments.energy import gpu_energy_wh
+from experiments.core.energy import gpu_energy_wh
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import Claims
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datamodules.base import PackedDataModule
 from datamodules.faces.classes import FACE_CLASSES
-from experiments import build
+from experiments.core import build
 from experiments.spec import SampleRun
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 from lightning_mmdiff.metrics.segmentation import resize_labels

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from experiments import build
+from experiments.core import build
 from experiments.spec import SampleRun
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion

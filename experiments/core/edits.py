@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
-from experiments import build
+from experiments.core import build
 from experiments.spec import EditConfig, SampleRun
 from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
 from lightning_mmdiff.methods.collaborative.model import Collaborative

@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
-from experiments import build
-from experiments.evaluation import Evaluation
+from experiments.core import build
+from experiments.protocols.samples import Evaluation
 from experiments.spec import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
 from lightning_mmdiff.runtime.files import write_json

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from experiments import build, costs
+from experiments.core import build, costs
 from experiments.spec import ExpertUse, TrainRun
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.metrics.results import MetricResult

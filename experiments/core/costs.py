@@ -82,7 +82,7 @@ def size(run: TrainRun) -> Size | None:
 
     None where that takes weights that are not on disk.
     """
-    from experiments import build  # imports every method
+    from experiments.core import build  # imports every method
 
     try:
         with torch.device("meta"):

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from datamodules.faces.classes import PALETTE
-from experiments.edits import wanted
-from experiments.evaluation import Evaluation
+from experiments.core.edits import wanted
+from experiments.protocols.samples import Evaluation
 from experiments.spec import Row
 from lightning_mmdiff.runtime.files import atomic_path
 

@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.requeue import job_id, requeue
+from experiments.engine.requeue import job_id, requeue
 from experiments.spec import Profile, Run, TableFunction, TrainRun, plan
 from lightning_mmdiff.runtime.interruption import Interrupted, raising
 
@@ -110,9 +110,10 @@ def run_table(table: TableFunction, flags: Flags) -> None:
     if flags.launcher == "slurm":
         _submit(flags)
         return
-    from experiments import reporting, stages  # heavy imports: not for --help and dry runs
-    from experiments.work import Work, is_joint
-    from experiments.workers import helpers
+    from experiments.engine import stages  # heavy imports: not for --help and dry runs
+    from experiments.engine.work import Work, is_joint
+    from experiments.engine.workers import helpers
+    from experiments.figures import reporting
 
     if flags.workers > 1 and is_joint(runs):
         raise ValueError(

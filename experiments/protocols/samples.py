@@ -10,12 +10,13 @@ from torch import Tensor
 
 from datamodules.base import PackedDataModule
 from datamodules.images.cityscapes_classes import PALETTE
-from experiments import build, configurations
-from experiments.edits import wanted
-from experiments.embedding_scores import embedding_result
-from experiments.face_scores import FaceScores
-from experiments.influence import InfluenceMaps
-from experiments.measured_costs import NUM_REPLICATES, cost_result, evaluations_per_image
+from experiments.core import build
+from experiments.core.edits import wanted
+from experiments.protocols import configurations
+from experiments.protocols.costs import NUM_REPLICATES, cost_result, evaluations_per_image
+from experiments.protocols.embeddings import embedding_result
+from experiments.protocols.faces import FaceScores
+from experiments.protocols.influence import InfluenceMaps
 from experiments.spec import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion

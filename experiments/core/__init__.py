@@ -1,0 +1,1 @@
+"""What every stage needs: configs become objects, costs, clusters, provenance."""

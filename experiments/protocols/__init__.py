@@ -1,0 +1,1 @@
+"""How samples are measured, one file for each kind of protocol."""
