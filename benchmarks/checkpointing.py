@@ -22,7 +22,7 @@ from lightning.fabric.plugins import CheckpointIO, TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core.build import QUIET
 from experiments.recipes.unite_and_conquer import hair_expert
 from lightning_mmdiff.callbacks.checkpoints import MINUTES, AtomicCheckpointIO, pause
@@ -40,7 +40,7 @@ BYTES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointFlags(Flags):
+class CheckpointFlags(BenchmarkFlags):
     """What a checkpoint costs."""
 
     folder: Path | None = None

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.multitask import held
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
-from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Member
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
+from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Collaborator
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
 from lightning_mmdiff.networks.dynamic_diffuser import dynamic_diffuser_unet
@@ -30,7 +30,7 @@ LENGTHS = {"mask_tokens": 19, "text_tokens": 77}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollaborativeFlags(Flags):
+class CollaborativeFlags(BenchmarkFlags):
     """What dynamic diffusers cost."""
 
     pairs: int = 15
@@ -65,7 +65,7 @@ def collaborators(share: float, side: int, *, expert_share: float | None = None)
         TextTokensConfig(width=width, num_layers=1, vocabulary=("face",)),
     )
     experts = [LatentDenoiser(LatentDenoiserConfig(network=expert, conditions=t), autoencoder=vae) for t in tokens]
-    members = tuple(Member(conditions=(name,), network=diffuser) for name in LENGTHS)
+    members = tuple(Collaborator(conditions=(name,), network=diffuser) for name in LENGTHS)
     return Collaborative(experts, CollaborativeConfig(members=members))
 
 

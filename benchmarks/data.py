@@ -17,7 +17,7 @@ import tyro
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.faces.classes import label_condition
 from datamodules.faces.decoding import FaceDecoder
@@ -30,7 +30,7 @@ RENDERED_FACES = 48
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataFlags(Flags):
+class DataFlags(BenchmarkFlags):
     """How fast batches of faces are."""
 
     data: Path | None = None

@@ -10,13 +10,13 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from lightning_mmdiff.metrics.features import EffNetLite0, extract
 from lightning_mmdiff.metrics.images import batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureFlags(Flags):
+class FeatureFlags(BenchmarkFlags):
     """How fast features of random images are."""
 
     images: int = 128

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core import build
 from experiments.recipes import mt_diffusion as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label
-from lightning_mmdiff.methods.mt_diffusion.modality import Datum
+from lightning_mmdiff.methods.mt_diffusion.modality import ModalityData
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS
@@ -37,7 +37,7 @@ SIZES: tuple[recipes.Size, ...] = (64, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultitaskFlags(Flags):
+class MultitaskFlags(BenchmarkFlags):
     """What one more modality costs."""
 
     pairs: int = 25
@@ -167,10 +167,10 @@ def outputs(module: Denoiser | MTDiffusion, rows: int) -> list[Tensor]:
     return [features.raw, *(module.network.predict(m, features) for m in module.modalities)]
 
 
-def _zeros(module: MTDiffusion, rows: int) -> Mapping[str, Datum]:
+def _zeros(module: MTDiffusion, rows: int) -> Mapping[str, ModalityData]:
     """Data of every modality: a picture, or probabilities of classes."""
     return {
-        m.name: Datum(
+        m.name: ModalityData(
             x=torch.zeros(rows, *((m.num_classes,) if isinstance(m, Label) else module.shape)),
             known=torch.ones(rows, 1, 1, 1),
         )

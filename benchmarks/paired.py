@@ -22,7 +22,7 @@ PACKAGES = ("torch", "lightning", "diffusers", "numpy", "pillow", "timm")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class BenchmarkFlags:
     """What every benchmark can be told."""
 
     pairs: int = 5
@@ -97,7 +97,7 @@ class Comparison:
 
 
 def in_turn(
-    ours: Side, reference: Side, flags: Flags, now: Callable[[], float] | None = None
+    ours: Side, reference: Side, flags: BenchmarkFlags, now: Callable[[], float] | None = None
 ) -> tuple[tuple[float, float], ...]:
     """Time the two sides in turn, ``flags.pairs`` times; seconds per unit. Call both once before, so that they are warm.
 
@@ -111,7 +111,7 @@ def in_turn(
     return tuple((_seconds(ours, now), _seconds(reference, now)) for _ in range(flags.pairs))
 
 
-def report(comparisons: Sequence[Comparison], flags: Flags) -> None:
+def report(comparisons: Sequence[Comparison], flags: BenchmarkFlags) -> None:
     """Print the results and where they were measured; write them to ``flags.out``."""
     where = {"clock": flags.clock, **environment()}
     for comparison in comparisons:

@@ -13,7 +13,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from lightning_mmdiff import seeding
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
@@ -31,7 +31,7 @@ Term = tuple[Denoiser, tuple[str, ...], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingFlags(Flags):
+class SamplingFlags(BenchmarkFlags):
     """How fast united sampling is, with random weights."""
 
     batch_size: int = 64

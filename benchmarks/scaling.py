@@ -26,20 +26,20 @@ import psutil
 import torch
 import tyro
 
-from benchmarks.paired import Comparison, Flags, Side, in_turn, report
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core import build
 from experiments.engine import stages
 from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
 from experiments.spec import Metric, Profile, Row, SampleRun, Table
 from lightning_mmdiff.callbacks.shards import shard_files
 from lightning_mmdiff.runtime import checkpoints
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 PROTOCOLS = ("FD-EffNetLite0", "SSIM")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScalingFlags(Flags):
+class ScalingFlags(BenchmarkFlags):
     """How well sampling and scoring are shared out."""
 
     processes: tuple[int, ...] = (2, 4)
@@ -191,7 +191,7 @@ def claim_seconds(folder: Path, pieces: int = 200) -> float:
     """Seconds of looking at, claiming and giving back one piece."""
     start = time.perf_counter()
     done: set[int] = set()
-    for piece in Claims(folder).share({str(i): i for i in range(pieces)}, done.__contains__):
+    for piece in WorkLocks(folder).share({str(i): i for i in range(pieces)}, done.__contains__):
         done.add(piece)
     return (time.perf_counter() - start) / pieces
 

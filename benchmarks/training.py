@@ -19,7 +19,7 @@ import torch
 import tyro
 from lightning import Callback, LightningModule, Trainer
 
-from benchmarks.paired import Comparison, Flags, report
+from benchmarks.paired import BenchmarkFlags, Comparison, report
 from datamodules.batches.steps import StepLoader
 from datamodules.mini.layouts import write_celebamask_hq
 from experiments.core import build
@@ -28,12 +28,12 @@ from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
-from lightning_mmdiff.callbacks.progress import Progress
+from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingFlags(Flags):
+class TrainingFlags(BenchmarkFlags):
     """What Lightning, averaging and logging cost."""
 
     pairs: int = 8
@@ -100,7 +100,7 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     loop = PlainLoop(Denoiser(run.model, seed=run.seed), loader, run.trainer.gradient_clip_val)
     turns, after = TakeTurns(loop, flags), _Weights(last)
     assert run.trainer.ema_decay is not None, "mini and smoke average the weights"
-    callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), Progress(run.name), turns, after]
+    callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), RunProgress(run.name), turns, after]
     module = build.model(run, folder)
     trainer = build.trainer(run.trainer, folder, callbacks)
     trainer.fit(module, build.training_data(run, folder))

@@ -6,7 +6,7 @@ python -m experiments.cifar10 --profile mini --data DIR    # DIR/cifar10/{train,
 from experiments.engine.cli import main
 from experiments.recipes import cifar10 as recipes
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEPARTURES, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
 from experiments.spec import Claim, DataConfig, Method, Profile, Row, Table, TrainRun
 
 PATCHES = 5
@@ -25,8 +25,8 @@ NOTES = (
     "Without --data the images are rendered objects in the layout of CIFAR-10: then this is no test on photographs.",
     "LPIPS is to the test image of the same number: of generated images it says how far two unrelated images are.",
     "The paper says that joint training converges faster than a purely conditional model and ends alike; it prints no numbers.",
-    *recipes.DEPARTURES,
-    *DEPARTURES,
+    *recipes.DEVIATIONS,
+    *DEVIATIONS,
 )
 
 

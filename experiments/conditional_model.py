@@ -4,8 +4,8 @@ python -m experiments.conditional_model --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.columns import columns, object_judge
-from experiments.recipes.mt_diffusion import DEPARTURES, masked_image, restoration_alone, sampled, shortened, with_holes
+from experiments.recipes.columns import columns, object_evaluator
+from experiments.recipes.mt_diffusion import DEVIATIONS, masked_image, restoration_alone, sampled, shortened, with_holes
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 SHARES = (0.25, 0.5, 1.0)
@@ -49,9 +49,9 @@ def table(profile: Profile, seed: int) -> Table:
         notes=(
             "The paper says that joint training converges faster, both ending alike, on CIFAR-10, and prints no numbers.",
             f"Test images have {PATCHES} patches hidden; both networks read the masked image.",
-            *DEPARTURES,
+            *DEVIATIONS,
         ),
-        judges=object_judge(profile),
+        evaluators=object_evaluator(profile),
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from experiments.recipes.conditioning import (
     BUDGETS,
     CROSS_ATTENTION,
     FILM,
+    evaluator,
     generated,
-    judge,
     metrics,
     of_each_label,
     unconditional,
@@ -40,7 +40,7 @@ NOTES = (
     "The U-Net applies the features of the timestep by adaptive norm in every block. Label embedding adds the class to them, "
     "so here it reaches every layer too. FiLM and cross-attention are further layers after each residual block, FiLM with one "
     "vector a class, cross-attention with four: over a single one attention has nothing to choose.",
-    "The ceiling compares training digits with the test digits; its accuracy is that of the judge on the test digits.",
+    "The ceiling compares training digits with the test digits; its accuracy is that of the evaluator on the test digits.",
 )
 
 
@@ -83,7 +83,7 @@ def table(profile: Profile, seed: int) -> Table:
             for kind, text, metric, better, worse in CLAIMS
         ),
         notes=NOTES,
-        judges=(judge(profile),),
+        evaluators=(evaluator(profile),),
     )  # fmt: skip
 
 

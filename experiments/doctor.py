@@ -52,7 +52,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class DoctorFlags:
     """Check what one table needs."""
 
     table: Annotated[str, tyro.conf.Positional]
@@ -66,7 +66,7 @@ class Flags:
     """Cluster file. Default: slurm/cluster.toml if it exists; without one, GPUs and hours are listed, not judged."""
 
 
-def diagnose(tables: Sequence[Table], flags: Flags) -> list[Finding]:
+def diagnose(tables: Sequence[Table], flags: DoctorFlags) -> list[Finding]:
     """Everything that the tables need, found or not."""
     workspace, runs = Workspace.make(flags.profile, flags.out, flags.data), plan(tables)
     cluster = read_cluster(flags.cluster) if flags.cluster or DEFAULT_PATH.is_file() else None
@@ -214,7 +214,7 @@ def _commands(cluster: Cluster | None) -> Iterator[Finding]:
     yield Finding(what="cluster", state=state, found=found, remedy="log in to a node of the cluster" if absent else "")
 
 
-def main(flags: Flags) -> int:
+def main(flags: DoctorFlags) -> int:
     """Print the diagnosis; return the exit code."""
     if flags.table not in {entry.name for entry in INDEX}:
         raise ValueError(f"No table is called {flags.table!r}; there are {', '.join(e.name for e in INDEX)}.")
@@ -232,6 +232,6 @@ def main(flags: Flags) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(tyro.cli(Flags, description=__doc__)))
+        sys.exit(main(tyro.cli(DoctorFlags, description=__doc__)))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")

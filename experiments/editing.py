@@ -6,7 +6,7 @@ python -m experiments.editing --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import MASK, TEXT
 from experiments.recipes.editing import IDENTITY, MASK_EXPERT, TEXT_EXPERT, edit, edit_metrics, real
-from experiments.recipes.judges import attribute_judge, face_parser
+from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.spec import Claim, Profile, Row, Table
 
 ALPHAS = (0.5, 1.0)
@@ -71,7 +71,7 @@ def table(profile: Profile, seed: int) -> Table:
             ),
         ),
         notes=NOTES,
-        judges=(*face_parser(profile), *attribute_judge(profile)),
+        evaluators=(*face_parser(profile), *attribute_evaluator(profile)),
     )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ python -m experiments.four_modalities --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.recipes.faces import metrics, text_metric
-from experiments.recipes.judges import attribute_judge, face_parser
 from experiments.recipes.unite_and_conquer import (
     face,
     face_expert,
@@ -68,7 +68,7 @@ def table(profile: Profile, seed: int) -> Table:
             Claim(id="four", text="adding the sketch helps the maps", metric="mIoU", better=MAPS_SKETCH, worse=MAPS),
         ),
         notes=("Text expert: trained on embeddings of images, sampled with embeddings of captions (supplement 7.3).",),
-        judges=(*face_parser(profile), *attribute_judge(profile)),
+        evaluators=(*face_parser(profile), *attribute_evaluator(profile)),
     )
 
 

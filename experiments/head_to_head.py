@@ -8,7 +8,7 @@ from dataclasses import replace
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
-from experiments.recipes.judges import attribute_judge, face_parser
+from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.spec import Claim, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table, TrainRun
 from experiments.table9 import ceiling
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
@@ -40,7 +40,7 @@ NOTES = (
     "2. So Unite and Conquer with constant reliability and Composable are one row each, and its fitted reliability is another.",
     "Fitted: w_i and a_j minimise the denoising loss of the frozen experts on validation images, their sum w fixed by the "
     "group. Validation images are the last of the training images, as many as test images; of the models here only the "
-    "autoencoder, and those of mini that embed and judge, are trained on them. So the experts are not those of Table 9.",
+    "autoencoder, and those of mini that embed and evaluator, are trained on them. So the experts are not those of Table 9.",
     "The joint model and MT-Diffusion train as many steps as both experts and the dynamic diffusers together.",
     "MT-Diffusion reads the mask as a picture and has both in z_t; it is trained without a null condition, so not guided.",
 )
@@ -130,7 +130,7 @@ def table(profile: Profile, seed: int) -> Table:
         rows=rows(profile, seed),
         claims=claims(profile),
         notes=NOTES,
-        judges=(*face_parser(profile), *attribute_judge(profile)),
+        evaluators=(*face_parser(profile), *attribute_evaluator(profile)),
     )
 
 

@@ -5,7 +5,7 @@ python -m experiments.mask_tokens --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, collaborated, mask_token_expert, metrics
-from experiments.recipes.judges import face_parser
+from experiments.recipes.evaluators import face_parser
 from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
 from experiments.table9 import ceiling
 
@@ -46,7 +46,7 @@ def table(profile: Profile, seed: int) -> Table:
             for column in columns
         ),
         notes=NOTES,
-        judges=face_parser(profile),
+        evaluators=face_parser(profile),
     )  # fmt: skip
 
 

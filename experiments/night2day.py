@@ -5,7 +5,7 @@ python -m experiments.night2day --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEPARTURES, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
 from experiments.recipes.mt_latents import LATENTS, translation
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
@@ -42,7 +42,7 @@ def table(profile: Profile, seed: int) -> Table:
             "The published setting diffuses latents of a pretrained autoencoder, mini pixels. Both networks read the night "
             "photograph.",
             "An inception score of street scenes, whose classes ImageNet hardly knows, says little; the paper prints it.",
-            DEPARTURES[0],
+            DEVIATIONS[0],
             *LATENTS,
         ),
     )

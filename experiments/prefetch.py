@@ -60,7 +60,7 @@ BY_HAND = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class PrefetchFlags:
     """Fetch by name, or what a table needs."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -72,7 +72,7 @@ class Flags:
     """Root of the data sets."""
 
 
-def main(flags: Flags) -> None:
+def main(flags: PrefetchFlags) -> None:
     """Fetch, or list."""
     names = [*flags.names, *(_needed(flags.table) if flags.table else ())]
     if not names:
@@ -171,7 +171,7 @@ def _fetch(url: str, path: Path, sha256: str, size: int | None) -> None:
     )
 
 
-def list_all(flags: Flags) -> None:
+def list_all(flags: PrefetchFlags) -> None:
     """Print what can be fetched and what must be got by hand."""
     for weight in weights.WEIGHTS:
         state = "there" if weights.find(weight.name) else "missing" if weight.url else "missing, by hand"
@@ -185,7 +185,7 @@ def list_all(flags: Flags) -> None:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Flags, description=__doc__))
+        main(tyro.cli(PrefetchFlags, description=__doc__))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

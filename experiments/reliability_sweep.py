@@ -4,8 +4,8 @@ python -m experiments.reliability_sweep --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import metrics
-from experiments.recipes.judges import face_parser
 from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, united
 from experiments.spec import Claim, ExpertUse, Profile, Row, Table
 
@@ -56,7 +56,7 @@ def table(profile: Profile, seed: int) -> Table:
         notes=(
             "The hair expert knows CelebA-HQ, the face expert FFHQ; with a = 1 Eq. 10's unconditional part is CelebA-HQ's.",
         ),
-        judges=face_parser(profile),
+        evaluators=face_parser(profile),
     )
 
 

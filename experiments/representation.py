@@ -5,8 +5,8 @@ python -m experiments.representation --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.judges import object_captions
-from experiments.recipes.mt_diffusion import DEPARTURES, sampled
+from experiments.recipes.evaluators import object_captions
+from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
 from experiments.recipes.mt_latents import REPRESENTATION, image_embedding
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
@@ -25,7 +25,7 @@ NOTES = (
     "images, without their embedding in z_t: with it the head would read the answer.",
     "All rows have the same networks. A task that is not learned leaves its part as it starts: 'image alone' has a random head "
     "(its Cosine and Retrieval are chance), 'embedding alone' makes gray images.",
-    DEPARTURES[0],
+    DEVIATIONS[0],
     *REPRESENTATION,
 )
 
@@ -54,7 +54,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=CLAIMS,
         notes=NOTES,
-        judges=() if profile == "paper" else (object_captions(profile),),
+        evaluators=() if profile == "paper" else (object_captions(profile),),
     )
 
 

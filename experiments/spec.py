@@ -210,7 +210,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows x metrics, the claims they decide, and the judges they need."""
+    """Rows x metrics, the claims they decide, and the evaluators they need."""
 
     name: str
     title: str
@@ -219,7 +219,7 @@ class Table:
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
-    judges: tuple[TrainRun, ...] = ()
+    evaluators: tuple[TrainRun, ...] = ()
     """Models that only measure: face parser, attribute classifier."""
     influence: bool = False
     """Draw the influence maps of the rows whose experts collaborate."""
@@ -244,8 +244,8 @@ def plan(tables: Iterable[Table]) -> list[Run]:
         order[run] = None
 
     for table in tables:
-        for judge in table.judges:
-            visit(judge)
+        for evaluator in table.evaluators:
+            visit(evaluator)
         for row in table.rows:
             if row.sample:
                 visit(row.sample)
@@ -265,7 +265,7 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def claim_folder(folder: Path, run: Run, data: dict[str, str]) -> None:
+def check_run_config(folder: Path, run: Run, data: dict[str, str]) -> None:
     """Reserve ``folder`` for ``run`` on data sets with these fingerprints: write config.json, or compare with it.
 
     Raises:

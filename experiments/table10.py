@@ -5,7 +5,7 @@ python -m experiments.table10 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import metrics
-from experiments.recipes.judges import attribute_judge, face_parser
+from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.spec import Profile, Row, Table
 from experiments.table9 import COLUMNS, COMPOSABLE, OURS, ceiling, claims, composable, judged, ours
 
@@ -48,7 +48,7 @@ def table(profile: Profile, seed: int) -> Table:
             *claims({NEITHER: "ours: without any variation it is worse"}, judged(profile)),
         ),
         notes=NOTES,
-        judges=(*face_parser(profile), *attribute_judge(profile)),
+        evaluators=(*face_parser(profile), *attribute_evaluator(profile)),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ python -m experiments.table11 --profile paper
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.collaborative import asked, counted, diffusers
+from experiments.recipes.collaborative import condition_names, counted, diffusers
 from experiments.spec import Metric, Profile, Row, Table
 
 COLUMNS = {
@@ -45,7 +45,9 @@ def table(profile: Profile, seed: int) -> Table:
             Row(
                 label=label,
                 published=published,
-                sample=counted(profile, f"diffuser-{branch}", diffusers(profile, seed), asked(profile, branch)),
+                sample=counted(
+                    profile, f"diffuser-{branch}", diffusers(profile, seed), condition_names(profile, branch)
+                ),
             )
             for label, branch in branches.items()
         ),

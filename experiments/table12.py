@@ -4,7 +4,7 @@ python -m experiments.table12 --profile paper
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.collaborative import asked, counted, diffusers, mask_expert, words_expert
+from experiments.recipes.collaborative import condition_names, counted, diffusers, mask_expert, words_expert
 from experiments.spec import Claim, Metric, Profile, Row, Table, TrainRun
 
 UNET, TRAINED = "Parameters (M)", "Trained with it (M)"
@@ -42,7 +42,7 @@ def table(profile: Profile, seed: int) -> Table:
             Row(
                 label=label,
                 published={UNET: PUBLISHED[label]},
-                sample=counted(profile, name, run, asked(profile, modality)),
+                sample=counted(profile, name, run, condition_names(profile, modality)),
             )
             for label, (name, run, modality) in runs.items()
         ),

@@ -6,8 +6,8 @@ python -m experiments.table4 --profile mini
 from dataclasses import replace
 
 from experiments.engine.cli import main
+from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import BOTH, FACE, NOTES, OURS, claims, metrics, ours, single_and_united_rows
-from experiments.recipes.judges import face_parser
 from experiments.spec import Claim, Profile, Row, Table
 
 COLUMNS = ("FID", "SSIM", "mIoU", "F1")
@@ -43,7 +43,7 @@ def table(profile: Profile, seed: int) -> Table:
         rows=(*printed, *(r for r in rows if r.label not in PUBLISHED)),
         claims=(*claims(*COLUMNS), *UC5),
         notes=NOTES,
-        judges=face_parser(profile),
+        evaluators=face_parser(profile),
     )
 
 

@@ -5,7 +5,7 @@ python -m experiments.table5 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEPARTURES, adm, masked_image, sampled, with_holes
+from experiments.recipes.mt_diffusion import DEVIATIONS, adm, masked_image, sampled, with_holes
 from experiments.spec import Claim, Method, Profile, Row, Table, TrainRun
 
 PATCHES = (5, 10, 15, 20)
@@ -21,7 +21,7 @@ NOTES = (
     "Replacement overwrites the known pixels of every step by their noised version and needs no training of its own.",
     "Clean-Masked leaves the holes, which trains nothing: its interval over training seeds has no width.",
     "Training has 0 to 10 patches: with 15 and 20 the masks are harder than any seen.",
-    *DEPARTURES,
+    *DEVIATIONS,
 )
 
 

@@ -4,8 +4,8 @@ python -m experiments.table6 --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.columns import columns, object_judge
-from experiments.recipes.mt_diffusion import DEPARTURES, IN_TURN, adm, image_label, images, masked_image, sampled, tuned
+from experiments.recipes.columns import columns, object_evaluator
+from experiments.recipes.mt_diffusion import DEVIATIONS, IN_TURN, adm, image_label, images, masked_image, sampled, tuned
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
@@ -53,7 +53,7 @@ NOTES = (
     "The rows * are fine-tuned on generation alone, longer than ADM was trained; the row 'trained as long' gives ADM the same.",
     f"In turn: the network encodes classes in every {IN_TURN}th training step alone, as many as there are images, and the other "
     "steps take E(y) as it is. That is cheaper by up to a third of a step; samples are encoded by the final network as ever.",
-    *DEPARTURES,
+    *DEVIATIONS,
 )
 
 
@@ -91,7 +91,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=CLAIMS,
         notes=NOTES,
-        judges=object_judge(profile),
+        evaluators=object_evaluator(profile),
     )
 
 

@@ -4,9 +4,9 @@ python -m experiments.table7 --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.columns import columns, object_judge
+from experiments.recipes.columns import columns, object_evaluator
 from experiments.recipes.mt_diffusion import (
-    DEPARTURES,
+    DEVIATIONS,
     adm,
     images,
     masked_image,
@@ -55,7 +55,7 @@ NOTES = (
     "is the same trained on for as long as MT-Diffusion f is fine-tuned.",
     "All networks are told the class, 10 % of the time not; the paper does not say so, but an IS near 80 without guidance does.",
     "MT-Diffusion* restores test images with about a tenth of their pixels hidden; it is not comparable with the rest.",
-    *DEPARTURES,
+    *DEVIATIONS,
 )
 
 
@@ -72,7 +72,7 @@ def table(profile: Profile, seed: int) -> Table:
     def rows(text: str, name: str, run: TrainRun, data: DataConfig = label) -> tuple[Row, Row]:
         guided = f"{text}, guided"
         plain = sampled(profile, f"{name}-generated-128", run, data, num_images=50_000)
-        led = sampled(
+        guided_sample = sampled(
             profile,
             f"{name}-generated-128-guided",
             run,
@@ -83,7 +83,7 @@ def table(profile: Profile, seed: int) -> Table:
         )
         return (
             Row(label=text, published=dict(zip(COLUMNS, PUBLISHED[text])), sample=plain),
-            Row(label=guided, published=dict(zip(COLUMNS, PUBLISHED[guided])), sample=led),
+            Row(label=guided, published=dict(zip(COLUMNS, PUBLISHED[guided])), sample=guided_sample),
         )
 
     real = sampled(profile, "objects-real-128", None, label, num_images=50_000, method="real")
@@ -102,7 +102,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=CLAIMS,
         notes=NOTES,
-        judges=object_judge(profile),
+        evaluators=object_evaluator(profile),
     )
 
 

@@ -5,7 +5,7 @@ python -m experiments.table8 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEPARTURES, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
 from experiments.recipes.mt_latents import LATENTS, translation
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
@@ -21,7 +21,7 @@ NOTES = (
     "Single-task diffusion reads the photograph, concatenated to its input, and generates the label picture; the paper does "
     "not say how its own reads it. MT-Diffusion reads it too, has it in z_t, and gives it back.",
     "mini diffuses pixels, the published setting latents; its single task is the same network, without aggregation, lambda 0.",
-    DEPARTURES[0],
+    DEVIATIONS[0],
     *LATENTS,
 )
 

@@ -5,7 +5,7 @@ python -m experiments.table9 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
-from experiments.recipes.judges import attribute_judge, face_parser
+from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 
@@ -79,7 +79,7 @@ def table(profile: Profile, seed: int) -> Table:
             *claims({TEXT_ALONE: "ours: collaboration adds the mask to the text"}, (MASK,)),
         ),
         notes=NOTES,
-        judges=(*face_parser(profile), *attribute_judge(profile)),
+        evaluators=(*face_parser(profile), *attribute_evaluator(profile)),
     )
 
 

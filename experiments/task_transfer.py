@@ -4,7 +4,7 @@ python -m experiments.task_transfer --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.columns import columns, object_judge
+from experiments.recipes.columns import columns, object_evaluator
 from experiments.recipes.mt_diffusion import adm, images, sampled, several_tasks
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
@@ -59,7 +59,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=CLAIMS,
         notes=NOTES,
-        judges=object_judge(profile),
+        evaluators=object_evaluator(profile),
     )
 
 

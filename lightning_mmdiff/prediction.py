@@ -6,7 +6,7 @@ Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021
 from torch import Tensor
 
 from lightning_mmdiff.noise import NoiseSchedule, Prediction
-from lightning_mmdiff.spaced import variational_bound
+from lightning_mmdiff.respaced import variational_bound
 
 
 def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, z: Tensor, t: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -53,13 +52,6 @@ def noise_source(scheduler: Any, generators: Sequence[torch.Generator] | None) -
     return {"generator": list(generators or ())} if takes_noise else {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """Result of a step, by diffusers' name: z at the next cleaner timestep, [B, C, H, W]."""
-
-    prev_sample: Tensor
-
-
 class SchedulerWrapper:
     """A scheduler around another one; a subclass changes the timesteps, or what happens in a step."""
 
@@ -82,7 +74,8 @@ class SchedulerWrapper:
 class SamplingModule(LightningModule, ABC):
     """A method that turns conditions into images: subclasses write ``predict_noise``, ``predict_step`` is the same for all.
 
-    A method may also replace how sampling starts (``start``), how it steps (``scheduler``) and how it ends (``finish``).
+    A method may also replace how sampling starts (``initial_latents``), how it steps (``scheduler``) and how it ends
+    (``decode``).
     Image i depends on (sampling seed, i) alone, so ``Trainer.predict`` may share the images out in any way.
     """
 
@@ -100,7 +93,7 @@ class SamplingModule(LightningModule, ABC):
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Predict the noise in z_t [B, C, H, W] at time t (scalar) under ``conditions``; the method itself."""
 
-    def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
+    def without_shift(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
         """The alpha_t z_0 + sigma_t eps in z_t [B, C, H, W]: all of it, unless a method mixes more into z_t.
 
         ``output`` is what ``predict_noise`` returned for z_t at t (scalar).
@@ -111,7 +104,7 @@ class SamplingModule(LightningModule, ABC):
         """Prepare the conditions once per batch, before the loop (text to embedding, say)."""
         return conditions
 
-    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+    def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """Where sampling starts: z_T ~ N(0, I), [B, C, H, W]; image i draws from ``generators[i]`` alone."""
         return torch.stack([torch.randn(self.shape, generator=g) for g in generators]).to(self.device)
 
@@ -119,7 +112,7 @@ class SamplingModule(LightningModule, ABC):
         """Scheduler of one batch, with diffusers' ``set_timesteps``, ``timesteps`` and ``step``."""
         return make_scheduler(self.sampler, self.schedule)
 
-    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Image [B, 3, H, W] in [-1, 1] from z_0 [B, C, H, W]: decode a latent, say."""
         return z
 
@@ -127,11 +120,11 @@ class SamplingModule(LightningModule, ABC):
     def predict_step(self, batch: Mapping[str, Any], batch_idx: int = 0) -> Tensor:
         """Sample one image for each item of ``batch``; returns uint8 [B, 3, H, W] in [0, 255]."""
         generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
-        z = self.start(batch, generators)
+        z = self.initial_latents(batch, generators)
         conditions = self.encode_conditions(batch.get("conditions", {}))
         predict_noise = partial(self.predict_noise, conditions=conditions)
         z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
-        return images.to_uint8(self.finish(z, batch)).cpu()
+        return images.to_uint8(self.decode(z, batch)).cpu()
 
 
 class SamplingWrapper(SamplingModule):
@@ -145,22 +138,22 @@ class SamplingWrapper(SamplingModule):
         """As the module inside predicts it."""
         return self.model.predict_noise(z, t, conditions)
 
-    def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
+    def without_shift(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
         """As the module inside does."""
-        return self.model.diffused(z, t, output)
+        return self.model.without_shift(z, t, output)
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
         """As the module inside does."""
         return self.model.encode_conditions(conditions)
 
-    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+    def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """As the module inside does."""
-        return self.model.start(batch, generators)
+        return self.model.initial_latents(batch, generators)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
         """As the module inside does."""
         return self.model.scheduler(batch)
 
-    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """As the module inside does."""
-        return self.model.finish(z, batch)
+        return self.model.decode(z, batch)

@@ -12,7 +12,7 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from torch import Tensor
 
 from lightning_mmdiff.noise import NoiseSchedule, match
-from lightning_mmdiff.spaced import SpacedScheduler
+from lightning_mmdiff.respaced import RespacedScheduler
 
 __all__ = [
     "NoiseSchedule",
@@ -155,7 +155,7 @@ def make_scheduler(sampler: Sampler, schedule: NoiseSchedule) -> Any:
     ``variance="learned_range"`` noise and raw variance [B, 2C, H, W].
     """
     if sampler.name.startswith("spaced"):
-        return SpacedScheduler(
+        return RespacedScheduler(
             schedule.alpha_bar,
             deterministic=sampler.name == "spaced-ddim",
             eta=sampler.eta,

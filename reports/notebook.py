@@ -35,7 +35,7 @@ sys.path += [str(p) for p in Path.cwd().resolve().parents if (p / "reports" / "r
 
 from IPython.display import HTML, Image
 
-from reports import costs, curves, departures, figures, html, style
+from reports import costs, curves, deviations, figures, html, style
 from reports.results import frame, load_table
 
 table = load_table("table.json")
@@ -65,7 +65,7 @@ ORIGIN_SECTIONS = (
     (
         "What differed from the paper, and why",
         "Gathered from the columns, rows, settings, verdicts and claims of this very table.",
-        "HTML(departures.differed(table))",
+        "HTML(deviations.differed(table))",
     ),
     ("Cost", "Every stage of every run behind the table, counted once.", "HTML(costs.costs(table))"),
     ("How each number was made", "The protocol of each column:", "HTML(html.protocols(table))"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments import Entry
 from reports.costs import of_table
-from reports.progress import Progress, survey
+from reports.progress import TableProgress, survey
 from reports.results import load_table
 from reports.schema import Stage, TableResult
 
@@ -27,7 +27,7 @@ class Standing:
     """None where the table was not started, or is unreadable."""
     trouble: str
     """Why it is unreadable; empty if it is not."""
-    runs: tuple[Progress, ...]
+    runs: tuple[TableProgress, ...]
     """Run folders behind it, trainings included, each once."""
     unclaimed: int
     """Runs of its rows that have no folder yet."""
@@ -64,8 +64,8 @@ class Overview:
 
     profile: str
     tables: tuple[Standing, ...]
-    runs: tuple[Progress, ...]
-    """Every run folder, those of judges included."""
+    runs: tuple[TableProgress, ...]
+    """Every run folder, those of evaluators included."""
 
     @property
     def started(self) -> tuple[Standing, ...]:
@@ -90,7 +90,7 @@ def look(folder: Path, index: Sequence[Entry]) -> Overview:
     return Overview(profile=folder.name, tables=tables, runs=tuple(runs.values()))
 
 
-def _standing(name: str, folder: Path, entry: Entry | None, runs: Mapping[str, Progress]) -> Standing:
+def _standing(name: str, folder: Path, entry: Entry | None, runs: Mapping[str, TableProgress]) -> Standing:
     result, trouble = None, ""
     path = folder / "tables" / name / "table.json"
     if path.is_file():

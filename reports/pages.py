@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from reports import figures, format, html
 from reports.costs import costs
 from reports.curves import curves
-from reports.departures import differed
+from reports.deviations import differed
 from reports.format import escape_html
 from reports.html import NO_LINKS, Links
 from reports.schema import TableResult

@@ -19,7 +19,7 @@ RunState = Literal["done", "running", "failed", "pending"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TableProgress:
     """One folder of a profile."""
 
     name: str
@@ -42,20 +42,20 @@ class Progress:
         return "steps" if "trainer" in self.config else "images"
 
 
-def survey(profile: Path) -> dict[str, Progress]:
+def survey(profile: Path) -> dict[str, TableProgress]:
     """Every run folder of a profile by its name, in alphabetical order."""
     folders = sorted(path.parent for path in profile.glob("*/config.json"))
     paces = _paces(folders)
     return {folder.name: _look(folder, paces) for folder in folders}
 
 
-def time_left(runs: Iterable[Progress]) -> tuple[float, int]:
+def time_left(runs: Iterable[TableProgress]) -> tuple[float, int]:
     """Seconds left of runs that are not done, and the number of those about which nothing is known."""
     open_runs = [run for run in runs if run.state != "done"]
     return sum(run.left for run in open_runs if run.left is not None), sum(run.left is None for run in open_runs)
 
 
-def _look(folder: Path, paces: dict[tuple, list[float]]) -> Progress:
+def _look(folder: Path, paces: dict[tuple, list[float]]) -> TableProgress:
     config = read_json(folder / "config.json")
     total = _total(config)
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "config.json"]
@@ -71,7 +71,7 @@ def _look(folder: Path, paces: dict[tuple, list[float]]) -> Progress:
         pace = _own_pace(marks) or _typical(paces, _kind(config))
         left = None if pace is None else (total - done) * pace
     reason = failed.read_text(errors="replace").strip() if state == "failed" else ""
-    return Progress(
+    return TableProgress(
         name=folder.name, folder=folder, config=config, state=state, reason=reason,
         done=done, total=total, left=left, written=written,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from reports import format
 from reports.costs import add_up, breakdown, energy, hours
 from reports.format import escape_html
 from reports.overview import ORDER, Overview, Standing
-from reports.progress import Progress, time_left
+from reports.progress import TableProgress, time_left
 from reports.runs import stages
 from reports.style import badge, banner, grid, line
 
@@ -56,7 +56,7 @@ def _figures(overview: Overview) -> str:
     return f'<div class="figures">{"".join(parts)}</div>'
 
 
-def left(runs: Iterable[Progress], unclaimed: int) -> str:
+def left(runs: Iterable[TableProgress], unclaimed: int) -> str:
     """Time left; says where a part of it is not known."""
     seconds, unknown = time_left(runs)
     unknown += unclaimed
@@ -148,7 +148,7 @@ def all_runs(overview: Overview, configs: Mapping[str, str], now: datetime) -> s
     )
 
 
-def _run_line(run: Progress, configs: Mapping[str, str], now: datetime, spent: str) -> str:
+def _run_line(run: TableProgress, configs: Mapping[str, str], now: datetime, spent: str) -> str:
     done = format.MISSING if run.total is None else f"{run.done} of {run.total} {run.unit}"
     rest = "unknown" if run.left is None else format.seconds(run.left) if run.left else format.MISSING
     numbers = [_unbroken(text) for text in (done, rest, spent, _age(run, now))]
@@ -160,7 +160,7 @@ def _unbroken(text: str) -> str:
     return f'<span class="unbroken">{escape_html(text)}</span>'
 
 
-def _age(run: Progress, now: datetime) -> str:
+def _age(run: TableProgress, now: datetime) -> str:
     """When a file of the run last changed; for a running one also how long it has been quiet."""
     if run.written is None:
         return format.MISSING

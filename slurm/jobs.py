@@ -115,7 +115,7 @@ def jobs(order: Order, cluster: Cluster) -> list[Job]:
     unknown = sorted(set(order.only) - names)
     if unknown:
         raise ValueError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(sorted(names))}.")
-    judges = {judge for table in tables for judge in table.judges}
+    evaluators = {evaluator for table in tables for evaluator in table.evaluators}
     python = cluster.python or sys.executable
     command = f"{cluster.container} {shlex.join([python, *order.words()])}".strip()
     found = [
@@ -127,7 +127,7 @@ def jobs(order: Order, cluster: Cluster) -> list[Job]:
     for group in groups:
         workers = 1 if isinstance(group[0], TrainRun) else cluster.sampling_jobs
         parts = [(run,) for run in group] if workers > 1 else [group]
-        found += [_job(part, workers, groups, judges, order, cluster, command, found[0].label) for part in parts]
+        found += [_job(part, workers, groups, evaluators, order, cluster, command, found[0].label) for part in parts]
     if order.only:
         found = [j for j in found if j.kind == "data" or {r.name for r in j.runs} & set(order.only)]
         kept = {j.label for j in found}
@@ -147,12 +147,12 @@ def _groups(tables: list[Table]) -> list[tuple[Run, ...]]:
 
 
 def _job(
-    part: tuple[Run, ...], workers: int, groups: list[tuple[Run, ...]], judges: set[TrainRun], order: Order,
+    part: tuple[Run, ...], workers: int, groups: list[tuple[Run, ...]], evaluators: set[TrainRun], order: Order,
     cluster: Cluster, command: str, data: str,
 ) -> Job:  # fmt: skip
     first = part[0]
     training = isinstance(first, TrainRun)
-    before = [*first.needs, *(() if training else sorted(judges, key=lambda judge: judge.name))]
+    before = [*first.needs, *(() if training else sorted(evaluators, key=lambda evaluator: evaluator.name))]
     needs = [Need(label=data), *(_need(run, part, groups) for run in dict.fromkeys(before))]
     gpus = (first.trainer.devices if isinstance(first, TrainRun) else 1) if order.profile == "paper" else 0
     nodes = first.trainer.num_nodes if isinstance(first, TrainRun) else 1

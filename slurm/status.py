@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reports.progress import Progress, survey
+from reports.progress import TableProgress, survey
 from slurm import records, scheduler
 from slurm.records import Record
 from slurm.scheduler import Queued
@@ -44,7 +44,7 @@ def _line(
     record: Record,
     name: str,
     queue: Mapping[str, Queued],
-    run: Progress | None,
+    run: TableProgress | None,
     lines: Mapping[str, Line],
     folder: Path,
 ) -> Line:
@@ -63,7 +63,7 @@ def _line(
     return _ended(record, name, numbers, lines, folder)
 
 
-def _progress(run: Progress | None, limit: str) -> str:
+def _progress(run: TableProgress | None, limit: str) -> str:
     """Steps or images so far, time left in all, and until the job's limit."""
     words = []
     if run is not None and run.total and run.state == "running":

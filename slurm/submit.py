@@ -24,7 +24,7 @@ from slurm.script import render, time_limit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class SubmitFlags:
     """Submit the runs of one table that are not done yet, and the report."""
 
     table: Annotated[str, tyro.conf.Positional]
@@ -143,7 +143,7 @@ def require_same_settings(folder: Path, run: Run) -> None:
         )
 
 
-def main(flags: Flags) -> list[str]:
+def main(flags: SubmitFlags) -> list[str]:
     """Submit, say what was done, and return that."""
     order = Order(
         table=flags.table, profile=flags.profile, out=flags.out, data=flags.data, seeds=flags.seeds, only=flags.only
@@ -158,6 +158,6 @@ def main(flags: Flags) -> list[str]:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Flags, description=__doc__))
+        main(tyro.cli(SubmitFlags, description=__doc__))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")

@@ -66,12 +66,12 @@ def brief_table(profile: Profile, seed: int) -> Table:
 
 
 def pair_table(profile: Profile, seed: int) -> Table:
-    """Two experts that do not need each other, the samples of each, and a judge of none of the metrics."""
+    """Two experts that do not need each other, the samples of each, and an evaluator of none of the metrics."""
     experts = [replace(expert(steps=60), name=f"{name}-expert") for name in ("first", "second")]
-    judge = replace(expert(steps=60), name="judge")
+    evaluator = replace(expert(steps=60), name="evaluator")
     rows = [replace(samples(e, num_images=8, num_steps=2), name=f"{e.name}-samples") for e in experts]
     table = table_of(rows[0], ("SSIM",))
-    return replace(table, rows=tuple(Row(label=row.name, sample=row) for row in rows), judges=(judge,))
+    return replace(table, rows=tuple(Row(label=row.name, sample=row) for row in rows), evaluators=(evaluator,))
 
 
 def quick_table(profile: Profile, seed: int) -> Table:

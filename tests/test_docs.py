@@ -12,11 +12,11 @@ from types import ModuleType
 
 import pytest
 import tyro
-from test_readme import REFERENCE, blocks, defined
+from test_readme import REFERENCE, blocks, defined, flags_of
 
 from datamodules.prepare import prepare
 from experiments.core.cluster import Cluster, read_cluster
-from experiments.engine.cli import Flags as TableFlags
+from experiments.engine.cli import TableFlags
 from reports.__main__ import main as reports_main
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def parser_of(words: list[str]) -> tuple[Callable, list[str]]:
     if re.fullmatch(r"experiments\.table\d+", module):
         importlib.import_module(module)
         return TableFlags, arguments
-    return importlib.import_module(module).Flags, arguments
+    return flags_of(module), arguments
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -16,7 +16,7 @@ import tyro
 from datamodules.faces import classes as face_classes
 from datamodules.prepare import prepare
 from experiments import INDEX
-from experiments.engine.cli import Flags, run_table
+from experiments.engine.cli import TableFlags, run_table
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff.weights import WEIGHTS
@@ -45,9 +45,15 @@ def commands(prefix: str) -> list[list[str]]:
 TABLES = {f"experiments.{entry.name}" for entry in INDEX}
 
 
+def flags_of(module: str) -> type:
+    """The class of a command's flags."""
+    (name,) = (n for n in vars(importlib.import_module(module)) if n.endswith("Flags"))
+    return getattr(importlib.import_module(module), name)
+
+
 @pytest.mark.parametrize("words", [w for w in commands("python -m experiments.") if w[2] in TABLES], ids=" ".join)
 def test_every_table_command_plans_its_runs(words: list[str], capsys: pytest.CaptureFixture) -> None:
-    flags = tyro.cli(Flags, args=words[3:])
+    flags = tyro.cli(TableFlags, args=words[3:])
     run_table(importlib.import_module(words[2]).table, replace(flags, launcher="dry-run"))
     assert "sample " in capsys.readouterr().out
 
@@ -56,7 +62,7 @@ def test_every_table_command_plans_its_runs(words: list[str], capsys: pytest.Cap
     ("prefix", "function"), [("python -m datamodules.prepare", prepare), ("python -m reports", reports_main)]
 )
 def test_every_other_command_parses(prefix: str, function: Callable) -> None:
-    """Those whose arguments are a function's; below those whose arguments are Flags."""
+    """Those whose arguments are a function's; below those whose arguments are a class of flags."""
 
     @wraps(function)
     def do_nothing(*_args, **_options) -> None: ...
@@ -67,7 +73,7 @@ def test_every_other_command_parses(prefix: str, function: Callable) -> None:
 
 @pytest.mark.parametrize("words", [w for w in commands("python -m experiments.") if w[2] not in TABLES], ids=" ".join)
 def test_every_command_about_tables_parses(words: list[str]) -> None:
-    tyro.cli(importlib.import_module(words[2]).Flags, args=words[3:])
+    tyro.cli(flags_of(words[2]), args=words[3:])
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

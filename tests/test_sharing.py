@@ -20,16 +20,16 @@ from experiments.core import build
 from experiments.engine import stages
 from experiments.engine.work import is_joint
 from experiments.engine.workers import helpers
-from lightning_mmdiff.callbacks.shards import claimed_shards, shard_path
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.callbacks.shards import locked_shards, shard_path
+from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.processes import machine, started
 
 NAMES = {f"{i:05d}": i for i in range(24)}
 
 
 def work(folder: Path, done: Path, who: int) -> None:
-    """Do the pieces that this process claims; a piece that is done twice has two lines."""
-    for piece in Claims(folder, poll=0.01).share(NAMES, lambda i: (done / str(i)).exists()):
+    """Do the pieces that this process locks; a piece that is done twice has two lines."""
+    for piece in WorkLocks(folder, poll=0.01).share(NAMES, lambda i: (done / str(i)).exists()):
         with (done / f"log{who}").open("a") as log:
             print(piece, file=log)
         time.sleep(0.005)
@@ -39,7 +39,7 @@ def work(folder: Path, done: Path, who: int) -> None:
 def test_four_processes_do_every_piece_once(tmp_path) -> None:
     done = tmp_path / "done"
     done.mkdir()
-    processes = [get_context("fork").Process(target=work, args=(tmp_path / "claims", done, i)) for i in range(4)]
+    processes = [get_context("fork").Process(target=work, args=(tmp_path / "locks", done, i)) for i in range(4)]
     for process in processes:
         process.start()
     for process in processes:
@@ -48,68 +48,68 @@ def test_four_processes_do_every_piece_once(tmp_path) -> None:
     lines = [log.read_text().split() for log in done.glob("log*")]
     assert sorted(int(n) for words in lines for n in words) == sorted(NAMES.values())
     assert len(lines) > 1
-    assert not list((tmp_path / "claims").iterdir())
+    assert not list((tmp_path / "locks").iterdir())
 
 
 @pytest.fixture
-def claims(tmp_path) -> Claims:
-    return Claims(tmp_path / "claims", heartbeat=0.1, expiry=0.5, poll=0.01)
+def locks(tmp_path) -> WorkLocks:
+    return WorkLocks(tmp_path / "locks", heartbeat=0.1, expiry=0.5, poll=0.01)
 
 
-def other(claims: Claims, name: str, **owner: object) -> Path:
-    """A claim that another process has left."""
+def other(locks: WorkLocks, name: str, **owner: object) -> Path:
+    """A lock that another process has left."""
     found = {"machine": "elsewhere-1", "pid": 1, "started": "1", "job": "", "restarts": 0} | owner
-    claims.folder.mkdir(exist_ok=True)
-    path = claims.folder / f"{name}.0"
+    locks.folder.mkdir(exist_ok=True)
+    path = locks.folder / f"{name}.0"
     path.write_text(json.dumps(found))
     return path
 
 
-def can_claim(claims: Claims, name: str) -> bool:
-    with claims.attempt(name) as mine:
+def can_lock(locks: WorkLocks, name: str) -> bool:
+    with locks.try_acquire(name) as mine:
         return mine
 
 
-def test_a_claim_is_held_and_given_back(claims) -> None:
-    with claims.attempt("piece") as mine:
+def test_a_claim_is_held_and_given_back(locks) -> None:
+    with locks.try_acquire("piece") as mine:
         assert mine
-        assert not can_claim(claims, "piece")
-        assert can_claim(claims, "other")
-        assert claims.owner("piece") == f"process {os.getpid()} on {machine().rpartition('-')[0]}"
-    assert claims.owner("piece") is None
-    assert can_claim(claims, "piece")
+        assert not can_lock(locks, "piece")
+        assert can_lock(locks, "other")
+        assert locks.holder("piece") == f"process {os.getpid()} on {machine().rpartition('-')[0]}"
+    assert locks.holder("piece") is None
+    assert can_lock(locks, "piece")
 
 
-def test_a_name_that_is_no_file_is_refused(claims) -> None:
-    """Its claim could never be written, so everybody would wait for it."""
-    with pytest.raises(ValueError, match="no slash"), claims.attempt("images / second"):
+def test_a_name_that_is_no_file_is_refused(locks) -> None:
+    """Its lock could never be written, so everybody would wait for it."""
+    with pytest.raises(ValueError, match="no slash"), locks.try_acquire("images / second"):
         pass
 
 
-def test_a_piece_that_fails_is_given_back(claims) -> None:
+def test_a_piece_that_fails_is_given_back(locks) -> None:
     def fail() -> None:
-        for _ in claims.share({"piece": 0}, lambda _: False):
+        for _ in locks.share({"piece": 0}, lambda _: False):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert can_claim(claims, "piece")
+    assert can_lock(locks, "piece")
 
 
-def test_a_claim_of_another_machine_lives_while_it_is_touched(claims) -> None:
-    path = other(claims, "piece")
+def test_a_claim_of_another_machine_lives_while_it_is_touched(locks) -> None:
+    path = other(locks, "piece")
     for _ in range(8):
         time.sleep(0.1)
         os.utime(path)
-        assert not can_claim(claims, "piece")
+        assert not can_lock(locks, "piece")
     time.sleep(0.7)
-    assert can_claim(claims, "piece")
-    assert path.exists()  # nobody takes a claim away; the next number counts
+    assert can_lock(locks, "piece")
+    assert path.exists()  # nobody takes a lock away; the next number counts
 
 
-def test_a_holder_touches_its_claim(claims) -> None:
-    with claims.attempt("piece"):
-        path = claims.folder / "piece.0"
+def test_a_holder_touches_its_lock(locks) -> None:
+    with locks.try_acquire("piece"):
+        path = locks.folder / "piece.0"
         before = path.stat().st_mtime
         time.sleep(0.3)
         assert path.stat().st_mtime > before
@@ -127,46 +127,46 @@ def test_a_holder_touches_its_claim(claims) -> None:
         ({"job": ""}, False),
     ],
 )
-def test_who_is_dead(claims, monkeypatch, owner, dead) -> None:
+def test_who_is_dead(locks, monkeypatch, owner, dead) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    other(claims, "piece", **owner)
-    assert can_claim(claims, "piece") == dead
+    other(locks, "piece", **owner)
+    assert can_lock(locks, "piece") == dead
 
 
-def test_of_two_that_find_a_dead_claim_one_gets_it(claims) -> None:
-    other(claims, "piece", machine=machine(), pid=2**22 + 1)
-    second = Claims(claims.folder)
-    with claims.attempt("piece") as mine, second.attempt("piece") as theirs:
+def test_of_two_that_find_a_dead_claim_one_gets_it(locks) -> None:
+    other(locks, "piece", machine=machine(), pid=2**22 + 1)
+    second = WorkLocks(locks.folder)
+    with locks.try_acquire("piece") as mine, second.try_acquire("piece") as theirs:
         assert mine
         assert not theirs
 
 
-def test_a_claim_without_a_signature_dies_soon(claims) -> None:
-    other(claims, "piece").write_text("")
-    assert not can_claim(claims, "piece")
+def test_a_claim_without_a_signature_dies_soon(locks) -> None:
+    other(locks, "piece").write_text("")
+    assert not can_lock(locks, "piece")
     time.sleep(0.2)
-    assert can_claim(claims, "piece")
+    assert can_lock(locks, "piece")
 
 
-def test_clear_keeps_what_is_alive(claims) -> None:
-    other(claims, "dead", machine=machine(), pid=2**22 + 1)
-    with claims.attempt("alive"):
-        claims.clear()
-        assert [p.name for p in claims.folder.iterdir()] == ["alive.0"]
-    claims.clear()
-    assert not claims.folder.exists()
-    claims.clear()
+def test_clear_keeps_what_is_alive(locks) -> None:
+    other(locks, "dead", machine=machine(), pid=2**22 + 1)
+    with locks.try_acquire("alive"):
+        locks.clear()
+        assert [p.name for p in locks.folder.iterdir()] == ["alive.0"]
+    locks.clear()
+    assert not locks.folder.exists()
+    locks.clear()
 
 
-def test_what_is_finished_between_look_and_claim_is_not_done_again(tmp_path, claims) -> None:
+def test_what_is_finished_between_look_and_claim_is_not_done_again(tmp_path, locks) -> None:
     looks = iter([False, True, True])
-    assert list(claims.share({"piece": 0}, lambda _: next(looks))) == []
+    assert list(locks.share({"piece": 0}, lambda _: next(looks))) == []
 
 
-def test_shards_are_exactly_the_images(tmp_path, claims) -> None:
+def test_shards_are_exactly_the_images(tmp_path, locks) -> None:
     made = []
-    for numbers in claimed_shards(tmp_path, 10, 4, claims):
+    for numbers in locked_shards(tmp_path, 10, 4, locks):
         made += numbers
         shard_path(tmp_path, numbers[0] // 4).touch()
     assert made == list(range(10))
@@ -213,7 +213,7 @@ def assert_same(out: Path, alone: Path) -> None:
     images = [np.load(here / "samples" / name) for name in names]
     assert sum(map(len, images)) == 24
     assert all(np.array_equal(x, np.load(there / "samples" / name)) for x, name in zip(images, names))
-    assert not list(out.rglob(".claims"))
+    assert not list(out.rglob(".locks"))
 
 
 def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data, warm) -> None:
@@ -224,7 +224,7 @@ def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data,
 def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, warm) -> None:
     first, second = begin(warm, data, trained, 2, "samples")
     folder = trained / "smoke" / "samples"
-    while not list(folder.glob(".claims/0*")):
+    while not list(folder.glob(".locks/0*")):
         time.sleep(0.002)
     os.kill(first, signal.SIGKILL)
     assert [warm.wait(first), warm.wait(second)] == [-signal.SIGKILL, 0]
@@ -240,7 +240,7 @@ def test_a_model_is_trained_by_one_process_while_the_other_waits(tmp_path, alone
     assert weights(tmp_path) == weights(alone)
     logs = [(tmp_path / f"log{i}.txt").read_text() for i in range(2)]
     assert sum("60/60" in log for log in logs) == 1
-    assert not list(tmp_path.rglob(stages.CLAIMS))
+    assert not list(tmp_path.rglob(stages.LOCKS))
 
 
 def test_whoever_waits_for_a_training_takes_it_over_when_its_process_is_killed(tmp_path, alone, data, warm) -> None:
@@ -259,7 +259,7 @@ def test_whoever_waits_for_a_training_takes_it_over_when_its_process_is_killed(t
     assert weights(tmp_path) == weights(alone)
 
 
-PAIR = ("judge", "first-expert", "first-expert-samples", "second-expert", "second-expert-samples")
+PAIR = ("evaluator", "first-expert", "first-expert-samples", "second-expert", "second-expert-samples")
 
 
 def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path, data, warm) -> None:
@@ -269,14 +269,14 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
         assert together(warm, data, out, count, *PAIR, table="pair_table") == [0] * count
     logs = [(shared / f"log{i}.txt").read_text() for i in range(3)]
     trained = [{line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line} for log in logs]
-    assert sorted(name for names in trained for name in names) == ["first-expert:", "judge:", "second-expert:"]
+    assert sorted(name for names in trained for name in names) == ["first-expert:", "evaluator:", "second-expert:"]
     assert sum(map(bool, trained)) > 1  # nobody waited for another's
-    for name in ("first-expert", "second-expert", "judge"):
+    for name in ("first-expert", "second-expert", "evaluator"):
         assert weights(shared, name) == weights(quiet, name)
     for name in ("first-expert-samples", "second-expert-samples"):
         metrics = [out / "smoke" / name / "metrics.json" for out in (quiet, shared)]
         assert metrics[0].read_bytes() == metrics[1].read_bytes()
-    assert not list(shared.rglob(stages.CLAIMS))
+    assert not list(shared.rglob(stages.LOCKS))
 
 
 def test_processes_that_train_together_keep_the_order_of_the_runs() -> None:

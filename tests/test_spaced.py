@@ -5,21 +5,21 @@ import math
 import pytest
 import torch
 
-from lightning_mmdiff.schedules import by_name
-from lightning_mmdiff.spaced import (
-    SpacedScheduler,
+from lightning_mmdiff.respaced import (
+    RespacedScheduler,
     discretised_log_likelihood,
     gaussian_kl,
-    make_chain,
+    make_posterior_table,
     respace,
     variational_bound,
 )
+from lightning_mmdiff.schedules import by_name
 
 STEPS = (1, 2, 50, 97, 98)  # places in a chain of 100 for which formulas are checked; 0 has no noise
 
 
-def scheduler(name: str = "linear", num_steps: int = 100, **options) -> SpacedScheduler:
-    spaced = SpacedScheduler(by_name(name).alpha_bar, **options)
+def scheduler(name: str = "linear", num_steps: int = 100, **options) -> RespacedScheduler:
+    spaced = RespacedScheduler(by_name(name).alpha_bar, **options)
     spaced.set_timesteps(num_steps)
     return spaced
 
@@ -40,7 +40,7 @@ def test_impossible_respacings_are_refused(spacing):
 
 
 def test_spacing_must_keep_num_steps():
-    spaced = SpacedScheduler(by_name("linear").alpha_bar, deterministic=True, spacing="ddim100")
+    spaced = RespacedScheduler(by_name("linear").alpha_bar, deterministic=True, spacing="ddim100")
     with pytest.raises(ValueError, match="keeps 100 steps, but num_steps is 50"):
         spaced.set_timesteps(50)
 
@@ -176,7 +176,7 @@ def test_bound_is_the_kl_of_the_two_gaussians(t):
 
 def test_bound_at_zero_is_the_likelihood_of_the_pixels():
     z0, z, eps, t = bound_inputs([0])
-    chain = make_chain(by_name("linear").alpha_bar)
+    chain = make_posterior_table(by_name("linear").alpha_bar)
     ours = variational_bound(by_name("linear"), torch.cat([eps, torch.ones_like(eps)], dim=1), z0, z, t)
     std = float(chain.beta[0]) ** 0.5  # 0.01: a bin is 0.0078 wide; the mean is z_0 itself
     normal = torch.distributions.Normal(0.0, std)

@@ -264,7 +264,7 @@ def predictor(folder: Path, callbacks: list[Callback]) -> Trainer:
 
 QUIET: dict[str, Any] = {
     "logger": False,  # callbacks.LossCurve keeps the curve
-    "enable_progress_bar": False,  # callbacks.Progress knows the number of steps
+    "enable_progress_bar": False,  # callbacks.RunProgress knows the number of steps
     "enable_model_summary": False,
     "use_distributed_sampler": False,  # the data modules split by rank themselves
 }

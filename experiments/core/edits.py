@@ -13,10 +13,10 @@ from experiments.core import build
 from experiments.spec import EditConfig, SampleRun
 from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
 from lightning_mmdiff.methods.collaborative.model import Collaborative
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 
-def wanted(run: SampleRun, count: int) -> list[int]:
+def target_indices(run: SampleRun, count: int) -> list[int]:
     """Number of the test image whose conditions image 0, 1, ... of ``run`` are given, of ``count`` test images."""
     shift = 1 if run.edit else 0
     return [(number + shift) % count for number in range(run.num_images)]
@@ -51,7 +51,9 @@ def _edit(module: Collaborative, config: EditConfig, runs: Path, data: PackedDat
     image = data.test.batch([number % count])["image"]
     conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]
     editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
-    with Claims(runs / config.name / ".claims").alone(f"{number:05d}"):  # rows that run at once share the preparation
+    with WorkLocks(runs / config.name / ".locks").acquire(
+        f"{number:05d}"
+    ):  # rows that run at once share the preparation
         editor.prepare(image, conditions)
     if config.modality is None:
         return editor.edit(config.alpha, [number])[0]

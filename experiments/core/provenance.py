@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.core.energy import gpu_energy_wh
 from lightning_mmdiff.runtime.files import write_json
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
 
@@ -61,7 +61,7 @@ def recorded(folder: Path, stage: str) -> Iterator[None]:
 
 def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
     path = folder / "provenance.json"
-    with Claims(folder / ".claims").alone(path.name):
+    with WorkLocks(folder / ".locks").acquire(path.name):
         record = json.loads(path.read_text()) if path.exists() else {"stage": {}}
         before = record["stage"].get(stage, {"seconds": 0.0, "energy_wh": 0.0})
         energies = (before.get("energy_wh"), energy_wh)

@@ -27,7 +27,7 @@ REMEDIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class TableFlags:
     """Train, sample and score the rows of one table, then report. Running the same command again goes on where it stopped."""
 
     profile: Profile = "mini"
@@ -50,7 +50,7 @@ class Flags:
 
 def main(table: TableFunction) -> None:
     """Run a table from the command line; a user's mistake ends with one sentence and exit code 1."""
-    flags = tyro.cli(Flags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
+    flags = tyro.cli(TableFlags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
     try:
         with raising():
             run_table(table, flags)
@@ -95,7 +95,7 @@ def _file_system_sentence(error: OSError, out: Path) -> str:
     return f"{where}; {REMEDIES[number]} and run the same command again: what is done is kept."
 
 
-def run_table(table: TableFunction, flags: Flags) -> None:
+def run_table(table: TableFunction, flags: TableFlags) -> None:
     """Do every run of the table that is not done yet, then write and print the report; or the part that was asked for."""
     for name in ("seeds", "workers"):
         if getattr(flags, name) < 1:
@@ -133,7 +133,7 @@ def run_table(table: TableFunction, flags: Flags) -> None:
         reporting.report(workspace, tables, papers, _command(flags))
 
 
-def _submit(flags: Flags) -> None:
+def _submit(flags: TableFlags) -> None:
     """Hand over to ``slurm.submit``, which may import this package but not the other way round."""
     if flags.part != "all":
         raise ValueError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
@@ -147,7 +147,7 @@ def _submit(flags: Flags) -> None:
         sys.exit(code)
 
 
-def _words(flags: Flags) -> list[str]:
+def _words(flags: TableFlags) -> list[str]:
     """What chooses the runs, as words of a command line."""
     words = ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
     words += ["--data", str(flags.data)] if flags.data else []
@@ -161,7 +161,7 @@ def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
     return [r for r in runs if not only or r.name in only]
 
 
-def _command(flags: Flags) -> str:
+def _command(flags: TableFlags) -> str:
     parts = [f"python -m {_module()}", f"--profile {flags.profile}"]
     return " ".join(parts + ([f"--seeds {flags.seeds}"] if flags.seeds > 1 else []))
 

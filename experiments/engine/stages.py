@@ -26,15 +26,15 @@ from experiments.core.provenance import is_first_process, recorded
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
-from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, claim_folder
+from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, check_run_config
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
-from lightning_mmdiff.callbacks.progress import Progress
+from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.callbacks.shards import (
-    ClaimedShards,
+    LockedShards,
     ShardWriter,
-    claimed_shards,
+    locked_shards,
     missing_shards,
     shard_path,
     shards,
@@ -44,16 +44,16 @@ from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.models.latents import write_moments
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path, remove_stale
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
 """Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
 
-CLAIMS = ".claims"
+LOCKS = ".locks"
 """Folder of a run that says which process is doing what."""
 
 TRAINING = "train"
-"""The claim on a training."""
+"""Name of the lock on a training."""
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -131,12 +131,12 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     """
     folder = workspace.runs / run.name
     fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
-    claim_folder(folder, run, fingerprints)
+    check_run_config(folder, run, fingerprints)
     if isinstance(run, TrainRun) and not (folder / build.WEIGHTS).exists():
         return False
     if isinstance(run, SampleRun) and scoring.missing(folder, _metrics(run, tables)):
         return False
-    Claims(folder / CLAIMS).clear()  # what a process left that was killed after its last result
+    WorkLocks(folder / LOCKS).clear()  # what a process left that was killed after its last result
     return True
 
 
@@ -144,7 +144,7 @@ def trainer_of(workspace: Workspace, run: Run) -> str | None:
     """Which process that is not of this job trains ``run`` now, for people; None if nobody does."""
     if isinstance(run, SampleRun) or not is_first_process():
         return None
-    return Claims(workspace.runs / run.name / CLAIMS).owner(TRAINING)
+    return WorkLocks(workspace.runs / run.name / LOCKS).holder(TRAINING)
 
 
 def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
@@ -167,17 +167,17 @@ def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         with suppress(OSError):  # a full disk must not hide the first error
             failure.write_text(f"{type(error).__name__}: {error}\n")
         raise
-    Claims(folder / CLAIMS).clear()
+    WorkLocks(folder / LOCKS).clear()
     return True
 
 
 def train(workspace: Workspace, run: TrainRun) -> bool:
     """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights; False if another job is at it."""
-    if not is_first_process():  # the first process of a parallel training holds the claim for all
+    if not is_first_process():  # the first process of a parallel training holds the lock for all
         _fit(workspace, run)
         return True
     folder = workspace.runs / run.name
-    with Claims(folder / CLAIMS).attempt(TRAINING) as mine:
+    with WorkLocks(folder / LOCKS).try_acquire(TRAINING) as mine:
         if mine and not (folder / build.WEIGHTS).exists():  # they may have come since we looked
             _fit(workspace, run)
     return mine
@@ -186,30 +186,30 @@ def train(workspace: Workspace, run: TrainRun) -> bool:
 def sample(workspace: Workspace, run: SampleRun) -> None:
     """Sample the images that are missing, one shard per batch; end when all shards are there, whoever made them."""
     folder = workspace.runs / run.name / "samples"
-    claims = Claims(folder.parent / CLAIMS)
+    locks = WorkLocks(folder.parent / LOCKS)
     data = workspace.open(run.data)
     if run.method == "real":  # training images stand in for samples; what is paired is scored on the test images
         data.setup()
-        for numbers in claimed_shards(folder, run.num_images, run.shard_size, claims):
+        for numbers in locked_shards(folder, run.num_images, run.shard_size, locks):
             with atomic_path(shard_path(folder, numbers[0] // run.shard_size)) as temporary:
                 np.save(temporary, data.train.batch([i % len(data.train) for i in numbers])["image"].numpy())
         return
     if run.method in ("classify", "count"):
         return  # nothing to sample: the run's model itself is judged
     if run.method == "edit":
-        _edit(workspace, run, data, claimed_shards(folder, run.num_images, run.shard_size, claims))
+        _edit(workspace, run, data, locked_shards(folder, run.num_images, run.shard_size, locks))
         return
 
     def count() -> int:
         return run.num_images - sum(map(len, missing_shards(folder, run.num_images, run.shard_size)))
 
-    callbacks = [ShardWriter(folder, run.shard_size), Progress(run.name, run.num_images, count)]
+    callbacks = [ShardWriter(folder, run.shard_size), RunProgress(run.name, run.num_images, count)]
     trainer = build.predictor(folder.parent, callbacks)
     if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so they all look again
         return
     data.setup()
     data.predict_batches = shards(run.num_images, run.shard_size)
-    mine = ClaimedShards(folder, run.num_images, run.shard_size, claims)
+    mine = LockedShards(folder, run.num_images, run.shard_size, locks)
     loader = DataLoader(data.predict_share(rank=0, world_size=1).dataset, sampler=mine, batch_size=None)
     with recorded(folder.parent, "sample"), _interruptible():
         trainer.predict(build.sampling_module(run, workspace.runs), loader, return_predictions=False)
@@ -229,9 +229,11 @@ def _edit(workspace: Workspace, run: SampleRun, data: PackedDataModule, numbers:
 def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
     """Measure what is missing in the run's metrics.json; processes share the metrics out."""
     folder = workspace.runs / run.name
-    judges = scoring.Judges({judge.name: judge for t in tables for judge in t.judges}, workspace.runs)
+    evaluators = scoring.Evaluators(
+        {evaluator.name: evaluator for t in tables for evaluator in t.evaluators}, workspace.runs
+    )
     with recorded(folder, "score"):
-        scoring.score(folder, run, _metrics(run, tables), judges, workspace.open(run.data))
+        scoring.score(folder, run, _metrics(run, tables), evaluators, workspace.open(run.data))
 
 
 def _fit(workspace: Workspace, run: TrainRun) -> None:
@@ -241,7 +243,7 @@ def _fit(workspace: Workspace, run: TrainRun) -> None:
         *([average] if average else []),
         StepSeeds(run.seed),
         LossCurve(folder / "loss.csv"),
-        Progress(run.name),
+        RunProgress(run.name),
         Checkpoints(folder / "checkpoints", every=config.checkpoint_every),
     ]
     if isinstance(run.model, LatentDenoiserConfig):
@@ -262,7 +264,7 @@ def _fit(workspace: Workspace, run: TrainRun) -> None:
 def _cache_latents(workspace: Workspace, run: TrainRun) -> None:
     """Encode every training image once; whoever comes second waits and finds the file."""
     path, data = build.moments_path(run, workspace.runs), workspace.open(run.data[0])
-    with Claims(path.parent / CLAIMS).alone(path.name):
+    with WorkLocks(path.parent / LOCKS).acquire(path.name):
         if path.exists():
             return
         data.setup()

@@ -61,10 +61,12 @@ class Work:
         return stages.do(self.workspace, run, self.tables)
 
     def _waits(self, run: Run) -> bool:
-        """Whether a model that ``run`` needs, or a judge of its samples, is still to be trained."""
+        """Whether a model that ``run`` needs, or an evaluator of its samples, is still to be trained."""
         needs = set(run.needs)
         if isinstance(run, SampleRun):
-            needs |= {judge for t in self.tables if any(row.sample == run for row in t.rows) for judge in t.judges}
+            needs |= {
+                evaluator for t in self.tables if any(row.sample == run for row in t.rows) for evaluator in t.evaluators
+            }
         return any(other in needs for other in self.left)
 
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from datamodules.faces.classes import PALETTE
-from experiments.core.edits import wanted
-from experiments.protocols.samples import Evaluation
+from experiments.core.edits import target_indices
+from experiments.protocols.samples import Samples
 from experiments.spec import Row
 from lightning_mmdiff.runtime.files import atomic_path
 
@@ -22,7 +22,7 @@ Strip = tuple[str, np.ndarray]
 """Label and pictures, uint8 [N, H, W, 3]."""
 
 
-def shown(evaluation: Evaluation) -> list[int]:
+def shown(evaluation: Samples) -> list[int]:
     """Numbers of the images on a sheet: the first of each class where there are as many classes as places, else the first."""
     count = min(SEARCHED, evaluation.run.num_images)
     batch = evaluation.data.test.batch([i % len(evaluation.data.test) for i in range(count)])
@@ -31,12 +31,12 @@ def shown(evaluation: Evaluation) -> list[int]:
     return first if len(first) == NUM_IMAGES else list(range(min(NUM_IMAGES, count)))
 
 
-def condition_strips(evaluation: Evaluation) -> Iterator[Strip]:
+def condition_strips(evaluation: Samples) -> Iterator[Strip]:
     """The real images and what each condition shows of them."""
     numbers, count = shown(evaluation), len(evaluation.data.test)
     if evaluation.run.edit:
         yield "image to edit", _pictures(evaluation.data.test.batch([i % count for i in numbers])["image"])
-    targets = wanted(evaluation.run, count)
+    targets = target_indices(evaluation.run, count)
     batch = evaluation.data.test.batch([targets[i] for i in numbers])
     yield "real image" if not evaluation.run.edit else "image with the wanted conditions", _pictures(batch["image"])
     for name, value in batch["conditions"].items():
@@ -50,7 +50,7 @@ def are_equal(first: Sequence[Strip], second: Sequence[Strip]) -> bool:
     return same_labels and all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, second))
 
 
-def sample_strips(row: Row, evaluation: Evaluation, *, parsed: bool) -> Iterator[Strip]:
+def sample_strips(row: Row, evaluation: Samples, *, parsed: bool) -> Iterator[Strip]:
     """The row's first samples, and what the face parser sees in them."""
     images = evaluation.images[shown(evaluation)]
     yield row.label, _pictures(images)

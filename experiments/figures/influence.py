@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from experiments.figures.galleries import NUM_IMAGES, Strip
-from experiments.protocols.samples import Evaluation
+from experiments.protocols.samples import Samples
 from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_TIMES = 5
@@ -16,7 +16,7 @@ NUM_TIMES = 5
 MODALITIES = ("mask", "text")
 
 
-def influence_strips(label: str, evaluation: Evaluation) -> Iterator[Strip]:
+def influence_strips(label: str, evaluation: Samples) -> Iterator[Strip]:
     """The samples of a row, then each modality's influence at some steps: dark is 0, bright is 1."""
     influence = evaluation.influence
     yield label, evaluation.images[:NUM_IMAGES].permute(0, 2, 3, 1).numpy()
@@ -28,7 +28,7 @@ def influence_strips(label: str, evaluation: Evaluation) -> Iterator[Strip]:
             yield f"  influence of the {modality}, t = {influence.timesteps[step]}", pictures
 
 
-def plot_over_time(rows: Sequence[tuple[str, Evaluation]], path: Path) -> None:
+def plot_over_time(rows: Sequence[tuple[str, Samples]], path: Path) -> None:
     """One panel a row: mean influence of the mask in each face region over the sampling steps."""
     figure, axes = plt.subplots(
         1, len(rows), figsize=(4.2 * len(rows), 3.6), sharey=True, squeeze=False, layout="constrained"

@@ -16,7 +16,7 @@ from experiments.figures import galleries
 from experiments.figures import influence as influence_figures
 from experiments.protocols import influence
 from experiments.protocols import score as scoring
-from experiments.protocols.samples import Evaluation
+from experiments.protocols.samples import Samples
 from experiments.spec import Row, Table, as_json
 from lightning_mmdiff.runtime.files import write_json
 from reports.render import show
@@ -148,17 +148,17 @@ def _influence_figures(workspace: Workspace, table: Table, folder: Path) -> list
     return [*entries, {"title": title, "caption": caption, "file": "influence-over-time.png"}]
 
 
-def _evaluation(workspace: Workspace, table: Table, row: Row) -> Evaluation:
+def _evaluation(workspace: Workspace, table: Table, row: Row) -> Samples:
     """The finished run of a row, ready to be looked at."""
     assert row.sample is not None
-    judges = scoring.Judges({run.name: run for run in table.judges}, workspace.runs)
+    evaluators = scoring.Evaluators({run.name: run for run in table.evaluators}, workspace.runs)
     data = workspace.open(row.sample.data)
     data.setup()
-    return Evaluation(workspace.runs / row.sample.name, row.sample, judges, data)
+    return Samples(workspace.runs / row.sample.name, row.sample, evaluators, data)
 
 
 def _has_parser(table: Table) -> bool:
-    return any(run.name == "face-parser" for run in table.judges)
+    return any(run.name == "face-parser" for run in table.evaluators)
 
 
 def _is_newer(file: Path, others: Sequence[Path]) -> bool:

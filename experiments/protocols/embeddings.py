@@ -17,7 +17,7 @@ JUDGE = "object-captions"
 """The image-text model whose embeddings are learned below paper."""
 
 
-def embedding_result(protocol: str, run: SampleRun, runs: Path, image: Tensor, judges: Any) -> MetricResult:
+def embedding_result(protocol: str, run: SampleRun, runs: Path, image: Tensor, evaluators: Any) -> MetricResult:
     """Measure "EmbeddingCosine-..." or "EmbeddingRetrieval-..." of the model of ``run``.
 
     Args:
@@ -25,13 +25,13 @@ def embedding_result(protocol: str, run: SampleRun, runs: Path, image: Tensor, j
         run: its first expert is the model; the real images stand for the embedding itself.
         runs: folder of the trained models.
         image: test images, uint8 [N, 3, S, S].
-        judges: give the image-text model, for the row of real images.
+        evaluators: give the image-text model, for the row of real images.
 
     Raises:
         FileNotFoundError: if weights are not on disk.
     """
     if run.method == "real":
-        embedder = _released() if protocol.endswith("CLIP-H") else judges[JUDGE]
+        embedder = _released() if protocol.endswith("CLIP-H") else evaluators[JUDGE]
         true = predicted = _batches(embedder.embed_images, image)
     else:
         model = build.trained(run.experts[0].run, runs)

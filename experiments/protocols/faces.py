@@ -1,4 +1,4 @@
-"""Do faces follow their conditions: the mask as a parser sees it, the text as a judge of attributes or CLIP reads it."""
+"""Do faces follow their conditions: the mask as a parser sees it, the text as an evaluator of attributes or CLIP reads it."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -32,10 +32,15 @@ class FaceScores:
     """Samples beside the label maps, attributes and captions of the test images whose conditions they were given."""
 
     def __init__(
-        self, images: Tensor, parse: Callable[[Tensor], np.ndarray], test: Mapping[str, Any], judges: Any, device: str
+        self,
+        images: Tensor,
+        parse: Callable[[Tensor], np.ndarray],
+        test: Mapping[str, Any],
+        evaluators: Any,
+        device: str,
     ) -> None:
         """``images`` uint8 [N, 3, S, S]; ``parse`` gives their label maps; ``test`` is the batch of the test images."""
-        self.images, self.parse, self.test, self.judges, self.device = images, parse, test, judges, device
+        self.images, self.parse, self.test, self.evaluators, self.device = images, parse, test, evaluators, device
 
     def measure(self, protocol: str) -> MetricResult:
         """Measure one protocol.
@@ -99,7 +104,7 @@ class FaceScores:
 
     def _attribute_accuracy(self) -> NDArray[np.float64]:
         """Share of the judged attributes that are right, [N]."""
-        judge = self.judges["attribute-judge"]
-        predicted = torch.cat([judge.predict(batch) for batch in self.images.split(64)]) > 0.5
-        truth = judge.target(self.test["conditions"]["attributes"]) > 0.5
+        evaluator = self.evaluators["attribute-judge"]
+        predicted = torch.cat([evaluator.predict(batch) for batch in self.images.split(64)]) > 0.5
+        truth = evaluator.target(self.test["conditions"]["attributes"]) > 0.5
         return (predicted == truth).double().mean(dim=1).numpy()

@@ -11,7 +11,7 @@ from torch import Tensor
 from datamodules.base import PackedDataModule
 from datamodules.images.cityscapes_classes import PALETTE
 from experiments.core import build
-from experiments.core.edits import wanted
+from experiments.core.edits import target_indices
 from experiments.protocols import configurations
 from experiments.protocols.costs import NUM_REPLICATES, cost_result, evaluations_per_image
 from experiments.protocols.embeddings import embedding_result
@@ -50,12 +50,12 @@ OUTPUTS: dict[str, tuple[type[FeatureNetwork], str]] = {
 """Protocols on what a network says of all samples: which network, which of its outputs."""
 
 
-class Evaluation:
+class Samples:
     """The images of one run beside the real images whose conditions they were given."""
 
-    def __init__(self, folder: Path, run: SampleRun, judges: Any, data: PackedDataModule):
-        """``judges`` gives the trained judge of a name; ``data`` is set up, its test split is the reference."""
-        self.folder, self.run, self.judges, self.data = folder, run, judges, data
+    def __init__(self, folder: Path, run: SampleRun, evaluators: Any, data: PackedDataModule):
+        """``evaluators`` gives the trained evaluator of a name; ``data`` is set up, its test split is the reference."""
+        self.folder, self.run, self.evaluators, self.data = folder, run, evaluators, data
 
     def measure(self, protocol: str) -> MetricResult:
         """Measure one protocol.
@@ -100,8 +100,10 @@ class Evaluation:
                 return identity_result(protocol, SFace(), self.images, self.originals)
             case "FD-DigitClassifier":
                 real = self.data.test.batch(list(range(len(self.data.test))))["image"]
-                reference = fit_gaussian(self._judge_features(real))
-                return frechet_result(protocol, self._judge_features(self._samples), reference, reference=self._against)
+                reference = fit_gaussian(self._evaluator_features(real))
+                return frechet_result(
+                    protocol, self._evaluator_features(self._samples), reference, reference=self._against
+                )
             case "MillionParameters" | "MillionParameters-Combination" | "MillisecondsPerImage":
                 return cost_result(protocol, self.run, self.folder)
             case "NetworkCalls" | "GigaFlops":
@@ -120,7 +122,7 @@ class Evaluation:
         if protocol.startswith("Influence-"):
             return self.influence.measure(protocol)
         if protocol.startswith("Embedding"):
-            return embedding_result(protocol, self.run, self.folder.parent, self.real, self.judges)
+            return embedding_result(protocol, self.run, self.folder.parent, self.real, self.evaluators)
         if "-Palette" in protocol:
             return next(r for r in self._palette_results(protocol) if r.protocol == protocol)
         raise ValueError(f"Unknown protocol {protocol!r}.")
@@ -162,7 +164,7 @@ class Evaluation:
     @cached_property
     def faces(self) -> FaceScores:
         """What is measured of faces alone."""
-        return FaceScores(self.images, self.parsed, self.test, self.judges, DEVICE)
+        return FaceScores(self.images, self.parsed, self.test, self.evaluators, DEVICE)
 
     @cached_property
     def influence(self) -> InfluenceMaps:
@@ -171,12 +173,12 @@ class Evaluation:
 
     def parsed(self, images: Tensor) -> np.ndarray:
         """Label maps of ``images`` by the face parser, uint8 [N, H, W]."""
-        return torch.cat([self.judges["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
+        return torch.cat([self.evaluators["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
 
     @cached_property
     def test(self) -> dict[str, Any]:
         """Batch of the test images whose conditions the samples were given."""
-        return self.data.test.batch(wanted(self.run, len(self.data.test)))
+        return self.data.test.batch(target_indices(self.run, len(self.data.test)))
 
     @property
     def _shards(self) -> list[Path]:
@@ -227,18 +229,18 @@ class Evaluation:
 
     @cached_property
     def _object_probabilities(self) -> np.ndarray:
-        """Of each class by the judge of objects, [N, K]."""
-        return torch.cat([self._class_judge.predict(batch) for batch in self.images.split(64)]).double().numpy()
+        """Of each class by the evaluator of objects, [N, K]."""
+        return torch.cat([self._class_evaluator.predict(batch) for batch in self.images.split(64)]).double().numpy()
 
     @property
-    def _class_judge(self) -> Any:
+    def _class_evaluator(self) -> Any:
         """Classifier of clean images of this data set."""
         kind = "digit" if self.run.data.dataset == "digits" else "object"
-        return self.judges[f"{kind}-classifier-{self.run.data.image_size}"]
+        return self.evaluators[f"{kind}-classifier-{self.run.data.image_size}"]
 
-    def _judge_features(self, images: Tensor) -> np.ndarray:
-        """What the judge's last layer reads of ``images``, [N, D]."""
-        return torch.cat([self._class_judge.features(batch) for batch in images.split(64)]).double().numpy()
+    def _evaluator_features(self, images: Tensor) -> np.ndarray:
+        """What the evaluator's last layer reads of ``images``, [N, D]."""
+        return torch.cat([self._class_evaluator.features(batch) for batch in images.split(64)]).double().numpy()
 
     @cached_property
     def _logits(self) -> np.ndarray:

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
 from experiments.core import build
-from experiments.protocols.samples import Evaluation
+from experiments.protocols.samples import Samples
 from experiments.spec import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
 from lightning_mmdiff.runtime.files import write_json
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 
 def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
@@ -26,19 +26,21 @@ def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
     return [p for p in protocols if p not in done]
 
 
-def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judges", data: PackedDataModule) -> None:
+def score(
+    folder: Path, run: SampleRun, protocols: Sequence[str], evaluators: "Evaluators", data: PackedDataModule
+) -> None:
     """Measure the missing protocols of ``run``; what cannot be measured here is left with its reason.
 
     Processes that do this at once share out the features by shard, then the protocols.
     """
     if run.method != "count":
         data.setup()
-    evaluation, claims = Evaluation(folder, run, judges, data), Claims(folder / ".claims")
+    evaluation, locks = Samples(folder, run, evaluators, data), WorkLocks(folder / ".locks")
     reasons: dict[str, str] = {}
     todo = missing(folder, protocols)
     with suppress(FileNotFoundError):  # no weights: the protocol will say so
         evaluation.prepare(todo)
-    share = claims.share({p: p for p in todo}, lambda p: p in reasons or not missing(folder, [p]))
+    share = locks.share({p: p for p in todo}, lambda p: p in reasons or not missing(folder, [p]))
     for protocol in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
         try:
             result = evaluation.measure(protocol)
@@ -47,17 +49,17 @@ def score(folder: Path, run: SampleRun, protocols: Sequence[str], judges: "Judge
         else:
             if run.method != "count" and result.n > len(data.test):
                 result = replace(result, extra={**result.extra, "test_images": len(data.test)})
-            with claims.alone("metrics.json"):
+            with locks.acquire("metrics.json"):
                 save_results(folder, sorted([*_stored(folder), result], key=lambda r: r.protocol))
-    _save_reasons(folder, reasons, claims)
+    _save_reasons(folder, reasons, locks)
 
 
-def _save_reasons(folder: Path, reasons: dict[str, str], claims: Claims) -> None:
+def _save_reasons(folder: Path, reasons: dict[str, str], locks: WorkLocks) -> None:
     """Add ``reasons`` to unmeasured.json and drop those of protocols that are measured by now."""
     path = folder / "unmeasured.json"
     if not reasons and not path.exists():
         return
-    with claims.alone("unmeasured.json"):
+    with locks.acquire("unmeasured.json"):
         old = json.loads(path.read_text()) if path.exists() else {}
         left = {p: reason for p, reason in sorted((old | reasons).items()) if missing(folder, [p])}
         if left:
@@ -66,7 +68,7 @@ def _save_reasons(folder: Path, reasons: dict[str, str], claims: Claims) -> None
             path.unlink(missing_ok=True)
 
 
-class Judges:
+class Evaluators:
     """The models that only measure, each loaded when first asked for."""
 
     def __init__(self, runs: Mapping[str, TrainRun], root: Path):
@@ -75,7 +77,7 @@ class Judges:
         self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """Return the trained judge ``name``."""
+        """Return the trained evaluator ``name``."""
         if name not in self._loaded:
             self._loaded[name] = build.trained(self._runs[name], self._root)
         return self._loaded[name]

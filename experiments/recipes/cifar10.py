@@ -16,7 +16,7 @@ from lightning_mmdiff.networks.unet import UNetConfig
 
 PATCH = {"paper": 8, "mini": 8, "smoke": 4}
 """Side of a hidden patch in pixels: a quarter of the image, as 16 of 64."""
-DEPARTURES = (
+DEVIATIONS = (
     "The paper gives no setting for CIFAR-10: the published one here is Improved DDPM's, with patches of 8 of 32 pixels.",
 )
 

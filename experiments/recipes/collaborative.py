@@ -8,8 +8,8 @@ images leave an autoencoder little to compress. Only ``mask_token_expert`` is la
 from dataclasses import replace
 
 from datamodules.faces.classes import NUM_CLASSES
+from experiments.recipes.evaluators import rendered_words
 from experiments.recipes.faces import DESCRIPTIONS
-from experiments.recipes.judges import rendered_words
 from experiments.recipes.profiles import few_images
 from experiments.recipes.unite_and_conquer import CELEBA, expert, text_expert
 from experiments.spec import (
@@ -25,7 +25,7 @@ from experiments.spec import (
     seeded,
 )
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
-from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Member
+from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Collaborator
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler
@@ -149,8 +149,8 @@ def diffusers(profile: Profile, seed: int) -> TrainRun:
     """The dynamic diffusers of both experts, which are frozen (Algorithm 1)."""
     steps = DIFFUSER_STEPS[profile]
     members = (
-        Member(conditions=asked(profile, "mask"), network=_diffuser(profile, "mask")),
-        Member(conditions=asked(profile, "text"), network=_diffuser(profile, "text")),
+        Collaborator(conditions=condition_names(profile, "mask"), network=_diffuser(profile, "mask")),
+        Collaborator(conditions=condition_names(profile, "text"), network=_diffuser(profile, "text")),
     )
     config = CollaborativeConfig(members=members)
     if profile == "mini":
@@ -176,7 +176,7 @@ def diffusers(profile: Profile, seed: int) -> TrainRun:
             return replace(published, batch_size=4, trainer=_smoke_trainer())
 
 
-def asked(profile: Profile, *modalities: str) -> tuple[str, ...]:
+def condition_names(profile: Profile, *modalities: str) -> tuple[str, ...]:
     """What the experts call the mask and the text: tokens of latent models, or the condition itself."""
     return modalities if profile == "mini" else tuple(f"{name}_tokens" for name in modalities)
 
@@ -184,8 +184,8 @@ def asked(profile: Profile, *modalities: str) -> tuple[str, ...]:
 def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
     """Both experts, each asked about its modality."""
     return (
-        ExpertUse(run=mask_expert(profile, seed), conditions=asked(profile, "mask")),
-        ExpertUse(run=words_expert(profile, seed), conditions=asked(profile, "text")),
+        ExpertUse(run=mask_expert(profile, seed), conditions=condition_names(profile, "mask")),
+        ExpertUse(run=words_expert(profile, seed), conditions=condition_names(profile, "text")),
     )
 
 

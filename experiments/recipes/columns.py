@@ -67,6 +67,6 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
     )
 
 
-def object_judge(profile: Profile) -> tuple[TrainRun, ...]:
-    """Classifier of clean objects, which judges samples below paper."""
+def object_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
+    """Classifier of clean objects, which evaluators samples below paper."""
     return () if profile == "paper" else (noisy_classifier(profile, 0, noised=False),)

@@ -9,19 +9,19 @@ and their dynamic diffusers together.
 from dataclasses import replace
 
 from experiments.recipes.collaborative import (
-    asked,
+    condition_names,
     data,
     diffusers,
     mask_expert,
     on_captions,
     words_expert,
 )
-from experiments.recipes.judges import image_text_model
+from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import with_steps
 from experiments.recipes.unite_and_conquer import expert
 from experiments.spec import ExpertUse, Profile, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
-from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Picture
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
@@ -40,7 +40,7 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
     """w_i and a_j of Eq. 10 fitted to the denoising loss, constant or over time; ``total_weight`` 2 is guidance 2."""
     steps = FIT_STEPS[profile]
     config = ReliabilityConfig(
-        conditions=(asked(profile, "mask"), asked(profile, "text")),
+        conditions=(condition_names(profile, "mask"), condition_names(profile, "text")),
         num_terms=4 if over_time else 1,
         total_weight=total_weight,
         min_snr=5.0 if profile == "mini" else None,
@@ -59,7 +59,7 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
 
 def experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
     """Mask and text expert, each asked about its modality."""
-    modalities = asked(profile, "mask", "text")
+    modalities = condition_names(profile, "mask", "text")
     return tuple(ExpertUse(run=run, conditions=(name,)) for run, name in zip(_experts(profile, seed), modalities))
 
 
@@ -89,7 +89,7 @@ def multi_task(profile: Profile, seed: int) -> TrainRun:
     text = Embedding(name="text", dim=width, source="text", encoder="projection", condition="caption", width=4 * width)
     model = MTDiffusionConfig(
         network=network,
-        modalities=(Picture(name="mask_picture", concatenate=True), text),
+        modalities=(PairedImage(name="mask_picture", concatenate=True), text),
         image_size=run.model.image_size,
         schedule=run.model.schedule,
         prediction=run.model.prediction,

@@ -1,4 +1,4 @@
-"""Ways to condition on a label, on scikit-learn's digits (lecture, Bereyhi 2025): the models, their samples, their judge.
+"""Ways to condition on a label, on scikit-learn's digits (lecture, Bereyhi 2025): the models, their samples, their evaluator.
 
 The lecture prints no numbers and no settings, so nothing here is published: ``paper`` is a longer training of wider
 networks on the same digits. Digits stay at their own 8 x 8 pixels. Rows are compared at one budget of optimizer steps; the
@@ -77,7 +77,7 @@ def with_label(profile: Profile, seed: int, budget: int, name: str, layers: Clas
     return _run(profile, seed, f"digits-{name}", network, digits("label"), budget)
 
 
-def judge(profile: Profile) -> TrainRun:
+def evaluator(profile: Profile) -> TrainRun:
     """Classifier of real digits."""
     steps = {"paper": 2000, "mini": 500, "smoke": 4}[profile]
     optimizer = OptimizerConfig(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from experiments.recipes.judges import face_parser
+from experiments.recipes.evaluators import face_parser
 from experiments.recipes.unite_and_conquer import (
     both_conditions,
     both_conditions_twice,
@@ -151,5 +151,5 @@ def labels_to_face(
         rows=(*printed, *single_and_united_rows(profile, seed, dataset)),
         claims=claims("mIoU", "F1", "FID"),
         notes=NOTES,
-        judges=face_parser(profile),
+        evaluators=face_parser(profile),
     )

@@ -1,14 +1,14 @@
 """MT-Diffusion's models, the ADM rows beside them, and their samples: as published, and what mini and smoke make smaller.
 
 Published: Sec. 4 and App. E of the paper (ICLR 2024). It leaves open the number of optimizer steps (but for "1M iteration" of
-Table 2), the sampler, the guidance scale and the length of every fine-tuning: what stands here is named in DEPARTURES.
+Table 2), the sampler, the guidance scale and the length of every fine-tuning: what stands here is named in DEVIATIONS.
 """
 
 from dataclasses import replace
 from typing import Literal
 
 from datamodules.batches.masking import MaskConfig
-from experiments.recipes.judges import object_captions
+from experiments.recipes.evaluators import object_captions
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
@@ -36,7 +36,7 @@ IN_TURN = 8
 """Training steps from one in which the network encodes classes to the next, where it does so in turn."""
 PUBLISHED_TUNING = 100_000
 """The paper gives none."""
-DEPARTURES = (
+DEVIATIONS = (
     "Weights of the aggregation: a~ = sqrt(alpha_bar) t/T, not the printed t/(1000 - t), with which sampling from N(0, I) "
     "collapses (PITFALLS.md).",
     "Not in the paper, chosen here: learned variance as ADM's, 10 % complete masks in training (so that generation from one is "
@@ -174,7 +174,7 @@ def tuned(
 
 
 def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bool = True) -> TrainRun:
-    """ADM's classifier, of noisy images for guidance; of clean ones it is the judge of objects at mini."""
+    """ADM's classifier, of noisy images for guidance; of clean ones it is the evaluator of objects at mini."""
     side, classes = pixels(profile, size), num_classes(profile)
     if profile == "paper":
         network, optimizer = adm_classifier(size), OptimizerConfig(lr=3e-4, weight_decay=0.05, decay_steps=300_000)

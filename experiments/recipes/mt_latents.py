@@ -8,11 +8,11 @@ of a tiny autoencoder, with the parts of the published network.
 from dataclasses import replace
 from typing import Literal
 
-from experiments.recipes.judges import object_captions
+from experiments.recipes.evaluators import object_captions
 from experiments.recipes.mt_diffusion import GPUS, images, loss_and_optimizer, network_of, pixels, train_run
 from experiments.spec import DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
-from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Picture
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
@@ -38,7 +38,7 @@ TINY_LATENTS = VAEConfig(image_size=16, channels=(8, 16), num_res_blocks=1, norm
 
 
 def translation(profile: Profile, seed: int, dataset: DatasetName, *, multi_task: bool) -> TrainRun:
-    """Picture to picture (App. E.1); the network reads the source. Multi-task: it is also aggregated and given back."""
+    """PairedImage to picture (App. E.1); the network reads the source. Multi-task: it is also aggregated and given back."""
     name = f"{dataset}-{'mt' if multi_task else 'single-task'}"
     if profile == "paper":
         return _published_translation(seed, name, dataset, multi_task=multi_task)
@@ -46,7 +46,7 @@ def translation(profile: Profile, seed: int, dataset: DatasetName, *, multi_task
     network, training = network_of(profile, 64, in_channels=6), loss_and_optimizer(profile, 64)
     model: DenoiserConfig | MTDiffusionConfig
     if multi_task:
-        modalities = (Picture(concatenate=True),)
+        modalities = (PairedImage(concatenate=True),)
         model = MTDiffusionConfig(network=network, modalities=modalities, image_size=size, **training)
     else:
         conditions = ConditionConfig(spatial=(("photo", 3),))
@@ -56,7 +56,7 @@ def translation(profile: Profile, seed: int, dataset: DatasetName, *, multi_task
 
 def _published_translation(seed: int, name: str, dataset: DatasetName, *, multi_task: bool) -> TrainRun:
     """App. E.1. The single task is the same without aggregation and with lambda 0: a conditional diffusion of latents."""
-    photo = Picture(concatenate=True)
+    photo = PairedImage(concatenate=True)
     model = MTDiffusionConfig(
         network=replace(latent_diffusion_320(), in_channels=8),
         latents=kl_f8(256),

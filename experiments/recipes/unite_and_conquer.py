@@ -5,7 +5,7 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 
 from dataclasses import replace
 
-from experiments.recipes.judges import image_text_model
+from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import (
     DataConfig,

@@ -7,7 +7,7 @@ from lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 
-class Progress(Callback):
+class RunProgress(Callback):
     """One line on the terminal for ``fit`` (optimizer steps) and ``predict`` (images)."""
 
     def __init__(self, name: str, num_images: int = 0, count: Callable[[], int] = lambda: 0):

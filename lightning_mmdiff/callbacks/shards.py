@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from lightning_mmdiff.runtime.files import atomic_path
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -47,23 +47,23 @@ def read_images(folder: Path, num_images: int, size: int) -> np.ndarray:
     return np.concatenate([np.load(p) for p in shard_files(folder, num_images, size)])
 
 
-def claimed_shards(folder: Path, num_images: int, size: int, claims: Claims) -> Iterator[list[int]]:
+def locked_shards(folder: Path, num_images: int, size: int, locks: WorkLocks) -> Iterator[list[int]]:
     """Yield the image numbers of the shards that this process shall make; end when all are on disk, whoever made them."""
     pieces = {f"{numbers[0] // size:05d}": numbers for numbers in shards(num_images, size)}
-    return claims.share(pieces, lambda numbers: shard_path(folder, numbers[0] // size).exists())
+    return locks.share(pieces, lambda numbers: shard_path(folder, numbers[0] // size).exists())
 
 
-class ClaimedShards(Sampler[int]):
-    """Numbers of the shards that this process shall make, one at a time: the next is claimed when the last is written."""
+class LockedShards(Sampler[int]):
+    """Numbers of the shards that this process shall make, one at a time: the next is locked when the last is written."""
 
-    def __init__(self, folder: Path, num_images: int, size: int, claims: Claims) -> None:
-        """Arguments as of ``claimed_shards``."""
-        self.folder, self.num_images, self.size, self.claims = folder, num_images, size, claims
+    def __init__(self, folder: Path, num_images: int, size: int, locks: WorkLocks) -> None:
+        """Arguments as of ``locked_shards``."""
+        self.folder, self.num_images, self.size, self.locks = folder, num_images, size, locks
 
     def __iter__(self) -> Iterator[int]:
         """Yield shard numbers; needs a loader without workers, which would run ahead."""
-        claimed = claimed_shards(self.folder, self.num_images, self.size, self.claims)
-        return (numbers[0] // self.size for numbers in claimed)
+        mine = locked_shards(self.folder, self.num_images, self.size, self.locks)
+        return (numbers[0] // self.size for numbers in mine)
 
     def __len__(self) -> int:
         """Return the most that this process may get: all."""

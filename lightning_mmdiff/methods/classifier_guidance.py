@@ -22,8 +22,8 @@ from torch import Tensor
 
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier
 from lightning_mmdiff.noise import match
-from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper, Step
-from lightning_mmdiff.spaced import Variance, make_chain
+from lightning_mmdiff.respaced import Step, Variance, make_posterior_table
+from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper
 
 Form = Literal["score", "mean"]
 """How the gradient enters; see the top of this file."""
@@ -102,7 +102,7 @@ class ClassifierGuided(SamplingWrapper):
 
         The classifier knows alpha_t z_0 + sigma_t eps: what MT-Diffusion adds to it is taken off first.
         """
-        z = self.model.diffused(z, t, output)
+        z = self.model.without_shift(z, t, output)
         t_classifier, factor = match(self.schedule, t, self.classifier.schedule)
         return log_likelihood_gradient(
             lambda x: self.classifier(x * factor.to(x, copy=True), t_classifier.to(x, copy=True)), z, labels
@@ -150,14 +150,14 @@ class GuidedMean(SchedulerWrapper):
             scale: s.
         """
         super().__init__(inner)
-        self._chain, self._kept = make_chain(alpha_bar), list(range(len(alpha_bar)))
+        self._table, self._kept = make_posterior_table(alpha_bar), list(range(len(alpha_bar)))
         self.gradient, self.alpha_bar, self.variance, self.scale = gradient, alpha_bar, variance, scale
 
     def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
         """Choose the timesteps of a batch."""
         super().set_timesteps(num_steps, device)
         self._kept = self.timesteps.flip(0).tolist()  # ascending
-        self._chain = make_chain(self.alpha_bar[self._kept])
+        self._table = make_posterior_table(self.alpha_bar[self._kept])
 
     def step(
         self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
@@ -168,7 +168,7 @@ class GuidedMean(SchedulerWrapper):
 
     def _sigma(self, model_output: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """Sigma_t, the variance of the noise of this step, a scalar or [B, C, H, W]."""
-        chain, k = self._chain, self._kept.index(int(t))
+        table, k = self._table, self._kept.index(int(t))
         if self.variance == "learned_range":
-            return chain.log_variance(k, model_output[:, z.shape[1] : 2 * z.shape[1]]).exp()
-        return (chain.beta[k] if self.variance == "fixed_large" and k > 0 else chain.log_beta_tilde[k].exp()).to(z)
+            return table.log_variance(k, model_output[:, z.shape[1] : 2 * z.shape[1]]).exp()
+        return (table.beta[k] if self.variance == "fixed_large" and k > 0 else table.log_beta_tilde[k].exp()).to(z)

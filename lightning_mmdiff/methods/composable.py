@@ -6,11 +6,11 @@ Liu et al. 2022, in the form of Collaborative Diffusion, Sec. 4.2. It has no unc
 import torch
 from torch import Tensor
 
-from lightning_mmdiff.methods.unite_and_conquer import Experts
+from lightning_mmdiff.methods.unite_and_conquer import ExpertCombination
 from lightning_mmdiff.sampling import Conditions
 
 
-class Composable(Experts):
+class Composable(ExpertCombination):
     """Average of the experts; weights and reliabilities are not read."""
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:

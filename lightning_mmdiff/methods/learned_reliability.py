@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
-from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts, unite
+from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination, unite
 from lightning_mmdiff.models.latent_denoiser import clean_images
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -73,7 +73,7 @@ def united_error(products: Tensor, weight: Tensor, reliability: Tensor) -> Tenso
     return torch.einsum("...m,...mn,...n->...", c, products, c)
 
 
-class LearnedReliability(SupervisedModel, Experts):
+class LearnedReliability(SupervisedModel, ExpertCombination):
     """Unite and Conquer with w_i(t) and a_j(t) fitted to the denoising loss; they start at its constants, w = 1 and a = 1/N."""
 
     products: Tensor
@@ -107,7 +107,7 @@ class LearnedReliability(SupervisedModel, Experts):
         if config.num_terms < 1:
             raise ValueError(f"A curve needs at least one term, got num_terms={config.num_terms}.")
         experts = [Expert(denoiser=d, conditions=names) for d, names in zip(denoisers, config.conditions)]
-        Experts.__init__(self, experts, sampler=sampler or denoisers[0].sampler, sampling_seed=seed)
+        ExpertCombination.__init__(self, experts, sampler=sampler or denoisers[0].sampler, sampling_seed=seed)
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
         count = len(experts)
         self.weight_terms = nn.Parameter(torch.zeros(count, config.num_terms, dtype=torch.float64))

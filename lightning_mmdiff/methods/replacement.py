@@ -15,7 +15,8 @@ from torch import Tensor
 from lightning_mmdiff import seeding
 from lightning_mmdiff.methods.sdedit import MaskedTask, visible_part
 from lightning_mmdiff.noise import NoiseSchedule
-from lightning_mmdiff.sampling import SamplingModule, SchedulerWrapper, Step
+from lightning_mmdiff.respaced import Step
+from lightning_mmdiff.sampling import SamplingModule, SchedulerWrapper
 
 
 def replace(z: Tensor, known: Tensor, mask: Tensor) -> Tensor:

@@ -53,17 +53,17 @@ class MaskedTask(SamplingWrapper):
         """The model's, without the picture and its mask."""
         return self.model.encode_conditions(_without_picture(conditions))
 
-    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+    def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """Start of the model, [B, C, H, W]."""
-        return self.model.start(self.hidden(batch), generators)
+        return self.model.initial_latents(self.hidden(batch), generators)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
         """Scheduler of the model."""
         return self.model.scheduler(self.hidden(batch))
 
-    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """The model's end, [B, 3, H, W]."""
-        return self.model.finish(z, self.hidden(batch))
+        return self.model.decode(z, self.hidden(batch))
 
     def hidden(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The batch without the picture and its mask: what the model may see."""
@@ -94,10 +94,10 @@ class SDEdit(MaskedTask):
             raise ValueError(f"start_step must be in 0..{len(self.schedule)}, got {start_step}.")
         self.start_step = start_step
 
-    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+    def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """z_t = alpha_t x + sigma_t eps of the masked image x at the first timestep t; x itself if there is none."""
         image, _ = visible_part(batch.get("conditions", {}), self.shape)
-        image, eps = image.to(self.device), super().start(batch, generators)
+        image, eps = image.to(self.device), super().initial_latents(batch, generators)
         scheduler = self.scheduler(batch)
         scheduler.set_timesteps(self.sampler.num_steps, device=self.device)
         timesteps = scheduler.timesteps

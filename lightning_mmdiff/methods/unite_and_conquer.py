@@ -53,7 +53,7 @@ class Expert:
     """a_i; None is 1 / N."""
 
 
-class Experts(SamplingModule):
+class ExpertCombination(SamplingModule):
     """Several diffusion models evaluated together: one batched call per distinct model and step."""
 
     def __init__(self, experts: Sequence[Expert], *, sampler: schedules.Sampler, sampling_seed: int = 0):
@@ -89,9 +89,9 @@ class Experts(SamplingModule):
             conditions = model.encode_conditions(conditions)  # type: ignore[operator]
         return conditions
 
-    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """As the first expert does (it decodes a latent, say)."""
-        return self.experts[0].denoiser.finish(z, batch)
+        return self.experts[0].denoiser.decode(z, batch)
 
     def evaluate(
         self, z: Tensor, t: Tensor, requests: Sequence[tuple[Denoiser, tuple[str, ...]]], conditions: Conditions
@@ -115,7 +115,7 @@ class Experts(SamplingModule):
         return [noise[id(model), names] for model, names in requests]
 
 
-class UniteAndConquer(Experts):
+class UniteAndConquer(ExpertCombination):
     """Sampling from the generalized product of experts with reliability factors (Eq. 10)."""
 
     def __init__(self, experts: Sequence[Expert], *, sampler: schedules.Sampler, sampling_seed: int = 0):

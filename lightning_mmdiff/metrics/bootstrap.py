@@ -1,6 +1,6 @@
 """Intervals by the bootstrap (Efron 1979): resample images, with the same indices in every row of a table.
 
-Common indices make rows comparable: replicate r of two rows judges the same test images, so the spread of
+Common indices make rows comparable: replicate r of two rows evaluators the same test images, so the spread of
 ``replicates_a - replicates_b`` is the spread of a paired difference. For distances between sets only the generated
 features are resampled. The reference is the same for every row and part of the protocol, so the interval says how
 much the value depends on which conditions were sampled, given that reference.

@@ -1,4 +1,4 @@
-"""The face parser published with CelebAMask-HQ (Lee et al. 2020), by which Collaborative Diffusion judges masks.
+"""The face parser published with CelebAMask-HQ (Lee et al. 2020), by which Collaborative Diffusion evaluators masks.
 
 A U-Net of 16 to 256 channels and 19 classes in the data set's own order; 1.9M parameters. The network is written from its
 published shape; the weights allow research only and are read from disk. On real photographs its authors state 93.42 % of

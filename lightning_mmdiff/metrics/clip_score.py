@@ -4,7 +4,7 @@
 Table 1); "CLIPCosine": the cosine itself (Unite and Conquer, Table 3). Neither paper names its CLIP; the magnitudes fit
 ViT-B/32. Images are resized (bicubic, antialiased) to 224 pixels without the rounding to 8 bits of the released preprocessing.
 "TextScore-MiniCLIP": 100 times the mean cosine of our small image-text model (``methods.contrastive``), which must be
-another model than the one that conditions. FaRL conditions Unite and Conquer, so it never judges either.
+another model than the one that conditions. FaRL conditions Unite and Conquer, so it never evaluators either.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ BATCH = 32  # images
 
 
 class ImageTextModel(Protocol):
-    """What judges text: ``ClipEmbedder`` and ``ContrastiveModel`` are two."""
+    """What evaluators text: ``ClipEmbedder`` and ``ContrastiveModel`` are two."""
 
     def embed_images(self, image: Tensor) -> Tensor:
         """Unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
@@ -45,7 +45,7 @@ def text_similarity(model: ImageTextModel, images: Tensor, captions: Sequence[st
     """Return the cosine of each image and its caption, [N] in [-1, 1].
 
     Args:
-        model: the judge.
+        model: the evaluator.
         images: uint8 RGB, [N, 3, S, S].
         captions: the caption that each image was made from, N of them.
     """

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lightning_mmdiff.metrics.images import batch_size
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
 from lightning_mmdiff.runtime.files import atomic_path
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 __all__ = [
     "AdmInception",
@@ -100,7 +100,7 @@ def shard_outputs(
 
     Args:
         shards: files of uint8 images [n, 3, H, W] as written by ``np.save``; results are in their order.
-        make_network: class of the judge, for example ``EffNetLite0``; built in each process that has work.
+        make_network: class of the evaluator, for example ``EffNetLite0``; built in each process that has work.
         names: some of "pool", "spatial", "logits"; one pass makes them all.
         cache: folder for the features.
         num_processes: this many spawned processes take the missing shards r::num_processes.
@@ -158,14 +158,14 @@ def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]
     arrays = _stored_reference(path, fingerprint)
     if arrays is not None:
         return arrays
-    claims = Claims(path.parent / ".claims")
-    with claims.alone(path.stem):  # of several processes that need it, one computes
+    locks = WorkLocks(path.parent / ".locks")
+    with locks.acquire(path.stem):  # of several processes that need it, one computes
         arrays = _stored_reference(path, fingerprint)
         if arrays is None:
             arrays = compute()
             with atomic_path(path) as temporary:
                 np.savez(temporary, fingerprint=np.array(fingerprint), **arrays)  # type: ignore[arg-type]
-    claims.clear()
+    locks.clear()
     return arrays
 
 
@@ -193,7 +193,7 @@ def _extract_share(
 ) -> None:
     """Compute and store the outputs of each (shard, file of each output); build the network only if there is work.
 
-    Any number of processes may be at the same work: each shard is done by the one that claims it.
+    Any number of processes may be at the same work: each shard is done by the one that locks it.
     """
     if not share:
         return
@@ -201,13 +201,13 @@ def _extract_share(
         torch.set_num_threads(threads)
     network = make_network()
     pieces = {f"{make_network.name}-{shard.stem}": (shard, files) for shard, files in share}
-    claims = Claims(cache / ".claims")
-    for shard, files in claims.share(pieces, lambda piece: all(map(_is_readable, piece[1].values()))):
+    locks = WorkLocks(cache / ".locks")
+    for shard, files in locks.share(pieces, lambda piece: all(map(_is_readable, piece[1].values()))):
         outputs = extract_outputs([load_shard(shard)], network, list(files), device=device)
         for name, file in files.items():
             with atomic_path(file) as temporary:
                 np.save(temporary, outputs[name])
-    claims.clear()
+    locks.clear()
 
 
 def _feature_files(

@@ -24,7 +24,7 @@ from lightning_mmdiff.metrics.results import MetricResult, mean_result
 
 
 class FaceEmbedder(Protocol):
-    """What judges identity."""
+    """What evaluators identity."""
 
     def embed(self, images: Tensor) -> Tensor:
         """Unit vectors [B, D] of images, uint8 [B, 3, H, W]; a zero vector where no face is found."""
@@ -70,7 +70,7 @@ class SFace:
 
 
 @torch.inference_mode()
-def identity_similarity(judge: FaceEmbedder, images: Tensor, originals: Tensor) -> tuple[NDArray[np.float64], int]:
+def identity_similarity(evaluator: FaceEmbedder, images: Tensor, originals: Tensor) -> tuple[NDArray[np.float64], int]:
     """Compare edited images with the images they were made from, both uint8 [N, 3, H, W].
 
     Returns:
@@ -78,15 +78,15 @@ def identity_similarity(judge: FaceEmbedder, images: Tensor, originals: Tensor) 
     """
     cosines, num_failed = [], 0
     for edited, original in paired_batches(images, originals):
-        x, y = judge.embed(edited).double(), judge.embed(original).double()
+        x, y = evaluator.embed(edited).double(), evaluator.embed(original).double()
         num_failed += int(((x == 0).all(dim=1) | (y == 0).all(dim=1)).sum())
         cosines.append((x * y).sum(dim=1))
     return (torch.cat(cosines).numpy() if cosines else np.zeros(0)), num_failed
 
 
 def identity_result(
-    protocol: str, judge: FaceEmbedder, images: Tensor, originals: Tensor, /, *, seed: int = 0, **extra: Any
+    protocol: str, evaluator: FaceEmbedder, images: Tensor, originals: Tensor, /, *, seed: int = 0, **extra: Any
 ) -> MetricResult:
     """Return the mean of ``identity_similarity``; failed pairs count 0 and their number is stated."""
-    cosines, num_failed = identity_similarity(judge, images, originals)
+    cosines, num_failed = identity_similarity(evaluator, images, originals)
     return mean_result(protocol, cosines, better="higher", seed=seed, images_without_face=num_failed, **extra)

@@ -3,7 +3,7 @@
 IS = mean over chunks of exp(mean_i KL(p(y | x_i) || mean_j p(y | x_j))); the chunks are 5000 consecutive images in file
 order, the last one may be shorter. 5,000 images are one chunk; tools that always make ten print a lower value for them.
 "IS": softmax of Inception's 1008 logits without their bias (``networks.AdmInception``). Stand-ins: "IS-EffNetLite0", the
-1000 ImageNet classes of EfficientNet-Lite0, and "IS-ObjectClassifier", the classes of a judge trained on the data.
+1000 ImageNet classes of EfficientNet-Lite0, and "IS-ObjectClassifier", the classes of an evaluator trained on the data.
 """
 
 from typing import Any

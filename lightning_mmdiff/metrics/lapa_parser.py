@@ -1,8 +1,8 @@
-"""The judge of masks of Unite and Conquer at paper: face and hair by pyfacer's RetinaFace and FaRL-LaPa parsers.
+"""The evaluator of masks of Unite and Conquer at paper: face and hair by pyfacer's RetinaFace and FaRL-LaPa parsers.
 
 The released notebook finds the face (RetinaFace, five landmarks), warps it, parses it into the 11 classes of LaPa, and
 keeps two soft maps: class 1 (facial skin without eyes, brows, nose and lips) and class 10 (hair). Detection is part of
-the protocol, as the warp follows the landmarks. So this judge is pyfacer itself (``pip install pyfacer==0.0.5``) with
+the protocol, as the warp follows the landmarks. So this evaluator is pyfacer itself (``pip install pyfacer==0.0.5``) with
 two local files; parsing an aligned crop without detection would be another protocol and is not offered.
 """
 

@@ -1,4 +1,4 @@
-"""The judges: networks that turn uint8 images [B, 3, H, W] into features float32 [B, D]. All load from disk.
+"""The evaluators: networks that turn uint8 images [B, 3, H, W] into features float32 [B, D]. All load from disk.
 
 The name of a network is part of the name of every metric made with it: features of ``EffNetLite0`` never give an "FID".
 ``forward`` gives the pooled features; ``outputs`` gives, in the same pass, what other metrics need:
@@ -57,7 +57,7 @@ class FeatureNetwork(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "FeatureNetwork":
-        """Stay in evaluation mode whatever is asked: a judge's batch statistics never change."""
+        """Stay in evaluation mode whatever is asked: an evaluator's batch statistics never change."""
         del mode
         return super().train(False)
 

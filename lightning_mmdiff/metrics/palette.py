@@ -1,4 +1,4 @@
-"""Label maps painted in palette colours, as MT-Diffusion's Table 4 judges Cityscapes translations; higher is better.
+"""Label maps painted in palette colours, as MT-Diffusion's Table 4 evaluators Cityscapes translations; higher is better.
 
 Each pixel of the generated picture takes the class of the nearest palette colour (Euclidean in RGB), and the counts of
 all images are added up before scores are taken (pix2pix's evaluation): per-pixel accuracy; per-class accuracy, the mean

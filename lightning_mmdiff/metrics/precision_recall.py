@@ -6,7 +6,7 @@ reference inside the manifold of the generated features. (torch-fidelity prints 
 
 "Precision", "Recall": k = 3, Inception's pooled features behind ADM's resize (``networks.AdmInception``), all samples
 against 10,000 reference images. "Precision-EffNetLite0", "Recall-EffNetLite0": the same on EfficientNet-Lite0's.
-Departure: ADM compares squared distances in float16, here they are float32 of centred features.
+Deviation: ADM compares squared distances in float16, here they are float32 of centred features.
 """
 
 from collections.abc import Iterator

@@ -96,7 +96,7 @@ def image_scores(
         prediction: class of each pixel, [N, H, W].
         target: the same, with 255 where a pixel is not judged, [N, H, W].
         num_classes: K; classes are 0..K-1.
-        groups: judge the union of each group's classes instead of single classes; pixels outside all groups count as
+        groups: evaluator the union of each group's classes instead of single classes; pixels outside all groups count as
             "elsewhere", which has no score of its own.
         failed: True where the parser found nothing in the image, [N]; those score 0.
     """

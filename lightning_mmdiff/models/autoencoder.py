@@ -4,7 +4,7 @@ Eq. 8 names L1, a VGG perceptual term and 1e-6 KL. The released code also has a 
 weight) from step 50,001 on, and its reductions matter: see ``reconstruction_loss``. The perceptual term is LPIPS with the
 VGG16 trunk from disk; where it is not there, ``perceptual_weight`` is 0 and the loss is L1 and KL alone.
 
-Departure: released, the autoencoder steps first and the discriminator sees the next reconstruction; here both step at once,
+Deviation: released, the autoencoder steps first and the discriminator sees the next reconstruction; here both step at once,
 from one reconstruction.
 """
 

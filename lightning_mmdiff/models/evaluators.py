@@ -1,6 +1,6 @@
-"""Judges of generated faces at mini: one parses the image, one reads its attributes.
+"""Evaluators of generated faces at mini: one parses the image, one reads its attributes.
 
-A judge is never the model that conditions: it shares no weights with a denoiser or its text and image embedder, and is
+An evaluator is never the model that conditions: it shares no weights with a denoiser or its text and image embedder, and is
 trained on real (rendered) images only. Its name belongs to the name of the metric; the parser of the papers is in
 ``lapa_parser``.
 """
@@ -22,7 +22,7 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """Random damage during training, so that a judge is not thrown off by the noise and tint of generated images.
+    """Random damage during training, so that an evaluator is not thrown off by the noise and tint of generated images.
 
     All in the scale of an image in [-1, 1]; each image draws its own amounts, uniformly.
     """
@@ -39,7 +39,7 @@ class Degradation:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceParserConfig:
-    """Architecture and training of the judge of masks."""
+    """Architecture and training of the evaluator of masks."""
 
     num_classes: int = 19
     channels: tuple[int, int] = (48, 96)
@@ -50,7 +50,7 @@ class FaceParserConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeClassifierConfig:
-    """Architecture and training of the judge of attributes."""
+    """Architecture and training of the evaluator of attributes."""
 
     attributes: tuple[int, ...]
     """Which columns of ``batch["conditions"]["attributes"]`` are read off the image, in the order of the output."""
@@ -83,7 +83,7 @@ def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tenso
 
 
 class FaceParser(SupervisedModel):
-    """Judge of masks: the class of every pixel."""
+    """Evaluator of masks: the class of every pixel."""
 
     def __init__(self, config: FaceParserConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
@@ -104,7 +104,7 @@ class FaceParser(SupervisedModel):
 
 
 class AttributeClassifier(SupervisedModel):
-    """Judge of text and attributes: the probability of each attribute."""
+    """Evaluator of text and attributes: the probability of each attribute."""
 
     def __init__(self, config: AttributeClassifierConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
@@ -114,7 +114,7 @@ class AttributeClassifier(SupervisedModel):
             self.network = ImageEncoder(len(config.attributes), config.channels)
 
     def target(self, attributes: Tensor) -> Tensor:
-        """The attributes of this judge, float [B, K] of 0 and 1, from all of them, int8 [B, 40]."""
+        """The attributes of this evaluator, float [B, K] of 0 and 1, from all of them, int8 [B, 40]."""
         return attributes[:, list(self.config.attributes)].float()
 
     @torch.no_grad()

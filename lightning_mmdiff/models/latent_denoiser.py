@@ -118,7 +118,7 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
         """Plain conditional sampling (the paper uses no guidance)."""
         return self.predict_eps(z, t.to(z.device).expand(len(z)), *self.encode(conditions, len(z)))
 
-    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Decode the latent to an image."""
         return self.autoencoder.decode(z)
 

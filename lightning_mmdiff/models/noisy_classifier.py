@@ -1,7 +1,7 @@
 """The class of a noisy image, p(y | z_t): what classifier guidance follows (ADM, Dhariwal & Nichol 2021, Sec. 4).
 
 MT-Diffusion (ICLR 2024) uses it three times: for the guided rows of Table 3, as the head of MT-Diffusion-E, and, trained
-alone, as the baseline of Fig. 6 (Sec. 4.2, App. E.3). Trained on clean images it is a judge of objects.
+alone, as the baseline of Fig. 6 (Sec. 4.2, App. E.3). Trained on clean images it is an evaluator of objects.
 
 Published training (ADM's README): 300,000 steps of 256 images, AdamW, rate 3e-4 falling linearly to 0, weight decay .05,
 random crops, noise of the diffusion model's own schedule. The README of ADM leaves the schedule at linear; the 64-pixel
@@ -39,7 +39,7 @@ class NoisyClassifierConfig:
     schedule: schedules.ScheduleName = "cosine"
     """Noise of z_t; only read where ``noised``."""
     degradation: Degradation | None = None
-    """Random damage of clean images, so that a judge is not thrown off by that of generated ones."""
+    """Random damage of clean images, so that an evaluator is not thrown off by that of generated ones."""
     optimizer: OptimizerConfig = PUBLISHED
 
     def __post_init__(self) -> None:

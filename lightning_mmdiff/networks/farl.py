@@ -224,7 +224,7 @@ def load_clip(folder: Path) -> ClipEmbedder:
 
 
 def load_farl() -> ClipEmbedder:
-    """FaRL from the user's weights; its tokenizer is CLIP's, from the folder of the CLIP that judges text."""
+    """FaRL from the user's weights; its tokenizer is CLIP's, from the folder of the CLIP that evaluators text."""
     path = weights.require("farl")
     tokenize = clip_tokenizer(weights.require("clip"))
     stored = torch.load(path, map_location="cpu", weights_only=True)

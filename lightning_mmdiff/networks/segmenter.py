@@ -1,4 +1,4 @@
-"""A small U-Net that labels every pixel: our judge of masks at mini."""
+"""A small U-Net that labels every pixel: our evaluator of masks at mini."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812

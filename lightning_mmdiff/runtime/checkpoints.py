@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lightning_mmdiff.runtime.files import atomic_path
 
 FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
-"""Prefixes of frozen helper models, which are never stored: text and image embedder, experts, autoencoder, judge of a loss."""
+"""Prefixes of frozen helper models, which are never stored: text and image embedder, experts, autoencoder, network of a loss."""
 
 
 def without_frozen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Work shared out among processes of any number of machines that see one folder, without a server.
 
-Before a process does a piece, it creates a claim, a small file that only one process can create. While it works it
+Before a process does a piece, it creates a lock, a small file that only one process can create. While it works it
 touches the file. If the owner is killed, another process sees that (the process is gone, or the file has not been touched
-for a while) and claims the piece under the next number. Nobody ever takes a claim file away from another process, so
+for a while) and locks the piece under the next number. Nobody ever takes a lock file away from another process, so
 there is no moment in which two of them own the same one. Whoever is too late finds the piece done.
 
 Results must be atomic and the same whoever makes them: an owner that only seemed dead then does no harm.
@@ -22,16 +22,16 @@ from lightning_mmdiff.runtime.processes import machine, started
 T = TypeVar("T")
 
 
-class Claims:
-    """The claims on the pieces of some work, in a folder of their own."""
+class WorkLocks:
+    """The locks on the pieces of some work, in a folder of their own."""
 
     def __init__(self, folder: Path, *, heartbeat: float = 15.0, expiry: float = 180.0, poll: float = 0.2) -> None:
-        """Claims in ``folder``; times in seconds.
+        """WorkLocks in ``folder``; times in seconds.
 
         Args:
             folder: is made when first needed; nothing else may be in it.
-            heartbeat: time between two touches of a claim.
-            expiry: age at which a claim of another machine is dead. Network file systems show a touch up to a minute late.
+            heartbeat: time between two touches of a lock.
+            expiry: age at which a lock of another machine is dead. Network file systems show a touch up to a minute late.
             poll: time between two looks at what others are doing, when there is nothing to do.
         """
         self.folder, self.heartbeat, self.expiry, self.poll = folder, heartbeat, expiry, poll
@@ -50,7 +50,7 @@ class Claims:
                 if is_done(piece):
                     del left[name]
                     continue
-                with self.attempt(name) as mine:
+                with self.try_acquire(name) as mine:
                     if mine and not is_done(piece):  # it may have been finished since we looked
                         worked = True
                         yield piece
@@ -58,14 +58,14 @@ class Claims:
                 time.sleep(self.poll)
 
     @contextmanager
-    def attempt(self, name: str) -> Iterator[bool]:
-        """Claim ``name`` inside the block; yield whether that worked.
+    def try_acquire(self, name: str) -> Iterator[bool]:
+        """Try to lock ``name`` inside the block; yield whether that worked.
 
         Raises:
             ValueError: if the name is no name of a file.
         """
         if "/" in name:
-            raise ValueError(f"{name!r} cannot be claimed: the name of a piece of work may hold no slash.")
+            raise ValueError(f"{name!r} cannot be locked: the name of a piece of work may hold no slash.")
         path = self._take(name)
         if path is None:
             yield False
@@ -79,16 +79,16 @@ class Claims:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Wait until ``name`` can be claimed, and hold it inside the block."""
+    def acquire(self, name: str) -> Iterator[None]:
+        """Wait until ``name`` can be locked, and hold it inside the block."""
         while True:
-            with self.attempt(name) as mine:
+            with self.try_acquire(name) as mine:
                 if mine:
                     yield
                     return
             time.sleep(self.poll / 10)
 
-    def owner(self, name: str) -> str | None:
+    def holder(self, name: str) -> str | None:
         """Who works on ``name`` now, for people; None if nobody does."""
         path = self._newest(name)
         if path is None or not self._is_alive(path):
@@ -132,7 +132,7 @@ class Claims:
         return max(found, key=_number, default=None)
 
     def _is_alive(self, path: Path) -> bool:
-        """Whether the owner of a claim is at work."""
+        """Whether the holder of a lock is at work."""
         try:
             owner, touched = _read(path), path.stat().st_mtime
         except FileNotFoundError:  # given back
@@ -145,7 +145,7 @@ class Claims:
         return self._now() - touched < (self.expiry if owner else self.heartbeat)  # {}: killed before it signed
 
     def _now(self) -> float:
-        """The clock of the file system, which is the one that stamps claims."""
+        """The clock of the file system, which is the one that stamps locks."""
         probe = self.folder / f"now.{machine()}.{os.getpid()}"
         try:
             probe.touch()
@@ -174,7 +174,7 @@ def _identity() -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Owner of a claim; {} for one that is only just being written."""
+    """Owner of a lock; {} for one that is only just being written."""
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Where the released weights of judges and condition encoders lie: one table, two places, no network.
+"""Where the released weights of evaluators and condition encoders lie: one table, two places, no network.
 
 A file is looked for in the folder named by the environment variable ``MMDIFF_WEIGHTS`` first, then where the tools that
 made it put it (``$TORCH_HOME/hub/checkpoints``, or the Hugging Face cache for a folder). Nothing here downloads;

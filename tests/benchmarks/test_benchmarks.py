@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import checkpointing, collaborative, data, features, multitask, sampling, scaling, training
-from benchmarks.paired import Comparison, Flags, Side, in_turn
+from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn
 
 
 def run(module, flags, folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[dict]]:
@@ -137,16 +137,16 @@ def test_shared_work_gives_what_one_process_gives(tmp_path: Path, capsys: pytest
 def test_pairs_are_timed_in_turn() -> None:
     calls: list[str] = []
     ours, reference = Side(run=lambda: calls.append("a"), units=2), Side(run=lambda: calls.append("b"), units=1)
-    assert len(in_turn(ours, reference, Flags(pairs=3))) == 3
+    assert len(in_turn(ours, reference, BenchmarkFlags(pairs=3))) == 3
     assert calls == ["a", "b"] * 3
 
 
 def test_processor_time_does_not_count_sleep() -> None:
     asleep = Side(run=lambda: time.sleep(0.05), units=1)
     assert (
-        in_turn(asleep, asleep, Flags(pairs=1, clock="cpu"))[0][0]
+        in_turn(asleep, asleep, BenchmarkFlags(pairs=1, clock="cpu"))[0][0]
         < 0.05
-        <= in_turn(asleep, asleep, Flags(pairs=1))[0][0]
+        <= in_turn(asleep, asleep, BenchmarkFlags(pairs=1))[0][0]
     )
 
 

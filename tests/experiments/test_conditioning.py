@@ -14,7 +14,7 @@ from experiments import conditioning
 from experiments.core import costs
 from experiments.figures import galleries
 from experiments.protocols import costs as measured_costs
-from experiments.protocols.samples import Evaluation
+from experiments.protocols.samples import Samples
 from experiments.recipes import conditioning as recipes
 from experiments.spec import SampleRun
 from lightning_mmdiff.models.denoiser import DenoiserConfig
@@ -98,21 +98,21 @@ def data(tmp_path_factory) -> Digits:
     return module
 
 
-def evaluation(folder: Path, data: Digits, images: np.ndarray) -> Evaluation:
-    """Of a run that has sampled ``images``, by a judge that was never trained."""
+def evaluation(folder: Path, data: Digits, images: np.ndarray) -> Samples:
+    """Of a run that has sampled ``images``, by an evaluator that was never trained."""
     run = replace(of_budget("mini", FULL)[conditioning.FILMED], num_images=len(images), shard_size=len(images))
     (folder / "samples").mkdir()
     np.save(folder / "samples" / "00000.npy", images)
-    judge = recipes.judge("smoke")
-    return Evaluation(folder, run, {judge.name: NoisyClassifier(judge.model).eval()}, data)
+    evaluator = recipes.evaluator("smoke")
+    return Samples(folder, run, {evaluator.name: NoisyClassifier(evaluator.model).eval()}, data)
 
 
 def test_the_test_digits_themselves_have_distance_zero_and_the_judges_own_accuracy(tmp_path, data) -> None:
     images = data.test.batch(range(297))
     found = evaluation(tmp_path, data, images["image"].numpy())
     assert found.measure("FD-DigitClassifier").value == pytest.approx(0, abs=1e-6)
-    judge = found.judges["digit-classifier-8"]
-    logits = judge(images["image"].float() / 127.5 - 1, torch.zeros(297))
+    evaluator = found.evaluators["digit-classifier-8"]
+    logits = evaluator(images["image"].float() / 127.5 - 1, torch.zeros(297))
     right = logits.argmax(dim=1) == images["conditions"]["label"]
     assert found.measure("Label-DigitClassifier").value == pytest.approx(right.double().mean().item())
 

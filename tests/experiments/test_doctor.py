@@ -29,18 +29,18 @@ def data(tmp_path_factory) -> Path:
 
 
 def findings(tables, **flags) -> dict[str, doctor.Finding]:
-    return {f.what: f for f in doctor.diagnose(tables, doctor.Flags(table="table1", **flags))}
+    return {f.what: f for f in doctor.diagnose(tables, doctor.DoctorFlags(table="table1", **flags))}
 
 
 def test_at_mini_everything_is_there(nothing, capsys) -> None:
-    assert doctor.main(doctor.Flags(table="table1")) == 0
+    assert doctor.main(doctor.DoctorFlags(table="table1")) == 0
     printed = capsys.readouterr().out
     assert "Everything is there." in printed
     assert "celebamask_hq, ffhq: rendered when needed, 4000 images of 32 px" in " ".join(printed.split())
 
 
 def test_at_paper_everything_that_is_missing_is_named(nothing, capsys) -> None:
-    assert doctor.main(doctor.Flags(table="table1", profile="paper", data=nothing / "data")) == 1
+    assert doctor.main(doctor.DoctorFlags(table="table1", profile="paper", data=nothing / "data")) == 1
     printed = " ".join(capsys.readouterr().out.split())
     for what in ("data celebamask_hq (hair, skin)", "data ffhq (skin)", "weights inception", "weights face_parser"):
         assert what in printed
@@ -50,7 +50,9 @@ def test_at_paper_everything_that_is_missing_is_named(nothing, capsys) -> None:
 def test_a_data_set_that_is_read_in_several_ways_is_one_line(nothing, monkeypatch) -> None:
     """Any table: here one on ImageNet with and without masks and labels."""
     monkeypatch.setattr(costs, "size", lambda run: None)  # counting parameters takes seconds
-    found = doctor.diagnose([table6.table("paper", 0)], doctor.Flags(table="table6", profile="paper", data=nothing))
+    found = doctor.diagnose(
+        [table6.table("paper", 0)], doctor.DoctorFlags(table="table6", profile="paper", data=nothing)
+    )
     assert [f.what for f in found if f.what.startswith("data")] == ["data imagenet (label, masked_image)"]
     assert {f.state for f in found if f.what.startswith("weights")} == {"missing"}
     assert all("$MMDIFF_WEIGHTS" in f.remedy for f in found if f.what.startswith("weights"))

@@ -20,7 +20,7 @@ from small_runs import quick_table
 
 from experiments.core import build
 from experiments.engine import cli, stages
-from experiments.engine.cli import Flags, run_table
+from experiments.engine.cli import TableFlags, run_table
 from experiments.spec import Profile, Table
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
 from lightning_mmdiff.models.denoiser import Denoiser
@@ -64,7 +64,7 @@ def failing(monkeypatch, capsys) -> Command:
 def finish(data: Path, out: Path, table: Callable[[Profile, int], Table] = quick_table) -> Path:
     """Do every run but no report; return the folder of the runs."""
     names = ("expert-seed0", "samples-seed0")
-    run_table(table, Flags(profile="smoke", data=data, out=out, only=names))
+    run_table(table, TableFlags(profile="smoke", data=data, out=out, only=names))
     return out / "smoke"
 
 

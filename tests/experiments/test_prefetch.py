@@ -147,24 +147,24 @@ def table(server, monkeypatch, tmp_path) -> Path:
 
 
 def test_weights_by_name_go_where_they_are_looked_for(table, server, capsys) -> None:
-    prefetch.main(prefetch.Flags(names=("single", "folder")))
+    prefetch.main(prefetch.PrefetchFlags(names=("single", "folder")))
     assert weights.require("single") == table / "file.pth"
     assert weights.require("folder") == table / "model"
     assert (table / "model" / "b.bin").read_bytes() == b"b.bin"
     assert "checksum right" in capsys.readouterr().out
     before = len(server.asked)
-    prefetch.main(prefetch.Flags(names=("single", "folder")))
+    prefetch.main(prefetch.PrefetchFlags(names=("single", "folder")))
     assert len(server.asked) == before
     (table / "file.pth").write_bytes(b"half")
     with pytest.raises(ValueError, match="is not the published file; delete it"):
-        prefetch.main(prefetch.Flags(names=("single",)))
+        prefetch.main(prefetch.PrefetchFlags(names=("single",)))
 
 
 def test_what_has_no_address_says_where_to_get_it_and_an_unknown_name_lists_the_known(table) -> None:
     with pytest.raises(ValueError, match=r"own\.pth has no direct address: get it from its author"):
-        prefetch.main(prefetch.Flags(names=("by-hand",)))
+        prefetch.main(prefetch.PrefetchFlags(names=("by-hand",)))
     with pytest.raises(ValueError, match="resnet: not in the table; there are single, folder, by-hand, cifar10"):
-        prefetch.main(prefetch.Flags(names=("resnet",)))
+        prefetch.main(prefetch.PrefetchFlags(names=("resnet",)))
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_offline_and_on_a_compute_node_the_missing_file_is_named_at_once(
 ) -> None:
     monkeypatch.setenv(variable, "1")
     with pytest.raises(FileNotFoundError, match=rf"file\.pth is missing, and .*{words}"):
-        prefetch.main(prefetch.Flags(names=("single",)))
+        prefetch.main(prefetch.PrefetchFlags(names=("single",)))
     with pytest.raises(FileNotFoundError, match=r"cifar-10-python\.tar\.gz is missing"):
-        prefetch.main(prefetch.Flags(names=("cifar10",), data=table))
+        prefetch.main(prefetch.PrefetchFlags(names=("cifar10",), data=table))
     assert server.asked == []
 
 
@@ -221,7 +221,7 @@ def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path) -> None:
 
 
 def test_the_list_names_everything(capsys) -> None:
-    prefetch.main(prefetch.Flags())
+    prefetch.main(prefetch.PrefetchFlags())
     printed = capsys.readouterr().out
     for name in [w.name for w in weights.WEIGHTS] + [a.name for a in prefetch.ARCHIVES] + list(prefetch.BY_HAND):
         assert f"{name} " in printed

@@ -18,7 +18,7 @@ from experiments.spec import TrainRun
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.runtime import interruption
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
-from lightning_mmdiff.runtime.locks import Claims
+from lightning_mmdiff.runtime.locks import WorkLocks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -168,7 +168,7 @@ def test_a_signal_saves_at_the_end_of_the_step(tmp_path, data, whole, number) ->
     folder = tmp_path / "smoke" / RUN.name
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step=20.ckpt", "step=23.ckpt"]
     assert not (folder / "failed.txt").exists()
-    assert not Claims(folder / stages.CLAIMS).owner("train")
+    assert not WorkLocks(folder / stages.LOCKS).holder("train")
     train(RUN, data, tmp_path)
     assert_same(folder, whole)
 

@@ -14,10 +14,10 @@ import torch
 import experiments
 from experiments import INDEX
 from experiments.core import build
-from experiments.engine.cli import Flags, run_table
+from experiments.engine.cli import TableFlags, run_table
 from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
-from experiments.spec import SampleRun, Table, TrainRun, as_json, claim_folder, plan
+from experiments.spec import SampleRun, Table, TrainRun, as_json, check_run_config, plan
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 PROFILES = ("smoke", "mini", "paper")
@@ -114,17 +114,17 @@ def test_one_training_step_of_the_true_network() -> None:
 
 def test_another_setting_under_the_same_name_names_the_field(tmp_path) -> None:
     run = recipes.hair_expert("smoke", 0)
-    claim_folder(tmp_path, run, {"celebamask_hq": "abc"})
-    claim_folder(tmp_path, run, {"celebamask_hq": "abc"})
+    check_run_config(tmp_path, run, {"celebamask_hq": "abc"})
+    check_run_config(tmp_path, run, {"celebamask_hq": "abc"})
     with pytest.raises(ValueError, match=r"batch_size: 4 there, 5 now"):
-        claim_folder(tmp_path, replace(run, batch_size=5), {"celebamask_hq": "abc"})
+        check_run_config(tmp_path, replace(run, batch_size=5), {"celebamask_hq": "abc"})
     with pytest.raises(ValueError, match=r"fingerprints.celebamask_hq: 'abc' there, 'xyz' now"):
-        claim_folder(tmp_path, run, {"celebamask_hq": "xyz"})
+        check_run_config(tmp_path, run, {"celebamask_hq": "xyz"})
 
 
 def test_config_file_holds_every_field(tmp_path) -> None:
     run = recipes.text_expert("mini", 0)
-    claim_folder(tmp_path, run, {})
+    check_run_config(tmp_path, run, {})
     assert json.loads((tmp_path / "config.json").read_text()) == {
         **json.loads(json.dumps(as_json(run))),
         "fingerprints": {},
@@ -134,7 +134,7 @@ def test_config_file_holds_every_field(tmp_path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_dry_run_prints_the_plan(name: str, capsys) -> None:
     module = importlib.import_module(f"experiments.{name}")
-    run_table(module.table, Flags(profile="paper", launcher="dry-run"))
+    run_table(module.table, TableFlags(profile="paper", launcher="dry-run"))
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in printed] == [run.name for run in plan([table(name, "paper")])]
 

@@ -105,8 +105,8 @@ def test_neither_network_gets_the_gradient_of_the_other() -> None:
     decoder = [p.grad.clone() for p in model.vae.network.decoder.parameters()]
     model.zero_grad()
     hinge_loss(model.discriminator(x), model.discriminator(y.detach())).backward()
-    judge = [p.grad.clone() for p in model.discriminator.parameters()]
-    for ours, expected in zip(found, [*judge, *decoder]):
+    evaluator = [p.grad.clone() for p in model.discriminator.parameters()]
+    for ours, expected in zip(found, [*evaluator, *decoder]):
         torch.testing.assert_close(ours, expected)
 
 

@@ -129,8 +129,8 @@ def test_wrappers_change_what_they_replace_and_nothing_else(name):
             return SchedulerWrapper(super().scheduler(batch))
 
     class Gray(SamplingWrapper):
-        def finish(self, z, batch):
-            return 0 * super().finish(z, batch)
+        def decode(self, z, batch):
+            return 0 * super().decode(z, batch)
 
     model = class_denoiser()
     model.sampler = schedules.Sampler(name=name, num_steps=5, eta=float("ddim" in name))

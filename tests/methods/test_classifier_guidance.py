@@ -158,7 +158,7 @@ def test_the_classifier_does_not_see_what_a_method_mixes_into_z():
         def predict_noise(self, z, t, conditions):
             return super().predict_noise(z - 3, t, conditions)
 
-        def diffused(self, z, t, output):
+        def without_shift(self, z, t, output):
             return z - 3
 
     mixed = Mixed(sampler=DDIM, schedule=linear(), shape=(1, 1, 1))
@@ -184,7 +184,7 @@ def test_of_mt_diffusion_the_classifier_sees_the_image_without_its_encodings():
     y, t = torch.randn(2, 3, 8, 8), torch.tensor(600)
     z = y + model.shifts[0, 600].float() * images.to_float(conditions["masked_image"])
     assert (z - y).abs().min() > 0.05
-    torch.testing.assert_close(model.diffused(z, t, model.predict_noise(z, t, conditions)), y)
+    torch.testing.assert_close(model.without_shift(z, t, model.predict_noise(z, t, conditions)), y)
 
 
 def test_learned_variance_is_left_alone():
@@ -206,14 +206,14 @@ def test_learned_variance_is_left_alone():
 def test_scale_zero_is_the_model_and_never_calls_the_classifier(sampler, form):
     model = tiny_denoiser(spatial=())
     model.sampler = sampler
-    judge = classifier(network(2, 8, 3))
-    judge.network = Silent()
+    evaluator = classifier(network(2, 8, 3))
+    evaluator.network = Silent()
     batch = {"index": torch.arange(3), "conditions": {"label": torch.tensor([0, 1, 0])}}
     assert torch.equal(
-        ClassifierGuided(model, judge, scale=0.0, form=form).predict_step(batch), model.predict_step(batch)
+        ClassifierGuided(model, evaluator, scale=0.0, form=form).predict_step(batch), model.predict_step(batch)
     )
     with pytest.raises(AssertionError, match="was called"):
-        ClassifierGuided(model, judge, scale=1.0, form=form).predict_step(batch)
+        ClassifierGuided(model, evaluator, scale=1.0, form=form).predict_step(batch)
 
 
 @pytest.mark.parametrize("form", ["score", "mean"])
@@ -231,23 +231,23 @@ def test_an_image_does_not_depend_on_its_batch_also_in_inference_mode(form):
 
 
 def test_the_gradient_is_by_the_image_of_its_row():
-    judge = classifier(network(3, 8, 3))
+    evaluator = classifier(network(3, 8, 3))
     z = torch.randn(2, 3, 8, 8, generator=seeding.generator("z"))
-    gradient = log_likelihood_gradient(lambda x: judge(x, torch.tensor(9)), z, torch.tensor([2, 0]))
+    gradient = log_likelihood_gradient(lambda x: evaluator(x, torch.tensor(9)), z, torch.tensor([2, 0]))
     step = 1e-2 * torch.randn(2, 3, 8, 8, generator=seeding.generator("step"))
 
     def log_likelihood(x):
-        return judge(x, torch.tensor(9)).log_softmax(1)[torch.arange(2), torch.tensor([2, 0])]
+        return evaluator(x, torch.tensor(9)).log_softmax(1)[torch.arange(2), torch.tensor([2, 0])]
 
     with torch.no_grad():
         difference = (log_likelihood(z + step) - log_likelihood(z - step)) / 2
     torch.testing.assert_close((gradient * step).sum(dim=(1, 2, 3)), difference, atol=1e-5, rtol=1e-2)
-    assert all(p.grad is None for p in judge.parameters())
+    assert all(p.grad is None for p in evaluator.parameters())
 
 
 def test_errors():
     model = tiny_denoiser(spatial=())
-    judge = classifier(network(2, 8, 3))
+    evaluator = classifier(network(2, 8, 3))
     for change, message in (
         ({"scale": -1.0}, "scale must be 0 or more"),
         ({"classifier": classifier(network(2, 4, 3))}, "reads 3 x 4 x 4, but the model samples 3 x 8 x 8"),
@@ -255,8 +255,8 @@ def test_errors():
         ({"form": "mean"}, "needs the sampler spaced-ddpm, got ddim"),
     ):
         with pytest.raises(ValueError, match=message):
-            ClassifierGuided(model, **{"classifier": judge, "scale": 1.0, **change})
-    guided = ClassifierGuided(model, judge, scale=1.0)
+            ClassifierGuided(model, **{"classifier": evaluator, "scale": 1.0, **change})
+    guided = ClassifierGuided(model, evaluator, scale=1.0)
     with pytest.raises(ValueError, match="needs the condition 'label'"):
         guided.predict_step({"index": torch.arange(2)})
     with pytest.raises(ValueError, match="from 0 to 2; the network has 2 classes"):

@@ -15,7 +15,7 @@ from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, re
 from lightning_mmdiff.methods.collaborative.model import (
     Collaborative,
     CollaborativeConfig,
-    Member,
+    Collaborator,
     collaborate,
     normalize,
 )
@@ -39,7 +39,7 @@ def diffuser(channels: int, **options) -> UNetConfig:
 
 def config(*names: str, **options) -> CollaborativeConfig:
     return CollaborativeConfig(
-        members=tuple(Member(conditions=(n,), network=diffuser(CHANNELS[n])) for n in names), **options
+        members=tuple(Collaborator(conditions=(n,), network=diffuser(CHANNELS[n])) for n in names), **options
     )
 
 
@@ -291,7 +291,9 @@ def test_experts_of_different_schedule_and_prediction_and_one_model_twice() -> N
         tiny_denoiser(0, spatial=(("hair", 1), ("sketch", 1))),
         tiny_denoiser(1, schedule="linear", prediction="z0"),
     )
-    members = tuple(Member(conditions=(n,), network=diffuser(c)) for n, c in (("hair", 2), ("hair", 1), ("sketch", 2)))
+    members = tuple(
+        Collaborator(conditions=(n,), network=diffuser(c)) for n, c in (("hair", 2), ("hair", 1), ("sketch", 2))
+    )
     model = Collaborative([first, second, first], CollaborativeConfig(members=members), sampler=SAMPLER)
     assert len(model.models) == 2
     loss = model.loss(batch(), seeding.step_generator(0, 0))

@@ -6,7 +6,7 @@ from tiny import randomized
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Member
+from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Collaborator
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
@@ -152,7 +152,7 @@ def latent_experts() -> list[Expert]:
 
 def test_every_way_to_combine_takes_latent_experts() -> None:
     experts = latent_experts()
-    members = tuple(Member(conditions=e.conditions, network=unet(1)) for e in experts)
+    members = tuple(Collaborator(conditions=e.conditions, network=unet(1)) for e in experts)
     fresh = Collaborative([e.denoiser for e in experts], CollaborativeConfig(members=members), sampler=SAMPLER)
     average = Composable(experts, sampler=SAMPLER)
     assert torch.equal(fresh.predict_step(batch()), average.predict_step(batch()))
@@ -169,7 +169,7 @@ def test_every_way_to_combine_takes_latent_experts() -> None:
 
 def test_collaboration_follows_each_condition() -> None:
     experts = latent_experts()
-    members = tuple(Member(conditions=e.conditions, network=unet(1)) for e in experts)
+    members = tuple(Collaborator(conditions=e.conditions, network=unet(1)) for e in experts)
     model = Collaborative([e.denoiser for e in experts], CollaborativeConfig(members=members), sampler=SAMPLER)
     randomized(model.diffusers)
     z, t = torch.randn(1, 3, 8, 8), torch.tensor(500)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.mt_diffusion.aggregation import aggregate
-from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Picture
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.modality import Modality
 from lightning_mmdiff.methods.mt_diffusion.model import GIVEN, MTDiffusion, MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import Denoiser
@@ -162,7 +162,7 @@ def test_loss_is_equation_6() -> None:
 
 ALL = (
     MaskedImage(),
-    Picture(),
+    PairedImage(),
     Label(num_classes=3),
     Embedding(name="caption", dim=3, source="text"),
     Embedding(name="random_caption", dim=3, source="text", condition="caption", shuffled=True),
@@ -354,7 +354,7 @@ def test_visible_pixels_are_kept(sampler: str, concatenate: bool) -> None:
 
 
 def test_a_picture_known_in_part() -> None:
-    module = model(Picture())
+    module = model(PairedImage())
     conditions = given("photo")["conditions"]
     part = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
     part[..., :4] = 255
@@ -374,22 +374,27 @@ def test_schedules_that_remember_the_modality_start_from_it(name: str) -> None:
     torch.testing.assert_close(module.start(known, generators()), noise + aggregate(module.shifts, encodings, 999))
     with pytest.raises(ValueError, match=f"masked_image is missing, and with aggregation '{name}'.*collapse"):
         module.predict_step(given())
-    assert model(MaskedImage(), Picture(aggregation="none"), aggregation=name).predict_step(known).shape == (4, 3, 8, 8)
+    assert model(MaskedImage(), PairedImage(aggregation="none"), aggregation=name).predict_step(known).shape == (
+        4,
+        3,
+        8,
+        8,
+    )
 
 
 def test_modalities_may_differ_in_aggregation() -> None:
-    module = model(MaskedImage(aggregation="mean_reverting"), Picture(aggregation="none"))
+    module = model(MaskedImage(aggregation="mean_reverting"), PairedImage(aggregation="none"))
     assert float(module.shifts[0][999]) == pytest.approx(1, abs=1e-3)
     assert not module.shifts[1].any()
 
 
 def test_the_ordinary_noisy_image_inside_z() -> None:
     """What classifier guidance asks about: z_t without the encodings that the step used."""
-    module = model(MaskedImage(), Picture(), prediction="z0")
+    module = model(MaskedImage(), PairedImage(), prediction="z0")
     z, t, conditions = torch.randn(4, 3, 8, 8), torch.tensor(500), given("photo")["conditions"]
     output, estimates = module.predict(z, t, conditions)
     encodings = torch.stack([estimates["masked_image"], images.to_float(conditions["photo"])], 1)
-    torch.testing.assert_close(module.diffused(z, t, output), z - aggregate(module.shifts, encodings, 500))
+    torch.testing.assert_close(module.without_shift(z, t, output), z - aggregate(module.shifts, encodings, 500))
 
 
 def test_learned_variance_reaches_the_scheduler() -> None:
@@ -452,7 +457,7 @@ def test_latents() -> None:
         num_heads=1, norm_groups=4,
     )  # fmt: skip
     config = MTDiffusionConfig(
-        network=network, image_size=8, modalities=(Picture(concatenate=True),), optimizer=OptimizerConfig(lr=1e-3)
+        network=network, image_size=8, modalities=(PairedImage(concatenate=True),), optimizer=OptimizerConfig(lr=1e-3)
     )
     module = randomized(MTDiffusion(config, autoencoder=HalvingAutoencoder(), sampler=replace(FEW, clip=False))).eval()
     assert torch.isfinite(module.loss(batch(), step()))
@@ -550,7 +555,7 @@ def test_batches_that_lack_something() -> None:
 )
 def test_batches_of_another_shape_type_or_range(change, message: str) -> None:
     caption = Embedding(name="caption", dim=3, encoder="projection")
-    module = model(MaskedImage(), Picture(), Label(num_classes=3, encoder="table"), caption, embedder=Embedder())
+    module = model(MaskedImage(), PairedImage(), Label(num_classes=3, encoder="table"), caption, embedder=Embedder())
     data = batch()
     data["image"] = change.get("image", data["image"])
     data["conditions"] |= {name: value for name, value in change.items() if name != "image"}
@@ -566,7 +571,7 @@ def test_weights_shares_and_kept_pixels_that_make_no_sense() -> None:
         with pytest.raises(ValueError, match="masked_image has weight .* expected a weight of at least 0"):
             MaskedImage(**options)
     with pytest.raises(ValueError, match=r"keep_known keeps .* the batch knows \['photo'\]: give \"masked_image\""):
-        model(MaskedImage(), Picture(), keep_known=True).predict_step(given("photo"))
+        model(MaskedImage(), PairedImage(), keep_known=True).predict_step(given("photo"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:

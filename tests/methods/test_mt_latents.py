@@ -10,7 +10,7 @@ from tiny import randomized
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, Picture
+from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.modality import Modality
 from lightning_mmdiff.methods.mt_diffusion.model import GIVEN, MTDiffusion
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
@@ -102,7 +102,7 @@ def test_an_embedding_is_encoded_by_the_shared_network_with_cross_attention() ->
 
 def test_lambda_zero_without_aggregation_is_a_conditional_model_of_latents() -> None:
     """The single-task row of App. E.1 at paper: it reads the photo's latent and nothing else of it."""
-    single = model(Picture(concatenate=True, aggregation="none", weight=0.0), in_channels=6)
+    single = model(PairedImage(concatenate=True, aggregation="none", weight=0.0), in_channels=6)
     data, g = batch(), seeding.step_generator(0, 0)
     z0, photo = (single.frozen.to_space(images.to_float(x)) for x in (data["image"], data["conditions"]["photo"]))
     t = torch.randint(1000, (4,), generator=g)
@@ -112,7 +112,7 @@ def test_lambda_zero_without_aggregation_is_a_conditional_model_of_latents() -> 
     torch.testing.assert_close(single.loss(data, seeding.step_generator(0, 0)), expected)
 
 
-@pytest.mark.parametrize("modality", [WORLD, Picture(concatenate=True)])
+@pytest.mark.parametrize("modality", [WORLD, PairedImage(concatenate=True)])
 def test_samples_are_decoded(modality: Modality) -> None:
     module = model(modality, in_channels=6 if modality.concatenate else 3)
     data = batch()

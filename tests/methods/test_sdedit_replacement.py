@@ -75,7 +75,7 @@ def test_sdedit_starts_at_the_noised_picture(start_step, times):
     edit = SDEdit(model, start_step=start_step)
     generators = [seeding.image_generator(0, int(i)) for i in batch()["index"]]
     image, _ = visible_part(batch()["conditions"], (3, 8, 8))
-    z = edit.start(batch(), generators)
+    z = edit.initial_latents(batch(), generators)
     if times:
         eps = torch.stack([torch.randn(3, 8, 8, generator=seeding.image_generator(0, i)) for i in range(10, 14)])
         alpha, sigma = model.schedule.alpha[times[0]].float(), model.schedule.sigma[times[0]].float()

@@ -7,7 +7,7 @@ from cleanfid.fid import get_files_features
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 from skimage import data
-from stand_in_judges import Failing, MeanColour, Parts
+from stand_in_evaluators import Failing, MeanColour, Parts
 from torch import nn
 from torch.nn.functional import affine_grid, grid_sample
 
@@ -127,15 +127,15 @@ def stand_in(tmp_path):
 
 def test_inception_gives_pool_spatial_and_unbiased_logits_in_one_pass(stand_in):
     network, path = stand_in
-    judge = AdmInception(path)
+    evaluator = AdmInception(path)
     images = torch.randint(0, 256, (2, 3, 40, 50), dtype=torch.uint8)
     with torch.inference_mode():
-        found = judge.outputs(images)
-        x = judge.preprocess(images)
+        found = evaluator.outputs(images)
+        x = evaluator.preprocess(images)
         mixed_6 = network.layers[:2](x)
         pool = network.layers(x).flatten(1)
         logits = network.output(pool) - network.output.bias
-        torch.testing.assert_close(judge(images), found["pool"])
+        torch.testing.assert_close(evaluator(images), found["pool"])
     assert sorted(found) == ["logits", "pool", "spatial"]
     torch.testing.assert_close(found["pool"], pool)
     torch.testing.assert_close(found["logits"], logits, rtol=1e-3, atol=1e-4)

@@ -155,16 +155,16 @@ def clip_folder(tmp_path_factory):
 def test_text_similarity_equals_transformers(clip_folder):
     """Their processor and their logits per image, on images that need no resizing."""
     images, captions = noise(40, 32), ["a", "b c", "hat", "h a t"] * 10  # more than one batch
-    judge = load_clip(clip_folder)
+    evaluator = load_clip(clip_folder)
     processor = CLIPImageProcessor(
         do_resize=False, do_center_crop=False, image_mean=list(CLIP_MEAN), image_std=list(CLIP_STD)
     )
     pixels = processor(images=list(images.permute(0, 2, 3, 1).numpy()), return_tensors="pt")["pixel_values"]
     theirs = CLIPModel.from_pretrained(clip_folder).eval()
     with torch.no_grad():
-        out = theirs(pixel_values=pixels, input_ids=judge.tokenize(captions))
+        out = theirs(pixel_values=pixels, input_ids=evaluator.tokenize(captions))
         expected = (out.logits_per_image / theirs.logit_scale.exp()).diagonal().numpy()
-    cosines = text_similarity(judge, images, captions)
+    cosines = text_similarity(evaluator, images, captions)
     np.testing.assert_allclose(cosines, expected, atol=1e-5)
     assert text_result("CLIPScore", cosines).value == pytest.approx(100 * expected.mean(), abs=1e-3)
     assert text_result("CLIPCosine", cosines, scale=1).value == pytest.approx(expected.mean(), abs=1e-5)
@@ -208,12 +208,12 @@ def test_clip_missing_says_where_it_was_looked_for(tmp_path, monkeypatch):
 
 def test_identity_of_the_same_picture_is_1_and_of_others_is_less():
     network = EffNetLite0()
-    judge = EffNetIdentity(network)
+    evaluator = EffNetIdentity(network)
     images = torch.cat([noise(1, 32), torch.zeros(1, 3, 32, 32, dtype=torch.uint8)])
-    same, failed = identity_similarity(judge, images, images)
+    same, failed = identity_similarity(evaluator, images, images)
     np.testing.assert_allclose(same, 1, atol=1e-6)
     assert failed == 0
-    crossed, _ = identity_similarity(judge, images, images.flip(0))
+    crossed, _ = identity_similarity(evaluator, images, images.flip(0))
     with torch.inference_mode():
         x = network(images).double()
     expected = float(x[0] @ x[1] / x[0].norm() / x[1].norm())
@@ -280,11 +280,11 @@ def test_sface_aligns_the_most_certain_face_and_keeps_rgb(tmp_path, monkeypatch)
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *args: Detector())
     monkeypatch.setattr(SFace, "dimension", 3)
     (tmp_path / "sface.onnx").write_bytes(mean_colour_onnx())
-    judge = SFace(detector=tmp_path / "yunet.onnx", recogniser=tmp_path / "sface.onnx")
+    evaluator = SFace(detector=tmp_path / "yunet.onnx", recogniser=tmp_path / "sface.onnx")
     image = torch.zeros(1, 3, 120, 160, dtype=torch.uint8)
     image[:, 1, :, :80] = 200  # green
     image[:, 0, :, 80:] = 200  # red
-    vectors = judge.embed(torch.cat([image, torch.zeros_like(image)]))
+    vectors = evaluator.embed(torch.cat([image, torch.zeros_like(image)]))
     np.testing.assert_allclose(vectors[0].numpy(), [1, 0, 0], atol=1e-5)
     assert (vectors[1] == 0).all()
 

@@ -11,7 +11,7 @@ from PIL import Image
 from site_files import Page, broken, pages
 
 from experiments import Entry
-from reports.departures import departures
+from reports.deviations import deviations
 from reports.overview import look
 from reports.results import load_table
 from reports.site import slug, write_site
@@ -148,7 +148,7 @@ def test_what_differed_and_why(make_table):
     folder = make_table()
     paper = {"ours": json.loads((folder / "../../ours/config.json").read_text().replace("300", "500000"))}
     (folder / "paper.json").write_text(json.dumps(paper))
-    found = {d.what: (d.paper, d.here, d.why) for d in departures(load_table(folder / "table.json"))}
+    found = {d.what: (d.paper, d.here, d.why) for d in deviations(load_table(folder / "table.json"))}
     assert found["column FID"][:2] == ("FID", "FD-EffNetLite0")
     assert found["Others: TediGAN"] == ("published", "not measured", "needs a StyleGAN2 checkpoint")
     assert found["trainer.max_steps"][:2] == ("500000", "300")

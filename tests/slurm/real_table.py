@@ -25,7 +25,7 @@ EXACT = Degradation(noise=0, brightness=0, colour=0, contrast=0)
 def table(profile, seed) -> Table:
     """Train 120 steps, sample, score; and the same parser trained by one process and by two."""
     found = small_runs.table_of(small_runs.samples(small_runs.expert(steps=120), num_steps=4), ("SSIM",))
-    return replace(found, name="real_table", judges=(parser(1), parser(2)))
+    return replace(found, name="real_table", evaluators=(parser(1), parser(2)))
 
 
 def parser(devices: int) -> TrainRun:

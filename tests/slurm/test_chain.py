@@ -21,7 +21,7 @@ def order(cluster) -> Callable[..., list[str]]:
 
     def send(*words: str) -> list[str]:
         flags = submit.tyro.cli(
-            submit.Flags, args=["toy_table", "--profile", "smoke", "--cluster", "cluster.toml", *words]
+            submit.SubmitFlags, args=["toy_table", "--profile", "smoke", "--cluster", "cluster.toml", *words]
         )
         return submit.main(flags)
 
@@ -42,7 +42,7 @@ def test_the_chain_runs_in_the_order_of_needs_and_a_second_submission_changes_no
     first = order()
     assert [line.split()[0] for line in first] == ["submitted"] * 6
     assert [line.split()[0] for line in order()] == ["queued"] * 6
-    finished(lambda: "expert" in started(cluster) and state(cluster)["judge"].state == "done")
+    finished(lambda: "expert" in started(cluster) and state(cluster)["evaluator"].state == "done")
     now = state(cluster)
     assert now["expert"].state == "running"
     assert now["expert"].detail.startswith("time limit in ")
@@ -51,10 +51,10 @@ def test_the_chain_runs_in_the_order_of_needs_and_a_second_submission_changes_no
     (cluster / "wait-expert").unlink()
     finished()
     names = started(cluster)
-    assert sorted(names) == ["data", "expert", "judge", "real", "report", "samples"]
+    assert sorted(names) == ["data", "expert", "evaluator", "real", "report", "samples"]
     assert names[0] == "data"
     assert names[-1] == "report"
-    assert names.index("samples") > max(names.index("expert"), names.index("judge"))
+    assert names.index("samples") > max(names.index("expert"), names.index("evaluator"))
     assert {line.state for line in state(cluster).values()} == {"done"}
     again = [line.split()[0] for line in order()]
     assert again == ["submitted", "done", "done", "done", "done", "submitted"]  # data and report take no time
@@ -67,7 +67,7 @@ def test_a_failing_run_stops_what_needs_it_and_the_reason_is_readable(cluster, o
     order()
     finished()
     now = state(cluster)
-    assert (now["judge"].state, now["real"].state) == ("done", "done")
+    assert (now["evaluator"].state, now["real"].state) == ("done", "done")
     assert now["expert"].state == "failed"
     assert now["expert"].detail == "FAILED, exit code 1:0: the disk of this node is full"
     assert (now["samples"].state, now["samples"].detail) == ("stopped", "never started: expert did not succeed")
@@ -82,7 +82,7 @@ def test_a_failing_run_stops_what_needs_it_and_the_reason_is_readable(cluster, o
     commands.resubmit("toy_table", "smoke", cluster / "runs")
     finished()
     assert {line.state for line in state(cluster).values()} == {"done"}
-    assert started(cluster).count("judge") == 1
+    assert started(cluster).count("evaluator") == 1
 
 
 def test_seeds_are_arrays_in_which_each_waits_for_its_own(cluster, order, finished) -> None:
@@ -103,8 +103,8 @@ def test_seeds_are_arrays_in_which_each_waits_for_its_own(cluster, order, finish
 def test_cancel_and_logs(cluster, order, finished, capfd) -> None:
     (cluster / "wait-judge").touch()
     (cluster / "fail-expert").touch()
-    order("--only", "judge", "expert", "samples")
-    finished(lambda: {"judge", "expert"} <= set(started(cluster)) and state(cluster)["expert"].state == "failed")
+    order("--only", "evaluator", "expert", "samples")
+    finished(lambda: {"evaluator", "expert"} <= set(started(cluster)) and state(cluster)["expert"].state == "failed")
     capfd.readouterr()
     commands.logs("expert", "smoke", cluster / "runs")
     assert "error: the disk of this node is full" in capfd.readouterr().out
@@ -112,6 +112,6 @@ def test_cancel_and_logs(cluster, order, finished, capfd) -> None:
         commands.logs("samples", "smoke", cluster / "runs")
     commands.cancel(profile="smoke", out=cluster / "runs")
     finished()
-    assert state(cluster)["judge"].state == "stopped"
-    assert "CANCELLED" in state(cluster)["judge"].detail
+    assert state(cluster)["evaluator"].state == "stopped"
+    assert "CANCELLED" in state(cluster)["evaluator"].detail
     assert not scheduler.queue()

@@ -59,10 +59,10 @@ def test_the_command_is_the_local_one_and_it_parses() -> None:
         "apptainer exec --nv my.sif python -m experiments.table1 --profile paper --out runs --data /data --seeds 2 "
         "--only real-celeba"
     )
-    flags = cli.tyro.cli(cli.Flags, args=command.split()[7:])
-    assert flags == cli.Flags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
+    flags = cli.tyro.cli(cli.SubmitFlags, args=command.split()[7:])
+    assert flags == cli.SubmitFlags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
     for part in ("data", "report"):
-        assert cli.tyro.cli(cli.Flags, args=found[f"table1-{part}"].command.split()[7:]).part == part
+        assert cli.tyro.cli(cli.SubmitFlags, args=found[f"table1-{part}"].command.split()[7:]).part == part
 
 
 def test_seeds_are_one_array_and_sharing_is_another() -> None:
@@ -135,7 +135,7 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkey
         [table] = plain(self)
         expert = next(r for r in plan([table]) if isinstance(r, TrainRun))
         trainer = replace(expert.trainer, devices=16)
-        return [replace(table, judges=(replace(expert, trainer=trainer, batch_size=16, name="wide"),))]
+        return [replace(table, evaluators=(replace(expert, trainer=trainer, batch_size=16, name="wide"),))]
 
     monkeypatch.setattr(jobs_module.Order, "tables", wide)
     with pytest.raises(
@@ -178,7 +178,7 @@ def test_the_files_to_submit_by_hand_ask_for_what_the_code_asks_for() -> None:
         assert theirs == ours, name
         (command,) = re.findall(r"^ +python -m experiments\.\S+ (.*)$", text, re.MULTILINE)
         flags = re.sub(r'"\$\{\w+:-([^}]+)\}"', r"\1", command).split()
-        assert cli.tyro.cli(cli.Flags, args=flags).profile == "paper"
+        assert cli.tyro.cli(cli.SubmitFlags, args=flags).profile == "paper"
 
 
 def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
@@ -191,12 +191,13 @@ def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
     monkeypatch.setattr(cli.subprocess, "run", run)
     monkeypatch.setattr(cli, "_module", lambda: "experiments.table1")
     cli.run_table(
-        table1.table, cli.Flags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",))
+        table1.table,
+        cli.SubmitFlags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",)),
     )
-    flags = submit.tyro.cli(submit.Flags, args=seen[0][3:])
-    assert flags == submit.Flags(table="table1", profile="paper", data=Path("/d"), seeds=2, only=("hair-expert",))
+    flags = submit.tyro.cli(submit.SubmitFlags, args=seen[0][3:])
+    assert flags == submit.SubmitFlags(table="table1", profile="paper", data=Path("/d"), seeds=2, only=("hair-expert",))
     with pytest.raises(ValueError, match="--part data is done here"):
-        cli.run_table(table1.table, cli.Flags(launcher="slurm", part="data"))
+        cli.run_table(table1.table, cli.SubmitFlags(launcher="slurm", part="data"))
 
 
 def test_the_accounting_is_asked_first(tmp_path, monkeypatch) -> None:

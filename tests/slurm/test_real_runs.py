@@ -50,7 +50,7 @@ def send(cluster, data) -> Callable[..., dict[str, str]]:
 
     def send(table: str, *words: str) -> dict[str, str]:
         flags = [table, "--profile", "smoke", "--cluster", "cluster.toml", *words]
-        lines = submit.main(submit.tyro.cli(submit.Flags, args=[str(word) for word in flags]))
+        lines = submit.main(submit.tyro.cli(submit.SubmitFlags, args=[str(word) for word in flags]))
         return {line.split()[1]: line.split()[-1] for line in lines}
 
     return send

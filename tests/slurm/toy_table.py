@@ -1,4 +1,4 @@
-"""A table whose runs take no time: two seeds of an expert and of its samples, a judge, a ceiling.
+"""A table whose runs take no time: two seeds of an expert and of its samples, an evaluator, a ceiling.
 
 As a script it is the command line of a table as far as jobs see it: files in the run's folder, exit code, error line.
 ``fail-<run>`` in the working folder makes a run fail, ``wait-<run>`` makes it wait until that file is gone.
@@ -20,10 +20,10 @@ def table(profile, seed):
     expert = replace(small_runs.expert(steps=2, seed=seed), name=f"expert-seed{seed}" if seed else "expert")
     samples = replace(small_runs.samples(expert), name=f"samples-seed{seed}" if seed else "samples")
     real = replace(small_runs.samples(expert), name="real", method="real", experts=(), seed=0)
-    judge = replace(small_runs.expert(steps=2), name="judge")
+    evaluator = replace(small_runs.expert(steps=2), name="evaluator")
     found = small_runs.table_of(samples, ("SSIM",))
     row = replace(found.rows[0], label="real", sample=real)
-    return replace(found, name="toy_table", rows=(*found.rows, row), judges=(judge,))
+    return replace(found, name="toy_table", rows=(*found.rows, row), evaluators=(evaluator,))
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         sys.exit("error: the disk of this node is full")
     if flags.only:
         folder = Path(flags.out) / flags.profile / flags.only
-        sampled = not flags.only.startswith(("expert", "judge"))
+        sampled = not flags.only.startswith(("expert", "evaluator"))
         (folder / ("metrics.json" if sampled else "weights.safetensors")).write_text('{"SSIM": {}}')
 
 

@@ -70,7 +70,7 @@ class CollaborativeEditor:
         Raises:
             ValueError: if the image has another size, a wanted condition is missing, or the folder holds another edit.
         """
-        self._claim(image, conditions)
+        self._check_same_edit(image, conditions)
         encoded = self._encode(conditions)
         for number in range(len(self.collaborative.experts)):
             self._prepare_member(number, image, encoded)
@@ -140,7 +140,7 @@ class CollaborativeEditor:
                 raise ValueError(f"The edit has no {missing[0]}; found {', '.join(encoded) or 'no condition'}.")
         return encoded
 
-    def _claim(self, image: Tensor, conditions: Conditions) -> None:
+    def _check_same_edit(self, image: Tensor, conditions: Conditions) -> None:
         size = getattr(self.collaborative.experts[0].denoiser.config, "image_size", None)
         if image.dtype != torch.uint8 or image.ndim != 4 or len(image) != 1 or size not in (None, image.shape[-1]):
             raise ValueError(

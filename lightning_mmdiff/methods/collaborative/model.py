@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
-from lightning_mmdiff.methods.unite_and_conquer import Expert, Experts
+from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images
 from lightning_mmdiff.models.training import SupervisedModel
@@ -42,7 +42,7 @@ def collaborate(eps: Tensor, influence: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class Collaborator:
     """One modality: what its expert is asked about, and its dynamic diffuser."""
 
     conditions: tuple[str, ...]
@@ -54,13 +54,13 @@ class Member:
 class CollaborativeConfig:
     """Dynamic diffusers and their training (Algorithm 1)."""
 
-    members: tuple[Member, ...]
+    members: tuple[Collaborator, ...]
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
 
 
-class Collaborative(SupervisedModel, Experts):
+class Collaborative(SupervisedModel, ExpertCombination):
     """Frozen experts, and dynamic diffusers that say at every pixel and step whom to follow. Only those train, and are stored."""
 
     def __init__(
@@ -94,7 +94,7 @@ class Collaborative(SupervisedModel, Experts):
         default = schedules.Sampler(
             name="ddim", num_steps=50, eta=1.0, clip=not latent, spacing="leading" if latent else None
         )
-        Experts.__init__(self, experts, sampler=sampler or default, sampling_seed=seed)
+        ExpertCombination.__init__(self, experts, sampler=sampler or default, sampling_seed=seed)
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
         self.influence_config = influence or InfluenceConfig()
         self._check_influence()
@@ -191,7 +191,7 @@ class Collaborative(SupervisedModel, Experts):
     def _sample(self, batch: Mapping[str, Any], fixed: Tensor | None) -> tuple[Tensor, Tensor]:
         """Algorithm 2 under the influence ``fixed`` [M, B, 1, H, W], or the predicted one; the maps beside the images."""
         generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
-        z = self.start(batch, generators)  # line 1
+        z = self.initial_latents(batch, generators)  # line 1
         conditions = self.encode_conditions(batch.get("conditions", {}))
         maps: list[Tensor] = []
 
@@ -201,7 +201,7 @@ class Collaborative(SupervisedModel, Experts):
             return self._combine(z, t, conditions, influence)
 
         z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
-        return images.to_uint8(self.finish(z, batch)).cpu(), torch.stack(maps)
+        return images.to_uint8(self.decode(z, batch)).cpu(), torch.stack(maps)
 
     def _check_influence(self) -> None:
         config, count = self.influence_config, len(self.experts)

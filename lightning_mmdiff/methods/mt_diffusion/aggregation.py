@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff.noise import NoiseSchedule
-from lightning_mmdiff.sampling import SchedulerWrapper, Step
+from lightning_mmdiff.respaced import Step
+from lightning_mmdiff.sampling import SchedulerWrapper
 
 Aggregation = Literal["none", "consistent", "paper", "mean_reverting"]
 """none: a~ = 0, E never enters z_t. consistent: E fades with the image, so sampling starts at N(0, I). paper: the printed

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff import images
-from lightning_mmdiff.methods.mt_diffusion.modality import Datum, Frozen, Modality, Shape
+from lightning_mmdiff.methods.mt_diffusion.modality import FrozenHelpers, Modality, ModalityData, Shape
 from lightning_mmdiff.networks import heads
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.conditions import check_labels
@@ -21,7 +21,7 @@ from lightning_mmdiff.networks.shared import SharedConfig, embedding_dim, num_cl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture(Modality):
+class PairedImage(Modality):
     """An image of the same scene: photo of a label picture, day of a night (App. E.1). Encoder: identity, or the autoencoder.
 
     A batch may say that only a part is known: ``<name>_known``, uint8 [B, 1, S, S], 255 = known; the rest is estimated.
@@ -29,17 +29,17 @@ class Picture(Modality):
 
     name: str = "photo"
 
-    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
-        """Picture in the diffusion space, from uint8 [B, 3, S, S]."""
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
+        """PairedImage in the diffusion space, from uint8 [B, 3, S, S]."""
         if self.name not in conditions:
             return None
         picture = images.to_float(conditions[self.name])
         part = conditions.get(f"{self.name}_known")
         if part is None:
-            return Datum(x=frozen.to_space(picture), known=picture.new_ones(len(picture), 1, 1, 1))
+            return ModalityData(x=frozen.to_space(picture), known=picture.new_ones(len(picture), 1, 1, 1))
         if frozen.autoencoder is not None:
             raise ValueError(f"{self.name} is known in part, which needs pixels; this model diffuses latents.")
-        return Datum(x=picture, known=part / 255)
+        return ModalityData(x=picture, known=part / 255)
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """Identity."""
@@ -49,18 +49,18 @@ class Picture(Modality):
         """A copied output block."""
         return heads.OutputBlock(network, shape[0])
 
-    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+    def loss(self, prediction: Tensor, data: ModalityData) -> Tensor:
         """Mean squared error, [B]; unknown pixels count as met."""
-        return ((prediction.float() - datum.x).square() * datum.known).mean(dim=(1, 2, 3))
+        return ((prediction.float() - data.x).square() * data.known).mean(dim=(1, 2, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedImage(Picture):
+class MaskedImage(PairedImage):
     """The image with random holes (Sec. 4.1, App. E.2). Hidden pixels are 0 in [-1, 1]: gray. Its holes belong to it."""
 
     name: str = "masked_image"
 
-    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Masked image in the diffusion space, from uint8 [B, 3, S, S] and its "mask", uint8 [B, 1, S, S], 255 = visible."""
         if self.name not in conditions:
             return None
@@ -75,7 +75,9 @@ class MaskedImage(Picture):
         visible = mask / 255
         masked = images.to_float(picture) * visible
         known = masked.new_ones(len(masked), 1, 1, 1)
-        return Datum(x=frozen.to_space(masked), known=known, visible=visible if frozen.autoencoder is None else None)
+        return ModalityData(
+            x=frozen.to_space(masked), known=known, visible=visible if frozen.autoencoder is None else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class Label(Modality):
     classifier: ClassifierConfig | None = None
     """-E's."""
 
-    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Probabilities [B, num_classes] from int64 [B]; -1 is unknown."""
         if self.name not in conditions:
             return None
@@ -102,7 +104,7 @@ class Label(Modality):
         check_labels(labels, len(labels), self.num_classes, null=True)
         known = labels >= 0
         x = F.one_hot(labels.clamp(min=0), self.num_classes).float() * known[:, None]
-        return Datum(x=x, known=known.float().view(-1, 1, 1, 1))
+        return ModalityData(x=x, known=known.float().view(-1, 1, 1, 1))
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """The shared U-Net, or a table."""
@@ -127,9 +129,9 @@ class Label(Modality):
         """Probabilities from logits."""
         return prediction.float().softmax(dim=1)
 
-    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+    def loss(self, prediction: Tensor, data: ModalityData) -> Tensor:
         """Cross-entropy, [B]; 0 for unknown classes, whose probabilities are zeros."""
-        return F.cross_entropy(prediction.float(), datum.x, reduction="none")
+        return F.cross_entropy(prediction.float(), data.x, reduction="none")
 
     def check(self, network: SharedConfig) -> None:
         """A label encoded by the network must be a class of it, and only such a one is renewed."""
@@ -169,7 +171,7 @@ class Embedding(Modality):
         """The CLIP that embeds; FaRL has the tokenizer of another one."""
         return {self.released} if self.released else {"farl", "clip"}
 
-    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Vectors [B, dim]."""
         given = conditions.get(self.condition or self.name)
         if given is None and (image is None or self.source == "text"):
@@ -183,7 +185,7 @@ class Embedding(Modality):
         if not given.isfinite().all():
             raise ValueError(f"{self.name} has vectors that are not finite: check the embedder, or the vectors given.")
         x = given.float().roll(1, dims=0) if self.shuffled else given.float()
-        return Datum(x=x, known=x.new_ones(len(x), 1, 1, 1))
+        return ModalityData(x=x, known=x.new_ones(len(x), 1, 1, 1))
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
         """The shared U-Net, or a projection."""
@@ -195,9 +197,9 @@ class Embedding(Modality):
         """Two layers on the middle block."""
         return heads.MiddleMLP(network, self.width, self.dim)
 
-    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+    def loss(self, prediction: Tensor, data: ModalityData) -> Tensor:
         """Squared distance, [B]; the mean over ``dim`` would make a unit vector count ``dim`` times less."""
-        return (prediction.float() - datum.x).square().sum(dim=1)
+        return (prediction.float() - data.x).square().sum(dim=1)
 
     def check(self, network: SharedConfig) -> None:
         """A vector encoded by the network must be its embedding."""

@@ -17,7 +17,7 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Datum:
+class ModalityData:
     """Data of one modality for a batch."""
 
     x: Tensor  # [B, ...] in the data space
@@ -26,17 +26,17 @@ class Datum:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class KnownData:
     """What is known of the modalities of a batch at sampling."""
 
     encodings: Tensor  # [B, N, C, H, W], zeros where unknown
-    data: Mapping[str, Datum]  # of those modalities that are not missing
+    data: Mapping[str, ModalityData]  # of those modalities that are not missing
     complete: frozenset[str]  # those that are known in full, for every image
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frozen:
-    """Frozen helpers that turn what a batch holds into data."""
+class FrozenHelpers:
+    """FrozenHelpers helpers that turn what a batch holds into data."""
 
     embedder: Any = None  # embed_images(uint8 [B, 3, S, S]) and embed_text(captions) -> [B, D]
     autoencoder: Any = None  # encode(image, noise) and decode(latent), as networks.vae.VAE; None diffuses pixels
@@ -77,7 +77,7 @@ class Modality(ABC):
         return set()
 
     @abstractmethod
-    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: Frozen) -> Datum | None:
+    def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Data of a batch; None if it is missing.
 
         Args:
@@ -99,14 +99,14 @@ class Modality(ABC):
         return prediction
 
     @abstractmethod
-    def loss(self, prediction: Tensor, datum: Datum) -> Tensor:
+    def loss(self, prediction: Tensor, datum: ModalityData) -> Tensor:
         """-log p(x_i | z_t) of each image up to constants, [B]; what is unknown does not count."""
 
     def check(self, network: SharedConfig) -> None:  # noqa: B027 (most have nothing to check)
         """Raise ValueError if ``network`` cannot carry this modality."""
 
 
-def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, data: Mapping[str, Datum]) -> Tensor:
+def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, data: Mapping[str, ModalityData]) -> Tensor:
     """The noise, [B, C, H, W], that makes the predicted z_0 equal to the pixels that modalities show.
 
     Under DDIM this is the plain replacement of known pixels at every step, with one noise for all steps.
@@ -124,7 +124,7 @@ def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, da
     return noise
 
 
-def check_visible(data: Mapping[str, Datum]) -> None:
+def check_visible(data: Mapping[str, ModalityData]) -> None:
     """Raise ValueError if no modality of ``data`` shows pixels of the image."""
     if all(datum.visible is None for datum in data.values()):
         raise ValueError(

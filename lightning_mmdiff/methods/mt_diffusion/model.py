@@ -4,7 +4,7 @@ Notation: encodings -> E_i(x_i), [B, N, C, H, W], zeros where x_i is hidden; shi
 The network predicts the noise, v or z_0 of y_t from z_t. Its other parts are in ``aggregation`` (Eq. 3-5),
 ``methods.mt_modality`` (what a modality is), ``methods.mt_network`` (the network and its config) and ``networks.heads``.
 
-Departures: noise is sqrt(beta~) eps (printed: beta~); L3 has a minus; an estimate of x_i is used in the step that makes it;
+Deviations: noise is sqrt(beta~) eps (printed: beta~); L3 has a minus; an estimate of x_i is used in the step that makes it;
 sampling starts from q(z_T | E) where E is known.
 """
 
@@ -24,7 +24,14 @@ from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     shift_table,
     split_encodings,
 )
-from lightning_mmdiff.methods.mt_diffusion.modality import Datum, Frozen, Given, Modality, check_visible, show_pixels
+from lightning_mmdiff.methods.mt_diffusion.modality import (
+    FrozenHelpers,
+    KnownData,
+    Modality,
+    ModalityData,
+    check_visible,
+    show_pixels,
+)
 from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork
 from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.optimization import adamw
@@ -74,15 +81,15 @@ class MTDiffusion(SeededTraining, SamplingModule):
             self.network = MTNetwork(config, shape)
         self.embedder = None if embedder is None else embedder.requires_grad_(False).eval()
         self.autoencoder = None if autoencoder is None else autoencoder.requires_grad_(False).eval()
-        self.frozen = Frozen(embedder=self.embedder, autoencoder=self.autoencoder)
+        self.frozen = FrozenHelpers(embedder=self.embedder, autoencoder=self.autoencoder)
         tables = [shift_table(m.aggregation or config.aggregation, self.schedule) for m in self.modalities]
         self.shifts = torch.stack([torch.zeros_like(self.schedule.alpha), *tables])[1:]  # float64 [N, T]
 
-    def read(self, conditions: Conditions, image: Tensor | None = None) -> dict[str, Datum]:
+    def read(self, conditions: Conditions, image: Tensor | None = None) -> dict[str, ModalityData]:
         """Data of those modalities that take part and are not missing; ``image`` is that of training, uint8 [B, 3, S, S]."""
         here = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in conditions.items()}
         found = {m.name: m.read(here, image, self.frozen) for m in self.modalities if m.name in self.config.active}
-        return {name: datum for name, datum in found.items() if datum is not None}
+        return {name: data for name, data in found.items() if data is not None}
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Eq. 6 (Algorithm 2) over the active tasks, a scalar; all randomness comes from ``generator``."""
@@ -96,7 +103,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         if missing := [name for name in config.active if name != IMAGE and name not in data]:
             raise ValueError(f"The model learns {missing}, but the batch has {sorted(batch.get('conditions', {}))}.")
         encodings = self.network.encode(data, len(z0), self._keep(len(z0), generator))
-        labels = self.network.told(batch.get("conditions", {}), len(z0), generator)
+        labels = self.network.class_labels(batch.get("conditions", {}), len(z0), generator)
         y = self.schedule.add_noise(z0, eps, t)
         features = self.network(y + aggregate(self.shifts, encodings, t), t, encodings, labels)  # Eq. 4
         loss = z0.new_zeros(())
@@ -115,7 +122,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         size = len(next(iter(conditions.values()), ()))
         return {**conditions, GIVEN: self._given(conditions, size)} if conditions else conditions
 
-    def start(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
+    def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """z_T ~ q(z_T | E) of the known encodings, N(0, I) without.
 
         Raises:
@@ -128,7 +135,9 @@ class MTDiffusion(SeededTraining, SamplingModule):
             check_start(m.name, m.aggregation or self.config.aggregation)
         scheduler = self.scheduler(batch)
         scheduler.set_timesteps(self.sampler.num_steps, device=self.device)
-        return super().start(batch, generators) + aggregate(self.shifts, given.encodings, scheduler.timesteps[0])
+        return super().initial_latents(batch, generators) + aggregate(
+            self.shifts, given.encodings, scheduler.timesteps[0]
+        )
 
     def scheduler(self, batch: Mapping[str, Any]) -> ShiftedScheduler:
         """The sampler's scheduler, on the shifted variable; one that clips latents is an error."""
@@ -136,7 +145,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
             raise ValueError("Latents are not in [-1, 1]: the sampler of a model with an autoencoder needs clip=False.")
         return ShiftedScheduler(schedules.make_scheduler(self.sampler, self.schedule), self.shifts)
 
-    def finish(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Decode latents."""
         return z if self.autoencoder is None else self.autoencoder.decode(z)
 
@@ -144,7 +153,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         """Noise of y_t (and raw variance), then the encodings as known or estimated now, [B, C + N C, H, W]."""
         return self.predict(z, t, conditions)[0]
 
-    def diffused(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
+    def without_shift(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
         """y_t, by the encodings that ``predict_noise`` returned: what a classifier of noisy images knows."""
         return z - aggregate(self.shifts, split_encodings(output, len(self.shifts), z.shape[1])[1], t)
 
@@ -161,7 +170,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         """
         given = conditions[GIVEN] if GIVEN in conditions else self._given(conditions, len(z))
         t = t.to(z.device).expand(len(z))
-        features = self.network(z, t, given.encodings, self.network.told(conditions, len(z)))
+        features = self.network(z, t, given.encodings, self.network.class_labels(conditions, len(z)))
         unknown = [m for m in self.modalities if m.name in self.config.active and m.name not in given.complete]
         estimates = {m.name: m.estimate(self.network.predict(m, features)) for m in unknown}
         parts = list(given.encodings.unbind(1))
@@ -194,9 +203,9 @@ class MTDiffusion(SeededTraining, SamplingModule):
             return output
 
         generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
-        z = self.start(batch, generators)
+        z = self.initial_latents(batch, generators)
         z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
-        return images.to_uint8(self.finish(z, batch)).cpu(), estimates
+        return images.to_uint8(self.decode(z, batch)).cpu(), estimates
 
     @torch.no_grad()
     def predictions(
@@ -232,16 +241,16 @@ class MTDiffusion(SeededTraining, SamplingModule):
         draws = {name: torch.rand(batch_size, 1, 1, 1, generator=generator) for name in hidden}
         return {name: (draws[name] >= share).float().to(self.device) for name, share in hidden.items()}
 
-    def _given(self, conditions: Conditions, batch_size: int) -> Given:
+    def _given(self, conditions: Conditions, batch_size: int) -> KnownData:
         """What ``conditions`` say of the modalities."""
         data = self.read(conditions)
-        return Given(
+        return KnownData(
             encodings=self.network.encode(data, batch_size),
             data=data,
-            complete=frozenset(name for name, datum in data.items() if datum.known.all()),
+            complete=frozenset(name for name, data in data.items() if data.known.all()),
         )
 
-    def _estimated(self, given: Given) -> list[Modality]:
+    def _estimated(self, given: KnownData) -> list[Modality]:
         """Modalities whose E is estimated: not known in full, aggregated, and no input of the network (-X: X = 0)."""
         return [
             m

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
-from lightning_mmdiff.methods.mt_diffusion.modality import Datum, Modality, Shape
+from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityData, Shape
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
 from lightning_mmdiff.networks.heads import Features
 from lightning_mmdiff.networks.shared import SharedConfig, num_classes, shared_network
@@ -139,7 +139,9 @@ class MTNetwork(nn.Module):
         """E_i(x_i), [B, C, H, W]."""
         return self.encoders[modality.name](x, self.unet)
 
-    def encode(self, data: Mapping[str, Datum], batch_size: int, keep: Mapping[str, Tensor] | None = None) -> Tensor:
+    def encode(
+        self, data: Mapping[str, ModalityData], batch_size: int, keep: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         """Encodings E_i(x_i), [B, N, C, H, W], zeros where x_i is unknown, hidden, or takes no part.
 
         Args:
@@ -157,7 +159,7 @@ class MTNetwork(nn.Module):
                 parts[i] = data[m.name].known * (keep or {}).get(m.name, 1) * encoding
         return torch.stack(parts, dim=1) if parts else encodings
 
-    def told(
+    def class_labels(
         self, conditions: Mapping[str, Any], batch_size: int, generator: torch.Generator | None = None
     ) -> Tensor | None:
         """Classes int64 [B] that the network is told, -1 where there is none; dropped now and then with a ``generator``."""

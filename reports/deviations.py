@@ -15,7 +15,7 @@ OTHER_RUN = re.compile(r"^(?:.*\.)?(?:run|initial|classifier|needs\[\d+\])\.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Departure:
+class Deviation:
     """One thing that is not as in the paper."""
 
     what: str
@@ -24,35 +24,35 @@ class Departure:
     why: str
 
 
-def departures(table: TableResult) -> list[Departure]:
+def deviations(table: TableResult) -> list[Deviation]:
     """Columns, rows, settings and outcomes that are not the paper's, in this order."""
     return [*_columns(table), *_rows(table), *_settings(table), *_verdicts(table), *_claims(table)]
 
 
-def _columns(table: TableResult) -> Iterator[Departure]:
+def _columns(table: TableResult) -> Iterator[Deviation]:
     for i, metric in enumerate(table.metrics):
         printed = any(row.cells[i].published is not None for row in table.rows)
         if metric.protocol != metric.column or not printed:
             paper = metric.column if printed else "no such column"
             what = f"column {metric.column}"
-            yield Departure(what=what, paper=paper, here=metric.protocol, why=metric.description)
+            yield Deviation(what=what, paper=paper, here=metric.protocol, why=metric.description)
 
 
-def _rows(table: TableResult) -> Iterator[Departure]:
+def _rows(table: TableResult) -> Iterator[Deviation]:
     """Published rows without a number of ours, together where the reason is the same; rows that the paper lacks."""
     by_reason: dict[tuple[str, str], list[Row]] = {}
     for r in table.rows:
         if r.state != "measured" and any(cell.published is not None for cell in r.cells):
             by_reason.setdefault((r.state, r.reason), []).append(r)
     for (state, reason), rows in by_reason.items():
-        yield Departure(what=format.titles(rows), paper="published", here=state, why=format.one_line(reason, 300))
+        yield Deviation(what=format.titles(rows), paper="published", here=state, why=format.one_line(reason, 300))
     ours = [r for r in table.rows if all(cell.published is None for cell in r.cells)]
     if ours and len(ours) < len(table.rows):
         why = "ceilings, and comparisons that the paper does not print"
-        yield Departure(what=format.titles(ours), paper="no such row", here="added", why=why)
+        yield Deviation(what=format.titles(ours), paper="no such row", here="added", why=why)
 
 
-def _settings(table: TableResult) -> Iterator[Departure]:
+def _settings(table: TableResult) -> Iterator[Deviation]:
     """Settings of the first seeds that the paper profile has otherwise, where that is known; a line for each setting."""
     with_runs = [r for r in table.rows if r.runs]
     found: dict[str, dict[tuple[str, str], set[int]]] = {}
@@ -67,7 +67,7 @@ def _settings(table: TableResult) -> Iterator[Departure]:
     for setting, pairs in found.items():
         rows: set[int] = set().union(*pairs.values())
         here = [(value, len(users)) for (_, value), users in pairs.items()]
-        yield Departure(
+        yield Deviation(
             what=setting,
             paper="; ".join(dict.fromkeys(paper for paper, _ in pairs)),
             here=here[0][0] if len(here) == 1 else "; ".join(f"{value} ({count} rows)" for value, count in here),
@@ -75,12 +75,12 @@ def _settings(table: TableResult) -> Iterator[Departure]:
         )
 
 
-def _verdicts(table: TableResult) -> Iterator[Departure]:
+def _verdicts(table: TableResult) -> Iterator[Deviation]:
     for r in table.rows:
         for i, cell in enumerate(r.cells):
             if cell.verdict == "differs":
                 measured, printed = format.decimals(table, i)
-                yield Departure(
+                yield Deviation(
                     what=f"{r.title}, {cell.protocol}",
                     paper=format.number(cell.published, printed),
                     here=f"{format.number(cell.value, measured)} {format.interval(cell.interval, measured)}".strip(),
@@ -88,14 +88,14 @@ def _verdicts(table: TableResult) -> Iterator[Departure]:
                 )
 
 
-def _claims(table: TableResult) -> Iterator[Departure]:
+def _claims(table: TableResult) -> Iterator[Deviation]:
     """Claims that do not hold on every metric, or that the paper's own numbers contradict."""
     for same in format.grouped(table.claims):
         odd = [claim for claim in same if claim.decision in ("fails", "undecided") or claim.contradicted]
         if odd:
             published = [f"{c.protocol or c.metric} {format.published_pair(c)}" for c in odd if c.published]
             outcomes = [f"{c.decision} on {c.protocol or c.metric} ({format.difference(c) or c.reason})" for c in odd]
-            yield Departure(
+            yield Deviation(
                 what=f"claim {same[0].id}: {same[0].text}",
                 paper="; ".join(published) or "claimed",
                 here="; ".join(outcomes),
@@ -104,9 +104,9 @@ def _claims(table: TableResult) -> Iterator[Departure]:
 
 
 def differed(table: TableResult) -> str:
-    """The departures as a table, and the notes of whoever wrote the experiment."""
+    """The deviations as a table, and the notes of whoever wrote the experiment."""
     lines = []
-    for d in departures(table):
+    for d in deviations(table):
         lines.append(line([escape_html(text) for text in (d.what, d.paper, d.here, d.why)], text=(0, 2, 3)))
     found = "<p>Nothing that the results know of.</p>"
     if lines:

@@ -1,7 +1,7 @@
 """Models that measure or condition at mini: face parser, attribute classifier, image-text model. All on rendered faces.
 
 At paper these are published networks with local weights (see ``lightning_mmdiff/weights``), so nothing is trained.
-The judge of a condition is never the model that conditions.
+The evaluator of a condition is never the model that conditions.
 """
 
 from dataclasses import replace
@@ -45,7 +45,7 @@ def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
     )
 
 
-def attribute_judge(profile: Profile) -> tuple[TrainRun, ...]:
+def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
     """Classifier of attributes that captions mention; none at paper."""
     steps = {"smoke": 4, "mini": 600}.get(profile)
     if steps is None:

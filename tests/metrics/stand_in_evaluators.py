@@ -1,4 +1,4 @@
-"""Judges without weights, in a light module: spawned processes import it."""
+"""Evaluators without weights, in a light module: spawned processes import it."""
 
 from lightning_mmdiff.metrics.networks import FeatureNetwork
 

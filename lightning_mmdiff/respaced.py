@@ -3,7 +3,7 @@
 This is the sampler that Unite and Conquer's released code uses. diffusers cannot stand in for it: for 100 of 1000 steps
 its DDIM takes the previous step to be t - 10, which is not the previous step that was kept.
 
-    beta_tilde -> variance of q(z_s | z_t, z_0), s the step kept before t; chain -> the steps kept, k = 0 the cleanest
+    beta_tilde -> variance of q(z_s | z_t, z_0), s the step kept before t; table -> the steps kept, k = 0 the cleanest
 """
 
 import math
@@ -55,8 +55,8 @@ def respace(num_timesteps: int, spacing: str) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
-    """q(z_s | z_t, z_0) over the steps of a chain: mean ``z0 z_0 + z z_t``, log variance; float64 tables [K]."""
+class PosteriorTable:
+    """q(z_s | z_t, z_0) over the steps of a table: mean ``z0 z_0 + z z_t``, log variance; float64 tables [K]."""
 
     alpha_bar: Tensor
     alpha_bar_previous: Tensor  # 1 at k = 0
@@ -72,13 +72,13 @@ class Chain:
         return fraction * log_beta + (1 - fraction) * log_beta_tilde
 
 
-def make_chain(alpha_bar: Tensor) -> Chain:
-    """Chain of the steps with ``alpha_bar`` float64 [K]; betas are the chain's, not the whole schedule's."""
+def make_posterior_table(alpha_bar: Tensor) -> PosteriorTable:
+    """PosteriorTable of the steps with ``alpha_bar`` float64 [K]; betas are the table's, not the whole schedule's."""
     previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
     beta = 1 - alpha_bar / previous
     beta_tilde = beta * (1 - previous) / (1 - alpha_bar)  # DDPM, Eq. 7
-    first = beta_tilde[1:2] if len(beta) > 1 else beta  # a chain of one step has no entry 1
-    return Chain(
+    first = beta_tilde[1:2] if len(beta) > 1 else beta  # a table of one step has no entry 1
+    return PosteriorTable(
         alpha_bar=alpha_bar,
         alpha_bar_previous=previous,
         beta=beta,
@@ -89,14 +89,16 @@ def make_chain(alpha_bar: Tensor) -> Chain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepOutput:
-    """Result of a step, by diffusers' names: z_s and the predicted z_0."""
+class Step:
+    """Result of a scheduler's step, by diffusers' names."""
 
     prev_sample: Tensor
-    pred_original_sample: Tensor
+    """z at the next cleaner timestep, [B, C, H, W]."""
+    pred_original_sample: Tensor | None = None
+    """Predicted z_0, where the scheduler has one."""
 
 
-class SpacedScheduler:
+class RespacedScheduler:
     """DDPM, or DDIM where ``deterministic``, over a subset of the timesteps, with diffusers' way of being called.
 
     The network sees the timesteps of the schedule it was trained with. ``timesteps`` runs from noise to image. ``step``
@@ -116,7 +118,7 @@ class SpacedScheduler:
         spacing: str | None = None,
         variance: Variance = "fixed_small",
     ) -> None:
-        """Store the chain's source.
+        """Store the table's source.
 
         Args:
             alpha_bar: of all timesteps, float64 [T].
@@ -133,7 +135,7 @@ class SpacedScheduler:
 
     def _use(self, kept: list[int]) -> None:
         self._position = {t: k for k, t in enumerate(kept)}
-        self._chain = make_chain(self.alpha_bar[kept])
+        self._table = make_posterior_table(self.alpha_bar[kept])
 
     def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
         """Choose ``num_steps`` timesteps; ValueError if ``spacing`` keeps another number."""
@@ -153,8 +155,8 @@ class SpacedScheduler:
         t: Tensor | int,
         z: Tensor,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
-    ) -> StepOutput:
-        """Go from z_t to the next cleaner step of the chain.
+    ) -> Step:
+        """Go from z_t to the next cleaner step of the table.
 
         Args:
             model_output: predicted noise [B, C, ...], or noise and raw variance [B, 2C, ...].
@@ -163,17 +165,17 @@ class SpacedScheduler:
             generator: source of the noise, one for all or one an image.
         """
         if (k := self._position.get(int(t))) is None:
-            raise ValueError(f"t = {int(t)} is not one of the {len(self._position)} timesteps of this chain.")
+            raise ValueError(f"t = {int(t)} is not one of the {len(self._position)} timesteps of this table.")
         learned = model_output.shape[1] == 2 * z.shape[1]
         eps, raw = model_output.chunk(2, dim=1) if learned else (model_output, None)
-        alpha_bar = float(self._chain.alpha_bar[k])
+        alpha_bar = float(self._table.alpha_bar[k])
         z0 = math.sqrt(1 / alpha_bar) * z - math.sqrt(1 / alpha_bar - 1) * eps
         z0 = z0.clamp(-1, 1) if self.clip else z0
         mean, std = self._ddim(k, z0, z) if self.deterministic else self._ddpm(k, z0, z, raw)
         if k > 0 and std is not None:
             generators = list(generator) if isinstance(generator, Sequence) else generator
             mean = mean + std * randn_tensor(z.shape, generator=generators, device=z.device, dtype=z.dtype)
-        return StepOutput(prev_sample=mean, pred_original_sample=z0)
+        return Step(prev_sample=mean, pred_original_sample=z0)
 
     def _ddpm(self, k: int, z0: Tensor, z: Tensor, raw: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of p(z_s | z_t)."""
@@ -182,18 +184,18 @@ class SpacedScheduler:
                 f"variance is {self.variance}, but the network predicts {'no' if raw is None else 'a'} variance: "
                 f"pass [B, {'2C' if raw is None else 'C'}, ...] or choose another variance."
             )
-        chain = self._chain
+        table = self._table
         if raw is not None:
-            log_variance = chain.log_variance(k, raw)
+            log_variance = table.log_variance(k, raw)
         elif self.variance == "fixed_large" and k > 0:
-            log_variance = chain.beta[k].log()
+            log_variance = table.beta[k].log()
         else:
-            log_variance = chain.log_beta_tilde[k]
-        return float(chain.z0[k]) * z0 + float(chain.z[k]) * z, (0.5 * log_variance).exp().to(z)
+            log_variance = table.log_beta_tilde[k]
+        return float(table.z0[k]) * z0 + float(table.z[k]) * z, (0.5 * log_variance).exp().to(z)
 
     def _ddim(self, k: int, z0: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean and standard deviation of DDIM, Eq. 12 and 16; the noise is re-derived from the clipped z_0."""
-        alpha_bar, previous = float(self._chain.alpha_bar[k]), float(self._chain.alpha_bar_previous[k])
+        alpha_bar, previous = float(self._table.alpha_bar[k]), float(self._table.alpha_bar_previous[k])
         eps = (math.sqrt(1 / alpha_bar) * z - z0) / math.sqrt(1 / alpha_bar - 1)
         std = self.eta * math.sqrt((1 - previous) / (1 - alpha_bar) * (1 - alpha_bar / previous))  # Eq. 16
         mean = math.sqrt(previous) * z0 + math.sqrt(1 - previous - std**2) * eps  # Eq. 12
@@ -216,13 +218,13 @@ def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Te
     Returns:
         Bits per dimension, float32 [B].
     """
-    chain = make_chain(schedule.alpha_bar)
+    table = make_posterior_table(schedule.alpha_bar)
     t = t.cpu()
     eps, raw = output.float().chunk(2, dim=1)
-    mean_z0, mean_z = _like(chain.z0[t], z), _like(chain.z[t], z)
+    mean_z0, mean_z = _like(table.z0[t], z), _like(table.z[t], z)
     predicted = mean_z0 * schedule.z0_from_eps(eps.detach(), z, t) + mean_z * z
-    log_variance = chain.log_variance(t, raw)
-    true_log_variance = _like(chain.log_beta_tilde[t], z)
+    log_variance = table.log_variance(t, raw)
+    true_log_variance = _like(table.log_beta_tilde[t], z)
     kl = gaussian_kl(mean_z0 * z0 + mean_z * z, true_log_variance, predicted, log_variance)
     nll = -discretised_log_likelihood(z0, predicted, log_variance)
     bits = torch.where(_like(t == 0, z).bool(), nll, kl) / math.log(2)
