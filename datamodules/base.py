@@ -18,6 +18,7 @@ from datamodules.batches.steps import (
     steps_done,
 )
 from datamodules.storage.reading import some
+from lightning_mmdiff.errors import UserError
 
 
 class PackedDataModule(LightningDataModule):
@@ -55,7 +56,7 @@ class PackedDataModule(LightningDataModule):
         super().__init__()
         unknown = [name for name in conditions if name not in self.known_conditions]
         if unknown:
-            raise ValueError(f"Unknown condition {some(unknown)}; choose from {', '.join(self.known_conditions)}.")
+            raise UserError(f"Unknown condition {some(unknown)}; choose from {', '.join(self.known_conditions)}.")
         self.root, self.image_size, self.batch_size, self.conditions = Path(root), image_size, batch_size, conditions
         self.seed, self.flip, self.num_workers, self.cache = seed, flip, num_workers, cache
         self.start_step = 0  # first training step where no Trainer says which

@@ -9,6 +9,7 @@ from datamodules.images.cityscapes_classes import label_picture
 from datamodules.images.cityscapes_files import LAYOUT, CityscapesFiles
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
+from lightning_mmdiff.errors import UserError
 
 Direction = Literal["photo_to_labels", "labels_to_photo"]
 SOURCES: dict[Direction, str] = {"photo_to_labels": "photo", "labels_to_photo": "label_picture"}
@@ -55,7 +56,7 @@ class Cityscapes(ArrayDataModule):
         self.direction = direction
         wrong = set(self.conditions) - {SOURCES[direction]}
         if wrong:
-            raise ValueError(f"{direction}: {wrong.pop()} is the image itself; its condition is {SOURCES[direction]}.")
+            raise UserError(f"{direction}: {wrong.pop()} is the image itself; its condition is {SOURCES[direction]}.")
 
     def files(self) -> CityscapesFiles:
         """Return photographs and label maps."""

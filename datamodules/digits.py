@@ -6,6 +6,7 @@ from PIL import Image
 
 from datamodules.images.folder import FolderFiles
 from datamodules.images.labelled import LabelledDataModule
+from lightning_mmdiff.errors import UserError
 
 SIZE = 8  # pixels
 
@@ -23,7 +24,7 @@ class DigitFiles(FolderFiles):
     def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
         """Return the digit enlarged by bilinear interpolation."""
         if image.size != (SIZE, SIZE):
-            raise ValueError(f"{path}: is {image.width}x{image.height} pixels, expected {SIZE}x{SIZE}.")
+            raise UserError(f"{path}: is {image.width}x{image.height} pixels, expected {SIZE}x{SIZE}.")
         return image.resize((size, size), Image.Resampling.BILINEAR)
 
 

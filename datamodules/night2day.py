@@ -13,6 +13,7 @@ from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import DataFiles, fill_rows
 from datamodules.storage.reading import read_image, require_no_enlarging, require_root
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 LAYOUT = """\
   train/*.jpg   pairs side by side, 512 x 256 pixels: night on the left, day on the right
@@ -28,7 +29,7 @@ class Night2DayFiles(DataFiles):
         test = next((name for name in ("val", "test") if (root / name).is_dir()), "val")
         parts = [list_images(root / name) if (root / name).is_dir() else [] for name in ("train", test)]
         if not all(parts):
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root}: found {len(parts[0])} pairs in train and {len(parts[1])} in {test}; both need at least one. "
                 f"Expected this layout there:\n{LAYOUT}"
             )
@@ -47,7 +48,7 @@ class Night2DayFiles(DataFiles):
             pair = read_image(path, "RGB")
             side = pair.height
             if pair.width != 2 * side:
-                raise ValueError(f"{path}: is {pair.width}x{side} pixels, expected two squares side by side.")
+                raise UserError(f"{path}: is {pair.width}x{side} pixels, expected two squares side by side.")
             require_no_enlarging(path, side, size)
             halves = (pair.crop((left, 0, left + side, side)) for left in (0, side))
             night, day = (half.resize((size, size), Image.Resampling.BOX) for half in halves)

@@ -25,6 +25,7 @@ from datamodules.images.module import ArrayDataModule
 from datamodules.mini.image_layouts import write_cityscapes, write_digits, write_imagenet, write_night2day
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from datamodules.night2day import Night2Day
+from lightning_mmdiff.errors import UserError
 
 FACES: dict[str, type[FaceDataModule]] = {"celebamask_hq": CelebAMaskHQ, "ffhq": FFHQ}
 OTHERS: dict[str, type[ArrayDataModule]] = {
@@ -130,5 +131,5 @@ def _place(folder: Path) -> str:
 if __name__ == "__main__":
     try:
         tyro.cli(prepare)
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         sys.exit(f"{error}")

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.base import PackedDataModule
 from datamodules.batches.steps import DataSplit, StepLoader, TrainBatches, steps_done
+from lightning_mmdiff.errors import UserError
 
 Regime = Literal["combined", "fine_tuning"]
 
@@ -51,11 +52,11 @@ class AlternatingData(LightningDataModule):
     ) -> None:
         super().__init__()
         if regime == "fine_tuning" and (len(data) != 2 or switch_step < 1):
-            raise ValueError(
+            raise UserError(
                 f"Fine-tuning needs 2 data sets and a switch_step of at least 1, got {len(data)} and {switch_step}."
             )
         if regime == "combined" and not data:
-            raise ValueError("Combined training needs at least one data set, got none.")
+            raise UserError("Combined training needs at least one data set, got none.")
         self.data, self.regime, self.switch_step, self.num_workers = tuple(data), regime, switch_step, num_workers
         self.start_step = 0  # first training step where no Trainer says which
 

@@ -27,6 +27,7 @@ from experiments.core.needed_weights import needed_weights
 from experiments.engine.stages import RENDERED, Workspace
 from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, plan
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 
 State = Literal["ok", "note", "missing"]
 COLOURS = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -96,7 +97,7 @@ def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> tupl
     module: Any = workspace.open(config)
     try:
         count = _count(module.check())
-    except (FileNotFoundError, ValueError) as error:
+    except UserError as error:
         first, _, rest = str(error).partition("\n")
         return "missing", first, rest or "see Real data in README.md"
     whole = WHOLE.get(config.dataset, 0)
@@ -217,7 +218,7 @@ def _commands(cluster: Cluster | None) -> Iterator[Finding]:
 def main(flags: DoctorFlags) -> int:
     """Print the diagnosis; return the exit code."""
     if flags.table not in {entry.name for entry in INDEX}:
-        raise ValueError(f"No table is called {flags.table!r}; there are {', '.join(e.name for e in INDEX)}.")
+        raise UserError(f"No table is called {flags.table!r}; there are {', '.join(e.name for e in INDEX)}.")
     module = importlib.import_module(f"experiments.{flags.table}")
     findings = diagnose([module.table(flags.profile, seed) for seed in range(flags.seeds)], flags)
     grid = Grid("what", "", "found", "what to do", title=f"{flags.table} at {flags.profile}", show_lines=True)
@@ -233,5 +234,5 @@ def main(flags: DoctorFlags) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(tyro.cli(DoctorFlags, description=__doc__)))
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         sys.exit(f"error: {error}")

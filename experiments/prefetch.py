@@ -22,6 +22,7 @@ from tqdm import tqdm
 from experiments import INDEX
 from experiments.spec import plan
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.weights.download import download
 
 
@@ -81,7 +82,7 @@ def main(flags: PrefetchFlags) -> None:
     known = [w.name for w in weights.WEIGHTS] + [a.name for a in ARCHIVES]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: not in the table; there are {', '.join(known)}.")
+        raise UserError(f"{', '.join(unknown)}: not in the table; there are {', '.join(known)}.")
     for name in dict.fromkeys(names):
         archive = next((a for a in ARCHIVES if a.name == name), None)
         if archive is not None:
@@ -94,7 +95,7 @@ def _needed(table: str) -> list[str]:
     from experiments.core.needed_weights import needed_weights  # imports every method
 
     if table not in {entry.name for entry in INDEX}:
-        raise ValueError(f"No table is called {table!r}; there are {', '.join(e.name for e in INDEX)}.")
+        raise UserError(f"No table is called {table!r}; there are {', '.join(e.name for e in INDEX)}.")
     tables = [importlib.import_module(f"experiments.{table}").table("paper", 0)]
     return [weight.name for weight in needed_weights(tables, plan(tables))]
 
@@ -111,10 +112,10 @@ def fetch_weight(weight: weights.Weight, to: Path | None) -> None:
             if not problem:
                 print(f"{part}: already there" + ("" if sha256 else " (no checksum is known, so it was not compared)"))
                 continue
-            raise ValueError(f"{part} is not the published file; delete it and run the same command again.")
+            raise UserError(f"{part} is not the published file; delete it and run the same command again.")
         require_network(part, weight.source)
         if not weight.url:
-            raise ValueError(f"{weight.file} has no direct address: get it from {weight.source} and put it at {part}.")
+            raise UserError(f"{weight.file} has no direct address: get it from {weight.source} and put it at {part}.")
         _fetch(url, part, sha256, size)
 
 
@@ -139,7 +140,7 @@ def unpack(path: Path, place: Path, contains: str) -> None:
         with tarfile.open(path) as archive:
             archive.extractall(temporary, filter="data")  # nothing outside of the folder, no device, no foreign owner
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: cannot be unpacked ({error}); delete it and run the same command again.") from error
+        raise UserError(f"{path}: cannot be unpacked ({error}); delete it and run the same command again.") from error
     (temporary / contains).rename(place / contains)
     temporary.rmdir()
 
@@ -148,13 +149,13 @@ def require_network(path: Path, source: str) -> None:
     """Fail at once, with the name of what is missing, where nothing may be fetched.
 
     Raises:
-        FileNotFoundError: offline, or inside a SLURM job.
+        MissingFileError: offline, or inside a SLURM job.
     """
     offline = next((v for v in ("MMDIFF_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(v, "0") not in ("", "0")), None)
     job = os.environ.get("SLURM_JOB_ID")
     if offline or job:
         why = f"{offline} is set" if offline else f"this is SLURM job {job}, and compute nodes fetch nothing"
-        raise FileNotFoundError(f"{path} is missing, and {why}; fetch it on a login node (from {source}).")
+        raise MissingFileError(f"{path} is missing, and {why}; fetch it on a login node (from {source}).")
 
 
 def _fetch(url: str, path: Path, sha256: str, size: int | None) -> None:
@@ -186,7 +187,7 @@ def list_all(flags: PrefetchFlags) -> None:
 if __name__ == "__main__":
     try:
         main(tyro.cli(PrefetchFlags, description=__doc__))
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("Stopped. Run the same command again to go on.")

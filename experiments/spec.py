@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from datamodules.batches.masking import MaskConfig
 from datamodules.faces.split import Split
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
@@ -101,7 +102,7 @@ class TrainRun:
     def __post_init__(self) -> None:
         devices = self.trainer.devices * self.trainer.num_nodes
         if self.batch_size % devices:
-            raise ValueError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
+            raise UserError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,13 +270,13 @@ def check_run_config(folder: Path, run: Run, data: dict[str, str]) -> None:
     """Reserve ``folder`` for ``run`` on data sets with these fingerprints: write config.json, or compare with it.
 
     Raises:
-        ValueError: if the folder was made with other settings; names the fields that differ.
+        UserError: if the folder was made with other settings; names the fields that differ.
     """
     path, new = folder / "config.json", json.loads(json.dumps({**as_json(run), "fingerprints": data}))
     if path.exists():
         different = list(differences(json.loads(path.read_text()), new))
         if different:
-            raise ValueError(
+            raise UserError(
                 f"{folder} was made with other settings ({'; '.join(different[:4])}). "
                 "Move the folder away, or choose another --out."
             )

@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
+
 Prediction = Literal["eps", "v", "z0"]
 """What a network outputs."""
 
@@ -28,12 +30,12 @@ class NoiseSchedule:
 
     def __post_init__(self) -> None:
         if self.alpha.dtype != torch.float64 or self.alpha.ndim != 1 or self.alpha.shape != self.sigma.shape:
-            raise ValueError(
+            raise UserError(
                 f"alpha and sigma must be float64 tables [T], got {self.alpha.dtype} {list(self.alpha.shape)} and "
                 f"{self.sigma.dtype} {list(self.sigma.shape)}."
             )
         if (self.alpha <= 0).any() or (self.sigma <= 0).any() or (self._log_snr.diff() >= 0).any():
-            raise ValueError("alpha and sigma must be positive, and alpha / sigma must fall from step to step.")
+            raise UserError("alpha and sigma must be positive, and alpha / sigma must fall from step to step.")
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -50,7 +52,7 @@ class NoiseSchedule:
     def alpha_bar(self) -> Tensor:
         """alpha_t^2, float64 [T]; of a variance-preserving schedule only (others raise ValueError)."""
         if self._log_variance.abs().max() > 1e-9:
-            raise ValueError("alpha_bar needs a variance-preserving schedule (alpha^2 + sigma^2 = 1).")
+            raise UserError("alpha_bar needs a variance-preserving schedule (alpha^2 + sigma^2 = 1).")
         return self.alpha.square()
 
     @property

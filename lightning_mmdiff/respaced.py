@@ -15,6 +15,7 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule
 
 Variance = Literal["fixed_small", "fixed_large", "learned_range"]
@@ -27,25 +28,25 @@ def respace(num_timesteps: int, spacing: str) -> list[int]:
     sections. "ddim100": every 10th from 0. "fast27": GLIDE's "10,10,3,2,2" that starts at 997.
 
     Raises:
-        ValueError: if the string cannot be met.
+        UserError: if the string cannot be met.
     """
     if spacing == "fast27":
         return [*respace(num_timesteps, "10,10,3,2,2")[:-1], num_timesteps - 3]
     try:
         counts = [int(count) for count in spacing.removeprefix("ddim").split(",")]
     except ValueError:
-        raise ValueError(f'spacing {spacing!r} is none of "100", "10,10,3,2,2", "ddim100", "fast27".') from None
+        raise UserError(f'spacing {spacing!r} is none of "100", "10,10,3,2,2", "ddim100", "fast27".') from None
     if spacing.startswith("ddim"):
         for every in range(1, num_timesteps):
             if len(range(0, num_timesteps, every)) == counts[0]:
                 return list(range(0, num_timesteps, every))
-        raise ValueError(f"no integer stride keeps {counts[0]} of {num_timesteps} steps (spacing {spacing!r}).")
+        raise UserError(f"no integer stride keeps {counts[0]} of {num_timesteps} steps (spacing {spacing!r}).")
     kept_steps: list[int] = []
     start = 0
     for section, count in enumerate(counts):
         size = num_timesteps // len(counts) + int(section < num_timesteps % len(counts))
         if not 1 <= count <= size:
-            raise ValueError(f"spacing {spacing!r} keeps {count} of the {size} steps of section {section}.")
+            raise UserError(f"spacing {spacing!r} keeps {count} of the {size} steps of section {section}.")
         stride, position = (size - 1) / max(count - 1, 1), 0.0
         for _ in range(count):
             kept_steps.append(start + round(position))
@@ -141,7 +142,7 @@ class RespacedScheduler:
         """Choose ``num_steps`` timesteps; ValueError if ``spacing`` keeps another number."""
         kept = respace(len(self.alpha_bar), self.spacing or str(num_steps))
         if len(kept) != num_steps:
-            raise ValueError(f"spacing {self.spacing!r} keeps {len(kept)} steps, but num_steps is {num_steps}.")
+            raise UserError(f"spacing {self.spacing!r} keeps {len(kept)} steps, but num_steps is {num_steps}.")
         self._use(kept)
         self.timesteps = torch.tensor(kept[::-1], device=device)
 
@@ -165,7 +166,7 @@ class RespacedScheduler:
             generator: source of the noise, one for all or one an image.
         """
         if (k := self._position.get(int(t))) is None:
-            raise ValueError(f"t = {int(t)} is not one of the {len(self._position)} timesteps of this table.")
+            raise UserError(f"t = {int(t)} is not one of the {len(self._position)} timesteps of this table.")
         learned = model_output.shape[1] == 2 * z.shape[1]
         eps, raw = model_output.chunk(2, dim=1) if learned else (model_output, None)
         alpha_bar = float(self._table.alpha_bar[k])
@@ -180,7 +181,7 @@ class RespacedScheduler:
     def _ddpm(self, k: int, z0: Tensor, z: Tensor, raw: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of p(z_s | z_t)."""
         if (raw is not None) != (self.variance == "learned_range"):
-            raise ValueError(
+            raise UserError(
                 f"variance is {self.variance}, but the network predicts {'no' if raw is None else 'a'} variance: "
                 f"pass [B, {'2C' if raw is None else 'C'}, ...] or choose another variance."
             )

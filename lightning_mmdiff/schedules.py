@@ -11,6 +11,7 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule, match
 from lightning_mmdiff.respaced import RespacedScheduler
 
@@ -69,7 +70,7 @@ def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
             return scaled_linear(num_steps)
         case "stable_diffusion":  # alpha_bar ends at 4.66e-3
             return scaled_linear(num_steps, first=0.00085, last=0.012)
-    raise ValueError(f"unknown schedule {name!r}; expected linear, cosine, scaled_linear or stable_diffusion.")
+    raise UserError(f"unknown schedule {name!r}; expected linear, cosine, scaled_linear or stable_diffusion.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +91,14 @@ class Sampler:
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
-            raise ValueError(f"num_steps must be positive, got {self.num_steps}.")
+            raise UserError(f"num_steps must be positive, got {self.num_steps}.")
         if self.eta and self.name not in ("ddim", "spaced-ddim"):
-            raise ValueError(f"eta belongs to DDIM, but the sampler is {self.name}: leave it at 0.")
+            raise UserError(f"eta belongs to DDIM, but the sampler is {self.name}: leave it at 0.")
         if self.variance != "fixed_small" and self.name not in ("ddpm", "spaced-ddpm"):
-            raise ValueError(f"variance belongs to DDPM, but the sampler is {self.name}: leave it at fixed_small.")
+            raise UserError(f"variance belongs to DDPM, but the sampler is {self.name}: leave it at fixed_small.")
         known = ("trailing", "leading", "linspace")
         if not self.name.startswith("spaced") and self.spacing not in (None, *known):
-            raise ValueError(f"spacing {self.spacing!r} is unknown to {self.name}; expected one of {known}.")
+            raise UserError(f"spacing {self.spacing!r} is unknown to {self.name}; expected one of {known}.")
 
 
 class DDIM(DDIMScheduler):

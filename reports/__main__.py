@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments import INDEX
+from lightning_mmdiff.errors import UserError
 from reports.render import show
 from reports.results import load_table
 from reports.site import write_site
@@ -47,7 +48,7 @@ def _write_tables(names: Sequence[str], root: Path, notebook: bool) -> None:
     there = sorted(path.parent.name for path in root.glob("*/table.json"))
     unknown = sorted(set(names) - set(there))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{root}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}. "
             f"Run python -m experiments.{unknown[0]} --profile {root.parent.name} first."
         )
@@ -60,5 +61,5 @@ def _write_tables(names: Sequence[str], root: Path, notebook: bool) -> None:
 if __name__ == "__main__":
     try:
         tyro.cli(main, prog="python -m reports")
-    except (ValueError, RuntimeError) as error:
+    except (UserError, RuntimeError) as error:
         sys.exit(f"error: {error}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import Entry
+from lightning_mmdiff.errors import UserError
 from reports.costs import of_table
 from reports.progress import TableProgress, survey
 from reports.results import load_table
@@ -77,14 +78,14 @@ def look(folder: Path, index: Sequence[Entry]) -> Overview:
     """Read everything below ``folder`` (``runs/<profile>``): tables in the order of the index, then any others.
 
     Raises:
-        ValueError: if there is nothing.
+        UserError: if there is nothing.
     """
     runs = survey(folder)
     entries = {entry.name: entry for entry in index}
     there = sorted(path.parent.name for path in folder.glob("tables/*/table.json"))
     if not runs and not there:
         command = f"python -m experiments.{index[0].name} --profile {folder.name}"
-        raise ValueError(f"{folder}: no runs and no tables; run a table first ({command}), or name another --out.")
+        raise UserError(f"{folder}: no runs and no tables; run a table first ({command}), or name another --out.")
     names = [*entries, *(name for name in there if name not in entries)]
     tables = tuple(_standing(name, folder, entries.get(name), runs) for name in names)
     return Overview(profile=folder.name, tables=tables, runs=tuple(runs.values()))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lightning_mmdiff.errors import UserError
 from reports.claims import decide
 from reports.runs import load_run, read_json
 from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
@@ -52,16 +53,16 @@ def load_table(path: str | Path) -> TableResult:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; run the table's own command first (python -m experiments.<table>).")
+        raise UserError(f"{path}: no such file; run the table's own command first (python -m experiments.<table>).")
     try:
         stored = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}); run the table's own command again to rewrite it.") from error
+        raise UserError(f"{path}: not JSON ({error}); run the table's own command again to rewrite it.") from error
     missing = [field for field in FIELDS if field not in stored] if isinstance(stored, dict) else FIELDS
     if missing:
-        raise ValueError(f"{path}: lacks {', '.join(missing)}; was it written by python -m experiments.<table>?")
+        raise UserError(f"{path}: lacks {', '.join(missing)}; was it written by python -m experiments.<table>?")
     if not stored["name"] or Path(stored["name"]).name != stored["name"]:
-        raise ValueError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")
+        raise UserError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")
     return stored
 
 

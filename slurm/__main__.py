@@ -12,6 +12,7 @@ from rich.text import Text
 
 from experiments.core.cluster import read_cluster
 from experiments.spec import Profile
+from lightning_mmdiff.errors import UserError
 from slurm import records, scheduler, submit
 from slurm.status import logs as logs_of
 from slurm.status import survey_jobs
@@ -28,7 +29,7 @@ def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
     """
     lines = survey_jobs(out / profile)
     if not lines:
-        raise ValueError(
+        raise UserError(
             f"{out / profile / 'slurm'}: nothing was submitted from here; see python -m slurm.submit --help."
         )
     grid = Grid("job", "run", "state", "", box=None)
@@ -64,7 +65,7 @@ def logs(
     record = _record(folder, name)
     paths = logs_of(folder, record.label, record.numbers(name if name in record.runs else None))
     if not paths:
-        raise ValueError(f"{name} has no log yet: job {record.number} did not start (python -m slurm status says why).")
+        raise UserError(f"{name} has no log yet: job {record.number} did not start (python -m slurm status says why).")
     command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), *map(str, paths)]
     try:
         subprocess.run(command, check=False)
@@ -111,7 +112,7 @@ def _record(folder: Path, name: str) -> records.Record:
     found = records.read(folder)
     record = found.get(name) or next((r for r in found.values() if name in r.runs), None)
     if record is None:
-        raise ValueError(f"{name}: no such job in {folder}; there are {', '.join(found) or 'none'}.")
+        raise UserError(f"{name}: no such job in {folder}; there are {', '.join(found) or 'none'}.")
     return record
 
 
@@ -119,5 +120,5 @@ if __name__ == "__main__":
     commands: dict[str, Any] = {"status": status, "logs": logs, "cancel": cancel, "resubmit": resubmit}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         sys.exit(f"error: {error}")

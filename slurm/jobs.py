@@ -13,6 +13,7 @@ from experiments import INDEX
 from experiments.core.cluster import Cluster
 from experiments.core.costs import hours
 from experiments.spec import Profile, Run, Table, TrainRun, plan
+from lightning_mmdiff.errors import UserError
 
 MINUTES = {"data": 240, "report": 60}
 """Time limits of the jobs that are no run."""
@@ -48,7 +49,7 @@ class Order:
             module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             known = ", ".join(e.name for e in INDEX)
-            raise ValueError(f"No table is called {self.table!r}; there are {known}.") from error
+            raise UserError(f"No table is called {self.table!r}; there are {known}.") from error
         return [module.table(self.profile, seed) for seed in range(self.seeds)]
 
     def words(self) -> list[str]:
@@ -107,14 +108,14 @@ def jobs(order: Order, cluster: Cluster) -> list[Job]:
     """All jobs of an order, each after those it needs; the report is the last.
 
     Raises:
-        ValueError: for runs that the table does not have, or that ask for more than the cluster has.
+        UserError: for runs that the table does not have, or that ask for more than the cluster has.
     """
     tables = order.tables()
     groups = _groups(tables)
     names = {run.name for group in groups for run in group}
     unknown = sorted(set(order.only) - names)
     if unknown:
-        raise ValueError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(sorted(names))}.")
+        raise UserError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(sorted(names))}.")
     evaluators = {evaluator for table in tables for evaluator in table.evaluators}
     python = cluster.python or sys.executable
     command = f"{cluster.container} {shlex.join([python, *order.words()])}".strip()
@@ -157,7 +158,7 @@ def _job(
     gpus = (first.trainer.devices if isinstance(first, TrainRun) else 1) if order.profile == "paper" else 0
     nodes = first.trainer.num_nodes if isinstance(first, TrainRun) else 1
     if gpus > cluster.gpus_per_node or nodes > cluster.nodes:
-        raise ValueError(
+        raise UserError(
             f"{first.name} needs {nodes} node(s) with {gpus} GPU(s) each; the cluster file grants {cluster.nodes} with "
             f"{cluster.gpus_per_node} (nodes, gpus_per_node)."
         )

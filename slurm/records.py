@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.runtime.files import write_json
 from slurm.jobs import Job, Kind, Need, Order
 
@@ -60,11 +61,11 @@ def read_order(folder: Path, table: str) -> tuple[Order, Path | None]:
     """The last order of a table, and its cluster file.
 
     Raises:
-        FileNotFoundError: if this table was never submitted.
+        MissingFileError: if this table was never submitted.
     """
     path = _order_path(folder, table)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {table} was not submitted from here; run python -m slurm.submit {table}.")
+        raise MissingFileError(f"{path}: {table} was not submitted from here; run python -m slurm.submit {table}.")
     words = json.loads(path.read_text())
     cluster = words.pop("cluster")
     words |= {"out": Path(words["out"]), "data": Path(words["data"]) if words["data"] else None}

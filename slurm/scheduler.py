@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning_mmdiff.errors import UserError
+
 ENDED_WELL = ("COMPLETED", "RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING", "SUSPENDED")
 """States that are no failure."""
 
@@ -38,13 +40,13 @@ def run(*words: str) -> str:
     """Output of a command of SLURM.
 
     Raises:
-        ValueError: if it is not installed or says no; with its message.
+        UserError: if it is not installed or says no; with its message.
     """
     if shutil.which(words[0]) is None:
-        raise ValueError(f"{words[0]} is not to be found; run this on a login node of a SLURM cluster.")
+        raise UserError(f"{words[0]} is not to be found; run this on a login node of a SLURM cluster.")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ValueError(f"{' '.join(words[:2])} ... failed: {done.stderr.strip() or done.stdout.strip()}")
+        raise UserError(f"{' '.join(words[:2])} ... failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -77,7 +79,7 @@ def cancel(numbers: Iterable[str]) -> None:
 def _from_accounting(number: str) -> Ended | None:
     try:
         out = run("sacct", "-j", number, "-X", "-n", "-P", "-o", "JobID,State,ExitCode,Reason")
-    except ValueError:  # no accounting here
+    except UserError:  # no accounting here
         return None
     for line in out.splitlines():
         name, state, code, reason = line.split("|")
@@ -89,7 +91,7 @@ def _from_accounting(number: str) -> Ended | None:
 def _from_controller(number: str) -> Ended | None:
     try:
         out = run("scontrol", "--oneliner", "show", "job", number)
-    except ValueError:  # forgotten, some minutes after its end
+    except UserError:  # forgotten, some minutes after its end
         return None
     fields = dict(word.split("=", 1) for word in out.split() if "=" in word)
     return Ended(state=fields["JobState"], exit_code=fields["ExitCode"], reason=fields["Reason"])

@@ -16,6 +16,7 @@ import tyro
 
 from experiments.core.cluster import Cluster, read_cluster
 from experiments.spec import Profile, Run, Table, TrainRun, as_json, differences
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 from slurm import records, scheduler
 from slurm.jobs import Job, Order, describe, jobs
@@ -46,7 +47,7 @@ def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> list[str
     """Write the scripts of an order and queue those whose work is neither done nor queued; returns what was done, in lines.
 
     Raises:
-        ValueError: if SLURM says no, or a folder was made with other settings.
+        UserError: if SLURM says no, or a folder was made with other settings.
     """
     found = jobs(order, cluster)
     for job in found:
@@ -129,7 +130,7 @@ def require_same_settings(folder: Path, run: Run) -> None:
     """Find out before a job waits in a queue that its folder belongs to a run with other settings.
 
     Raises:
-        ValueError: naming the fields that differ.
+        UserError: naming the fields that differ.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -137,7 +138,7 @@ def require_same_settings(folder: Path, run: Run) -> None:
     old = {key: value for key, value in json.loads(path.read_text()).items() if key != "fingerprints"}
     different = list(differences(old, json.loads(json.dumps(as_json(run)))))
     if different:
-        raise ValueError(
+        raise UserError(
             f"{folder} was made with other settings ({'; '.join(different[:4])}). "
             "Move the folder away, or choose another --out."
         )
@@ -159,5 +160,5 @@ def main(flags: SubmitFlags) -> list[str]:
 if __name__ == "__main__":
     try:
         main(tyro.cli(SubmitFlags, description=__doc__))
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         sys.exit(f"error: {error}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.batches.randomness import Draws
+from lightning_mmdiff.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class MaskConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high or self.patch < 1 or not 0 <= self.complete <= 1:
-            raise ValueError(f"{self}: expected 0 <= low <= high patches of at least 1 pixel, and complete in [0, 1].")
+            raise UserError(f"{self}: expected 0 <= low <= high patches of at least 1 pixel, and complete in [0, 1].")
 
 
 def train_masks(config: MaskConfig, keys: np.ndarray, size: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, get_worker_info
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.interruption import ignore_in_worker
 from lightning_mmdiff.seeding import generator
 
@@ -45,13 +46,13 @@ class StepBatchSampler:
         flip: bool = True,
     ) -> None:
         if batch_size < 1 or num_items < 1:
-            raise ValueError(
+            raise UserError(
                 f"batch_size is {batch_size} and there are {num_items} training images; both must be at least 1."
             )
         if batch_size > num_items:
             logger.warning("%d training images: they repeat within a batch of %d.", num_items, batch_size)
         if batch_size % world_size:
-            raise ValueError(
+            raise UserError(
                 f"batch_size {batch_size} (rows of all processes together) cannot be shared by {world_size} processes; "
                 f"choose a multiple of {world_size}."
             )

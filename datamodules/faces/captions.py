@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning_mmdiff.errors import UserError
+
 CaptionKind = Literal["celeba-dialog", "beard-and-age", "mm-celeba"]
 
 DIALOG_FILES = ("captions_hq.json", "text/captions_hq.json")
@@ -44,7 +46,7 @@ def _read_dialog(root: Path, kind: Literal["celeba-dialog", "beard-and-age"], kn
     try:
         entries = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path}: is not JSON ({error}); fetch this file again.") from error
+        raise UserError(f"{path}: is not JSON ({error}); fetch this file again.") from error
     texts = ((name, caption_of(entry, kind)) for name, entry in entries.items() if name in known)
     return {name: [text] for name, text in texts if text}
 
@@ -75,5 +77,5 @@ def _read_mm(root: Path, names: list[str]) -> dict[str, list[str]]:
 def _read_lines(path: Path) -> list[str]:
     lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if len(lines) != MM_LINES:
-        raise ValueError(f"{path}: has {len(lines)} captions, expected {MM_LINES}, one a line; fetch this file again.")
+        raise UserError(f"{path}: has {len(lines)} captions, expected {MM_LINES}, one a line; fetch this file again.")
     return lines

@@ -10,6 +10,7 @@ from datamodules.faces import captions
 from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
 from datamodules.faces.files import FaceFiles
 from datamodules.storage.reading import read_image, require_images, require_root, some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
 ATTRIBUTE_FILE = "CelebAMask-HQ-attribute-anno.txt"
@@ -53,7 +54,7 @@ class CelebAMaskHQFiles(FaceFiles):
         shapes = {mask.shape for mask in masks.values()}
         if len(shapes) > 1:
             sizes = ", ".join(f"{part} {mask.shape[1]}x{mask.shape[0]}" for part, mask in masks.items())
-            raise ValueError(
+            raise UserError(
                 f"{self._mask_path(number, '*')}: masks of one face differ in size ({sizes}); fetch them again."
             )
         merged = np.zeros(shapes.pop(), np.uint8)
@@ -117,7 +118,7 @@ class CelebAMaskHQFiles(FaceFiles):
             if not number.isdecimal():
                 continue  # a thumbnail index or the like
             if part not in FACE_CLASSES or place.name != str(int(number) // FACES_PER_FOLDER):
-                raise ValueError(f"{place / file}: not a mask of this layout, remove or rename it. Expected:\n{LAYOUT}")
+                raise UserError(f"{place / file}: not a mask of this layout, remove or rename it. Expected:\n{LAYOUT}")
             if int(number) in parts:
                 parts[int(number)].add(part)
             else:
@@ -125,13 +126,13 @@ class CelebAMaskHQFiles(FaceFiles):
         bare = [self.name(number) for number, found in parts.items() if not found]
         count = len(self.numbers)
         if bare:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{folder}: found masks of {count - len(bare)} of {count} images, none for {some(bare)}. The download "
                 "is incomplete: fetch the missing masks, or use CelebAHQ, which needs none. Expected this layout:\n"
                 f"{LAYOUT}"
             )
         if strays - KNOWN_GAPS:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.root}: found {count} images but masks of {count + len(strays)} faces; no image for "
                 f"{some(map(self.name, sorted(strays)))}. Fetch the missing images, or remove their masks."
             )
@@ -142,7 +143,7 @@ def read_attributes(path: Path) -> dict[str, np.ndarray]:
     """Read CelebA's attribute file: a count, a line of 40 names, then rows ``0.jpg  -1 1 ...``; int8 [40] each."""
     lines = path.read_text().splitlines()
     if len(lines) < 2 or tuple(lines[1].split()) != ATTRIBUTES:
-        raise ValueError(
+        raise UserError(
             f"{path}: the second line must hold CelebA's 40 attribute names in their order; fetch it again."
         )
     rows = [line.split() for line in lines[2:] if line.strip()]
@@ -153,7 +154,7 @@ def read_attributes(path: Path) -> dict[str, np.ndarray]:
         found = (
             f"a row for {bad} that is not 40 values of -1 or 1" if bad else f"{len(rows)} rows, announced {lines[0]}"
         )
-        raise ValueError(f"{path}: {found}; fetch it again.")
+        raise UserError(f"{path}: {found}; fetch it again.")
     return {row[0]: (np.array(row[1:], np.int8) > 0).astype(np.int8) for row in rows}
 
 
@@ -166,7 +167,7 @@ def _partition(original: int) -> str:
 def _require_rows(path: Path, numbers: list[int], rows: set[int]) -> None:
     missing = sorted(set(numbers) - rows)
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{path}: found rows for {len(numbers) - len(missing)} of {len(numbers)} images, none for {some(missing)}; "
             "fetch it again."
         )

@@ -13,6 +13,7 @@ from PIL import Image
 from datamodules.faces.classes import NUM_CLASSES
 from datamodules.faces.files import FaceFiles
 from datamodules.storage.reading import read_image, require_no_enlarging, require_square
+from lightning_mmdiff.errors import UserError
 
 
 class FaceDecoder:
@@ -46,13 +47,13 @@ class FaceDecoder:
         require_square(what, *label_map.shape[::-1])
         self._require(what, label_map.shape[0], self.label_side, "label maps")
         if label_map.max() >= NUM_CLASSES:
-            raise ValueError(f"{what}: holds class {label_map.max()}, expected 0 to {NUM_CLASSES - 1}.")
+            raise UserError(f"{what}: holds class {label_map.max()}, expected 0 to {NUM_CLASSES - 1}.")
         if label_map.shape[0] == self.size:
             return label_map
         return np.asarray(Image.fromarray(label_map).resize((self.size, self.size), Image.Resampling.NEAREST))
 
     def _require(self, path: Path, side: int, expected: int, what: str) -> None:
         if side != expected:
-            raise ValueError(
+            raise UserError(
                 f"{path}: {side} pixels wide, but the first of the {what} has {expected}; all must be alike."
             )

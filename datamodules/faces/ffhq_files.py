@@ -9,6 +9,7 @@ import numpy as np
 from datamodules.faces.classes import NUM_CLASSES
 from datamodules.faces.files import FaceFiles, read_label_png
 from datamodules.storage.reading import require_images, require_root, some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 JSON_FILE = "ffhq-dataset-v2.json"
 LABEL_FOLDER = "label_maps"
@@ -63,7 +64,7 @@ class FFHQFiles(FaceFiles):
         entries = json.loads(path.read_text())
         missing = [number for number in self.numbers if str(number) not in entries]
         if missing:
-            raise ValueError(f"{path}: has no entry for images {some(missing)}; fetch it again.")
+            raise UserError(f"{path}: has no entry for images {some(missing)}; fetch it again.")
         return [SPLIT_NAMES[entries[str(number)]["category"]] for number in self.numbers]
 
     def places(self) -> dict[str, tuple[str, ...]]:
@@ -82,7 +83,7 @@ class FFHQFiles(FaceFiles):
         present = {path.name for path in (self.root / LABEL_FOLDER).glob("*.png")}
         missing = [self.name(number) for number in self.numbers if self.name(number) not in present]
         if missing:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.root / LABEL_FOLDER}: found label maps of {len(self.numbers) - len(missing)} of "
                 f"{len(self.numbers)} images, none for {some(missing)}. Write the missing ones, or remove the folder."
             )

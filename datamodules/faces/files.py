@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.storage.reading import read_image
+from lightning_mmdiff.errors import UserError
 
 
 class FaceFiles(ABC):
@@ -76,14 +77,14 @@ def read_label_png(path: Path, num_classes: int) -> np.ndarray:
     """Read class ids, uint8 [H, W], from a PNG of mode L or P whose pixel values are the ids.
 
     Raises:
-        ValueError: for another mode, or an id of ``num_classes`` or more.
+        UserError: for another mode, or an id of ``num_classes`` or more.
     """
     image = read_image(path)
     if image.mode not in ("L", "P"):
-        raise ValueError(f"{path}: has mode {image.mode}, expected an index image (mode L or P) of class ids.")
+        raise UserError(f"{path}: has mode {image.mode}, expected an index image (mode L or P) of class ids.")
     label_map = np.asarray(image)
     if label_map.max() >= num_classes:
-        raise ValueError(
+        raise UserError(
             f"{path}: holds class {label_map.max()}, expected 0 to {num_classes - 1} (official CelebAMask-HQ order); "
             "was it written in another order, or as colours?"
         )

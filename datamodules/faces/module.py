@@ -16,6 +16,7 @@ from datamodules.faces.files import FaceFiles
 from datamodules.faces.packed import Packed, open_packed, pack
 from datamodules.faces.split import FaceSplit, Split, split_rows
 from datamodules.storage.reading import some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class FaceDataModule(PackedDataModule):
             num_workers=num_workers, cache=cache,
         )  # fmt: skip
         if "caption" in conditions and captions is None:
-            raise ValueError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
+            raise UserError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
         self.split, self.captions = split, captions
         self.excluded: list[str] = []  # images left out because they have no caption
 
@@ -75,7 +76,7 @@ class FaceDataModule(PackedDataModule):
             places = files.places().get(thing, ())
             if not any((self.root / place).exists() for place in places):
                 looked = f"looked for {' or '.join(places)} there" if places else "this data set has none"
-                raise FileNotFoundError(f"{self.root}: {why}; {looked}. Expected this layout:\n{self.layout}")
+                raise MissingFileError(f"{self.root}: {why}; {looked}. Expected this layout:\n{self.layout}")
         return files
 
     def prepare_data(self) -> None:
@@ -111,14 +112,14 @@ class FaceDataModule(PackedDataModule):
         there |= {"official": packed.official_split is not None} | dict.fromkeys(packed.captions, True)
         for thing, why in self._needs():
             if not there.get(thing):
-                raise FileNotFoundError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
+                raise MissingFileError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
 
     def _captioned_rows(self, packed: Packed, texts: dict[str, Any]) -> list[int]:
         """Return the rows with a caption in the order of the captions; name the images without one."""
         row_of = {name: row for row, name in enumerate(packed.names)}
         self.excluded = [name for name in packed.names if name not in texts]
         if len(self.excluded) > max(1, len(packed.names) // 1000):
-            raise ValueError(
+            raise UserError(
                 f"{self.root}: found {self.captions} captions of {len(texts)} of {len(packed.names)} images, none for "
                 f"{some(self.excluded)}; the caption files are incomplete, fetch them again."
             )

@@ -11,6 +11,7 @@ from datamodules.batches.steps import Draw
 from datamodules.faces.classes import LABEL_CONDITIONS, PALETTE, flip_label_map, label_condition
 from datamodules.faces.packed import Packed
 from datamodules.images.packed import mirrored, tensor
+from lightning_mmdiff.errors import UserError
 
 PAPER_IMAGES, PAPER_TEST = (
     30_000,
@@ -96,7 +97,7 @@ def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.n
         order: usable rows, in the order that defines first and last.
 
     Raises:
-        ValueError: where a part would be empty.
+        UserError: where a part would be empty.
     """
     if split != "official":
         usable = list(order)[:PAPER_IMAGES]
@@ -107,7 +108,7 @@ def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.n
         assert packed.official_split is not None  # setup() has checked
         train, test = ([row for row in order if packed.official_split[row] == part] for part in ("train", "test"))
     if not train or not test:
-        raise ValueError(
+        raise UserError(
             f"{packed.folder}: the {split} split of {len(order)} images has {len(train)} to train and {len(test)} "
             "to test; both need at least one. Fetch more images"
             + (", or use split='paper'." if split == "official" else ".")

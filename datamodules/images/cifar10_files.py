@@ -12,6 +12,7 @@ from PIL import Image
 from datamodules.images.folder import FolderFiles, number_of
 from datamodules.storage.data_files import DataFiles
 from datamodules.storage.reading import require_images, require_no_enlarging, require_root, require_square, some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 BATCH_FOLDER = "cifar-10-batches-py"
@@ -31,7 +32,7 @@ class CIFAR10FolderFiles(FolderFiles):
     def __init__(self, root: Path) -> None:
         super().__init__(root, train="train", test="test", layout=LAYOUT)
         if self.classes != list(CLASSES):
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root}: found the classes {some(self.wnids, 10)}, expected {', '.join(CLASSES)}. Layout:\n{LAYOUT}"
             )
         parts = (self.items[: self.num_train], self.items[self.num_train :])
@@ -55,7 +56,7 @@ class CIFAR10BatchFiles(DataFiles):
         self.root, self.folder = root, root / BATCH_FOLDER
         missing = [name for name in BATCH_FILES if not (self.folder / name).is_file()]
         if missing:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.folder}: found {len(BATCH_FILES) - len(missing)} of {len(BATCH_FILES)} batches, missing "
                 f"{some(missing)}; fetch these. Expected this layout in {root}:\n{LAYOUT}"
             )
@@ -99,15 +100,15 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return images uint8 [N, 3072], planes of red, green and blue, and classes int64 [N] of one pickled batch.
 
     Raises:
-        ValueError: where the file is damaged, holds something else, or asks for a class that no batch needs.
+        UserError: where the file is damaged, holds something else, or asks for a class that no batch needs.
     """
     try:
         batch = _BatchUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
         data, labels = np.asarray(batch["data"]), np.asarray(batch["labels"], np.int64)
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path}: cannot be read as a batch of CIFAR-10 ({error}); fetch this file again.") from error
+        raise UserError(f"{path}: cannot be read as a batch of CIFAR-10 ({error}); fetch this file again.") from error
     if data.dtype != np.uint8 or data.shape != (len(labels), 3 * SIZE**2) or not np.isin(labels, range(10)).all():
-        raise ValueError(
+        raise UserError(
             f"{path}: holds data {data.dtype} {list(data.shape)} and {len(labels)} labels of the classes "
             f"{some(np.unique(labels), 10)}; expected uint8 [N, {3 * SIZE**2}] and N labels from 0 to 9; fetch it again."
         )

@@ -9,6 +9,7 @@ from PIL import Image
 from datamodules.images.cityscapes_classes import LABEL_IDS, TRAIN_ID_OF
 from datamodules.storage.data_files import DataFiles, fill_rows
 from datamodules.storage.reading import read_image, require_no_enlarging, require_root, some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 PHOTO, LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
@@ -40,11 +41,11 @@ class CityscapesFiles(DataFiles):
         path = self.label_file(row)
         image = read_image(path)
         if image.mode not in ("L", "P"):
-            raise ValueError(f"{path}: has mode {image.mode}, expected label ids (mode L or P).")
+            raise UserError(f"{path}: has mode {image.mode}, expected label ids (mode L or P).")
         label_ids = np.asarray(image)
         unknown = sorted(set(np.unique(label_ids).tolist()) - LABEL_IDS)
         if unknown:
-            raise ValueError(f"{path}: holds the label ids {some(unknown)}, expected 0 to 33 (or 255).")
+            raise UserError(f"{path}: holds the label ids {some(unknown)}, expected 0 to 33 (or 255).")
         return TRAIN_ID_OF[label_ids]
 
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
@@ -57,7 +58,7 @@ class CityscapesFiles(DataFiles):
         def decode(row: int) -> dict[str, np.ndarray]:
             photo, label_map = read_image(self.photo(row), "RGB"), Image.fromarray(self.label_map(row))
             if photo.size != label_map.size:
-                raise ValueError(
+                raise UserError(
                     f"{self.label_file(row)}: is {label_map.width}x{label_map.height} pixels, but its photograph is "
                     f"{photo.width}x{photo.height}; fetch both again."
                 )
@@ -84,10 +85,10 @@ def _frames(root: Path, part: str) -> list[str]:
         for folder, suffix in (("leftImg8bit", PHOTO), ("gtFine", LABEL))
     )
     if not photos and not labels:
-        raise FileNotFoundError(f"{root}: no frames of {part!r} found. Expected this layout there:\n{LAYOUT}")
+        raise MissingFileError(f"{root}: no frames of {part!r} found. Expected this layout there:\n{LAYOUT}")
     if photos != labels:
         single = sorted(photos ^ labels)
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{root}: found {len(photos)} photographs and {len(labels)} label maps of {part!r}; without their "
             f"counterpart: {some(single)}. The download is incomplete: fetch these. Expected this layout:\n{LAYOUT}"
         )

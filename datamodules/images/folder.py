@@ -11,6 +11,7 @@ from PIL import Image
 
 from datamodules.storage.data_files import DataFiles, fill_rows
 from datamodules.storage.reading import read_image, require_root, some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 CAPTION_FILE = "captions.json"
@@ -39,7 +40,7 @@ class FolderFiles(DataFiles):
         self.wnids = sorted(train_classes)
         missing = sorted(set(self.wnids) ^ set(test_classes))
         if missing:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root}: found {len(train_classes)} classes in {train} and {len(test_classes)} in {test}; only in one of "
                 f"them: {some(missing)}. The download is incomplete: fetch the rest. Expected this layout:\n{layout}"
             )
@@ -58,7 +59,7 @@ class FolderFiles(DataFiles):
         """Return the image at ``size`` x ``size`` pixels.
 
         Raises:
-            ValueError: naming ``path``, where that cannot be.
+            UserError: naming ``path``, where that cannot be.
         """
 
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
@@ -93,7 +94,7 @@ class FolderFiles(DataFiles):
         names = [str(path.relative_to(self.root)) for _, path in self.items]
         missing = [name for name in names if name not in texts]
         if missing:
-            raise ValueError(f"{file}: has no caption for {some(missing)}; complete it, or remove it.")
+            raise UserError(f"{file}: has no caption for {some(missing)}; complete it, or remove it.")
         return [texts[name] for name in names]
 
 
@@ -101,18 +102,18 @@ def list_classes(root: Path, part: str, layout: str) -> Listing:
     """Return class -> images of one part of a data set.
 
     Raises:
-        FileNotFoundError: without the folder, without a class in it, or with an empty class.
+        MissingFileError: without the folder, without a class in it, or with an empty class.
     """
     folder = root / part
     subfolders = sorted(path for path in folder.glob("*/") if not path.name.startswith("."))
     if not subfolders:
         archives = sorted(path.name for path in root.glob("*.tar*"))
         hint = f" Found {some(archives)}: unpack first." if archives else ""
-        raise FileNotFoundError(f"{folder}: no class folders found.{hint} Expected this layout in {root}:\n{layout}")
+        raise MissingFileError(f"{folder}: no class folders found.{hint} Expected this layout in {root}:\n{layout}")
     classes = {path.name: list_images(path) for path in subfolders}
     empty = [name for name, images in classes.items() if not images]
     if empty:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder}: found images of {len(classes) - len(empty)} of {len(classes)} classes, none of {some(empty)}. "
             "The download is incomplete: fetch the rest."
         )

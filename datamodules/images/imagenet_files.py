@@ -12,6 +12,7 @@ from datamodules.images.folder import FolderFiles, Listing, list_images, number_
 from datamodules.storage.data_files import DataFiles
 from datamodules.storage.progress import progress_bar
 from datamodules.storage.reading import read_image, require_images, require_root, some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 OFFICIAL_CLASSES, OFFICIAL_COUNTS = 1000, (1_281_167, 50_000)
 BATCH_FILES = tuple(f"train_data_batch_{i}.npz" for i in range(1, 11))
@@ -40,7 +41,7 @@ class ImageNetFolderFiles(FolderFiles):
         super().__init__(root, train="train", test="val", layout=FOLDER_LAYOUT)
         counts = (self.num_train, self.num_test)
         if len(self.wnids) == OFFICIAL_CLASSES and counts != OFFICIAL_COUNTS:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root}: found {counts[0]:,} images to train and {counts[1]:,} to validate, expected "
                 f"{OFFICIAL_COUNTS[0]:,} and {OFFICIAL_COUNTS[1]:,}. Fetch the rest; a part of ImageNet used on purpose "
                 f"must have fewer than {OFFICIAL_CLASSES:,} classes."
@@ -63,7 +64,7 @@ class ImageNetFolderFiles(FolderFiles):
         first = [path for _, path in self.items[:SAMPLE]]
         small = [path for path in first if min(read_image(path).size) < size]
         if 2 * len(small) > len(first):
-            raise ValueError(
+            raise UserError(
                 f"{self.root}: {len(small)} of the first {len(first)} images have fewer than the {size} pixels asked for, "
                 f"such as {small[0]}; lower image_size."
             )
@@ -99,12 +100,12 @@ class DownsampledFiles(DataFiles):
         self.root = root
         missing = [name for name in (*BATCH_FILES, VAL_FILE) if not (root / name).is_file()]
         if missing:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root}: found {11 - len(missing)} of 11 arrays, missing {some(missing)}; fetch these. Expected this "
                 f"layout:\n{ARRAY_LAYOUT}"
             )
         if not (root / class_ids.MAP_FILE).is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root / class_ids.MAP_FILE}: no such file. The labels of these arrays count in its order, not in that "
                 "of sorted wnids, and cannot be told without it; it comes with the development kit of ILSVRC2014."
             )
@@ -116,7 +117,7 @@ class DownsampledFiles(DataFiles):
         self.num_train, self.num_test = sum(map(len, labels[:-1])), len(labels[-1])
         self.given = np.concatenate(labels).astype(np.int64)
         if self.given.min() < 1 or self.given.max() > len(wnids):
-            raise ValueError(
+            raise UserError(
                 f"{root}: labels from {self.given.min()} to {self.given.max()}, expected 1 to {len(wnids)} "
                 f"({class_ids.MAP_FILE})."
             )
@@ -132,7 +133,7 @@ class DownsampledFiles(DataFiles):
             for name in (*BATCH_FILES, VAL_FILE):
                 data = self._read(name, "data")
                 if data.dtype != np.uint8 or data.shape[1:] != (3 * size**2,):
-                    raise ValueError(
+                    raise UserError(
                         f"{self.root / name}: data is {data.dtype} {list(data.shape)}, expected uint8 [N, {3 * size**2}] "
                         f"for image_size={size}; these arrays are not resized."
                     )
@@ -153,4 +154,4 @@ class DownsampledFiles(DataFiles):
             with np.load(self.root / name, allow_pickle=False) as arrays:
                 return np.asarray(arrays[key])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{self.root / name}: cannot read {key!r} ({error}); fetch this file again.") from error
+            raise UserError(f"{self.root / name}: cannot read {key!r} ({error}); fetch this file again.") from error

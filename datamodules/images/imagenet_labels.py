@@ -6,6 +6,7 @@ from pathlib import Path
 from scipy.io import loadmat
 
 from datamodules.storage.reading import some
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 LABEL_FILE = "val_labels.txt"
 KAGGLE_FILE = "LOC_val_solution.csv"
@@ -25,8 +26,8 @@ def val_wnids(root: Path, names: list[str], layout: str) -> list[str]:
         layout: for the message.
 
     Raises:
-        FileNotFoundError: where no file says so.
-        ValueError: where it leaves out an image.
+        MissingFileError: where no file says so.
+        UserError: where it leaves out an image.
     """
     if (root / LABEL_FILE).is_file():
         path, wnid_of = root / LABEL_FILE, _read_pairs(root / LABEL_FILE)
@@ -35,13 +36,13 @@ def val_wnids(root: Path, names: list[str], layout: str) -> list[str]:
     elif (root / TRUTH_FILE).is_file():
         path, wnid_of = root / TRUTH_FILE, _read_devkit(root)
     else:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{root}/val: the images lie in one folder, but no file tells their classes. Add {LABEL_FILE}, {KAGGLE_FILE} "
             f"or {DEVKIT}/, or move the images into class folders. Expected this layout:\n{layout}"
         )
     missing = [name for name in names if name not in wnid_of]
     if missing:
-        raise ValueError(f"{path}: tells no class for {some(missing)} of {len(names)} images; fetch it again.")
+        raise UserError(f"{path}: tells no class for {some(missing)} of {len(names)} images; fetch it again.")
     return [wnid_of[name] for name in names]
 
 
@@ -50,7 +51,7 @@ def read_map(path: Path) -> list[str]:
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
     wnids = {int(row[1]): row[0] for row in rows}
     if sorted(wnids) != list(range(1, len(rows) + 1)) or len(set(wnids.values())) != len(rows):
-        raise ValueError(f"{path}: expected the labels 1 to {len(rows)} and as many wnids, each once; fetch it again.")
+        raise UserError(f"{path}: expected the labels 1 to {len(rows)} and as many wnids, each once; fetch it again.")
     return [wnids[label] for label in range(1, len(rows) + 1)]
 
 

@@ -9,6 +9,7 @@ from datamodules.batches.masking import MaskConfig, fixed_masks, train_masks
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import DataFiles
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +72,14 @@ class LabelledDataModule(ArrayDataModule):
     def __init__(self, *, only_class: int | None = None, masks: MaskConfig | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         if "masked_image" in self.conditions and masks is None:
-            raise ValueError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
+            raise UserError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
         self.only_class, self.masks = only_class, masks
 
     def setup(self, stage: str | None = None) -> None:
         """Map the packed arrays.
 
         Raises:
-            ValueError: if no training image has the one class.
+            UserError: if no training image has the one class.
         """
         super().setup(stage)
         if self.only_class is None:
@@ -86,7 +87,7 @@ class LabelledDataModule(ArrayDataModule):
         part, labels = self.train, self.train.packed.arrays["labels"]
         kept = np.flatnonzero(labels[part.first : part.first + part.count] == self.only_class)
         if not len(kept):
-            raise ValueError(f"{self.root}: no training image is of class {self.only_class}; choose one that exists.")
+            raise UserError(f"{self.root}: no training image is of class {self.only_class}; choose one that exists.")
         self.train = ClassSplit(
             packed=part.packed,
             first=part.first,
@@ -103,7 +104,7 @@ class LabelledDataModule(ArrayDataModule):
     def require(self, found: DataFiles | PackedArrays) -> None:
         """Raise FileNotFoundError where captions are asked for and there are none."""
         if "caption" in self.conditions and found.captions is None:
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{self.root}: condition caption needs captions; looked for captions.json there. "
                 f"Expected this layout:\n{self.layout}"
             )

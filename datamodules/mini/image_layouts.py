@@ -20,6 +20,7 @@ from datamodules.images.imagenet_labels import NAME_FILE
 from datamodules.mini import objects, streets
 from datamodules.mini.writing import chunks, hwc, write_once, write_png
 from datamodules.storage.progress import Update
+from lightning_mmdiff.errors import UserError
 
 RENDERER = 1  # version of the pictures: another one is another data set
 WNIDS = tuple(f"n{90_000_000 + label:08d}" for label in range(len(objects.NAMES)))  # of our own
@@ -38,7 +39,7 @@ def write_imagenet(root: Path, *, count: int, image_size: int, seed: int = 0) ->
     """
     least = len(WNIDS)  # every class has an image
     if count < least:
-        raise ValueError(f"count is {count}, but there are {least} classes of objects; choose at least {least}.")
+        raise UserError(f"count is {count}, but there are {least} classes of objects; choose at least {least}.")
 
     def write(folder: Path, advance: Update) -> None:
         texts: dict[str, str] = {}
@@ -72,7 +73,7 @@ def write_cifar10(root: Path, *, count: int, image_size: int, seed: int = 0) -> 
     """
     least = len(CLASSES)
     if count < least:
-        raise ValueError(f"count is {count}, but CIFAR-10 has {least} classes; choose at least {least}.")
+        raise UserError(f"count is {count}, but CIFAR-10 has {least} classes; choose at least {least}.")
 
     def write(folder: Path, advance: Update) -> None:
         for (part, number), name in zip(_parts(count, least), ("train", "test")):

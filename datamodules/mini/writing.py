@@ -12,6 +12,7 @@ import numpy as np
 
 from datamodules.storage.locking import locked
 from datamodules.storage.progress import Update, progress_bar
+from lightning_mmdiff.errors import UserError
 
 MARKER = "mini.json"
 CHUNK_PIXELS = 2**17  # of one rendered chunk; about what stays in the processor's cache
@@ -28,7 +29,7 @@ def write_once(root: Path, what: dict[str, Any], noun: str, total: int, write: C
         write: fills the folder it is given and reports what is done.
 
     Raises:
-        ValueError: where ``root`` holds something else.
+        UserError: where ``root`` holds something else.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     with locked(root.with_name(f".{root.name}.lock")):
@@ -70,4 +71,4 @@ def _require_same(root: Path, what: dict[str, Any], noun: str) -> None:
     found = json.loads(marker.read_text()) if marker.is_file() else None
     if found != what:
         there = f"no {noun}" if found is None else f"{noun} with {found}"
-        raise ValueError(f"{root}: holds {there}, expected {what}; give another folder, or delete this one.")
+        raise UserError(f"{root}: holds {there}, expected {what}; give another folder, or delete this one.")

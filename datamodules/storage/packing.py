@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.storage.locking import locked
+from lightning_mmdiff.errors import MissingFileError
 
 
 def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path], None]) -> bool:
@@ -45,7 +46,7 @@ def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path],
 def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the index and the memory-mapped arrays of a packed folder."""
     if not (folder / "index.json").is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder}: nothing packed here; call prepare_data() (or run datamodules.prepare) first."
         )
     with locked(_lock_path(folder), shared=True):

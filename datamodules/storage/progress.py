@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lightning_mmdiff.errors import UserError
+
 MAX_PROBLEMS = 20  # damaged files named before reading gives up
 
 Update = Callable[[int], None]
@@ -32,4 +34,4 @@ def in_threads(fill: Callable[[int], str | None], count: int, title: str) -> Non
             if len(problems) >= MAX_PROBLEMS:
                 break
     if problems:
-        raise ValueError("\n".join(problems[:MAX_PROBLEMS]))
+        raise UserError("\n".join(problems[:MAX_PROBLEMS]))

@@ -7,27 +7,29 @@ from pathlib import Path
 
 from PIL import Image
 
+from lightning_mmdiff.errors import MissingFileError, UserError
+
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on a damaged file
 
 
 def require_root(root: Path, layout: str) -> None:
     """Raise FileNotFoundError with the expected layout where ``root`` is not a folder."""
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder. Expected this layout there:\n{layout}")
+        raise MissingFileError(f"{root}: no such folder. Expected this layout there:\n{layout}")
 
 
 def require_images(root: Path, numbers: list[int], layout: str, known_gaps: frozenset[int] = frozenset()) -> int:
     """Check that the numbering of the images has no hole; return how many images it has from first to last.
 
     Raises:
-        FileNotFoundError: without any image, or where some are missing between the first and the last.
+        MissingFileError: without any image, or where some are missing between the first and the last.
     """
     if not numbers:
-        raise FileNotFoundError(f"{root}: no images found. Expected this layout there:\n{layout}")
+        raise MissingFileError(f"{root}: no images found. Expected this layout there:\n{layout}")
     missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers) - known_gaps)
     total = numbers[-1] - numbers[0] + 1
     if missing:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{root}: found {len(numbers)} images where the numbers {numbers[0]} to {numbers[-1]} make {total}; "
             f"missing {some(missing)}. The download is incomplete: fetch these (any gapless part of the set will do)."
         )
@@ -45,23 +47,23 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
     """Read an image completely, converted to ``mode`` if given.
 
     Raises:
-        ValueError: with the path, where the file is absent, damaged or no image.
+        UserError: with the path, where the file is absent, damaged or no image.
     """
     try:
         with Image.open(path) as image:
             image.load()
             return image.convert(mode) if mode and image.mode != mode else image.copy()
     except _BROKEN as error:
-        raise ValueError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
+        raise UserError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
 
 
 def require_square(path: Path, width: int, height: int) -> None:
     """Raise ValueError where an image is not square: resizing it would stretch faces in silence."""
     if width != height:
-        raise ValueError(f"{path}: is {width}x{height} pixels, expected a square image; crop it first.")
+        raise UserError(f"{path}: is {width}x{height} pixels, expected a square image; crop it first.")
 
 
 def require_no_enlarging(path: Path, pixels: int, size: int) -> None:
     """Raise ValueError where an image of ``pixels`` would have to grow to ``size``."""
     if pixels < size:
-        raise ValueError(f"{path}: {pixels} pixels wide, fewer than the {size} asked for; lower image_size.")
+        raise UserError(f"{path}: {pixels} pixels wide, fewer than the {size} asked for; lower image_size.")

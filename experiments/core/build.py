@@ -19,6 +19,7 @@ from datamodules.night2day import Night2Day
 from datamodules.regimes import AlternatingData
 from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig
@@ -245,7 +246,7 @@ def _single(run: SampleRun, runs: Path) -> SamplingModule:
 
 
 def _nothing(run: SampleRun) -> Any:
-    raise ValueError(f"{run.name} ({run.method}) has no images to sample.")
+    raise UserError(f"{run.name} ({run.method}) has no images to sample.")
 
 
 def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> Trainer:

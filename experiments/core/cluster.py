@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lightning_mmdiff.errors import MissingFileError, UserError
+
 DEFAULT_PATH = Path("slurm/cluster.toml")
 
 
@@ -52,29 +54,29 @@ def read_cluster(path: Path | None) -> Cluster:
     """Read a cluster file; None is ``slurm/cluster.toml``, or the defaults where that does not exist.
 
     Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: for a file that is no TOML, an unknown key or a value of another type.
+        MissingFileError: if it is not there.
+        UserError: for a file that is no TOML, an unknown key or a value of another type.
     """
     if path is None:
         if not DEFAULT_PATH.is_file():
             return Cluster()
         path = DEFAULT_PATH
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no cluster file; copy slurm/cluster.example.toml there and fill it in.")
+        raise MissingFileError(f"{path}: no cluster file; copy slurm/cluster.example.toml there and fill it in.")
     try:
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not readable as TOML ({error}); compare slurm/cluster.example.toml.") from error
+        raise UserError(f"{path}: not readable as TOML ({error}); compare slurm/cluster.example.toml.") from error
     defaults = {f.name: f.default for f in fields(Cluster)}
     unknown = sorted(values.keys() - defaults.keys())
     if unknown:
-        raise ValueError(f"{path}: unknown key {', '.join(unknown)}; there are {', '.join(defaults)}.")
+        raise UserError(f"{path}: unknown key {', '.join(unknown)}; there are {', '.join(defaults)}.")
     cluster = Cluster(**{key: _checked(path, key, value, defaults[key]) for key, value in values.items()})
     for name in ("max_hours", "gpu_speed", "sampling_jobs", "cpus_per_task", "nodes", "notice_seconds"):
         if getattr(cluster, name) <= 0:
-            raise ValueError(f"{path}: {name} is {getattr(cluster, name)}; it must be above 0.")
+            raise UserError(f"{path}: {name} is {getattr(cluster, name)}; it must be above 0.")
     if "{gpus}" not in cluster.gpu_option:
-        raise ValueError(f"{path}: gpu_option is {cluster.gpu_option!r}; it must say where {{gpus}} goes.")
+        raise UserError(f"{path}: gpu_option is {cluster.gpu_option!r}; it must say where {{gpus}} goes.")
     return cluster
 
 
@@ -87,4 +89,4 @@ def _checked(path: Path, key: str, value: Any, default: Any) -> Any:
     if type(value) is type(default):
         return value
     wanted = "a list of strings" if isinstance(default, tuple) else f"of type {type(default).__name__}"
-    raise ValueError(f"{path}: {key} is {value!r}; it must be {wanted}.")
+    raise UserError(f"{path}: {key} is {value!r}; it must be {wanted}.")

@@ -6,6 +6,7 @@ from functools import cache
 import torch
 
 from experiments.spec import Profile, Run, SampleRun, TrainRun
+from lightning_mmdiff.errors import UserError
 
 SECONDS = {"smoke": 0.01, "mini": 0.001}
 """Seconds of one network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images a second)."""
@@ -87,7 +88,7 @@ def size(run: TrainRun) -> Size | None:
     try:
         with torch.device("meta"):
             module = build.model(run, None)
-    except (FileNotFoundError, ValueError):
+    except UserError:
         return None
     counts = {True: 0, False: 0}
     for parameter in module.parameters():

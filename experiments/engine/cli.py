@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from experiments.engine.requeue import job_id, requeue
 from experiments.spec import Profile, Run, TableFunction, TrainRun, plan
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.interruption import Interrupted, raising
 
 console = Console(highlight=False)
@@ -70,7 +71,7 @@ def _leave(signum: int) -> NoReturn:
     if signum == signal.SIGUSR1 and job_id():
         try:
             console.print(requeue())
-        except ValueError as error:
+        except UserError as error:
             _fail(str(error))
         sys.exit(0)
     console.print(f"Stopped by {signal.Signals(signum).name}. Run the same command again to go on.")
@@ -99,7 +100,7 @@ def run_table(table: TableFunction, flags: TableFlags) -> None:
     """Do every run of the table that is not done yet, then write and print the report; or the part that was asked for."""
     for name in ("seeds", "workers"):
         if getattr(flags, name) < 1:
-            raise ValueError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
+            raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
     tables = [table(flags.profile, seed) for seed in range(flags.seeds)]
     runs = _chosen(plan(tables), flags.only)
     if flags.launcher == "dry-run":
@@ -116,9 +117,7 @@ def run_table(table: TableFunction, flags: TableFlags) -> None:
     from experiments.figures import reporting
 
     if flags.workers > 1 and is_joint(runs):
-        raise ValueError(
-            f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out."
-        )
+        raise UserError(f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out.")
     workspace = stages.Workspace.make(flags.profile, flags.out, flags.data)
     if flags.part != "report":
         stages.prepare_data(workspace, runs)
@@ -136,9 +135,9 @@ def run_table(table: TableFunction, flags: TableFlags) -> None:
 def _submit(flags: TableFlags) -> None:
     """Hand over to ``slurm.submit``, which may import this package but not the other way round."""
     if flags.part != "all":
-        raise ValueError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
+        raise UserError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
     if flags.workers > 1:
-        raise ValueError(
+        raise UserError(
             f"--workers {flags.workers} is for this machine; on a cluster set sampling_jobs (docs/cluster.md)."
         )
     words = [sys.executable, "-m", "slurm.submit", _module().removeprefix("experiments."), *_words(flags)]
@@ -157,7 +156,7 @@ def _words(flags: TableFlags) -> list[str]:
 def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
     unknown = sorted(set(only) - {r.name for r in runs})
     if unknown:
-        raise ValueError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(r.name for r in runs)}.")
+        raise UserError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(r.name for r in runs)}.")
     return [r for r in runs if not only or r.name in only]
 
 

@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+from lightning_mmdiff.errors import UserError
+
 
 def job_id() -> str | None:
     """Number of the SLURM job of this process, ``job_task`` in an array; None outside SLURM."""
@@ -14,7 +16,7 @@ def requeue() -> str:
     """Ask SLURM to queue this job again and return what to tell the user; of several processes the first asks.
 
     Raises:
-        ValueError: if SLURM refuses or ``scontrol`` is not there (some containers lack it).
+        UserError: if SLURM refuses or ``scontrol`` is not there (some containers lack it).
     """
     job = job_id()
     assert job is not None, "requeue is called inside a job"
@@ -23,12 +25,12 @@ def requeue() -> str:
     try:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise ValueError(
+        raise UserError(
             f"Saved, but scontrol is not to be found here, so job {job} cannot be queued again from inside; run "
             "python -m slurm resubmit on the login node, or bind scontrol into the container."
         ) from error
     if done.returncode:
-        raise ValueError(
+        raise UserError(
             f"Saved, but SLURM does not queue job {job} again ({done.stderr.strip()}); run python -m slurm resubmit."
         )
     return f"Saved; job {job} is back in the queue and goes on from here."

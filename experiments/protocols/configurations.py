@@ -8,6 +8,7 @@ from torch import nn
 
 from experiments.core import build, costs
 from experiments.spec import ExpertUse, TrainRun
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.models.denoiser import DenoiserConfig
@@ -47,7 +48,7 @@ def _value(protocol: str, run: TrainRun, network: UNetConfig | CrossAttentionUNe
         case "Trained with it (M)":
             size = costs.size(run)
             if size is None:
-                raise FileNotFoundError(f"{run.name} cannot be counted without weights that are not on disk.")
+                raise MissingFileError(f"{run.name} cannot be counted without weights that are not on disk.")
             return size.trained / 1e6
         case "Latent side" | "Latent channels" | "Diffusion steps":
             return _diffused(run)[("Latent side", "Latent channels", "Diffusion steps").index(protocol)]
@@ -63,7 +64,7 @@ def _value(protocol: str, run: TrainRun, network: UNetConfig | CrossAttentionUNe
             return run.trainer.max_steps
         case "Learning rate per image (1e-6)":
             return 1e6 * run.model.optimizer.lr / run.batch_size
-    raise ValueError(f"Unknown protocol of a configuration {protocol!r}.")
+    raise UserError(f"Unknown protocol of a configuration {protocol!r}.")
 
 
 def _count(network: UNetConfig | CrossAttentionUNetConfig) -> int:

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.core import build, costs
 from experiments.spec import SampleRun
+from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
@@ -32,7 +33,7 @@ def cost_result(protocol: str, run: SampleRun, folder: Path) -> MetricResult:
     """Measure "MillionParameters" or "MillisecondsPerImage" of the run in ``folder``.
 
     Raises:
-        FileNotFoundError: if the number is not known on this machine, saying why.
+        MissingFileError: if the number is not known on this machine, saying why.
     """
     if run.method == "real":
         value = 0.0
@@ -51,7 +52,7 @@ def trained_parameters(run: SampleRun) -> int:
     models = dict.fromkeys(use.run for use in run.experts)
     sizes = {model: costs.size(model) for model in models}
     if unknown := [model.name for model, size in sizes.items() if size is None]:
-        raise FileNotFoundError(f"{', '.join(unknown)} cannot be counted without weights that are not on disk.")
+        raise MissingFileError(f"{', '.join(unknown)} cannot be counted without weights that are not on disk.")
     return sum(size.trained for size in sizes.values() if size is not None)
 
 
@@ -60,7 +61,7 @@ def sampling_seconds(folder: Path) -> float:
     path = folder / "provenance.json"
     stages = json.loads(path.read_text())["stage"] if path.exists() else {}
     if "sample" not in stages:
-        raise FileNotFoundError(f"{path} has no record of how long sampling took.")
+        raise MissingFileError(f"{path} has no record of how long sampling took.")
     return float(stages["sample"]["seconds"])
 
 

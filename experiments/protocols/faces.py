@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.faces.classes import FACE_CLASSES
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.metrics import segmentation
 from lightning_mmdiff.metrics.celebamask_parser import load_celebamask_parser
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity
@@ -46,7 +47,7 @@ class FaceScores:
         """Measure one protocol.
 
         Raises:
-            FileNotFoundError: if it needs weights that are not on disk.
+            MissingFileError: if it needs weights that are not on disk.
         """
         match protocol:
             case "mIoU-MiniParser":
@@ -64,13 +65,13 @@ class FaceScores:
             case "Attributes-MiniJudge":
                 return mean_result(protocol, self._attribute_accuracy(), better="higher")
             case "Attributes-FaceClassifier":
-                raise FileNotFoundError(
+                raise MissingFileError(
                     "no paper publishes an attribute classifier, and none is trained at this profile."
                 )
             case "CLIPScore":
                 captions = self.test["conditions"]["caption"]
                 return text_result(protocol, text_similarity(load_clip().to(self.device), self.images, captions))
-        raise ValueError(f"Unknown protocol of faces {protocol!r}.")
+        raise UserError(f"Unknown protocol of faces {protocol!r}.")
 
     @property
     def _label_map(self) -> np.ndarray:

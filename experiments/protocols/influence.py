@@ -11,6 +11,7 @@ from datamodules.base import PackedDataModule
 from datamodules.faces.classes import FACE_CLASSES
 from experiments.core import build
 from experiments.spec import SampleRun
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 from lightning_mmdiff.metrics.segmentation import resize_labels
 from lightning_mmdiff.runtime.files import atomic_path
@@ -50,7 +51,7 @@ class InfluenceMaps:
                 third = max(1, len(influence) // 3)
                 values = influence[:third].mean(axis=(0, 2, 3)) - influence[-third:].mean(axis=(0, 2, 3))
             case _:
-                raise ValueError(f"Unknown protocol of influence {protocol!r}.")
+                raise UserError(f"Unknown protocol of influence {protocol!r}.")
         return mean_result(protocol, values, better="higher")
 
     @cached_property

@@ -19,6 +19,7 @@ from experiments.protocols.faces import FaceScores
 from experiments.protocols.influence import InfluenceMaps
 from experiments.spec import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.metrics import lpips, palette, ssim
 from lightning_mmdiff.metrics.classification import accuracy_result
@@ -61,7 +62,7 @@ class Samples:
         """Measure one protocol.
 
         Raises:
-            FileNotFoundError: if it needs weights that are not on disk.
+            MissingFileError: if it needs weights that are not on disk.
         """
         match protocol:
             case "FID" | "FID-50" | "FID-ADM" | "sFID-ADM" | "FD-EffNetLite0" | "FD-EffNetLite0-50" | "sFD-EffNetLite0":
@@ -125,13 +126,13 @@ class Samples:
             return embedding_result(protocol, self.run, self.folder.parent, self.real, self.evaluators)
         if "-Palette" in protocol:
             return next(r for r in self._palette_results(protocol) if r.protocol == protocol)
-        raise ValueError(f"Unknown protocol {protocol!r}.")
+        raise UserError(f"Unknown protocol {protocol!r}.")
 
     def prepare(self, protocols: list[str]) -> None:
         """Compute what the protocols need of each network in one pass over the samples; processes share the shards.
 
         Raises:
-            FileNotFoundError: if weights are not on disk.
+            MissingFileError: if weights are not on disk.
         """
         by_network: dict[type[FeatureNetwork], list[str]] = {}
         for network, output in (OUTPUTS[p] for p in protocols if p in OUTPUTS):

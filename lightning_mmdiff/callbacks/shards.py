@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
 
@@ -33,12 +34,12 @@ def shard_files(folder: Path, num_images: int, size: int) -> list[Path]:
     """All shards in order.
 
     Raises:
-        ValueError: if some are missing.
+        UserError: if some are missing.
     """
     missing = missing_shards(folder, num_images, size)
     if missing:
         done = num_images - sum(map(len, missing))
-        raise ValueError(f"{folder}: {done} of {num_images} images; run the command again to finish sampling.")
+        raise UserError(f"{folder}: {done} of {num_images} images; run the command again to finish sampling.")
     return [shard_path(folder, n) for n in range(-(-num_images // size))]
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.respaced import Step, Variance, make_posterior_table
@@ -77,22 +78,22 @@ class ClassifierGuided(SamplingWrapper):
             sampling_seed: of the images.
 
         Raises:
-            ValueError: if the scale is negative, the classifier is not one of noised images of this shape, or the form
+            UserError: if the scale is negative, the classifier is not one of noised images of this shape, or the form
                 does not fit the sampler.
         """
         super().__init__(model, sampling_seed=sampling_seed)
         network = classifier.config.network
         if scale < 0:
-            raise ValueError(f"scale must be 0 or more, got {scale}: a negative one leads away from the class.")
+            raise UserError(f"scale must be 0 or more, got {scale}: a negative one leads away from the class.")
         if (network.in_channels, network.image_size, network.image_size) != tuple(self.shape):
-            raise ValueError(
+            raise UserError(
                 f"The classifier reads {network.in_channels} x {network.image_size} x {network.image_size}, but the model "
                 f"samples {' x '.join(map(str, self.shape))}."
             )
         if not classifier.config.noised:
-            raise ValueError("The classifier was trained on clean images; guidance needs one with noised=True.")
+            raise UserError("The classifier was trained on clean images; guidance needs one with noised=True.")
         if form == "mean" and self.sampler.name != "spaced-ddpm":
-            raise ValueError(f'form "mean" needs the sampler spaced-ddpm, got {self.sampler.name}: use form "score".')
+            raise UserError(f'form "mean" needs the sampler spaced-ddpm, got {self.sampler.name}: use form "score".')
         self.classifier = classifier.requires_grad_(False).eval()
         self.scale = scale
         self.form = form

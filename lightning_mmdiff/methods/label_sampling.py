@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.conditions import check_labels
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 from lightning_mmdiff.schedules import Sampler
@@ -27,15 +28,15 @@ class LabelSampling(SamplingModule):
             sampling_seed: image i depends on it and on i.
 
         Raises:
-            ValueError: if there is no model, or they differ in the shape of their images or in their noise schedule.
+            UserError: if there is no model, or they differ in the shape of their images or in their noise schedule.
         """
         if not models:
-            raise ValueError("Label sampling needs a model of each class, got none.")
+            raise UserError("Label sampling needs a model of each class, got none.")
         first = models[0]
         for number, model in enumerate(models):
             same_noise = len(model.schedule) == len(first.schedule) and model.schedule.alpha.equal(first.schedule.alpha)
             if model.shape != first.shape or not same_noise:
-                raise ValueError(
+                raise UserError(
                     f"Model {number} makes {model.shape} with {len(model.schedule)} noising steps, model 0 {first.shape} with "
                     f"{len(first.schedule)}: label sampling needs one shape and one noise schedule."
                 )
@@ -48,10 +49,10 @@ class LabelSampling(SamplingModule):
         """Of the model of each image's class, [B, C, H, W]; a class that no image has costs nothing.
 
         Raises:
-            ValueError: if there is no label, or one without a model.
+            UserError: if there is no label, or one without a model.
         """
         if "label" not in conditions:
-            raise ValueError(
+            raise UserError(
                 f"Label sampling needs the condition 'label' of each image, but the batch has {sorted(conditions)}."
             )
         labels = conditions["label"].to(z.device)

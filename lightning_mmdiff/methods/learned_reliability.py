@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination, unite
 from lightning_mmdiff.models.latent_denoiser import clean_images
 from lightning_mmdiff.models.training import SupervisedModel
@@ -96,16 +97,14 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
             seed: of timesteps and noise, and of sampling.
 
         Raises:
-            ValueError: if the numbers of experts and of their conditions differ, or ``total_weight`` is not positive.
+            UserError: if the numbers of experts and of their conditions differ, or ``total_weight`` is not positive.
         """
         if len(denoisers) != len(config.conditions):
-            raise ValueError(f"{len(denoisers)} experts were given with conditions for {len(config.conditions)}.")
+            raise UserError(f"{len(denoisers)} experts were given with conditions for {len(config.conditions)}.")
         if config.total_weight is not None and config.total_weight <= 0:
-            raise ValueError(
-                f"total_weight must be positive (it is the sum of all w_i > 0), got {config.total_weight}."
-            )
+            raise UserError(f"total_weight must be positive (it is the sum of all w_i > 0), got {config.total_weight}.")
         if config.num_terms < 1:
-            raise ValueError(f"A curve needs at least one term, got num_terms={config.num_terms}.")
+            raise UserError(f"A curve needs at least one term, got num_terms={config.num_terms}.")
         experts = [Expert(denoiser=d, conditions=names) for d, names in zip(denoisers, config.conditions)]
         ExpertCombination.__init__(self, experts, sampler=sampler or denoisers[0].sampler, sampling_seed=seed)
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer

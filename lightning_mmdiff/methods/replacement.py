@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import seeding
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.sdedit import MaskedTask, visible_part
 from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.respaced import Step
@@ -41,13 +42,11 @@ class Replacement(MaskedTask):
             sampling_seed: of the images.
 
         Raises:
-            ValueError: if the sampler is UniPC, which corrects a step from before the pixels were replaced.
+            UserError: if the sampler is UniPC, which corrects a step from before the pixels were replaced.
         """
         super().__init__(model, sampling_seed=sampling_seed)
         if self.sampler.name == "unipc":
-            raise ValueError(
-                "Replacement cannot use unipc (its corrector undoes replaced pixels): choose ddim or ddpm."
-            )
+            raise UserError("Replacement cannot use unipc (its corrector undoes replaced pixels): choose ddim or ddpm.")
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
         """The model's, followed by replacement in each step."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper
 
 MASKED = ("masked_image", "mask")
@@ -30,15 +31,15 @@ def visible_part(conditions: Conditions, shape: tuple[int, int, int]) -> tuple[T
         Picture in [-1, 1], 0 (gray) where hidden, float32 [B, C, H, W]; mask of 0 and 1, float32 [B, 1, H, W].
 
     Raises:
-        ValueError: if one of the two is missing or of another shape.
+        UserError: if one of the two is missing or of another shape.
     """
     if missing := [name for name in MASKED if name not in conditions]:
-        raise ValueError(
+        raise UserError(
             f"The batch lacks {' and '.join(missing)}; it has {sorted(conditions)}. Request masked_image from the data."
         )
     image, mask = (conditions[name] for name in MASKED)
     if tuple(image.shape[1:]) != shape or list(mask.shape) != [len(image), 1, *shape[1:]]:
-        raise ValueError(
+        raise UserError(
             f"masked_image is {list(image.shape)} and mask {list(mask.shape)}; the model samples {list(shape)}, so expected "
             f"[B, {shape[0]}, {shape[1]}, {shape[2]}] and [B, 1, {shape[1]}, {shape[2]}]."
         )
@@ -87,11 +88,11 @@ class SDEdit(MaskedTask):
             sampling_seed: of the images.
 
         Raises:
-            ValueError: if ``start_step`` is not in 0 ... T.
+            UserError: if ``start_step`` is not in 0 ... T.
         """
         super().__init__(model, sampling_seed=sampling_seed)
         if not 0 <= start_step <= len(self.schedule):
-            raise ValueError(f"start_step must be in 0..{len(self.schedule)}, got {start_step}.")
+            raise UserError(f"start_step must be in 0..{len(self.schedule)}, got {start_step}.")
         self.start_step = start_step
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
 from lightning_mmdiff.noise import match
@@ -60,18 +61,18 @@ class ExpertCombination(SamplingModule):
         """Sample on the first expert's noise schedule; the others are matched to it (supplement 7.2).
 
         Raises:
-            ValueError: if there is no expert, experts denoise images of different shape, or one lacks its condition.
+            UserError: if there is no expert, experts denoise images of different shape, or one lacks its condition.
         """
         if not experts:
-            raise ValueError("No expert was given; Unite and Conquer needs at least one.")
+            raise UserError("No expert was given; Unite and Conquer needs at least one.")
         shapes = [e.denoiser.shape for e in experts]
         if len(set(shapes)) > 1:
-            raise ValueError(f"All experts must denoise the same shape (paper, Sec. 6); these have {shapes}.")
+            raise UserError(f"All experts must denoise the same shape (paper, Sec. 6); these have {shapes}.")
         for e in experts:
             unknown = sorted(set(e.conditions) - set(e.denoiser.config.conditions.names))
             if unknown:
                 known = ", ".join(e.denoiser.config.conditions.names) or "no condition"
-                raise ValueError(f"An expert is asked about {', '.join(unknown)}, but its model knows {known}.")
+                raise UserError(f"An expert is asked about {', '.join(unknown)}, but its model knows {known}.")
         super().__init__(
             sampler=sampler, schedule=experts[0].denoiser.schedule, shape=shapes[0], sampling_seed=sampling_seed
         )
@@ -79,7 +80,7 @@ class ExpertCombination(SamplingModule):
         self.models = nn.ModuleList(dict.fromkeys(e.denoiser for e in experts)).requires_grad_(False).eval()
         names = [model.config.conditions.name for model in self.models if isinstance(model, LatentDenoiser)]
         if len(set(names)) < len(names):
-            raise ValueError(
+            raise UserError(
                 f"Each latent expert encodes its own tokens, so they need distinct names; these have {names}."
             )
 
@@ -122,7 +123,7 @@ class UniteAndConquer(ExpertCombination):
         """Check the weights and reliabilities at every timestep.
 
         Raises:
-            ValueError: if the reliabilities do not sum to 1, or a weight is not positive.
+            UserError: if the reliabilities do not sum to 1, or a weight is not positive.
         """
         super().__init__(experts, sampler=sampler, sampling_seed=sampling_seed)
         all_times = [self.coefficients(t) for t in range(len(self.schedule))]
@@ -157,9 +158,9 @@ class UniteAndConquer(ExpertCombination):
 def check_coefficients(weight: Sequence[float], reliability: Sequence[float]) -> None:
     """Raise ValueError for coefficients that Eq. 5 and Eq. 10 do not allow."""
     if abs(sum(reliability) - 1) > 1e-6:
-        raise ValueError(f"Reliabilities must sum to 1 (Eq. 5); {list(reliability)} sum to {sum(reliability):g}.")
+        raise UserError(f"Reliabilities must sum to 1 (Eq. 5); {list(reliability)} sum to {sum(reliability):g}.")
     if min(weight) <= 0:
-        raise ValueError(f"Weights must be positive (Eq. 10 asks for w >= 1); got {list(weight)}.")
+        raise UserError(f"Weights must be positive (Eq. 10 asks for w >= 1); got {list(weight)}.")
 
 
 def _at(coefficient: Coefficient, t: int) -> float:

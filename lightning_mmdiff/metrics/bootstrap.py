@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_mmdiff.errors import UserError
+
 Array = NDArray[np.float64]
 
 
 def resamples(n: int, num: int, seed: int = 0) -> NDArray[np.int64]:
     """Return ``num`` resamples of n images with replacement, [num, n]; the first k rows do not depend on ``num``."""
     if n < 1:
-        raise ValueError(f"Cannot resample {n} images.")
+        raise UserError(f"Cannot resample {n} images.")
     return np.stack(list(_resamples(n, num, seed)))
 
 
@@ -25,7 +27,7 @@ def bootstrap_mean(values: NDArray, num: int = 1000, seed: int = 0) -> Array:
     """Return the mean of ``values`` [N] under each of ``num`` resamples, [num]."""
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(
+        raise UserError(
             f"A mean over images needs finite values [N], got shape {list(values.shape)} with "
             f"{(~np.isfinite(values)).sum()} not finite; score failed images (usually 0) instead of leaving NaN."
         )
@@ -38,7 +40,7 @@ def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: 
     What must stay fixed, such as the reference of a Frechet distance, belongs into ``statistic``.
     """
     if len({len(array) for array in arrays}) != 1:
-        raise ValueError(f"Arrays of {[len(array) for array in arrays]} images cannot share resampled indices.")
+        raise UserError(f"Arrays of {[len(array) for array in arrays]} images cannot share resampled indices.")
     indices = _resamples(len(arrays[0]), num, seed)
     return np.array([statistic(*(array[index] for array in arrays)) for index in indices], np.float64)
 

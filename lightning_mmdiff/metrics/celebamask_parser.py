@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lightning_mmdiff import images, weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import check_images
 
 CHANNELS = (16, 32, 64, 128, 256)
@@ -89,7 +90,7 @@ def load_celebamask_parser(path: Path | None = None) -> CelebAMaskParser:
     """Build the parser from the user's weights.
 
     Raises:
-        ValueError: if the file holds another network.
+        UserError: if the file holds another network.
     """
     path = path or weights.require("celebamask_parser")
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -98,5 +99,5 @@ def load_celebamask_parser(path: Path | None = None) -> CelebAMaskParser:
     try:
         parser.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise ValueError(f"{path} is not the parser of CelebAMask-HQ: {error}") from error
+        raise UserError(f"{path} is not the parser of CelebAMask-HQ: {error}") from error
     return parser

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 
 
@@ -18,16 +19,14 @@ def top_k_hits(logits: NDArray, labels: NDArray, k: int = 1) -> NDArray[np.bool_
     """
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != (len(logits),) or not len(labels):
-        raise ValueError(
-            f"Accuracy needs logits [N, K] and labels [N], got {list(logits.shape)}, {list(labels.shape)}."
-        )
+        raise UserError(f"Accuracy needs logits [N, K] and labels [N], got {list(logits.shape)}, {list(labels.shape)}.")
     num_classes = logits.shape[1]
     if not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(f"Labels are {labels.min()}..{labels.max()}, the classifier has classes 0..{num_classes - 1}.")
+        raise UserError(f"Labels are {labels.min()}..{labels.max()}, the classifier has classes 0..{num_classes - 1}.")
     if not 1 <= k <= num_classes:
-        raise ValueError(f"Top-{k} accuracy of {num_classes} classes: k must be 1..{num_classes}.")
+        raise UserError(f"Top-{k} accuracy of {num_classes} classes: k must be 1..{num_classes}.")
     if np.isnan(logits).any():
-        raise ValueError(f"{np.isnan(logits).any(axis=1).sum()} of {len(logits)} images have NaN logits.")
+        raise UserError(f"{np.isnan(logits).any(axis=1).sum()} of {len(logits)} images have NaN logits.")
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     tied = (logits == own) & (np.arange(num_classes) < labels[:, None])
     return ((logits > own) | tied).sum(axis=1) < k

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import check_images
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
 from lightning_mmdiff.networks import farl
@@ -51,7 +52,7 @@ def text_similarity(model: ImageTextModel, images: Tensor, captions: Sequence[st
     """
     check_images(images)
     if len(captions) != len(images):
-        raise ValueError(f"{len(images)} images and {len(captions)} captions: give the caption of each image.")
+        raise UserError(f"{len(images)} images and {len(captions)} captions: give the caption of each image.")
     cosines = []
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import batch_size
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
 from lightning_mmdiff.runtime.files import atomic_path
@@ -41,7 +42,7 @@ def extract(batches: Iterable[Tensor], network: nn.Module, *, device: str = "cpu
     parts = (part.to(device) for batch in batches for part in batch.split(batch_size(device)))
     features = [network(part).float().cpu().numpy() for part in parts]
     if not features:
-        raise ValueError("There are no images to extract features from.")
+        raise UserError("There are no images to extract features from.")
     return np.concatenate(features)
 
 
@@ -63,11 +64,11 @@ def extract_outputs(
         for part in batch.split(batch_size(device)):
             found = network.outputs(part.to(device))
             if absent := set(names) - set(found):
-                raise ValueError(f"{network.name} has no output {sorted(absent)}, only {sorted(found)}.")
+                raise UserError(f"{network.name} has no output {sorted(absent)}, only {sorted(found)}.")
             for name in names:
                 parts[name].append(found[name].float().cpu().numpy())
     if not all(parts.values()):
-        raise ValueError("There are no images to extract features from.")
+        raise UserError("There are no images to extract features from.")
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
@@ -107,7 +108,7 @@ def shard_outputs(
         device: "cpu" or "cuda"; process r takes CUDA device r modulo their number.
     """
     if not shards:
-        raise ValueError("There are no sample shards to extract features from; run the sample stage first.")
+        raise UserError("There are no sample shards to extract features from; run the sample stage first.")
     files = [_feature_files(shard, make_network, names, cache) for shard in shards]
     work = list(zip(shards, files))
     missing = [(shard, found) for shard, found in work if not all(_is_readable(file) for file in found.values())]
@@ -130,16 +131,16 @@ def load_shard(path: Path) -> Tensor:
     """Load uint8 images [n, 3, H, W] from a sample shard.
 
     Raises:
-        ValueError: if the file is not such an array, naming it.
+        UserError: if the file is not such an array, naming it.
     """
     try:
         images = np.load(path)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path}: not a readable sample shard ({error}); delete it and run the sample stage."
         ) from error
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected uint8 images [n, 3, H, W], found {images.dtype} {list(images.shape)}; "
             "delete it and run the sample stage again."
         )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_mmdiff.errors import UserError
+
 Array = NDArray[np.float64]
 
 
@@ -26,7 +28,7 @@ class Gaussian:
 def frechet_distance(mu1: Array, sigma1: Array, mu2: Array, sigma2: Array) -> float:
     """Return d^2 of N(mu1, sigma1) and N(mu2, sigma2); means [D], covariances [D, D]."""
     if mu1.shape != mu2.shape or sigma1.shape != sigma2.shape:
-        raise ValueError(f"Statistics of different features: means {mu1.shape} and {mu2.shape}.")
+        raise UserError(f"Statistics of different features: means {mu1.shape} and {mu2.shape}.")
     values, vectors = np.linalg.eigh(np.asarray(sigma1, np.float64))
     root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T  # sigma1^{1/2}, symmetric
     # The eigenvalues of sigma1 sigma2 are those of the symmetric sigma1^{1/2} sigma2 sigma1^{1/2}.
@@ -39,9 +41,9 @@ def fit_gaussian(features: NDArray) -> Gaussian:
     """Return the Gaussian of ``features`` [N, D] (covariance with N - 1, as everyone's FID)."""
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2:
-        raise ValueError(f"A Frechet distance needs features [N, D] of at least 2 images, got {list(features.shape)}.")
+        raise UserError(f"A Frechet distance needs features [N, D] of at least 2 images, got {list(features.shape)}.")
     if not np.isfinite(features).all():
-        raise ValueError(f"{(~np.isfinite(features)).any(axis=1).sum()} of {len(features)} images have NaN features.")
+        raise UserError(f"{(~np.isfinite(features)).any(axis=1).sum()} of {len(features)} images have NaN features.")
     mean = features.mean(axis=0)
     root = (features - mean) / np.sqrt(len(features) - 1)  # S = root^T root
     if len(root) > root.shape[1]:
@@ -56,7 +58,7 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
     tr((S_x S_y)^{1/2}) is the nuclear norm of A B^T: for 256 images a matrix with 256 rows instead of D = 1280.
     """
     if x.mean.shape != y.mean.shape:
-        raise ValueError(f"Features of {x.mean.size} and {y.mean.size} dimensions: not from one network.")
+        raise UserError(f"Features of {x.mean.size} and {y.mean.size} dimensions: not from one network.")
     trace_root = np.linalg.svd(x.root @ y.root.T, compute_uv=False).sum()
     spread = np.square(x.root).sum() + np.square(y.root).sum()  # tr(S_x) + tr(S_y)
     return float(np.square(x.mean - y.mean).sum() + spread - 2 * trace_root)

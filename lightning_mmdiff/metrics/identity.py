@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import paired_batches
 from lightning_mmdiff.metrics.networks import EffNetLite0
 from lightning_mmdiff.metrics.results import MetricResult, mean_result
@@ -54,7 +55,7 @@ class SFace:
             self.detector = cv2.FaceDetectorYN.create(str(detector), "", (320, 320))  # keeps faces above .9
             self.recogniser = cv2.FaceRecognizerSF.create(str(recogniser), "")
         except cv2.error as error:
-            raise ValueError(f"{detector} or {recogniser} is not a readable ONNX file; get it again.") from error
+            raise UserError(f"{detector} or {recogniser} is not a readable ONNX file; get it again.") from error
 
     def embed(self, images: Tensor) -> Tensor:
         """Unit vectors [B, 128] of the most certain face of images, uint8 [B, 3, H, W]; zero without a face."""

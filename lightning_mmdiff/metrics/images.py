@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
+
 # EffNetLite0 at 224 pixels on two cores: 57 images/s one by one, 99 at 8, 42 at 32 (larger buffers are mapped anew and
 # zeroed by the system at every layer). A GPU wants more.
 CPU_BATCH = 8
@@ -25,9 +27,9 @@ def check_images(images: Tensor, *, smallest: int = 1) -> None:
             f"Metrics take uint8 images in [0, 255], got {images.dtype}; convert with images.to_uint8 first."
         )
     if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"Metrics take RGB images [B, 3, H, W], got shape {list(images.shape)}.")
+        raise UserError(f"Metrics take RGB images [B, 3, H, W], got shape {list(images.shape)}.")
     if min(images.shape[2:]) < smallest:
-        raise ValueError(
+        raise UserError(
             f"This metric needs images of at least {smallest} x {smallest} pixels, "
             f"got {images.shape[2]} x {images.shape[3]}."
         )
@@ -40,7 +42,7 @@ def paired_batches(
     check_images(images, smallest=smallest)
     check_images(references, smallest=smallest)
     if images.shape != references.shape:
-        raise ValueError(
+        raise UserError(
             f"Image i is compared with reference i, but there are {list(images.shape)} images and "
             f"{list(references.shape)} references; give both the same number and size."
         )

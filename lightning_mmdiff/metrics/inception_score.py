@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax, xlogy
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import resamples
 from lightning_mmdiff.metrics.results import MetricResult
 
@@ -43,7 +44,7 @@ def inception_score_result(
     """Return the score of the softmax of ``logits`` [N, K], in the order of the images."""
     logits = np.asarray(logits, np.float64)
     if not np.isfinite(logits).all():
-        raise ValueError(
+        raise UserError(
             f"{protocol}: {(~np.isfinite(logits)).any(axis=-1).sum()} images have logits that are not finite."
         )
     probabilities = softmax(logits, axis=-1)
@@ -74,7 +75,7 @@ def _plogp(probabilities: Array) -> Array:
 def _check(probabilities: NDArray) -> Array:
     probabilities = np.asarray(probabilities, np.float64)
     if probabilities.ndim != 2 or not len(probabilities):
-        raise ValueError(f"An inception score needs probabilities [N, K], got shape {list(probabilities.shape)}.")
+        raise UserError(f"An inception score needs probabilities [N, K], got shape {list(probabilities.shape)}.")
     if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
-        raise ValueError("Rows of probabilities must be >= 0 and sum to 1; give logits to inception_score_result.")
+        raise UserError("Rows of probabilities must be >= 0 and sum to 1; give logits to inception_score_result.")
     return probabilities

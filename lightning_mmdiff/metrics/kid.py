@@ -8,6 +8,7 @@ scale, which weights the kernel's powers. Printed as it is, not times 1000. Unbi
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import resamples
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ def _within(kernel: Array) -> float:
 
 def _check(x: NDArray, y: NDArray) -> None:
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
-        raise ValueError(
+        raise UserError(
             f"KID needs features [N, D] and [M, D] of one network, N and M at least 2; got {list(x.shape)} "
             f"and {list(y.shape)}."
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import MissingFileError
 
 FACE, HAIR = 1, 10  # of LaPa's 11 classes
 SCORE_THRESHOLD = 0.8  # pyfacer's default for RetinaFace
@@ -79,7 +80,7 @@ class LapaParser:
             ) from error
         for path in (detector_weights, parser_weights):
             if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing: get it from the releases of FacePerceiver/facer.")
+                raise MissingFileError(f"{path} is missing: get it from the releases of FacePerceiver/facer.")
         self.device = device or torch.device("cpu")
         benchmark = torch.backends.cudnn.benchmark
         self._detect = facer.face_detector(

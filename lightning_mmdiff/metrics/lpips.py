@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.images import to_float
 from lightning_mmdiff.metrics.images import per_image
 from lightning_mmdiff.metrics.networks import EffNetLite0
@@ -35,7 +36,7 @@ class LPIPS:
         names = self.network.net.state_dict()  # "slice2.3.weight" is torchvision's "features.3.weight"
         features = {name: "features." + name.split(".", 1)[1] for name in names}
         if missing := [old for old in features.values() if old not in state]:
-            raise ValueError(f"{path} is not torchvision's AlexNet: it has no {missing[0]}, found {list(state)[:3]}.")
+            raise UserError(f"{path} is not torchvision's AlexNet: it has no {missing[0]}, found {list(state)[:3]}.")
         self.network.net.load_state_dict({name: state[old] for name, old in features.items()}, strict=True)
         self.network.requires_grad_(False).eval().to(device)
         self.device = device

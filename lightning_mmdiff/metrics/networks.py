@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, linear
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import check_images
 
 SPATIAL_CHANNELS = 7  # of the spatial features: 7 x 17 x 17 = 2023 is about the size of the pooled ones
@@ -86,7 +87,7 @@ class EffNetLite0(FeatureNetwork):
         # Both list the same layers in the same order under other names; `strict` and the shapes check the rest.
         names = list(self.network.state_dict())
         if len(names) != len(released):
-            raise ValueError(f"{path}: {len(released)} tensors, timm's tf_efficientnet_lite0 has {len(names)}.")
+            raise UserError(f"{path}: {len(released)} tensors, timm's tf_efficientnet_lite0 has {len(names)}.")
         self.network.load_state_dict(dict(zip(names, released.values())), strict=True)
         self.network.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -157,7 +158,7 @@ class Inception(FeatureNetwork):
                 warnings.simplefilter("ignore", FutureWarning)
                 self.network: Any = torch.jit.load(path, map_location="cpu").eval()
         except RuntimeError as error:
-            raise ValueError(f"{path} is not a readable TorchScript file; delete it and get it again.") from error
+            raise UserError(f"{path} is not a readable TorchScript file; delete it and get it again.") from error
         self.resize_clean = build_resizer("clean")
 
     def resize(self, images: Tensor) -> Tensor:

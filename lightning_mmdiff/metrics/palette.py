@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import resamples
 from lightning_mmdiff.metrics.images import check_images
 from lightning_mmdiff.metrics.results import MetricResult
@@ -51,7 +52,7 @@ def palette_confusion(images: Tensor, target: NDArray, palette: NDArray[np.uint8
         palette: RGB colours of classes 0..K-1, uint8 [K, 3].
     """
     if len(images) != len(target):
-        raise ValueError(f"{len(images)} images and {len(target)} targets: give the target of each image.")
+        raise UserError(f"{len(images)} images and {len(target)} targets: give the target of each image.")
     labels = nearest_colour(images, palette)
     counts = [
         confusion(resize_labels(labels[i : i + 1], target.shape[1:]), target[i : i + 1], len(palette))
@@ -97,7 +98,7 @@ def palette_results(
         extra: what a reader must know.
     """
     if counts.ndim != 3 or not counts.sum():
-        raise ValueError(
+        raise UserError(
             f"Palette scores need confusion matrices [N, K, K] with judged pixels, got {list(counts.shape)}."
         )
     weight = np.stack([np.bincount(index, minlength=len(counts)) for index in resamples(len(counts), num, seed)])
@@ -120,7 +121,7 @@ def palette_results(
 
 def _checked(palette: NDArray) -> NDArray[np.uint8]:
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] != 3:
-        raise ValueError(f"A palette is uint8 [K, 3], got {palette.dtype} {list(palette.shape)}.")
+        raise UserError(f"A palette is uint8 [K, 3], got {palette.dtype} {list(palette.shape)}.")
     if len(np.unique(palette, axis=0)) != len(palette):
-        raise ValueError("Two classes of the palette have the same colour; such classes cannot be told apart.")
+        raise UserError("Two classes of the palette have the same colour; such classes cannot be told apart.")
     return palette

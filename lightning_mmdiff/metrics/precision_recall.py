@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, resamples
 from lightning_mmdiff.metrics.results import MetricResult
 
@@ -138,14 +139,14 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 def _check(features: NDArray, reference: NDArray, k: int) -> None:
     if features.ndim != 2 or reference.ndim != 2 or features.shape[1] != reference.shape[1]:
-        raise ValueError(
+        raise UserError(
             f"Precision and recall need features [N, D] and [M, D] of one network, got {list(features.shape)} and "
             f"{list(reference.shape)}."
         )
     if min(len(features), len(reference)) <= k:
-        raise ValueError(
+        raise UserError(
             f"The {k}-th nearest neighbour needs more than {k} images, got {len(features)} generated and "
             f"{len(reference)} reference images."
         )
     if not (np.isfinite(features).all() and np.isfinite(reference).all()):
-        raise ValueError("Precision and recall need finite features; an image has NaN or infinite ones.")
+        raise UserError("Precision and recall need finite features; an image has NaN or infinite ones.")

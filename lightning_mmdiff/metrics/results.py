@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates, unit_length
@@ -34,9 +35,9 @@ class MetricResult:
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.value) or not np.isfinite(self.replicates).all():
-            raise ValueError(f"{self.protocol} is {self.value} with replicates that may not be finite; not a result.")
+            raise UserError(f"{self.protocol} is {self.value} with replicates that may not be finite; not a result.")
         if taken := set(self.extra) & set(RESERVED):
-            raise ValueError(f"{self.protocol}: extra may not hold {sorted(taken)}.")
+            raise UserError(f"{self.protocol}: extra may not hold {sorted(taken)}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of this result in ``metrics.json``."""
@@ -97,7 +98,7 @@ def save_results(folder: Path, results: Sequence[MetricResult]) -> None:
     """Write ``metrics.json`` and ``replicates.npz`` into ``folder``; the JSON last, so it is there only with both."""
     names = [result.protocol for result in results]
     if len(set(names)) != len(names):
-        raise ValueError(f"Two results of one protocol: {names}; name what differs in the protocol.")
+        raise UserError(f"Two results of one protocol: {names}; name what differs in the protocol.")
     with atomic_path(folder / "replicates.npz") as temporary:
         np.savez(temporary, **{result.protocol: result.replicates for result in results})  # type: ignore[arg-type]
     write_json(folder / "metrics.json", {result.protocol: result.to_json() for result in results})

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_mmdiff.errors import UserError
+
 Array = NDArray[np.float64]
 IGNORED = 255  # label of pixels that are not judged; in the target only
 CHUNK = 64  # images counted at once, to bound memory
@@ -50,7 +52,7 @@ def group_labels(labels: NDArray, groups: Sequence[Sequence[int]]) -> NDArray[np
     for i, group in enumerate(groups):
         table[list(group)] = i
     if sum(len(group) for group in groups) != (table[:IGNORED] < len(groups)).sum():
-        raise ValueError(f"A class is in two groups: {groups}.")
+        raise UserError(f"A class is in two groups: {groups}.")
     return table[labels]
 
 
@@ -72,7 +74,7 @@ def confusion(prediction: NDArray, target: NDArray, num_classes: int) -> NDArray
         num_classes: K; classes are 0..K-1.
     """
     if prediction.shape != target.shape or prediction.ndim != 3:
-        raise ValueError(
+        raise UserError(
             f"Label maps must be [N, H, W] of one size, got prediction {list(prediction.shape)} and target "
             f"{list(target.shape)}; resize with nearest neighbour first."
         )
@@ -110,7 +112,7 @@ def image_scores(
     if failed is None:
         return Scores(**scores)
     if failed.shape != (len(target),):
-        raise ValueError(f"failed has shape {list(failed.shape)}, expected [{len(target)}]: one flag an image.")
+        raise UserError(f"failed has shape {list(failed.shape)}, expected [{len(target)}]: one flag an image.")
     found = ~failed.astype(bool)
     return Scores(
         **{name: np.where(found, score, 0.0) for name, score in scores.items()}, num_failed=int((~found).sum())
@@ -178,7 +180,7 @@ def _present_mean(scores: Array) -> Array:
 
 def _check_classes(labels: NDArray, num_classes: int, what: str) -> None:
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(
+        raise UserError(
             f"The {what} has labels {int(labels.min())}..{int(labels.max())}, expected 0..{num_classes - 1} "
             "(255 = not judged, in the target only)."
         )

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lightning_mmdiff import images, seeding, weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
 from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior
@@ -147,6 +148,6 @@ def lpips_vgg(trunk: Path | None = None) -> nn.Module:
     state = torch.load(path, map_location="cpu", weights_only=True)
     names = {name: "features." + name.split(".", 1)[1] for name in network.net.state_dict()}
     if missing := [old for old in names.values() if old not in state]:
-        raise ValueError(f"{path} is not torchvision's VGG16: it has no {missing[0]}, found {list(state)[:3]}.")
+        raise UserError(f"{path} is not torchvision's VGG16: it has no {missing[0]}, found {list(state)[:3]}.")
     network.net.load_state_dict({name: state[old] for name, old in names.items()}, strict=True)
     return network

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff import images
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder, TextEncoder
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -68,9 +69,7 @@ class ContrastiveModel(SupervisedModel):
     def __init__(self, config: ContrastiveConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
         if not config.vocabulary:
-            raise ValueError(
-                "ContrastiveConfig.vocabulary is empty: build it with build_vocabulary(training captions)."
-            )
+            raise UserError("ContrastiveConfig.vocabulary is empty: build it with build_vocabulary(training captions).")
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

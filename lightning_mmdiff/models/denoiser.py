@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
@@ -65,7 +66,7 @@ class Denoiser(SeededTraining, SamplingModule):
             seed: of initial weights, timesteps, noise and dropped conditions.
 
         Raises:
-            ValueError: if the network has other classes than the conditions.
+            UserError: if the network has other classes than the conditions.
         """
         _check_classes(config)
         super().__init__(
@@ -169,7 +170,7 @@ class Denoiser(SeededTraining, SamplingModule):
 
     def _embedder(self) -> Any:
         if self.embedder is None:
-            raise ValueError("This model is conditioned on an embedding: pass embedder= (a CLIP-like model).")
+            raise UserError("This model is conditioned on an embedding: pass embedder= (a CLIP-like model).")
         return self.embedder
 
 
@@ -177,7 +178,7 @@ def _check_classes(config: DenoiserConfig) -> None:
     """Raise ValueError where the network and the conditions disagree on the number of classes."""
     label = config.conditions.label
     if config.network.num_classes != (label[1] if label else None):
-        raise ValueError(
+        raise UserError(
             f"The network has num_classes={config.network.num_classes}, but the label of the conditions is {label}: "
             "give both the same number of classes, or neither any."
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images, schedules
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.latents import Moments
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
@@ -62,7 +63,7 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
             seed: of initial weights, timesteps, noise and dropped conditions.
 
         Raises:
-            ValueError: if the sampler clips, or the network does not fit the latents or the tokens.
+            UserError: if the sampler clips, or the network does not fit the latents or the tokens.
         """
         SamplingModule.__init__(
             self,
@@ -72,9 +73,9 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
             sampling_seed=seed,
         )
         if self.sampler.clip:
-            raise ValueError("Latents are not in [-1, 1]: the sampler of latent diffusion needs clip=False.")
+            raise UserError("Latents are not in [-1, 1]: the sampler of latent diffusion needs clip=False.")
         if config.network.in_channels != self.shape[0] or config.network.context_dim != config.conditions.width:
-            raise ValueError(
+            raise UserError(
                 f"The network takes latents of {config.network.in_channels} channels and tokens of width "
                 f"{config.network.context_dim}; the autoencoder gives {self.shape[0]}, the condition {config.conditions.width}."
             )

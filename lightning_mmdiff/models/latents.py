@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.networks.vae import VAE
 from lightning_mmdiff.runtime.files import atomic_path
 
@@ -24,7 +25,7 @@ def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: in
         path: of the file; it is written under a temporary name and renamed.
 
     Raises:
-        ValueError: if an image is missing; names the first ones.
+        UserError: if an image is missing; names the first ones.
     """
     if path.exists():
         return
@@ -39,7 +40,7 @@ def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: in
             seen[batch["index"].numpy()] = True
         if not seen.all():
             missing = np.flatnonzero(~seen)
-            raise ValueError(
+            raise UserError(
                 f"Latents of {len(missing)} of {num_images} images are missing (first: {missing[:3].tolist()})."
             )
         table.flush()
@@ -52,17 +53,17 @@ class Moments:
         """``shape`` is [C, h, w] of the latents of the autoencoder in use.
 
         Raises:
-            FileNotFoundError: if ``path`` is not there.
-            ValueError: if it holds latents of another shape.
+            MissingFileError: if ``path`` is not there.
+            UserError: if it holds latents of another shape.
         """
         if not path.exists():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{path} is missing: write the latents of the training images first (write_moments)."
             )
         self.table = np.load(path, mmap_mode="r")
         expected = (2 * shape[0], *shape[1:])
         if self.table.shape[1:] != expected:
-            raise ValueError(
+            raise UserError(
                 f"{path} holds moments of shape {list(self.table.shape[1:])}, this autoencoder has {list(expected)}; "
                 "delete the file and write it again."
             )

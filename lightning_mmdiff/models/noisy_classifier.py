@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images, schedules
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.evaluators import Degradation, degrade
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
@@ -44,7 +45,7 @@ class NoisyClassifierConfig:
 
     def __post_init__(self) -> None:
         if self.noised and self.degradation is not None:
-            raise ValueError("degradation damages clean images; a classifier of noised ones takes none.")
+            raise UserError("degradation damages clean images; a classifier of noised ones takes none.")
 
 
 class NoisyClassifier(SupervisedModel):
@@ -82,10 +83,10 @@ class NoisyClassifier(SupervisedModel):
         """Classes int64 [B] of a batch, from its conditions.
 
         Raises:
-            ValueError: if there is no label, or a class is out of range (null, -1, is).
+            UserError: if there is no label, or a class is out of range (null, -1, is).
         """
         if self.config.label not in conditions:
-            raise ValueError(
+            raise UserError(
                 f"The classifier needs the condition {self.config.label!r} of each image, but the batch has "
                 f"{sorted(conditions)}: request it from the data."
             )

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from lightning_mmdiff import seeding
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 from lightning_mmdiff.runtime import checkpoints
 
@@ -27,7 +28,7 @@ class SeededTraining(lightning.LightningModule, ABC):
         """Loss of one batch, checked and logged."""
         loss = self.loss(batch, seeding.step_generator(self.seed, self.global_step, self.global_rank))
         if not torch.isfinite(loss):
-            raise ValueError(
+            raise UserError(
                 f"The loss is {loss.item()} at step {self.global_step}; nothing was saved "
                 "since the last checkpoint. Lower the learning rate, or train in precision 32-true."
             )

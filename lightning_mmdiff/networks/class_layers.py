@@ -13,6 +13,7 @@ from typing import Literal
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import GroupNorm, scale_shift, zero
 
 
@@ -32,12 +33,12 @@ class ClassLayerConfig:
 
     def __post_init__(self) -> None:
         if self.kind == "film" and (self.num_tokens, self.num_heads) != (1, 1):
-            raise ValueError(
+            raise UserError(
                 f"FiLM reads one vector of a class and has no heads; got num_tokens={self.num_tokens}, "
                 f"num_heads={self.num_heads}."
             )
         if self.num_tokens < 1 or self.dim % self.num_heads:
-            raise ValueError(
+            raise UserError(
                 f"num_tokens must be at least 1 and num_heads divide dim; got {self.num_tokens} tokens, {self.num_heads} "
                 f"heads and dim {self.dim}."
             )

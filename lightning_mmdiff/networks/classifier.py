@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import Attention, GroupNorm, Resample, ResBlock, timestep_embedding
 from lightning_mmdiff.networks.unet import Stack
 
@@ -37,17 +38,17 @@ class ClassifierConfig:
     def __post_init__(self) -> None:
         levels = range(len(self.channel_mult))
         if not set(self.attention_levels) <= set(levels):
-            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
+            raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
         if self.image_size % self.multiple:
-            raise ValueError(f"image_size {self.image_size} must be a multiple of {self.multiple}.")
+            raise UserError(f"image_size {self.image_size} must be a multiple of {self.multiple}.")
         for level in levels:
             if self.width(level) % self.norm_groups:
-                raise ValueError(
+                raise UserError(
                     f"{self.width(level)} channels at level {level} must be a multiple of norm_groups {self.norm_groups}."
                 )
         for level in {*self.attention_levels, levels[-1]}:
             if self.width(level) % self.head_channels:
-                raise ValueError(
+                raise UserError(
                     f"{self.width(level)} channels at level {level} do not divide into heads of {self.head_channels}."
                 )
 
@@ -141,7 +142,7 @@ class Classifier(nn.Module):
         """Activations that the pool reads, [B, C, image_size / multiple, image_size / multiple]; arguments as of ``forward``."""
         config = self.config
         if list(x.shape[1:]) != [config.in_channels, config.image_size, config.image_size]:
-            raise ValueError(
+            raise UserError(
                 f"x is {list(x.shape)}; this classifier was made for [B, {config.in_channels}, {config.image_size}, "
                 f"{config.image_size}]."
             )

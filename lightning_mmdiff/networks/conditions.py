@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.images import to_float
 
 UNITE_AND_CONQUER_SUBSETS: tuple[tuple[tuple[str, ...], float], ...] = (
@@ -40,9 +41,9 @@ class ConditionConfig:
     def __post_init__(self) -> None:
         names = self.names
         if len(set(names)) != len(names):
-            raise ValueError(f"conditions must have distinct names, got {names}.")
+            raise UserError(f"conditions must have distinct names, got {names}.")
         if self.projected_channels is not None and not self.spatial:
-            raise ValueError("projected_channels needs at least one spatial condition to project.")
+            raise UserError("projected_channels needs at least one spatial condition to project.")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,10 +104,10 @@ class ConditionEncoder(nn.Module):
             channels, float32 [B, channels, H, W], None without maps in the config; embedding, float32 [B, D] or None.
 
         Raises:
-            ValueError: if a name is unknown or a shape is not the expected one.
+            UserError: if a name is unknown or a shape is not the expected one.
         """
         if unknown := sorted(conditions.keys() - set(self.config.names)):
-            raise ValueError(f"unknown conditions {unknown}; this network knows {list(self.config.names)}.")
+            raise UserError(f"unknown conditions {unknown}; this network knows {list(self.config.names)}.")
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         maps = [self._map(conditions, name, (batch_size, c, *size), device) for name, c in self.config.spatial]
         embedding = None
@@ -119,7 +120,7 @@ class ConditionEncoder(nn.Module):
         """Classes of a batch, int64 [B]; -1 is null: all of an absent label. None without a label in the config.
 
         Raises:
-            ValueError: if the label is not int64 [B], or a class is out of range.
+            UserError: if the label is not int64 [B], or a class is out of range.
         """
         if self.config.label is None:
             return None
@@ -150,7 +151,7 @@ def _value(conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], 
         return torch.zeros(shape, device=device)
     value = conditions[name]
     if tuple(value.shape) != shape:
-        raise ValueError(f"condition {name!r} is {list(value.shape)}; expected {list(shape)}.")
+        raise UserError(f"condition {name!r} is {list(value.shape)}; expected {list(shape)}.")
     return _as_float(value.to(device))
 
 
@@ -164,11 +165,11 @@ def _as_float(value: Tensor) -> Tensor:
 def check_labels(labels: Tensor, batch_size: int, num_classes: int, *, null: bool = False) -> None:
     """Raise ValueError unless ``labels`` are classes, int64 [B], from 0 (from -1 where ``null``) to num_classes - 1."""
     if labels.dtype != torch.int64 or list(labels.shape) != [batch_size]:
-        raise ValueError(f"labels are {labels.dtype} {list(labels.shape)}; expected torch.int64 [{batch_size}].")
+        raise UserError(f"labels are {labels.dtype} {list(labels.shape)}; expected torch.int64 [{batch_size}].")
     low, high = (int(value) for value in labels.aminmax())
     least = NULL_CLASS if null else 0
     if low < least or high >= num_classes:
-        raise ValueError(
+        raise UserError(
             f"labels run from {low} to {high}; the network has {num_classes} classes: "
             f"expected {least} to {num_classes - 1}."
         )
@@ -187,12 +188,12 @@ def drop(conditions: Mapping[str, Any], keep: Tensor, subsets: Sequence[Sequence
         name -> float32 [B, ...], zeros in the rows that do not keep it; classes int64 [B], -1 in those rows.
 
     Raises:
-        ValueError: if a subset names a condition that the batch lacks.
+        UserError: if a subset names a condition that the batch lacks.
         TypeError: if a condition to keep is not a tensor (captions are embedded first).
     """
     names = {name for subset in subsets for name in subset}
     if missing := sorted(names - conditions.keys()):
-        raise ValueError(f"subsets keep {missing}, but the batch has {sorted(conditions)}: request them from the data.")
+        raise UserError(f"subsets keep {missing}, but the batch has {sorted(conditions)}: request them from the data.")
     kept: dict[str, Tensor] = {}
     for name in sorted(names):
         value = conditions[name]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig, ldm_unet
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
@@ -50,7 +51,7 @@ class DynamicDiffuser(nn.Module):
     def __init__(self, config: DynamicDiffuserConfig) -> None:
         super().__init__()
         if config.out_channels != 1:
-            raise ValueError(f"A dynamic diffuser has one output channel, its influence; got {config.out_channels}.")
+            raise UserError(f"A dynamic diffuser has one output channel, its influence; got {config.out_channels}.")
         self.network: nn.Module
         match config:
             case UNetConfig():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import MissingFileError, UserError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -137,7 +138,7 @@ def load_openai_clip(model: CLIPModel, state: Mapping[str, Tensor], source: str)
     CLIP that is missing, of another shape, or of a layer that ``model`` lacks is an error.
 
     Raises:
-        ValueError: names the first entries that do not fit.
+        UserError: names the first entries that do not fit.
     """
     converted, unknown = convert_openai_clip(state)
     ours = model.state_dict()
@@ -148,7 +149,7 @@ def load_openai_clip(model: CLIPModel, state: Mapping[str, Tensor], source: str)
     ]
     found = [f"{len(names)} {what} (first: {', '.join(names[:3])})" for what, names in problems if names]
     if found:
-        raise ValueError(f"{source} is not the CLIP expected (transformers' names): {'; '.join(found)}.")
+        raise UserError(f"{source} is not the CLIP expected (transformers' names): {'; '.join(found)}.")
     if unknown:
         warnings.warn(
             f"{source}: {len(unknown)} entries are not CLIP's and were left out: {unknown[:3]}.", stacklevel=2
@@ -199,11 +200,11 @@ def clip_tokenizer(folder: Path, context_length: int = 77) -> Tokenize:
     """Return CLIP's byte-pair tokenizer from a folder with ``vocab.json`` and ``merges.txt``.
 
     Raises:
-        FileNotFoundError: if one of the two files is not there.
+        MissingFileError: if one of the two files is not there.
     """
     missing = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
     if missing:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder} has no {' and no '.join(missing)}. CLIP's tokenizer needs vocab.json and merges.txt of any "
             "OpenAI CLIP (all have the same), such as the Hugging Face model openai/clip-vit-base-patch32."
         )
@@ -230,7 +231,7 @@ def load_farl() -> ClipEmbedder:
     stored = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(stored, dict) or "state_dict" not in stored:
         found = f"the entries {sorted(stored)[:3]}" if isinstance(stored, dict) else f"a {type(stored).__name__}"
-        raise ValueError(f"{path} holds {found}; a released FaRL file holds its weights under 'state_dict'.")
+        raise UserError(f"{path} holds {found}; a released FaRL file holds its weights under 'state_dict'.")
     model = clip_model(ClipSize())
     load_openai_clip(model, stored["state_dict"], source=str(path))
     return ClipEmbedder(model, tokenize)

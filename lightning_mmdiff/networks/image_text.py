@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.segmenter import ConvBlock
 
 PAD, UNKNOWN = 0, 1
@@ -101,7 +102,7 @@ class TextEncoder(nn.Module):
         stored = tuple(bytes(state.tolist()).decode().split("\n"))
         if stored != self.vocabulary:
             first = next((pair for pair in zip(stored, self.vocabulary) if pair[0] != pair[1]), ("", ""))
-            raise ValueError(
+            raise UserError(
                 f"These weights have another vocabulary ({len(stored)} words, ours {len(self.vocabulary)}; the first "
                 f"difference is {first[0]!r}, ours {first[1]!r}): build the model from the config stored beside them."
             )

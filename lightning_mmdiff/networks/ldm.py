@@ -13,6 +13,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import zero
 
 
@@ -32,16 +33,16 @@ class CrossAttentionUNetConfig:
 
     def __post_init__(self) -> None:
         if not set(self.attention_levels) <= set(range(len(self.channels))):
-            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.channels) - 1}.")
+            raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.channels) - 1}.")
         if len(self.heads) != len(self.channels):
-            raise ValueError(
+            raise UserError(
                 f"num_heads {self.num_heads} must be one number, or one for each of channels {self.channels}."
             )
         for level in {*self.attention_levels, len(self.channels) - 1}:
             if self.channels[level] % self.heads[level]:
-                raise ValueError(f"{self.channels[level]} channels do not divide into {self.heads[level]} heads.")
+                raise UserError(f"{self.channels[level]} channels do not divide into {self.heads[level]} heads.")
         if wrong := [width for width in self.channels if width % self.norm_groups]:
-            raise ValueError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
+            raise UserError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -124,10 +125,10 @@ class CrossAttentionUNet(nn.Module):
             or z.shape[2] % self.config.multiple
             or z.shape[3] % self.config.multiple
         ):
-            raise ValueError(
+            raise UserError(
                 f"z is {list(z.shape)}; expected {self.config.in_channels} channels and a height and width that are "
                 f"multiples of {self.config.multiple}."
             )
         if tokens.shape[0] != len(z) or tokens.shape[2] != self.config.context_dim:
-            raise ValueError(f"tokens are {list(tokens.shape)}; expected [{len(z)}, L, {self.config.context_dim}].")
+            raise UserError(f"tokens are {list(tokens.shape)}; expected [{len(z)}, L, {self.config.context_dim}].")
         return self.network(z, t, tokens, return_dict=False)[0]

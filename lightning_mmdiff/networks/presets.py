@@ -1,5 +1,6 @@
 """Networks by name: ADM and its classifiers (Dhariwal & Nichol 2021), Unite and Conquer's face networks, the mini profile's."""
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 
@@ -100,7 +101,7 @@ def adm_classifier(image_size: int, *, num_classes: int = 1000) -> ClassifierCon
         64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)
     }  # fmt: skip
     if image_size not in mult:
-        raise ValueError(f"ADM has classifiers for {', '.join(map(str, mult))} pixels, not for {image_size}.")
+        raise UserError(f"ADM has classifiers for {', '.join(map(str, mult))} pixels, not for {image_size}.")
     levels = len(mult[image_size])
     return ClassifierConfig(
         num_classes=num_classes,

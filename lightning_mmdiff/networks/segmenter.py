@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
+
 
 class ConvBlock(nn.Module):
     """Residual block of two 3x3 convolutions with group norm."""
@@ -51,7 +53,7 @@ class Segmenter(nn.Module):
             Logits, [B, num_classes, S, S].
         """
         if x.shape[-1] % self.stride or x.shape[-2] % self.stride:
-            raise ValueError(f"Segmenter got an image of {tuple(x.shape[-2:])} pixels; both must be multiples of 8.")
+            raise UserError(f"Segmenter got an image of {tuple(x.shape[-2:])} pixels; both must be multiples of 8.")
         folded = F.pixel_unshuffle(x, 2)  # [B, 12, S/2, S/2]
         h = self.stem(torch.cat([folded, _position(folded)], dim=1))
         skips = []

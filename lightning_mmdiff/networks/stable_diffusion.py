@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
 from lightning_mmdiff.networks.vae import VAE, VAEConfig
 
@@ -71,19 +72,19 @@ def load_diffusers(module: nn.Module, path: Path) -> None:
     """Load a file of diffusers into one of its own networks, strictly.
 
     Raises:
-        FileNotFoundError: if ``path`` is not there.
-        ValueError: if it is damaged or holds another network; names the first entries that do not fit.
+        MissingFileError: if ``path`` is not there.
+        UserError: if it is damaged or holds another network; names the first entries that do not fit.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: get the folder stable-diffusion-2 again, in diffusers' format.")
+        raise MissingFileError(f"{path} is missing: get the folder stable-diffusion-2 again, in diffusers' format.")
     try:
         stored = {_renamed(name): value for name, value in load_file(path).items()}
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and get it again.") from error
+        raise UserError(f"{path} is damaged ({error}); delete it and get it again.") from error
     ours = module.state_dict()
     wrong = sorted(ours.keys() ^ stored.keys()) or sorted(k for k in ours if ours[k].shape != stored[k].shape)
     if wrong:
-        raise ValueError(
+        raise UserError(
             f"{path} is not the network expected: {len(wrong)} entries differ (first: {', '.join(wrong[:3])})."
         )
     module.load_state_dict(stored)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.image_text import PAD, UNKNOWN, words
 from lightning_mmdiff.networks.text_transformer import TextTransformer
 
@@ -102,7 +103,7 @@ class MaskTokens(nn.Module):
         """Tokens [B, K, width] of a mask, uint8 [B, K, S, S], 0 or 255. An absent class gives the bias of the layer."""
         size = mask.shape[-1]
         if mask.shape[1:] != (self.config.num_classes, size, size) or size % self.config.side:
-            raise ValueError(
+            raise UserError(
                 f"{self.config.source} is {list(mask.shape)}; expected [B, {self.config.num_classes}, S, S] with S a "
                 f"multiple of {self.config.side}."
             )

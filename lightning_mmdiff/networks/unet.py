@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import (
     Attention,
     Direction,
@@ -57,18 +58,18 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         if (self.head_channels is None) == (self.num_heads is None):
-            raise ValueError(f"give head_channels or num_heads, got {self.head_channels} and {self.num_heads}.")
+            raise UserError(f"give head_channels or num_heads, got {self.head_channels} and {self.num_heads}.")
         levels = range(len(self.channel_mult))
         if not set(self.attention_levels) <= set(levels):
-            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
+            raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
         heads = self.head_channels or self.num_heads or 1
         for level in {*self.attention_levels, levels[-1]}:
             if (width := self.channels * self.channel_mult[level]) % heads:
-                raise ValueError(f"{width} channels at level {level} do not divide into heads by {heads}.")
+                raise UserError(f"{width} channels at level {level} do not divide into heads by {heads}.")
         if self.class_layers is not None and self.num_classes is None:
-            raise ValueError("class_layers need num_classes.")
+            raise UserError("class_layers need num_classes.")
         if self.channels % self.norm_groups:
-            raise ValueError(f"channels {self.channels} must be a multiple of norm_groups {self.norm_groups}.")
+            raise UserError(f"channels {self.channels} must be a multiple of norm_groups {self.norm_groups}.")
 
     @property
     def multiple(self) -> int:
@@ -237,14 +238,14 @@ class UNet(nn.Module):
     def _check(self, x: Tensor, embedding: Tensor | None, labels: Tensor | None) -> None:
         config = self.config
         if x.shape[1] != config.in_channels or x.shape[2] % config.multiple or x.shape[3] % config.multiple:
-            raise ValueError(
+            raise UserError(
                 f"x is {list(x.shape)}; expected {config.in_channels} channels (image and conditions) and a height and "
                 f"width that are multiples of {config.multiple}."
             )
         if embedding is not None and list(embedding.shape) != [len(x), config.embedding_dim]:
-            raise ValueError(f"embedding is {list(embedding.shape)}; expected [{len(x)}, {config.embedding_dim}].")
+            raise UserError(f"embedding is {list(embedding.shape)}; expected [{len(x)}, {config.embedding_dim}].")
         if (labels is None) != (config.num_classes is None):
-            raise ValueError(
+            raise UserError(
                 f"labels {'missing' if labels is None else 'given'}, but num_classes is {config.num_classes}: a "
                 "network with classes needs a label for each row (-1: none), a network without takes no labels."
             )

@@ -12,6 +12,8 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
+
 LOG_VARIANCE_RANGE = (-30.0, 20.0)  # of the posterior, as latent diffusion clamps it
 
 
@@ -40,11 +42,9 @@ class VAEConfig:
 
     def __post_init__(self) -> None:
         if self.image_size % self.factor:
-            raise ValueError(
-                f"image_size {self.image_size} must be a multiple of {self.factor}, the factor of the VAE."
-            )
+            raise UserError(f"image_size {self.image_size} must be a multiple of {self.factor}, the factor of the VAE.")
         if wrong := [width for width in self.channels if width % self.norm_groups]:
-            raise ValueError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
+            raise UserError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
 
 
 def vae_256() -> VAEConfig:
@@ -81,7 +81,7 @@ class VAE(nn.Module):
         """Mean, then log variance, of the posterior: [B, 3, S, S] in [-1, 1] -> [B, 2C, h, w]."""
         if image.shape[1:] != (3, self.config.image_size, self.config.image_size):
             size = self.config.image_size
-            raise ValueError(f"The autoencoder got {list(image.shape)}; expected [B, 3, {size}, {size}].")
+            raise UserError(f"The autoencoder got {list(image.shape)}; expected [B, 3, {size}, {size}].")
         mean, log_variance = self.network.quant_conv(self.network.encoder(image)).chunk(2, dim=1)
         return torch.cat([mean, log_variance.clamp(*LOG_VARIANCE_RANGE)], dim=1)
 
@@ -110,13 +110,13 @@ class VAE(nn.Module):
             count, total = count + values.numel(), total + values.sum().item()
             squares += values.square().sum().item()
         if count == 0 or not (variance := squares / count - (total / count) ** 2) > 0:
-            raise ValueError(f"The scale of the latents needs samples that vary; got {count} values.")
+            raise UserError(f"The scale of the latents needs samples that vary; got {count} values.")
         self.scale.fill_(variance**-0.5)
         return self.scale.item()
 
     def _measured_scale(self) -> Tensor:
         if self.scale.isnan():
-            raise ValueError(
+            raise UserError(
                 "The scale of the latents was never measured: train the autoencoder, or call measure_scale."
             )
         return self.scale

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.runtime.files import atomic_path
 
 FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
@@ -39,16 +40,16 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Load safetensors strictly.
 
     Raises:
-        FileNotFoundError: if ``path`` is not there.
-        ValueError: if the file is damaged, or belongs to another architecture; names the first missing, unexpected and
+        MissingFileError: if ``path`` is not there.
+        UserError: if the file is damaged, or belongs to another architecture; names the first missing, unexpected and
             misshapen entries.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: train this model first (run the table without --only).")
+        raise MissingFileError(f"{path} is missing: train this model first (run the table without --only).")
     try:
         theirs = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run the same command to train again.") from error
+        raise UserError(f"{path} is damaged ({error}); delete it and run the same command to train again.") from error
     ours = {k: v for k, v in module.state_dict().items() if not k.startswith(FROZEN)}
     problems = [
         ("missing", sorted(ours.keys() - theirs.keys())),
@@ -57,7 +58,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     ]
     found = [f"{len(keys)} {what} (first: {', '.join(keys[:3])})" for what, keys in problems if keys]
     if found:
-        raise ValueError(f"{path} holds another architecture than {type(module).__name__}: {'; '.join(found)}.")
+        raise UserError(f"{path} holds another architecture than {type(module).__name__}: {'; '.join(found)}.")
     module.load_state_dict(theirs, strict=False)
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.processes import machine, started
 
 T = TypeVar("T")
@@ -62,10 +63,10 @@ class WorkLocks:
         """Try to lock ``name`` inside the block; yield whether that worked.
 
         Raises:
-            ValueError: if the name is no name of a file.
+            UserError: if the name is no name of a file.
         """
         if "/" in name:
-            raise ValueError(f"{name!r} cannot be locked: the name of a piece of work may hold no slash.")
+            raise UserError(f"{name!r} cannot be locked: the name of a piece of work may hold no slash.")
         path = self._take(name)
         if path is None:
             yield False

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.weights.find import digest
 
 CHUNK = 1 << 20  # bytes
@@ -26,19 +27,19 @@ def download(
         progress: is told (bytes so far, bytes in all or None).
 
     Raises:
-        ValueError: if the server has no such file, the connection breaks, or what came is not the published file.
+        UserError: if the server has no such file, the connection breaks, or what came is not the published file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
         _fetch(url, part, progress)
     except urllib.error.HTTPError as error:
-        raise ValueError(
+        raise UserError(
             f"{url}: the server answers {error.code} {error.reason}; see whether the file has moved."
         ) from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
-        raise ValueError(
+        raise UserError(
             f"{url}: {reason}. What came is kept in {part}; run the same command again to go on."
         ) from error
     _require_whole(url, part, sha256, size)
@@ -73,10 +74,10 @@ def _require_whole(url: str, part: Path, sha256: str, size: int | None) -> None:
     found, length = digest(part), part.stat().st_size
     if sha256 and not found.startswith(sha256):
         part.unlink()
-        raise ValueError(
+        raise UserError(
             f"{url}: what came has sha256 {found[:12]}..., the published file {sha256[:12]}...; it was deleted. "
             "Run the same command again; if it says so again, the file at this address is another one."
         )
     if not sha256 and size is not None and length != size:
         part.unlink()
-        raise ValueError(f"{url}: {length:,} bytes came, the published file has {size:,}; it was deleted.")
+        raise UserError(f"{url}: {length:,} bytes came, the published file has {size:,}; it was deleted.")

@@ -9,6 +9,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.weights.table import WEIGHTS, Weight
 
 ENVIRONMENT_VARIABLE = "MMDIFF_WEIGHTS"
@@ -39,19 +40,19 @@ def require(name: str) -> Path:
     """Return the path of ``name``, complete as far as its publisher's checksum can tell.
 
     Raises:
-        FileNotFoundError: if it lies in none of its places.
-        ValueError: if its checksum is not the published one (a half-finished download).
+        MissingFileError: if it lies in none of its places.
+        UserError: if its checksum is not the published one (a half-finished download).
     """
     weight = entry(name)
     path = find(name)
     if path is None:
         looked = " and ".join(str(candidate) for candidate in candidates(name))
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{weight.file} is missing (needed for: {weight.purpose}); looked for it at {looked}. Get it from "
             f"{weight.source} and put it there, or into a folder named by {ENVIRONMENT_VARIABLE}."
         )
     if weight.sha256 and (problem := damage(weight, path)):
-        raise ValueError(f"{problem} Delete it and get it again from {weight.source}.")
+        raise UserError(f"{problem} Delete it and get it again from {weight.source}.")
     return path
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_mmdiff.methods.collaborative_ import imagic
 from safetensors.torch import load_file
 from test_collaborative import CHANNELS, batch, collaborative, config, experts
 from tiny import randomized, tiny_denoiser
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
+from lightning_mmdiff.methods.collaborative import imagic
 from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
 from lightning_mmdiff.methods.collaborative.imagic import (
     ConditionSearch,

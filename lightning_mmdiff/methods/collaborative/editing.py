@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
+from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.methods.collaborative.imagic import (
     ConditionSearch,
     ImagicConfig,
@@ -51,11 +52,11 @@ class CollaborativeEditor:
             seed: of noise and timesteps.
 
         Raises:
-            ValueError: if two members share the name of a condition (each must have its own).
+            UserError: if two members share the name of a condition (each must have its own).
         """
         names = [name for member in collaborative.config.members for name in member.conditions]
         if twice := sorted({n for n in names if names.count(n) > 1}):
-            raise ValueError(
+            raise UserError(
                 f"Several experts are asked about {', '.join(twice)}; an edit needs a condition of its own for each."
             )
         self.collaborative, self.config, self.folder, self.seed = collaborative, config, folder, seed
@@ -68,7 +69,7 @@ class CollaborativeEditor:
             conditions: the wanted ones, one image's: uint8 [1, C, S, S], a list of one caption, ...
 
         Raises:
-            ValueError: if the image has another size, a wanted condition is missing, or the folder holds another edit.
+            UserError: if the image has another size, a wanted condition is missing, or the folder holds another edit.
         """
         self._check_same_edit(image, conditions)
         encoded = self._encode(conditions)
@@ -137,13 +138,13 @@ class CollaborativeEditor:
             encoded = self.collaborative.encode_conditions(conditions)
         for expert in self.collaborative.experts:
             if missing := [name for name in expert.conditions if name not in encoded]:
-                raise ValueError(f"The edit has no {missing[0]}; found {', '.join(encoded) or 'no condition'}.")
+                raise UserError(f"The edit has no {missing[0]}; found {', '.join(encoded) or 'no condition'}.")
         return encoded
 
     def _check_same_edit(self, image: Tensor, conditions: Conditions) -> None:
         size = getattr(self.collaborative.experts[0].denoiser.config, "image_size", None)
         if image.dtype != torch.uint8 or image.ndim != 4 or len(image) != 1 or size not in (None, image.shape[-1]):
-            raise ValueError(
+            raise UserError(
                 f"The image to edit is {image.dtype} {list(image.shape)}; expected uint8 [1, 3, {size}, {size}]."
             )
         wanted = {name: _digest(value) for name, value in sorted(conditions.items())}
@@ -151,13 +152,13 @@ class CollaborativeEditor:
         path, new = self.folder / "edit.json", json.loads(json.dumps(new))
         if path.exists() and (old := json.loads(path.read_text())) != new:
             differing = ", ".join(key for key in new if old.get(key) != new[key])
-            raise ValueError(f"{self.folder} holds another edit (other {differing}); choose another folder.")
+            raise UserError(f"{self.folder} holds another edit (other {differing}); choose another folder.")
         write_json(path, new)
 
     def _finished(self, number: int, name: str) -> Path:
         path = self.folder / str(number) / name
         if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: call prepare(image, conditions) first.")
+            raise MissingFileError(f"{path} is missing: call prepare(image, conditions) first.")
         return path
 
     def _batch(self, alpha: float, indices: Sequence[int]) -> dict[str, Any]:

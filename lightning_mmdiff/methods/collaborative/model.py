@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
 from lightning_mmdiff.models.denoiser import Denoiser
@@ -82,11 +83,11 @@ class Collaborative(SupervisedModel, ExpertCombination):
             seed: of initial weights, timesteps, noise, and of sampling.
 
         Raises:
-            ValueError: if the numbers of experts and members differ, fewer than two collaborate under the released
+            UserError: if the numbers of experts and members differ, fewer than two collaborate under the released
                 schedule, experts denoise different shapes, or one lacks its condition.
         """
         if len(denoisers) != len(config.members):
-            raise ValueError(
+            raise UserError(
                 f"{len(denoisers)} experts were given for {len(config.members)} members: one each is needed."
             )
         experts = [Expert(denoiser=d, conditions=m.conditions) for d, m in zip(denoisers, config.members)]  # type: ignore[arg-type]
@@ -206,7 +207,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
     def _check_influence(self) -> None:
         config, count = self.influence_config, len(self.experts)
         if config.schedule == "released" and (count < 2 or not 0 <= config.scheduled < count):
-            raise ValueError(
+            raise UserError(
                 f"The released influence schedule needs at least two models and the number of one of them; there are "
                 f"{count}, and scheduled is {config.scheduled}."
             )

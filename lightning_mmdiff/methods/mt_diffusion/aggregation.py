@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.respaced import Step
 from lightning_mmdiff.sampling import SchedulerWrapper
@@ -41,7 +42,7 @@ def shift_table(name: Aggregation, schedule: NoiseSchedule) -> Tensor:
             return shift_from_weights(step / (num_steps - step), alpha_bar)
         case "mean_reverting":  # w_t = 1 / sqrt(alpha_t) - 1
             return 1 - alpha_bar.sqrt()
-    raise ValueError(f"unknown aggregation {name!r}; expected none, consistent, paper or mean_reverting.")
+    raise UserError(f"unknown aggregation {name!r}; expected none, consistent, paper or mean_reverting.")
 
 
 def shift_from_weights(weights: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ def check_precision(shifts: Tensor, precision: str) -> None:
     """Raise ValueError for training in 16 bits (Lightning's name ``precision``) with encodings that swamp the noise."""
     largest = float(shifts.abs().max()) if len(shifts) else 0.0
     if "16" in precision and largest > MAX_SHIFT_16_BIT:
-        raise ValueError(
+        raise UserError(
             f"Encodings enter z_t with factors up to {largest:.0f}, where numbers of precision {precision} are "
             "further apart than the noise is large. Train in 32-true, or with aggregation='consistent'."
         )
@@ -122,7 +123,7 @@ def check_precision(shifts: Tensor, precision: str) -> None:
 def check_start(modality: str, aggregation: Aggregation) -> None:
     """Raise ValueError if sampling cannot start without knowing ``modality``, which is aggregated so."""
     if aggregation not in STARTS_FROM_NOISE:
-        raise ValueError(
+        raise UserError(
             f"{modality} is missing, and with aggregation {aggregation!r} z_T depends on it: from N(0, I) the samples "
             f"collapse. Give {modality} in the conditions, or train with aggregation='consistent'."
         )

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff import images
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.modality import FrozenHelpers, Modality, ModalityData, Shape
 from lightning_mmdiff.networks import heads
 from lightning_mmdiff.networks.classifier import ClassifierConfig
@@ -38,7 +39,7 @@ class PairedImage(Modality):
         if part is None:
             return ModalityData(x=frozen.to_space(picture), known=picture.new_ones(len(picture), 1, 1, 1))
         if frozen.autoencoder is not None:
-            raise ValueError(f"{self.name} is known in part, which needs pixels; this model diffuses latents.")
+            raise UserError(f"{self.name} is known in part, which needs pixels; this model diffuses latents.")
         return ModalityData(x=picture, known=part / 255)
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
@@ -65,11 +66,11 @@ class MaskedImage(PairedImage):
         if self.name not in conditions:
             return None
         if "mask" not in conditions:
-            raise ValueError(f'{self.name} comes without its "mask": the batch has {sorted(conditions)}; request both.')
+            raise UserError(f'{self.name} comes without its "mask": the batch has {sorted(conditions)}; request both.')
         picture, mask = conditions[self.name], conditions["mask"]
         expected = [len(picture), 1, *picture.shape[2:]]
         if mask.dtype != torch.uint8 or list(mask.shape) != expected:
-            raise ValueError(
+            raise UserError(
                 f'"mask" is {mask.dtype} {list(mask.shape)}; expected torch.uint8 {expected}, 255 = visible.'
             )
         visible = mask / 255
@@ -119,7 +120,7 @@ class Label(Modality):
         found = self.classifier
         read = None if found is None else (found.in_channels, found.image_size, found.image_size)
         if found is None or read != tuple(shape) or found.num_classes != self.num_classes:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has head='output': its classifier must read {list(shape)} and know {self.num_classes} "
                 f"classes; got {found}."
             )
@@ -136,12 +137,12 @@ class Label(Modality):
     def check(self, network: SharedConfig) -> None:
         """A label encoded by the network must be a class of it, and only such a one is renewed."""
         if self.renew_every is not None and (self.encoder != "network" or self.renew_every < 1):
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has renew_every={self.renew_every} and encoder={self.encoder!r}; expected at least 1 step and "
                 "encoder='network', or None."
             )
         if self.encoder == "network" and num_classes(network) != self.num_classes:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
                 f"{num_classes(network)}: set num_classes of the network, or encoder='table'."
             )
@@ -178,12 +179,12 @@ class Embedding(Modality):
             return None
         if not isinstance(given, Tensor):
             if frozen.embedder is None:
-                raise ValueError(f"{self.name} must be embedded: pass embedder= (a CLIP-like model), or give vectors.")
+                raise UserError(f"{self.name} must be embedded: pass embedder= (a CLIP-like model), or give vectors.")
             given = frozen.embedder.embed_images(image) if given is None else frozen.embedder.embed_text(given)
         if given.ndim != 2 or given.shape[1] != self.dim:
-            raise ValueError(f"{self.name} is {list(given.shape)}; expected [B, {self.dim}].")
+            raise UserError(f"{self.name} is {list(given.shape)}; expected [B, {self.dim}].")
         if not given.isfinite().all():
-            raise ValueError(f"{self.name} has vectors that are not finite: check the embedder, or the vectors given.")
+            raise UserError(f"{self.name} has vectors that are not finite: check the embedder, or the vectors given.")
         x = given.float().roll(1, dims=0) if self.shuffled else given.float()
         return ModalityData(x=x, known=x.new_ones(len(x), 1, 1, 1))
 
@@ -204,7 +205,7 @@ class Embedding(Modality):
     def check(self, network: SharedConfig) -> None:
         """A vector encoded by the network must be its embedding."""
         if self.encoder == "network" and embedding_dim(network) != self.dim:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has dim {self.dim} and is encoded by the network, whose embedding_dim is "
                 f"{embedding_dim(network)}: make them equal, or encoder='projection'."
             )

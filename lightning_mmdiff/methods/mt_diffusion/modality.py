@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.networks.shared import SharedConfig
 from lightning_mmdiff.noise import NoiseSchedule
@@ -66,7 +67,7 @@ class Modality(ABC):
 
     def __post_init__(self) -> None:
         if self.weight < 0 or not 0 <= self.hide_fraction <= 1:
-            raise ValueError(
+            raise UserError(
                 f"{self.name} has weight {self.weight} and hide_fraction {self.hide_fraction}; expected a weight of at least 0 "
                 "and a share in [0, 1]."
             )
@@ -106,7 +107,9 @@ class Modality(ABC):
         """Raise ValueError if ``network`` cannot carry this modality."""
 
 
-def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, data: Mapping[str, ModalityData]) -> Tensor:
+def show_pixels(
+    schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, data: Mapping[str, ModalityData]
+) -> Tensor:
     """The noise, [B, C, H, W], that makes the predicted z_0 equal to the pixels that modalities show.
 
     Under DDIM this is the plain replacement of known pixels at every step, with one noise for all steps.
@@ -127,7 +130,7 @@ def show_pixels(schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, da
 def check_visible(data: Mapping[str, ModalityData]) -> None:
     """Raise ValueError if no modality of ``data`` shows pixels of the image."""
     if all(datum.visible is None for datum in data.values()):
-        raise ValueError(
+        raise UserError(
             f"keep_known keeps the pixels that a masked image shows, but the batch knows {sorted(data) or 'nothing'}: give "
             '"masked_image" and "mask", or sample without keep_known.'
         )

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     ShiftedScheduler,
     aggregate,
@@ -68,7 +69,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         size = config.image_size
         shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
         if shape[0] != config.channels:
-            raise ValueError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
+            raise UserError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50, clip=autoencoder is None),
             schedule=schedules.by_name(config.schedule),
@@ -96,12 +97,12 @@ class MTDiffusion(SeededTraining, SamplingModule):
         config = self.config
         z0 = self.frozen.to_space(images.to_float(batch["image"]))
         if tuple(z0.shape[1:]) != self.shape:
-            raise ValueError(f"The images are {list(batch['image'].shape)}; this model has {config.image_size} pixels.")
+            raise UserError(f"The images are {list(batch['image'].shape)}; this model has {config.image_size} pixels.")
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         data = self.read(batch.get("conditions", {}), batch["image"])
         if missing := [name for name in config.active if name != IMAGE and name not in data]:
-            raise ValueError(f"The model learns {missing}, but the batch has {sorted(batch.get('conditions', {}))}.")
+            raise UserError(f"The model learns {missing}, but the batch has {sorted(batch.get('conditions', {}))}.")
         encodings = self.network.encode(data, len(z0), self._keep(len(z0), generator))
         labels = self.network.class_labels(batch.get("conditions", {}), len(z0), generator)
         y = self.schedule.add_noise(z0, eps, t)
@@ -126,7 +127,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         """z_T ~ q(z_T | E) of the known encodings, N(0, I) without.
 
         Raises:
-            ValueError: if a modality must be estimated that has no start without it, or no pixels are there to be kept.
+            UserError: if a modality must be estimated that has no start without it, or no pixels are there to be kept.
         """
         given = self._given(batch.get("conditions", {}), len(generators))
         if self.keep_known:
@@ -142,7 +143,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
     def scheduler(self, batch: Mapping[str, Any]) -> ShiftedScheduler:
         """The sampler's scheduler, on the shifted variable; one that clips latents is an error."""
         if self.autoencoder is not None and self.sampler.clip:
-            raise ValueError("Latents are not in [-1, 1]: the sampler of a model with an autoencoder needs clip=False.")
+            raise UserError("Latents are not in [-1, 1]: the sampler of a model with an autoencoder needs clip=False.")
         return ShiftedScheduler(schedules.make_scheduler(self.sampler, self.schedule), self.shifts)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityData, Shape
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
@@ -55,14 +56,14 @@ class MTDiffusionConfig:
     def __post_init__(self) -> None:
         names = [IMAGE, *(m.name for m in self.modalities)]
         if len(set(names)) < len(names):
-            raise ValueError(f"Modalities need distinct names other than {IMAGE!r}; got {names[1:]}.")
+            raise UserError(f"Modalities need distinct names other than {IMAGE!r}; got {names[1:]}.")
         if self.tasks is not None and (not self.tasks or not set(self.tasks) <= set(names)):
-            raise ValueError(f"tasks are {self.tasks}; expected one or more of {names}, or None for all.")
+            raise UserError(f"tasks are {self.tasks}; expected one or more of {names}, or None for all.")
         if self.learned_variance and self.prediction != "eps":
-            raise ValueError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
+            raise UserError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
         wanted = self.channels * (1 + sum(m.concatenate for m in self.modalities))
         if self.network.in_channels != wanted:
-            raise ValueError(
+            raise UserError(
                 f"network.in_channels is {self.network.in_channels}; expected {wanted}: {self.channels} of the image and "
                 f"as many for each of {[m.name for m in self.modalities if m.concatenate]} (concatenate=True)."
             )
@@ -70,7 +71,7 @@ class MTDiffusionConfig:
             modality.check(self.network)
         classes = num_classes(self.network)
         if self.label_dropout is not None and (classes is None or not 0 <= self.label_dropout <= 1):
-            raise ValueError(
+            raise UserError(
                 f"label_dropout is {self.label_dropout} and the network has {classes} classes; expected a "
                 "share in [0, 1] and num_classes of the network."
             )
@@ -155,7 +156,7 @@ class MTNetwork(nn.Module):
             if m.name in data and m.name in self.config.aggregated:
                 encoding, expected = self.encode_data(m, data[m.name].x), [batch_size, *self.shape]
                 if list(encoding.shape) != expected:
-                    raise ValueError(f"{m.name} becomes {list(encoding.shape)}; this batch and model need {expected}.")
+                    raise UserError(f"{m.name} becomes {list(encoding.shape)}; this batch and model need {expected}.")
                 parts[i] = data[m.name].known * (keep or {}).get(m.name, 1) * encoding
         return torch.stack(parts, dim=1) if parts else encodings
 
