@@ -100,7 +100,8 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     loop = PlainLoop(Denoiser(run.model, seed=run.seed), loader, run.trainer.gradient_clip_val)
     turns, after = TakeTurns(loop, flags), _Weights(last)
     assert run.trainer.ema_decay is not None, "mini and smoke average the weights"
-    callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), RunProgress(run.name), turns, after]
+    progress = RunProgress(run.name, max_steps=run.trainer.max_steps)
+    callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), progress, turns, after]
     module = build.model(run, folder)
     trainer = build.trainer(run.trainer, folder, callbacks)
     trainer.fit(module, build.training_data(run, folder))

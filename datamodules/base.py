@@ -15,10 +15,10 @@ from datamodules.batches.steps import (
     StepBatchSampler,
     StepLoader,
     TrainBatches,
-    steps_done,
 )
 from datamodules.storage.reading import some
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.steps import steps_done
 
 
 class PackedDataModule(LightningDataModule):

@@ -10,8 +10,9 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from datamodules.base import PackedDataModule
-from datamodules.batches.steps import DataSplit, StepLoader, TrainBatches, steps_done
+from datamodules.batches.steps import DataSplit, StepLoader, TrainBatches
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.steps import steps_done
 
 Regime = Literal["combined", "fine_tuning"]
 

@@ -183,11 +183,3 @@ class Share(DistributedSampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: the order is fixed."""
-
-
-def steps_done(trainer: Any) -> int:
-    """Return how many training batches ``trainer`` has processed, also right after it restored a checkpoint.
-
-    This is ``trainer.global_step`` where one batch is one optimizer step; a GAN with two optimizers counts two there.
-    """
-    return trainer.fit_loop.epoch_loop.batch_progress.total.processed

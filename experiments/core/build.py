@@ -48,6 +48,7 @@ from lightning_mmdiff.networks import stable_diffusion
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.vae import VAE
 from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.steps import StopAfter
 from lightning_mmdiff.sampling import SamplingModule
 
 FOLDERS = {
@@ -250,11 +251,11 @@ def _nothing(run: SampleRun) -> Any:
 
 
 def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
-    """Lightning trainer of a training run."""
+    """Lightning trainer of a training run; it ends by ``StopAfter``."""
     return Trainer(
-        default_root_dir=folder, max_steps=config.max_steps, max_epochs=-1, precision=config.precision,
+        default_root_dir=folder, max_epochs=-1, precision=config.precision,
         devices=config.devices, num_nodes=config.num_nodes, gradient_clip_val=config.gradient_clip_val,
-        callbacks=callbacks, **QUIET,
+        callbacks=[*callbacks, StopAfter(config.max_steps)], **QUIET,
     )  # fmt: skip
 
 

@@ -203,7 +203,7 @@ def sample(workspace: Workspace, run: SampleRun) -> None:
     def count() -> int:
         return run.num_images - sum(map(len, missing_shards(folder, run.num_images, run.shard_size)))
 
-    callbacks = [ShardWriter(folder, run.shard_size), RunProgress(run.name, run.num_images, count)]
+    callbacks = [ShardWriter(folder, run.shard_size), RunProgress(run.name, num_images=run.num_images, count=count)]
     trainer = build.predictor(folder.parent, callbacks)
     if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so they all look again
         return
@@ -243,7 +243,7 @@ def _fit(workspace: Workspace, run: TrainRun) -> None:
         *([average] if average else []),
         StepSeeds(run.seed),
         LossCurve(folder / "loss.csv"),
-        RunProgress(run.name),
+        RunProgress(run.name, max_steps=config.max_steps),
         Checkpoints(folder / "checkpoints", every=config.checkpoint_every),
     ]
     if isinstance(run.model, LatentDenoiserConfig):

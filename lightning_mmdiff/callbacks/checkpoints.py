@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning_mmdiff.runtime import interruption
 from lightning_mmdiff.runtime.checkpoints import by_step
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.steps import steps_done
 
 MINUTES = 15.0
 """Training that a killed run loses at most, if checkpoints are cheap."""
@@ -36,7 +37,7 @@ class Checkpoints(Checkpoint):
 
         Args:
             folder: is made when first needed.
-            every: optimizer steps between two checkpoints.
+            every: training steps between two checkpoints.
             minutes: longest time without one. Both are longer if the cost would be more than ``SHARE`` of the time.
         """
         self.folder, self.every, self.minutes = folder, every, minutes
@@ -51,7 +52,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, and answer signals in place of Lightning, which restores the earlier handlers in the end."""
-        self._step, self._saved_at = trainer.global_step, time.monotonic()
+        self._step, self._saved_at = steps_done(trainer), time.monotonic()
         interruption.listen(self._remember)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
@@ -59,7 +60,7 @@ class Checkpoints(Checkpoint):
         decide = trainer.strategy.reduce_boolean_decision
         if not decide(self._is_due(trainer), all=False):
             return
-        if trainer.global_step > self._step:
+        if steps_done(trainer) > self._step:
             self._save(trainer)
         if decide(self.signum is not None, all=False):  # one may not have its signal yet: all go for the same reason
             limit = decide(self.signum == signal.SIGUSR1, all=False)
@@ -68,14 +69,14 @@ class Checkpoints(Checkpoint):
     def _is_due(self, trainer: Trainer) -> bool:
         if self.signum is not None:
             return True
-        steps = trainer.global_step // self.every > self._step // self.every
+        steps = steps_done(trainer) // self.every > self._step // self.every
         passed, rest = time.monotonic() - self._saved_at, pause(self._cost)
         return trainer.is_global_zero and (steps and passed >= rest or passed > max(60 * self.minutes, rest))
 
     def _save(self, trainer: Trainer) -> None:
         start = time.monotonic()
-        trainer.save_checkpoint(self.folder / f"step={trainer.global_step}.ckpt")
-        self._step, self._saved_at = trainer.global_step, time.monotonic()
+        trainer.save_checkpoint(self.folder / f"step={steps_done(trainer)}.ckpt")
+        self._step, self._saved_at = steps_done(trainer), time.monotonic()
         self._cost = self._saved_at - start
         if trainer.is_global_zero:
             for path in by_step(self.folder)[KEPT:]:

@@ -6,24 +6,35 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
+from lightning_mmdiff.runtime.steps import steps_done
+
 
 class RunProgress(Callback):
-    """One line on the terminal for ``fit`` (optimizer steps) and ``predict`` (images)."""
+    """One line on the terminal for ``fit`` (training steps) and ``predict`` (images)."""
 
-    def __init__(self, name: str, num_images: int = 0, count: Callable[[], int] = lambda: 0):
-        """``name`` of the run; ``num_images`` in all; ``count`` says how many are there, whichever process made them."""
-        self.name, self.num_images, self.count = name, num_images, count
+    def __init__(
+        self, name: str, *, max_steps: int = 0, num_images: int = 0, count: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Show one run.
+
+        Args:
+            name: of the run.
+            max_steps: training steps in all.
+            num_images: images in all.
+            count: says how many images are there, whichever process made them.
+        """
+        self.name, self.max_steps, self.num_images, self.count = name, max_steps, num_images, count
         self.bar: tqdm | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar at the step where training goes on."""
-        self._open(trainer, trainer.max_steps, trainer.global_step, "step")
+        self._open(trainer, self.max_steps, steps_done(trainer), "step")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Advance by one step; show the loss now and then."""
         if self.bar is not None:
             self.bar.update(1)
-            if trainer.global_step % 50 == 0 and "loss" in trainer.callback_metrics:
+            if steps_done(trainer) % 50 == 0 and "loss" in trainer.callback_metrics:
                 self.bar.set_postfix(loss=f"{trainer.callback_metrics['loss'].item():.4f}")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

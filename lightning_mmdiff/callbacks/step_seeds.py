@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from lightning_mmdiff.runtime.steps import steps_done
 from lightning_mmdiff.seeding import generator
 
 
@@ -20,5 +21,5 @@ class StepSeeds(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Seed the generators of the CPU and of all GPUs."""
-        key = ("dropout", self.seed, trainer.global_step, trainer.global_rank)
+        key = ("dropout", self.seed, steps_done(trainer), trainer.global_rank)
         torch.manual_seed(generator(*key).initial_seed())

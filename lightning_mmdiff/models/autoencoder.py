@@ -40,7 +40,7 @@ class AutoencoderConfig:
     adversarial_weight: float = 0.5
     """Of the discriminator, times the adaptive weight; 0 leaves it out."""
     adversarial_start: int = 50_001
-    """Optimizer step from which the discriminator counts."""
+    """Training step from which the discriminator counts."""
     scale_batches: int = 16
     """Training batches on which the scale of the latents is measured at the end."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=2.88e-4, betas=(0.5, 0.9))  # 4.5e-6 x 64 images a step
@@ -113,7 +113,7 @@ class Autoencoder(SupervisedModel):
         loss = reconstruction + config.kl_weight * kl_divergence(moments).mean()  # Eq. 8
         if self.discriminator is None:
             return loss
-        if self.global_step < config.adversarial_start:  # no gradient, but no unused parameter either
+        if self.step < config.adversarial_start:  # no gradient, but no unused parameter either
             return loss + 0 * sum(p.sum() for p in self.discriminator.parameters())
         return loss + self._adversarial(self.discriminator, x, y, reconstruction)
 

@@ -13,6 +13,7 @@ from lightning_mmdiff import seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.steps import steps_done
 
 
 class SeededTraining(lightning.LightningModule, ABC):
@@ -20,16 +21,22 @@ class SeededTraining(lightning.LightningModule, ABC):
 
     seed: int
 
+    @property
+    def step(self) -> int:
+        """Training steps, in batches, that are done; 0 without a trainer."""
+        return steps_done(self.trainer) if self._trainer is not None else 0
+
     @abstractmethod
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Scalar loss of ``batch``; all randomness comes from ``generator``."""
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of one batch, checked and logged."""
-        loss = self.loss(batch, seeding.step_generator(self.seed, self.global_step, self.global_rank))
+        step = self.step
+        loss = self.loss(batch, seeding.step_generator(self.seed, step, self.global_rank))
         if not torch.isfinite(loss):
             raise UserError(
-                f"The loss is {loss.item()} at step {self.global_step}; nothing was saved "
+                f"The loss is {loss.item()} at step {step}; nothing was saved "
                 "since the last checkpoint. Lower the learning rate, or train in precision 32-true."
             )
         self.log("loss", loss, prog_bar=True, on_step=True)

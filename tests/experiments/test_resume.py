@@ -193,12 +193,15 @@ class SlowTrainer:
     is_global_zero = True
 
     def __init__(self) -> None:
-        self.now, self.global_step, self.saved = 0.0, 0, []
+        self.now, self.saved = 0.0, []
+        self.total = SimpleNamespace(processed=0)
+        progress = SimpleNamespace(total=self.total)
+        self.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
         self.strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
 
     def save_checkpoint(self, path: Path) -> None:
         self.now += 18 if self.saved else 6
-        self.saved.append(self.global_step)
+        self.saved.append(self.total.processed)
 
 
 @pytest.mark.parametrize(("every", "saved"), [(10**6, [31, 62, 123, 184]), (10, [10, 30, 90, 150])])
@@ -208,7 +211,7 @@ def test_checkpoints_cost_at_most_one_percent(tmp_path, monkeypatch, every, save
     monkeypatch.setattr("lightning_mmdiff.callbacks.checkpoints.time.monotonic", lambda: trainer.now)
     monkeypatch.setattr(interruption, "listen", lambda _: None)
     saver.on_train_start(trainer, None)
-    for trainer.global_step in range(1, 200):
+    for trainer.total.processed in range(1, 200):
         trainer.now += 30
         saver.on_train_batch_end(trainer, None)
     assert trainer.saved == saved

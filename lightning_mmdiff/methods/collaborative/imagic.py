@@ -22,6 +22,7 @@ from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.steps import StopAfter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +143,10 @@ def with_own_network(denoiser: Denoiser | LatentDenoiser) -> Denoiser | LatentDe
 
 
 def fit(module: Reconstruction, num_steps: int, folder: Path) -> None:
-    """Train ``module`` for ``num_steps`` optimizer steps, from the newest checkpoint in ``folder`` where there is one."""
+    """Train ``module`` for ``num_steps`` steps, from the newest checkpoint in ``folder`` where there is one."""
     saver = Checkpoints(folder / "checkpoints", every=module.config.checkpoint_every)
     trainer = Trainer(
-        default_root_dir=folder, max_steps=num_steps, max_epochs=-1, devices=1, callbacks=[saver], logger=False,
+        default_root_dir=folder, max_epochs=-1, devices=1, callbacks=[saver, StopAfter(num_steps)], logger=False,
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
     )  # fmt: skip
     loader = DataLoader(Draws(), batch_size=None)
