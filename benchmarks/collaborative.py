@@ -65,8 +65,8 @@ def collaborators(share: float, side: int, *, expert_share: float | None = None)
         TextTokensConfig(width=width, num_layers=1, vocabulary=("face",)),
     )
     experts = [LatentDenoiser(LatentDenoiserConfig(network=expert, conditions=t), autoencoder=vae) for t in tokens]
-    members = tuple(Collaborator(conditions=(name,), network=diffuser) for name in LENGTHS)
-    return Collaborative(experts, CollaborativeConfig(members=members))
+    collaborators = tuple(Collaborator(conditions=(name,), network=diffuser) for name in LENGTHS)
+    return Collaborative(experts, CollaborativeConfig(collaborators=collaborators))
 
 
 def inputs(module: Collaborative, batch_size: int) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,10 +2,12 @@
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batches.steps import (
@@ -60,6 +62,7 @@ class PackedDataModule(LightningDataModule):
         self.root, self.image_size, self.batch_size, self.conditions = Path(root), image_size, batch_size, conditions
         self.seed, self.flip, self.num_workers, self.cache = seed, flip, num_workers, cache
         self.start_step = 0  # first training step where no Trainer says which
+        self.cached: dict[str, Callable[[Tensor], Tensor]] = {}  # see ``TrainBatches``
         self.predict_batches: list[list[int]] | None = None  # image numbers of each batch to sample
 
     @abstractmethod
@@ -88,7 +91,7 @@ class PackedDataModule(LightningDataModule):
         sampler = StepBatchSampler(
             len(self.train), self.batch_size, self.seed, rank=rank, world_size=world_size, flip=self.flip
         )
-        return TrainBatches(self.train, sampler)
+        return TrainBatches(self.train, sampler, self.cached)
 
     def train_dataloader(self) -> StepLoader:
         """Return endless batches from the trainer's step on (``start_step`` without a trainer)."""

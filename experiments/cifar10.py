@@ -7,7 +7,11 @@ from experiments.engine.cli import main
 from experiments.recipes import cifar10 as recipes
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
-from experiments.spec import Claim, DataConfig, Method, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, DataConfig, Profile, Row, Table
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.mt_diffusion.model import RestoreMasked
+from lightning_mmdiff.methods.sdedit import EditWithSDEdit
+from lightning_mmdiff.methods.single import Denoise, RealImages
 
 PATCHES = 5
 ADM, X = "ADM", "MT-Diffusion-X"
@@ -36,11 +40,9 @@ def table(profile: Profile, seed: int) -> Table:
     plain, conditional = recipes.joint(profile, seed, aggregation="none"), recipes.conditional(profile, seed)
     holes = recipes.photographs(profile, patches=PATCHES)
 
-    def row(label: str, name: str, run: TrainRun | None, data: DataConfig = holes, method: Method = "denoise") -> Row:
-        group = "Ceiling" if run is None else RESTORED if name.endswith("restored") else GENERATED
-        start = 0.0 if method == "sdedit" else None
-        sample = sampled(profile, f"cifar10-{name}", run, data, method=method, start=start)
-        return Row(group=group, label=label, sample=sample)
+    def row(label: str, name: str, method: MethodConfig, data: DataConfig = holes) -> Row:
+        group = "Ceiling" if method.is_real else RESTORED if name.endswith("restored") else GENERATED
+        return Row(group=group, label=label, sample=sampled(profile, f"cifar10-{name}", method, data))
 
     return Table(
         name="cifar10",
@@ -48,14 +50,14 @@ def table(profile: Profile, seed: int) -> Table:
         paper="MT-Diffusion (ICLR 2024), App. E.5",
         metrics=columns(profile, "FID", "IS", "LPIPS", objects=False),
         rows=(
-            row(ADM, "adm-generated", alone, recipes.photographs(profile)),
-            row(X, "mt-x-generated", joint, recipes.photographs(profile)),
-            row(CLEAN, "clean-masked-restored", alone, method="sdedit"),
-            row(OURS, "mt-x-restored", joint),
-            row(KEPT, "mt-x-kept-restored", joint, method="restore"),
-            row(PLAIN, "mt-x-none-restored", plain),
-            row(CONDITIONAL, "conditional-restored", conditional),
-            row("real images", "real", None, method="real"),
+            row(ADM, "adm-generated", Denoise(model=alone), recipes.photographs(profile)),
+            row(X, "mt-x-generated", Denoise(model=joint), recipes.photographs(profile)),
+            row(CLEAN, "clean-masked-restored", EditWithSDEdit(model=alone, start=0.0)),
+            row(OURS, "mt-x-restored", Denoise(model=joint)),
+            row(KEPT, "mt-x-kept-restored", RestoreMasked(model=joint)),
+            row(PLAIN, "mt-x-none-restored", Denoise(model=plain)),
+            row(CONDITIONAL, "conditional-restored", Denoise(model=conditional)),
+            row("real images", "real", RealImages()),
         ),
         claims=CLAIMS,
         notes=NOTES,

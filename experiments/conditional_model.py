@@ -5,7 +5,15 @@ python -m experiments.conditional_model --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import DEVIATIONS, masked_image, restoration_alone, sampled, shortened, with_holes
+from experiments.recipes.mt_diffusion import (
+    DEVIATIONS,
+    generated_or_real,
+    masked_image,
+    restoration_alone,
+    sampled,
+    shortened,
+    with_holes,
+)
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 SHARES = (0.25, 0.5, 1.0)
@@ -26,7 +34,7 @@ def table(profile: Profile, seed: int) -> Table:
     runs = {name: [shortened(run, share) for share in SHARES] for name, run in full.items()}
 
     def row(name: str, run: TrainRun) -> Row:
-        sample = sampled(profile, f"{run.name.split('-seed')[0]}-restored", run, data)
+        sample = sampled(profile, f"{run.name.split('-seed')[0]}-restored", generated_or_real(run), data)
         return Row(group=name, label=label_of(name, run), sample=sample)
 
     texts = ("after a quarter of the steps", "after half of the steps", "after all steps")
@@ -37,7 +45,7 @@ def table(profile: Profile, seed: int) -> Table:
         metrics=columns(profile, "FID", "IS", "LPIPS", "PSNR-Hidden"),
         rows=(
             *(row(name, run) for name in full for run in runs[name]),
-            Row(group="Ceiling", label="real images", sample=sampled(profile, "restored-real", None, data, method="real")),
+            Row(group="Ceiling", label="real images", sample=sampled(profile, "restored-real", generated_or_real(None), data)),
         ),
         claims=tuple(
             Claim(

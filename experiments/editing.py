@@ -47,8 +47,8 @@ def table(profile: Profile, seed: int) -> Table:
         paper="Collaborative Diffusion (CVPR 2023), Fig. 5 and 9, pictures only",
         metrics=edit_metrics(profile),
         rows=(
-            Row(group="Bounds", label=UNTOUCHED, sample=real(profile, "untouched", 0.0)),
-            Row(group="Bounds", label=OTHER, sample=real(profile, "other", 1.0)),
+            Row(group="Bounds", label=UNTOUCHED, sample=real(profile, "untouched", "before")),
+            Row(group="Bounds", label=OTHER, sample=real(profile, "other", "target")),
             Row(group="Bounds", label=REBUILT, sample=edit(profile, seed, "both-0", 0.0)),
             *rows,
         ),

@@ -10,6 +10,7 @@ from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
 from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
+from lightning_mmdiff.methods.single import Classify
 
 STEPS = {"paper": (0, 10_000, 20_000, 50_000, 100_000), "mini": (0, 50, 100, 200), "smoke": (0, 2)}
 """Optimizer steps of fine-tuning on classification alone."""
@@ -50,9 +51,7 @@ def table(profile: Profile, seed: int) -> Table:
     }
 
     def row(name: str, count: int, run: TrainRun) -> Row:
-        sample = sampled(
-            profile, f"{run.name.split('-seed')[0]}-judged", run, data, num_images=50_000, method="classify"
-        )
+        sample = sampled(profile, f"{run.name.split('-seed')[0]}-judged", Classify(model=run), data, num_images=50_000)
         return Row(group=name, label=label_of(name, count), sample=sample)
 
     texts = (

@@ -13,9 +13,12 @@ from experiments.recipes.unite_and_conquer import (
     hair_expert,
     sketch_expert,
     text_expert,
+    unite,
     united,
 )  # fmt: skip
-from experiments.spec import Claim, ExpertUse, Method, Profile, Row, Table
+from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.single import RealImages
 
 NONE, TEXT, TEXT_GUIDED = "no condition", "text", "text, guidance 2"
 MAPS, MAPS_SKETCH, ALL = "hair map + face map", "hair map + face map + sketch", "hair map + face map + sketch + text"
@@ -28,13 +31,9 @@ def table(profile: Profile, seed: int) -> Table:
     sketch = guided(sketch_expert(profile, seed), "sketch")
     text = text_expert(profile, seed)
 
-    def row(label: str, name: str, *uses: ExpertUse, method: Method = "unite") -> Row:
-        return Row(
-            label=label,
-            sample=united(
-                profile, f"four-{name}", "celebamask_hq", *uses, method=method, num_images=256, judged_attributes=True
-            ),
-        )
+    def row(label: str, name: str, method: MethodConfig) -> Row:
+        sample = united(profile, f"four-{name}", "celebamask_hq", method, num_images=256, judged_attributes=True)
+        return Row(label=label, sample=sample)
 
     return Table(
         name="four_modalities",
@@ -42,13 +41,13 @@ def table(profile: Profile, seed: int) -> Table:
         paper="Unite and Conquer (CVPR 2023), Fig. 28-32",
         metrics=(*metrics(profile, "FID", "mIoU", "F1"), text_metric(profile)),
         rows=(
-            row(NONE, "none", guided(text)),
-            row(TEXT, "text", guided(text, "text")),
-            row(TEXT_GUIDED, "text-guided", guided(text, "text", weight=2)),
-            row(MAPS, "maps", hair, skin),
-            row(MAPS_SKETCH, "maps-sketch", hair, skin, sketch),
-            row(ALL, "all", hair, skin, sketch, guided(text, "text")),
-            row("real images", "real", method="real"),
+            row(NONE, "none", unite(guided(text))),
+            row(TEXT, "text", unite(guided(text, "text"))),
+            row(TEXT_GUIDED, "text-guided", unite(guided(text, "text", weight=2))),
+            row(MAPS, "maps", unite(hair, skin)),
+            row(MAPS_SKETCH, "maps-sketch", unite(hair, skin, sketch)),
+            row(ALL, "all", unite(hair, skin, sketch, guided(text, "text"))),
+            row("real images", "real", RealImages()),
         ),
         claims=(
             Claim(

@@ -9,9 +9,14 @@ from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
-from experiments.spec import Claim, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table, TrainRun
+from experiments.spec import Claim, Metric, Profile, Row, SampleRun, Table
 from experiments.table9 import ceiling
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.model import Collaborate
+from lightning_mmdiff.methods.composable import Compose
+from lightning_mmdiff.methods.config import ExpertUse
+from lightning_mmdiff.methods.single import Denoise
+from lightning_mmdiff.methods.unite_and_conquer import Unite
 
 AVERAGE, CONSTANT, OVER_TIME = "average (Composable)", "constant reliability, fitted", "reliability over time, fitted"
 DIFFUSERS, JOINT, MULTI_TASK = "dynamic diffusers", "one joint model", "MT-Diffusion"
@@ -51,14 +56,6 @@ def guided(label: str) -> str:
     return f"{label}, guidance 2"
 
 
-def one(
-    profile: Profile, name: str, run: TrainRun, conditions: tuple[str, ...] = (), *, method: Method = "denoise",
-    influence: InfluenceConfig | None = None,
-) -> SampleRun:  # fmt: skip
-    """Samples of one model, or of one combination that knows its experts."""
-    return collaborated(profile, name, ExpertUse(run=run, conditions=conditions), method=method, influence=influence)
-
-
 def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
     """Each way without guidance, then with."""
     uses, dynamic = experts(profile, seed), collaborators(profile, seed)
@@ -71,26 +68,26 @@ def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
 
     def fitted(label: str, weight: float) -> SampleRun:
         name = fits[label, weight].name.split("-seed")[0]
-        return one(profile, f"{name}-faces", fits[label, weight])
+        return collaborated(profile, f"{name}-faces", Denoise(model=fits[label, weight]))
 
-    multi_sample = one(profile, "mt-mask-text-faces", multi)
+    multi_sample = collaborated(profile, "mt-mask-text-faces", Denoise(model=multi))
     pictures = replace(multi_sample.data, conditions=("mask_picture", *multi_sample.data.conditions))
-    guidance = InfluenceConfig(guidance=2.0)
+    dynamic_guided = Collaborate(model=dynamic, influence=InfluenceConfig(guidance=2.0))
     joint_guided = ExpertUse(run=both, conditions=("mask", "text"), weight=2.0)
     plain = {
-        AVERAGE: collaborated(profile, "composable-reduced", *uses),
+        AVERAGE: collaborated(profile, "composable-reduced", Compose(experts=uses)),
         CONSTANT: fitted(CONSTANT, 1.0),
         OVER_TIME: fitted(OVER_TIME, 1.0),
-        DIFFUSERS: one(profile, "collaborative-reduced", dynamic, method="collaborate"),
-        JOINT: one(profile, "joint-faces", both, ("mask", "text")),
+        DIFFUSERS: collaborated(profile, "collaborative-reduced", Collaborate(model=dynamic)),
+        JOINT: collaborated(profile, "joint-faces", Denoise(model=both)),
         MULTI_TASK: replace(multi_sample, data=pictures),
     }
     strong = {
-        UNITED: collaborated(profile, "united-mask-text", *uses, method="unite"),
+        UNITED: collaborated(profile, "united-mask-text", Unite(experts=uses)),
         guided(CONSTANT): fitted(CONSTANT, 2.0),
         guided(OVER_TIME): fitted(OVER_TIME, 2.0),
-        guided(DIFFUSERS): one(profile, "collaborative-guided", dynamic, method="collaborate", influence=guidance),
-        guided(JOINT): collaborated(profile, "joint-guided-faces", joint_guided, method="unite"),
+        guided(DIFFUSERS): collaborated(profile, "collaborative-guided", dynamic_guided),
+        guided(JOINT): collaborated(profile, "joint-guided-faces", Unite(experts=(joint_guided,))),
     }
     return (
         *(Row(group=PLAIN, label=label, sample=sample) for label, sample in plain.items()),

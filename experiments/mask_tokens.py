@@ -6,8 +6,10 @@ python -m experiments.mask_tokens --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, collaborated, mask_token_expert, metrics
 from experiments.recipes.evaluators import face_parser
-from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
+from experiments.spec import Claim, Profile, Row, SampleRun, Table
 from experiments.table9 import ceiling
+from lightning_mmdiff.methods.composable import Compose
+from lightning_mmdiff.methods.config import ExpertUse
 
 PUBLISHED, WITH_CLASSES = "tokens as published", "tokens with a class embedding"
 NOTES = (
@@ -22,7 +24,7 @@ def generated(profile: Profile, seed: int, name: str, *, class_embedding: bool) 
     """Faces under the masks of the test images, by one expert."""
     run = mask_token_expert(profile, seed, class_embedding=class_embedding)
     use = ExpertUse(run=run, conditions=("mask_tokens",))
-    return collaborated(profile, name, use)
+    return collaborated(profile, name, Compose(experts=(use,)))
 
 
 def table(profile: Profile, seed: int) -> Table:

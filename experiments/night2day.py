@@ -5,7 +5,7 @@ python -m experiments.night2day --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
 from experiments.recipes.mt_latents import LATENTS, translation
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
@@ -19,7 +19,7 @@ def table(profile: Profile, seed: int) -> Table:
 
     def row(label: str, run: TrainRun | None, data: DataConfig) -> Row:
         name = f"{run.name.split('-seed')[0]}-days" if run else "night2day-real"
-        sample = sampled(profile, name, run, data, num_images=2300, method="denoise" if run else "real")
+        sample = sampled(profile, name, generated_or_real(run), data, num_images=2300)
         return Row(
             group="" if run else "Ceiling", label=label, published=PUBLISHED.get(label), sample=sample
         )  # fmt: skip

@@ -6,8 +6,9 @@ python -m experiments.reliability_sweep --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import metrics
-from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, united
-from experiments.spec import Claim, ExpertUse, Profile, Row, Table
+from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, unite, united
+from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.methods.config import ExpertUse
 
 RELIABILITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 WEIGHTS = (1.0, 1.5, 2.0, 3.0)
@@ -21,7 +22,7 @@ def row(profile: Profile, seed: int, group: str, label: str, *, reliability: flo
         ExpertUse(run=skin, conditions=(face(profile),), weight=weight, reliability=1 - reliability),
     )
     name = f"sweep-a{reliability:g}-w{weight:g}"
-    return Row(group=group, label=label, sample=united(profile, name, "celebamask_hq", *uses, num_images=128))
+    return Row(group=group, label=label, sample=united(profile, name, "celebamask_hq", unite(*uses), num_images=128))
 
 
 def table(profile: Profile, seed: int) -> Table:

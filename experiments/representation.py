@@ -6,7 +6,7 @@ python -m experiments.representation --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.evaluators import object_captions
-from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
 from experiments.recipes.mt_latents import REPRESENTATION, image_embedding
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
@@ -34,11 +34,13 @@ def table(profile: Profile, seed: int) -> Table:
     """Images with and without the joint task, and what the head says of test images."""
 
     def row(label: str, run: TrainRun) -> Row:
-        sample = sampled(profile, f"{run.name.split('-seed')[0]}-generated", run, run.data[0], num_images=3000)
+        sample = sampled(
+            profile, f"{run.name.split('-seed')[0]}-generated", generated_or_real(run), run.data[0], num_images=3000
+        )
         return Row(group="MT-Diffusion" if run.name.startswith("joint") else "One task", label=label, sample=sample)
 
     both = image_embedding(profile, seed, "joint-embedding")
-    real = sampled(profile, "embedding-real", None, both.data[0], num_images=3000, method="real")
+    real = sampled(profile, "embedding-real", generated_or_real(None), both.data[0], num_images=3000)
     return Table(
         name="representation",
         title="Images and their embeddings",

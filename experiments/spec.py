@@ -10,39 +10,17 @@ from typing import Any, Literal
 from datamodules.batches.masking import MaskConfig
 from datamodules.faces.split import Split
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
-from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
-from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
-from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
-from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
-from lightning_mmdiff.models.autoencoder import AutoencoderConfig
-from lightning_mmdiff.models.contrastive import ContrastiveConfig
-from lightning_mmdiff.models.denoiser import DenoiserConfig
-from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
-from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 Profile = Literal["smoke", "mini", "paper"]
 DatasetName = Literal["celebamask_hq", "ffhq", "imagenet", "cifar10", "cityscapes", "night2day", "digits"]
 Captions = Literal["celeba-dialog", "beard-and-age", "mm-celeba"]
-Method = Literal[
-    "unite", "composable", "collaborate", "edit", "label_sampling", "denoise", "restore", "sdedit", "replacement", "classify",
-    "count", "real",
-]  # fmt: skip
-ModelConfig = (
-    DenoiserConfig
-    | MTDiffusionConfig
-    | NoisyClassifierConfig
-    | FaceParserConfig
-    | AttributeClassifierConfig
-    | ContrastiveConfig
-    | AutoencoderConfig
-    | LatentDenoiserConfig
-    | CollaborativeConfig
-    | ReliabilityConfig
-)
+HELPERS = ("embedder", "autoencoder", "experts")
+"""Roles of the frozen models that a model is built over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +57,12 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRun:
+class TrainRun(ModelSource):
     """One model: what is trained, on what, for how long, with which frozen models."""
 
     name: str
     model: ModelConfig
+    """It says by ``roles`` which of the helpers below it takes."""
     data: tuple[DataConfig, ...]
     """One data set, or several that take turns (see ``regime``)."""
     regime: Literal["combined", "fine_tuning"] = "combined"
@@ -92,10 +71,13 @@ class TrainRun:
     batch_size: int
     """Images per optimizer step, over all devices."""
     trainer: TrainerConfig
-    needs: tuple["TrainRun", ...] = ()
-    """Frozen models: the embedder of a model that is conditioned on an embedding, the autoencoder of latents, the experts
-    that are combined, in their order; and ``initial``."""
-    initial: "TrainRun | None" = None
+    embedder: ModelSource | None = None
+    """Frozen image-text model of what is conditioned on an embedding."""
+    autoencoder: ModelSource | None = None
+    """Frozen autoencoder whose latents are diffused."""
+    experts: tuple[ModelSource, ...] = ()
+    """Frozen diffusion models that are combined, in their order."""
+    initial: ModelSource | None = None
     """Where the weights come from (fine-tuning); None starts afresh."""
     seed: int = 0
 
@@ -103,30 +85,31 @@ class TrainRun:
         devices = self.trainer.devices * self.trainer.num_nodes
         if self.batch_size % devices:
             raise UserError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
+        roles = self.model.roles()
+        missing = [role for role, needed in roles.items() if needed and not getattr(self, role)]
+        unknown = [role for role in HELPERS if getattr(self, role) and role not in roles]
+        if missing or unknown:
+            kind = type(self.model).__name__
+            raise UserError(
+                f"{self.name}: {kind} takes {', '.join(roles) or 'no helper'}; "
+                + " and ".join([f"{role} is missing" for role in missing] + [f"{role} is given" for role in unknown])
+                + "."
+            )
 
+    @property
+    def helpers(self) -> dict[str, ModelSource | tuple[ModelSource, ...]]:
+        """The frozen models that this one is built over, by role."""
+        return {role: value for role in HELPERS if (value := getattr(self, role))}
 
-@dataclass(frozen=True, kw_only=True)
-class ExpertUse:
-    """A trained model and those of its conditions it is asked about, with its place in Eq. 10 of Unite and Conquer."""
+    @property
+    def sources(self) -> tuple[ModelSource, ...]:
+        """Helpers and ``initial``, each once, in the order of their roles."""
+        return tuple(dict.fromkeys(s for s in (self.embedder, self.autoencoder, *self.experts, self.initial) if s))
 
-    run: TrainRun
-    conditions: tuple[str, ...]
-    weight: float = 1.0
-    reliability: float | None = None
-    """None is 1 / N."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditConfig:
-    """Edits of test images: each shall get the conditions of the next one."""
-
-    name: str
-    """Folder of what is prepared once for all edits that differ in ``alpha`` and ``modality`` alone."""
-    imagic: ImagicConfig
-    alpha: float
-    """Strength: 0 gives back the image, 1 is the wanted condition. Of ``real``: 0 is the image, 1 the one it is edited after."""
-    modality: int | None = None
-    """Number of the expert that edits alone; None is all of them together."""
+    @property
+    def needs(self) -> tuple["TrainRun", ...]:
+        """Models that must be trained first."""
+        return tuple(source for source in self.sources if isinstance(source, TrainRun))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,35 +117,25 @@ class SampleRun:
     """One folder of images: which experts, united how, under the conditions of which test images."""
 
     name: str
-    method: Method
-    """``real`` stands for the data set's own images: the ceiling of every metric. ``classify`` and ``count`` sample nothing:
-    a model is judged on test images, or its configuration is read."""
-    experts: tuple[ExpertUse, ...] = ()
+    method: MethodConfig
     data: DataConfig
     """Its test split gives the conditions, and the reference of the metrics."""
     num_images: int
     shard_size: int = 64
     """Images per file and per batch."""
-    sampler: Sampler
-    classifier: TrainRun | None = None
-    """Noisy classifier that guides the sampling."""
-    scale: float | None = None
-    """Of classifier guidance."""
-    start: float | None = None
-    """SDEdit: share of the noising steps after which sampling starts, in (0, 1]."""
-    influence: InfluenceConfig | None = None
-    """How the influence of dynamic diffusers is used; None is as the paper prints it."""
-    edit: EditConfig | None = None
-    """What is done to the test images, where they are not only a source of conditions."""
+    sampler: Sampler | None = None
+    """None where the method makes images without one, or none."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.sampler is None) == self.method.takes_sampler:
+            says = "needs a sampler" if self.sampler is None else "takes no sampler"
+            raise UserError(f"{self.name}: {type(self.method).__name__} {says}.")
 
     @property
     def needs(self) -> tuple[TrainRun, ...]:
         """Models that must be trained first, each once."""
-        if self.method == "count":
-            return ()
-        models = [*(e.run for e in self.experts), *((self.classifier,) if self.classifier else ())]
-        return tuple(dict.fromkeys(models))
+        return tuple(source for source in self.method.needs if isinstance(source, TrainRun))
 
 
 Run = TrainRun | SampleRun

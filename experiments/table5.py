@@ -6,7 +6,12 @@ python -m experiments.table5 --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, adm, masked_image, sampled, with_holes
-from experiments.spec import Claim, Method, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.mt_diffusion.model import RestoreMasked
+from lightning_mmdiff.methods.replacement import ReplaceKnown
+from lightning_mmdiff.methods.sdedit import EditWithSDEdit
+from lightning_mmdiff.methods.single import Denoise, RealImages
 
 PATCHES = (5, 10, 15, 20)
 CLEAN, SDEDIT, OURS = "Clean-Masked", "SDEdit-", "MT-Diffusion"
@@ -31,18 +36,18 @@ def rows(profile: Profile, seed: int, patches: int) -> tuple[Row, ...]:
     unconditional, restoring = adm(profile, seed, label=False), masked_image(profile, seed)
     plain = masked_image(profile, seed, aggregation="none", name="mt-x-plain")
 
-    def row(label: str, name: str, run: TrainRun, method: Method, start: float | None = None) -> Row:
-        sample = sampled(profile, f"{name}-{patches}-patches", run, data, method=method, start=start)
+    def row(label: str, name: str, method: MethodConfig) -> Row:
+        sample = sampled(profile, f"{name}-{patches}-patches", method, data)
         published = {"LPIPS": PUBLISHED[label][place]} if label in PUBLISHED else None
         return Row(group=f"{patches} patches", label=_label(label, patches), published=published, sample=sample)
 
     return (
-        row(CLEAN, "clean-masked", unconditional, "sdedit", start=0.0),
-        row(SDEDIT, "sdedit", unconditional, "sdedit", start=0.5),
-        row(OURS, "mt-x", restoring, "denoise"),
-        row(KEPT, "mt-x-kept", restoring, "restore"),
-        row(PLAIN, "mt-x-plain", plain, "denoise"),
-        row(REPLACED, "replacement", unconditional, "replacement"),
+        row(CLEAN, "clean-masked", EditWithSDEdit(model=unconditional, start=0.0)),
+        row(SDEDIT, "sdedit", EditWithSDEdit(model=unconditional, start=0.5)),
+        row(OURS, "mt-x", Denoise(model=restoring)),
+        row(KEPT, "mt-x-kept", RestoreMasked(model=restoring)),
+        row(PLAIN, "mt-x-plain", Denoise(model=plain)),
+        row(REPLACED, "replacement", ReplaceKnown(model=unconditional)),
     )
 
 
@@ -74,7 +79,7 @@ def _label(label: str, patches: int) -> str:
 
 def table(profile: Profile, seed: int) -> Table:
     """LPIPS, what happens to hidden and visible pixels."""
-    ceiling = sampled(profile, "masked-real", None, with_holes(profile, 64, PATCHES[0]), method="real")
+    ceiling = sampled(profile, "masked-real", RealImages(), with_holes(profile, 64, PATCHES[0]))
     return Table(
         name="table5",
         title="Restoring images with random holes",

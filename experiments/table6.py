@@ -5,7 +5,17 @@ python -m experiments.table6 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import DEVIATIONS, IN_TURN, adm, image_label, images, masked_image, sampled, tuned
+from experiments.recipes.mt_diffusion import (
+    DEVIATIONS,
+    IN_TURN,
+    adm,
+    generated_or_real,
+    image_label,
+    images,
+    masked_image,
+    sampled,
+    tuned,
+)
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
@@ -66,7 +76,7 @@ def table(profile: Profile, seed: int) -> Table:
 
     def row(group: str, text: str, name: str, run: TrainRun | None, data: DataConfig = nothing) -> Row:
         published = dict(zip(COLUMNS, PUBLISHED[text])) if text in PUBLISHED else None
-        sample = sampled(profile, f"{name}-generated", run, data, method="denoise" if run else "real")
+        sample = sampled(profile, f"{name}-generated", generated_or_real(run), data)
         return Row(group=group, label=text, published=published, sample=sample)
 
     return Table(

@@ -16,6 +16,8 @@ from experiments.recipes.mt_diffusion import (
     with_holes,
 )
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
+from lightning_mmdiff.methods.classifier_guidance import GuideByClassifier
+from lightning_mmdiff.methods.single import Denoise, RealImages
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
 PUBLISHED = {
@@ -71,22 +73,15 @@ def table(profile: Profile, seed: int) -> Table:
 
     def rows(text: str, name: str, run: TrainRun, data: DataConfig = label) -> tuple[Row, Row]:
         guided = f"{text}, guided"
-        plain = sampled(profile, f"{name}-generated-128", run, data, num_images=50_000)
-        guided_sample = sampled(
-            profile,
-            f"{name}-generated-128-guided",
-            run,
-            data,
-            num_images=50_000,
-            classifier=classifier,
-            scale=SCALE[profile],
-        )
+        plain = sampled(profile, f"{name}-generated-128", Denoise(model=run), data, num_images=50_000)
+        guide = GuideByClassifier(method=Denoise(model=run), classifier=classifier, scale=SCALE[profile])
+        guided_sample = sampled(profile, f"{name}-generated-128-guided", guide, data, num_images=50_000)
         return (
             Row(label=text, published=dict(zip(COLUMNS, PUBLISHED[text])), sample=plain),
             Row(label=guided, published=dict(zip(COLUMNS, PUBLISHED[guided])), sample=guided_sample),
         )
 
-    real = sampled(profile, "objects-real-128", None, label, num_images=50_000, method="real")
+    real = sampled(profile, "objects-real-128", RealImages(), label, num_images=50_000)
     return Table(
         name="table7",
         title="Generation and restoration, ImageNet-128",

@@ -5,7 +5,7 @@ python -m experiments.table8 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
 from experiments.recipes.mt_latents import LATENTS, translation
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
@@ -35,7 +35,7 @@ def table(profile: Profile, seed: int) -> Table:
 
     def row(label: str, run: TrainRun | None, data: DataConfig) -> Row:
         name = f"{run.name.split('-seed')[0]}-labels" if run else "cityscapes-real"
-        sample = sampled(profile, name, run, data, num_images=500, method="denoise" if run else "real")
+        sample = sampled(profile, name, generated_or_real(run), data, num_images=500)
         published = dict(zip(COLUMNS, PUBLISHED[label])) if label in PUBLISHED else None
         return Row(group="Diffusion" if run else "Ceiling", label=label, published=published, sample=sample)
 

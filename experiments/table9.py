@@ -6,8 +6,11 @@ python -m experiments.table9 --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
-from experiments.spec import Claim, ExpertUse, Profile, Row, SampleRun, Table
+from experiments.spec import Claim, Profile, Row, SampleRun, Table
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.methods.collaborative.model import Collaborate
+from lightning_mmdiff.methods.composable import Compose
+from lightning_mmdiff.methods.single import RealImages
 
 TEDIGAN, COMPOSABLE, OURS = "TediGAN", "Composable", "Ours"
 RELEASED, MASK_ALONE, TEXT_ALONE = "Ours, released influence schedule", "mask expert alone", "text expert alone"
@@ -24,14 +27,13 @@ NOTES = (
 
 def ours(profile: Profile, seed: int, name: str = "collaborative", **influence) -> SampleRun:
     """Samples of the collaborating experts, under the influence of their dynamic diffusers."""
-    use = ExpertUse(run=diffusers(profile, seed), conditions=())
-    config = InfluenceConfig(**influence) if influence else None
-    return collaborated(profile, name, use, method="collaborate", influence=config)
+    method = Collaborate(model=diffusers(profile, seed), influence=InfluenceConfig(**influence))
+    return collaborated(profile, name, method)
 
 
 def composable(profile: Profile, seed: int) -> SampleRun:
     """Samples of the plain average of the experts."""
-    return collaborated(profile, "composable", *mask_and_text(profile, seed))
+    return collaborated(profile, "composable", Compose(experts=mask_and_text(profile, seed)))
 
 
 def claims(worse: dict[str, str], columns: tuple[str, ...]) -> tuple[Claim, ...]:
@@ -50,7 +52,7 @@ def judged(profile: Profile) -> tuple[str, ...]:
 
 def ceiling(profile: Profile) -> Row:
     """Real images under the same protocols."""
-    return Row(group="Ceiling", label="real images", sample=collaborated(profile, "collaborative-real", method="real"))
+    return Row(group="Ceiling", label="real images", sample=collaborated(profile, "collaborative-real", RealImages()))
 
 
 def table(profile: Profile, seed: int) -> Table:
@@ -68,8 +70,8 @@ def table(profile: Profile, seed: int) -> Table:
             Row(label=COMPOSABLE, published=published[COMPOSABLE], sample=composable(profile, seed)),
             Row(label=OURS, published=published[OURS], sample=ours(profile, seed)),
             Row(group=more, label=RELEASED, sample=ours(profile, seed, "collaborative-released", schedule="released")),
-            Row(group=more, label=MASK_ALONE, sample=collaborated(profile, "mask-alone", mask)),
-            Row(group=more, label=TEXT_ALONE, sample=collaborated(profile, "text-alone", text)),
+            Row(group=more, label=MASK_ALONE, sample=collaborated(profile, "mask-alone", Compose(experts=(mask,)))),
+            Row(group=more, label=TEXT_ALONE, sample=collaborated(profile, "text-alone", Compose(experts=(text,)))),
             ceiling(profile),
         ),
         claims=(

@@ -5,7 +5,7 @@ python -m experiments.task_transfer --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import adm, images, sampled, several_tasks
+from experiments.recipes.mt_diffusion import adm, generated_or_real, images, sampled, several_tasks
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 ALONE, ALL = "image alone", "all five"
@@ -42,10 +42,10 @@ def table(profile: Profile, seed: int) -> Table:
     nothing = images(profile, 64)
 
     def row(label: str, run: TrainRun) -> Row:
-        sample = sampled(profile, f"{run.name.split('-seed')[0]}-generated", run, nothing)
+        sample = sampled(profile, f"{run.name.split('-seed')[0]}-generated", generated_or_real(run), nothing)
         return Row(group="Tasks learned together", label=label, sample=sample)
 
-    real = sampled(profile, "objects-real", None, images(profile, 64, "label"), method="real")
+    real = sampled(profile, "objects-real", generated_or_real(None), images(profile, 64, "label"))
     return Table(
         name="task_transfer",
         title="Tasks learned together",

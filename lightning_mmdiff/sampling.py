@@ -1,9 +1,8 @@
-"""The one denoising loop, and the LightningModule that samples with it. Every method is a ``predict_noise``."""
+"""The one denoising loop, in a LightningModule that samples with it. Every method is a ``predict_noise``."""
 
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -11,39 +10,15 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.schedules import Sampler, make_scheduler
 
 Conditions = Mapping[str, Any]
 """Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], int64 [B] (class), or a list of B captions. Absent means
 missing."""
-
-
-@torch.inference_mode()
-def denoise(
-    predict_noise: Callable[[Tensor, Tensor], Tensor],
-    scheduler: Any,
-    z: Tensor,
-    num_steps: int,
-    generators: Sequence[torch.Generator],
-) -> Tensor:
-    """Reverse process from z_T to z_0. ``predict_noise(z_t, t)`` is the method; nothing else here depends on it.
-
-    Args:
-        predict_noise: z_t [B, C, H, W] and t (scalar tensor) to the predicted noise, [B, C, H, W].
-        scheduler: a diffusers scheduler, or one with the same ``set_timesteps``, ``timesteps`` and ``step``.
-        z: z at the first of the scheduler's timesteps, [B, C, H, W]; standard normal at z_T.
-        num_steps: steps from z_T to z_0, the number of network evaluations per image.
-        generators: one CPU generator per image, for samplers that add noise.
-
-    Returns:
-        z_0, [B, C, H, W], float in [-1, 1] (not clamped).
-    """
-    scheduler.set_timesteps(num_steps, device=z.device)
-    options = noise_source(scheduler, generators)
-    for t in scheduler.timesteps:
-        z = scheduler.step(predict_noise(z, t), t, z, **options).prev_sample
-    return z
+NoisePrediction = Callable[[Tensor, Tensor, Conditions], Tensor]
+"""z_t [B, C, H, W], t (scalar) and conditions to the predicted noise, [B, C, H, W]."""
 
 
 def noise_source(scheduler: Any, generators: Sequence[torch.Generator] | None) -> dict[str, Any]:
@@ -80,14 +55,35 @@ class SamplingModule(LightningModule, ABC):
     """
 
     def __init__(
-        self, *, sampler: Sampler, schedule: NoiseSchedule, shape: tuple[int, int, int], sampling_seed: int = 0
-    ):
-        """Store how to sample: ``shape`` is [C, H, W] of one image (or latent)."""
+        self, *, sampler: Sampler, schedule: NoiseSchedule, shape: tuple[int, int, int], sampling_seed: int = 0,
+        latent: bool = False,
+    ) -> None:  # fmt: skip
+        """Store how to sample.
+
+        Args:
+            sampler: steps from z_T to z_0.
+            schedule: of the noise.
+            shape: [C, H, W] of one image or latent.
+            sampling_seed: image i depends on it and on i alone.
+            latent: whether z is a latent, which is not in [-1, 1].
+
+        Raises:
+            UserError: if the sampler clips latents.
+        """
         super().__init__()
+        self.schedule, self.shape, self.sampling_seed, self.is_latent = schedule, shape, sampling_seed, latent
         self.sampler = sampler
-        self.schedule = schedule
-        self.shape = shape
-        self.sampling_seed = sampling_seed
+
+    @property
+    def sampler(self) -> Sampler:
+        """Steps from z_T to z_0."""
+        return self._sampler
+
+    @sampler.setter
+    def sampler(self, sampler: Sampler) -> None:
+        if self.is_latent and sampler.clip:
+            raise UserError("Latents are not in [-1, 1]: the sampler of a model of latents needs clip=False.")
+        self._sampler = sampler
 
     @abstractmethod
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
@@ -116,14 +112,29 @@ class SamplingModule(LightningModule, ABC):
         """Image [B, 3, H, W] in [-1, 1] from z_0 [B, C, H, W]: decode a latent, say."""
         return z
 
-    @torch.no_grad()
-    def predict_step(self, batch: Mapping[str, Any], batch_idx: int = 0) -> Tensor:
-        """Sample one image for each item of ``batch``; returns uint8 [B, 3, H, W] in [0, 255]."""
+    @torch.inference_mode()
+    def predict_step(
+        self, batch: Mapping[str, Any], batch_idx: int = 0, *, predict_noise: NoisePrediction | None = None
+    ) -> Tensor:
+        """Sample one image for each item of ``batch``: the reverse process from z_T to z_0.
+
+        Args:
+            batch: "index", int64 [B], numbers of the images; "conditions", see ``Conditions``.
+            batch_idx: not read; Lightning passes it.
+            predict_noise: called in place of the method's own, by who watches its steps.
+
+        Returns:
+            uint8 [B, 3, H, W] in [0, 255], on the CPU.
+        """
+        predict_noise = predict_noise or self.predict_noise
         generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
         z = self.initial_latents(batch, generators)
         conditions = self.encode_conditions(batch.get("conditions", {}))
-        predict_noise = partial(self.predict_noise, conditions=conditions)
-        z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
+        scheduler = self.scheduler(batch)
+        scheduler.set_timesteps(self.sampler.num_steps, device=z.device)
+        options = noise_source(scheduler, generators)
+        for t in scheduler.timesteps:
+            z = scheduler.step(predict_noise(z, t, conditions), t, z, **options).prev_sample
         return images.to_uint8(self.decode(z, batch)).cpu()
 
 
@@ -131,7 +142,10 @@ class SamplingWrapper(SamplingModule):
     """Samples with another module, frozen: its sampler and all that it does, but for what a subclass replaces."""
 
     def __init__(self, model: SamplingModule, *, sampling_seed: int = 0) -> None:
-        super().__init__(sampler=model.sampler, schedule=model.schedule, shape=model.shape, sampling_seed=sampling_seed)
+        super().__init__(
+            sampler=model.sampler, schedule=model.schedule, shape=model.shape, sampling_seed=sampling_seed,
+            latent=model.is_latent,
+        )  # fmt: skip
         self.model = model.requires_grad_(False).eval()
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:

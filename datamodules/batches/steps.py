@@ -4,8 +4,8 @@ Lightning does not fast-forward a loader on resume; these loaders need no fast-f
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple, Protocol
 
@@ -141,10 +141,13 @@ class TrainBatches:
 
     split: DataSplit
     sampler: StepBatchSampler
+    cached: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
+    """What else a batch holds, by name: a function of its "index", int64 [B], to [B, ...]."""
 
     def __call__(self, step: int) -> dict[str, Any]:
         """Return this process's rows of the batch of ``step``."""
-        return self.split.draw(self.sampler.draws(step))
+        batch = self.split.draw(self.sampler.draws(step))
+        return batch | {name: read(batch["index"]) for name, read in self.cached.items()}
 
 
 class PredictBatches(Dataset):

@@ -27,11 +27,10 @@ ACTIVATION_BYTES = 65_000
 def evaluations(run: Run) -> float:
     """Cost of a run in evaluations of a network on one image."""
     if isinstance(run, SampleRun):
-        if run.method == "count":
+        if not data_of(run):
             return 1.0
-        models = len(run.experts)
-        calls = {"unite": 2 * models, "label_sampling": 1}.get(run.method, models)
-        return run.num_images * (run.sampler.num_steps * calls + SCORING)
+        steps = run.sampler.num_steps if run.sampler else 1
+        return run.num_images * (steps * run.method.calls_per_step + SCORING)
     return run.trainer.max_steps * run.batch_size * BACKWARD
 
 
@@ -61,7 +60,7 @@ def data_of(run: Run) -> tuple:
     """Data sets of a run; a configuration is counted without any."""
     if isinstance(run, TrainRun):
         return run.data
-    return () if run.method == "count" else (run.data,)
+    return (run.data,) if run.method.reads_data else ()
 
 
 def trainings(run: Run) -> tuple[TrainRun, ...]:

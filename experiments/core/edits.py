@@ -10,16 +10,16 @@ from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
 from experiments.core import build
-from experiments.spec import EditConfig, SampleRun
-from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
+from experiments.spec import SampleRun
+from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor, EditTogether
 from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def target_indices(run: SampleRun, count: int) -> list[int]:
     """Number of the test image whose conditions image 0, 1, ... of ``run`` are given, of ``count`` test images."""
-    shift = 1 if run.edit else 0
-    return [(number + shift) % count for number in range(run.num_images)]
+    return [(number + run.method.target_shift) % count for number in range(run.num_images)]
 
 
 def edited(
@@ -28,13 +28,13 @@ def edited(
     """Edit the images of each shard; yields their numbers and the edits, uint8 [B, 3, S, S].
 
     Args:
-        run: of method "edit".
-        runs: folder of all runs; the preparation lies there under ``run.edit.name``, one folder an image.
+        run: its method is ``EditTogether``.
+        runs: folder of all runs; the preparation lies there under the method's name, one folder an image.
         data: set up; its test images are edited.
         shards: numbers of images.
     """
-    config, module = run.edit, build.sampling_module(run, runs)
-    assert config is not None
+    config, module = run.method, build.method(run, runs)
+    assert isinstance(config, EditTogether)
     assert isinstance(module, Collaborative)
     with tqdm(total=run.num_images, desc=f"  {run.name}", unit="edit") as bar:
         for numbers in shards:
@@ -45,13 +45,13 @@ def edited(
             yield numbers, torch.cat(pictures)
 
 
-def _edit(module: Collaborative, config: EditConfig, runs: Path, data: PackedDataModule, number: int) -> Tensor:
+def _edit(module: Collaborative, config: EditTogether, runs: Path, data: PackedDataModule, number: int) -> Tensor:
     """Edit of test image ``number``, uint8 [1, 3, S, S]."""
     folder, count = runs / config.name / f"{number:05d}", len(data.test)
     image = data.test.batch([number % count])["image"]
     conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]
     editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
-    with WorkLocks(runs / config.name / ".locks").acquire(
+    with WorkLocks(RunFolder(runs / config.name).locks).acquire(
         f"{number:05d}"
     ):  # rows that run at once share the preparation
         editor.prepare(image, conditions)

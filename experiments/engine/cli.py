@@ -1,30 +1,21 @@
 """The command line of every table. It chooses what runs and where; it never changes a hyperparameter."""
 
-import errno
-import os
-import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal
 
 import tyro
-from rich.console import Console
-from rich.markup import escape
 
-from experiments.engine.requeue import job_id, requeue
-from experiments.spec import Profile, Run, TableFunction, TrainRun, plan
+from experiments.engine.endings import endings
+from experiments.spec import Profile, Run, SampleRun, TableFunction, TrainRun, plan
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.interruption import Interrupted, raising
 
-console = Console(highlight=False)
-
-REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), "choose a writable --out"),
-}
-"""What a user can do about an error of the file system; any other is ours, and shows its traceback."""
+if TYPE_CHECKING:
+    from experiments.engine.work import Work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,87 +38,75 @@ class TableFlags:
     """Processes on this machine that share the work and divide the CPU cores."""
     part: Literal["all", "data", "report"] = "all"
     """all: runs, then the report. data: only render, check and pack the data sets. report: only report what is there."""
+    debug: bool = False
+    """Show the traceback of a fault of the program here; it is in the run's failed.txt in any case."""
 
 
-def main(table: TableFunction) -> None:
-    """Run a table from the command line; a user's mistake ends with one sentence and exit code 1."""
-    flags = tyro.cli(TableFlags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
-    try:
-        with raising():
-            run_table(table, flags)
-    except Interrupted as stop:
-        _leave(stop.signum)
-    except (ValueError, FileNotFoundError) as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(_file_system_sentence(error, flags.out))
-    except KeyboardInterrupt:
-        console.print("Stopped. Run the same command again to go on.")
-        sys.exit(130)
+def main(table: TableFunction, flags: TableFlags | None = None) -> None:
+    """Do every run of a table that is not done yet, then write and print the report; or what the flags ask for.
+
+    Args:
+        table: of each profile and training seed.
+        flags: None reads the command line; an error then ends the process with one sentence and exit code 1.
+    """
+    command_line = flags is None
+    flags = flags or tyro.cli(TableFlags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
+    with endings(flags.out, debug=flags.debug) if command_line else nullcontext(), session(table, flags) as work:
+        if work is None:
+            return
+        from experiments.engine import stages  # heavy imports: not for --help and dry runs
+
+        for run in work.candidates():
+            with work.doing(run) as mine:
+                if mine and isinstance(run, TrainRun):
+                    stages.train(work.workspace, run)
+                elif mine and isinstance(run, SampleRun):
+                    stages.sample(work.workspace, run)
+                    stages.score(work.workspace, run, work.tables)
 
 
-def _leave(signum: int) -> NoReturn:
-    """End after a signal. Near its time limit (SIGUSR1) a job queues itself again; whoever sends SIGTERM has decided."""
-    if signum == signal.SIGUSR1 and job_id():
-        try:
-            console.print(requeue())
-        except UserError as error:
-            _fail(str(error))
-        sys.exit(0)
-    console.print(f"Stopped by {signal.Signals(signum).name}. Run the same command again to go on.")
-    sys.exit(128 + signum)
-
-
-def _fail(sentence: str) -> NoReturn:
-    console.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
-    sys.exit(1)
-
-
-def _file_system_sentence(error: OSError, out: Path) -> str:
-    """What the system said, where, and what to do; raises ``error`` again if a user can do nothing about it."""
-    number, what = error.errno, error.strerror or str(error)
-    if number is None and "requested and" in what:  # how numpy reports a full disk
-        number, what = errno.ENOSPC, os.strerror(errno.ENOSPC)
-    if number is None and isinstance(error, PermissionError):  # raised by us
-        number = errno.EACCES
-    if number not in REMEDIES:
-        raise error
-    where = f"{error.filename}: {what}" if error.filename else f"{what.rstrip('.')} (below {out})"
-    return f"{where}; {REMEDIES[number]} and run the same command again: what is done is kept."
-
-
-def run_table(table: TableFunction, flags: TableFlags) -> None:
-    """Do every run of the table that is not done yet, then write and print the report; or the part that was asked for."""
+@contextmanager
+def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
+    """Prepare the data, start helpers and give the work to do; at the end report. None where nothing is done here."""
     for name in ("seeds", "workers"):
         if getattr(flags, name) < 1:
             raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
     tables = [table(flags.profile, seed) for seed in range(flags.seeds)]
     runs = _chosen(plan(tables), flags.only)
-    if flags.launcher == "dry-run":
-        for run in runs:
-            after = ", ".join(n.name for n in run.needs) or "-"
-            print(f"{'train' if isinstance(run, TrainRun) else 'sample':7s}{run.name:36s} after {after}")
+    if flags.launcher == "local":
+        with _local(table, flags, runs) as work:
+            yield work
         return
     if flags.launcher == "slurm":
         _submit(flags)
-        return
-    from experiments.engine import stages  # heavy imports: not for --help and dry runs
+    else:
+        for run in runs:
+            after = ", ".join(n.name for n in run.needs) or "-"
+            print(f"{'train' if isinstance(run, TrainRun) else 'sample':7s}{run.name:36s} after {after}")
+    yield None
+
+
+@contextmanager
+def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator["Work | None"]:
+    """The session of this machine."""
+    from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.work import Work, is_joint
     from experiments.engine.workers import helpers
     from experiments.figures import reporting
 
     if flags.workers > 1 and is_joint(runs):
         raise UserError(f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out.")
-    workspace = stages.Workspace.make(flags.profile, flags.out, flags.data)
+    tables, papers = ([table(p, seed) for seed in range(flags.seeds)] for p in (flags.profile, "paper"))
+    workspace = Workspace.make(flags.profile, flags.out, flags.data)
     if flags.part != "report":
-        stages.prepare_data(workspace, runs)
-    papers = [table("paper", seed) for seed in range(flags.seeds)]
-    if flags.part != "report":  # which announces by itself
+        prepare_data(workspace, runs)
         reporting.announce(workspace, tables, papers, _command(flags))
     if flags.part == "all":
         words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in runs)))]  # all, but no report
         with helpers(flags.workers, words, workspace.runs / "workers"):
-            Work(workspace, runs, tables).do_all()
+            yield Work(workspace, runs, tables)
+    else:
+        yield None
     if flags.part == "report" or (flags.part == "all" and not flags.only):
         reporting.report(workspace, tables, papers, _command(flags))
 

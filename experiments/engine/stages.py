@@ -2,31 +2,24 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
-from datamodules.mini.image_layouts import (
-    write_cifar10,
-    write_cityscapes,
-    write_digits,
-    write_imagenet,
-    write_night2day,
-)
-from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
+from datamodules.batches.steps import PredictBatches
 from experiments.core import build, edits
 from experiments.core.costs import data_of
-from experiments.core.provenance import is_first_process, recorded
+from experiments.core.provenance import recorded
+from experiments.core.workspace import Workspace
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
-from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, check_run_config
+from experiments.spec import Run, SampleRun, Table, TrainRun, check_run_config
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
@@ -40,20 +33,12 @@ from lightning_mmdiff.callbacks.shards import (
     shards,
 )
 from lightning_mmdiff.callbacks.step_seeds import StepSeeds
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
-from lightning_mmdiff.models.latents import write_moments
+from lightning_mmdiff.models.latents import Moments, write_moments
 from lightning_mmdiff.runtime import checkpoints
-from lightning_mmdiff.runtime.files import atomic_path, remove_stale
+from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
-
-RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
-"""Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
-
-LOCKS = ".locks"
-"""Folder of a run that says which process is doing what."""
-
-TRAINING = "train"
-"""Name of the lock on a training."""
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.source import ModelSource
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -66,212 +51,119 @@ if job_id() is None:  # whoever did not ask for SLURM need not hear that it is i
     warnings.filterwarnings("ignore", message=".*`srun` command is available on your system but is not used.*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Workspace:
-    """Where things are."""
-
-    profile: Profile
-    runs: Path
-    """One folder per run."""
-    data: Path
-    """Root of the data sets."""
-    rendered: bool
-    """Whether the data sets are rendered by us when they are missing."""
-    cache: Path | None
-    """Where data sets are packed; None packs them beside their files."""
-
-    @classmethod
-    def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
-        """Workspace of the command line's flags."""
-        rendered = data is None and profile != "paper"
-        root = Path("data") / profile if rendered else data or Path("data")
-        cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
-        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
-
-    def open(self, config: DataConfig) -> PackedDataModule:
-        """Data module of one data set."""
-        return build.data(config, self.data, cache=self.cache)
-
-
-def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
-    """Render the mini data where it is missing; verify and pack every data set that the runs read."""
-    configs = dict.fromkeys(c for run in runs for c in data_of(run))
-    if workspace.rendered:
-        count, size = RENDERED[workspace.profile]
-        for dataset in dict.fromkeys(c.dataset for c in configs):
-            _render(dataset, workspace.data / build.FOLDERS[dataset], count, size)
-    for config in configs:
-        workspace.open(config).prepare_data()
-
-
-def _render(dataset: DatasetName, folder: Path, count: int, size: int) -> None:
-    """Write a small data set in the layout of ``dataset``."""
-    match dataset:
-        case "celebamask_hq":
-            write_celebamask_hq(folder, count=count, image_size=size)
-        case "ffhq":
-            write_ffhq(folder, count=count, image_size=size)
-        case "imagenet":
-            write_imagenet(folder, count=count, image_size=size)
-        case "cityscapes":
-            write_cityscapes(folder, count=count, image_size=size)
-        case "night2day":
-            write_night2day(folder, count=count, image_size=size)
-        case "digits":
-            write_digits(folder)
-        case "cifar10":
-            write_cifar10(folder, count=count, image_size=size)
-
-
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     """Whether nothing is left to do for ``run``; checks that its folder was made with the same settings.
 
     Raises:
-        ValueError: if the folder of the run holds results of other settings.
+        UserError: if the folder of the run holds results of other settings.
     """
-    folder = workspace.runs / run.name
+    folder = RunFolder(workspace.runs / run.name)
     fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
-    check_run_config(folder, run, fingerprints)
-    if isinstance(run, TrainRun) and not (folder / build.WEIGHTS).exists():
+    check_run_config(folder.path, run, fingerprints)
+    if isinstance(run, TrainRun) and not folder.weights.exists():
         return False
-    if isinstance(run, SampleRun) and scoring.missing(folder, _metrics(run, tables)):
+    if isinstance(run, SampleRun) and scoring.missing(folder.path, _metrics(run, tables)):
         return False
-    WorkLocks(folder / LOCKS).clear()  # what a process left that was killed after its last result
+    WorkLocks(folder.locks).clear()  # what a process left that was killed after its last result
     return True
 
 
-def trainer_of(workspace: Workspace, run: Run) -> str | None:
-    """Which process that is not of this job trains ``run`` now, for people; None if nobody does."""
-    if isinstance(run, SampleRun) or not is_first_process():
-        return None
-    return WorkLocks(workspace.runs / run.name / LOCKS).holder(TRAINING)
-
-
-def do(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
-    """Finish ``run``; return False at once if another process trains it. Samples are shared with whoever is at them.
-
-    On an error the reason is left for the report.
-    """
-    folder = workspace.runs / run.name
-    failure = folder / "failed.txt"
-    failure.unlink(missing_ok=True)
-    remove_stale(folder)
-    try:
-        if isinstance(run, TrainRun):
-            if not train(workspace, run):
-                return False
-        else:
-            sample(workspace, run)
-            score(workspace, run, tables)
-    except Exception as error:
-        with suppress(OSError):  # a full disk must not hide the first error
-            failure.write_text(f"{type(error).__name__}: {error}\n")
-        raise
-    WorkLocks(folder / LOCKS).clear()
-    return True
-
-
-def train(workspace: Workspace, run: TrainRun) -> bool:
-    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights; False if another job is at it."""
-    if not is_first_process():  # the first process of a parallel training holds the lock for all
-        _fit(workspace, run)
-        return True
-    folder = workspace.runs / run.name
-    with WorkLocks(folder / LOCKS).try_acquire(TRAINING) as mine:
-        if mine and not (folder / build.WEIGHTS).exists():  # they may have come since we looked
-            _fit(workspace, run)
-    return mine
+def train(workspace: Workspace, run: TrainRun) -> None:
+    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights."""
+    folder, config = RunFolder(workspace.runs / run.name), run.trainer
+    average = EMA(config.ema_decay) if config.ema_decay is not None else None
+    callbacks = [
+        *([average] if average else []),
+        StepSeeds(run.seed),
+        LossCurve(folder.loss_curve),
+        RunProgress(run.name, max_steps=config.max_steps),
+        Checkpoints(folder.checkpoints, every=config.checkpoint_every),
+    ]
+    data = build.training_data(run, workspace.data, workspace.cache)
+    if (moments := _cached_latents(workspace, run)) is not None:
+        assert isinstance(data, PackedDataModule), "latents of one data set are cached"
+        data.cached["moments"] = moments
+    module, trainer = build.model(run, workspace.runs), build.trainer(config, folder.path, callbacks)
+    with recorded(folder.path, "train"), _interruptible():
+        checkpoint = checkpoints.newest_checkpoint(folder.path)
+        trainer.fit(module.train(), data, ckpt_path=checkpoint, weights_only=True)
+    if trainer.is_global_zero:
+        checkpoints.save_weights(module, folder.weights, average.averaged(module) if average else {})
+        for path in folder.checkpoints.glob("*.ckpt"):
+            path.unlink()  # only needed to resume
+    trainer.strategy.barrier()  # no process goes on without the weights
 
 
 def sample(workspace: Workspace, run: SampleRun) -> None:
-    """Sample the images that are missing, one shard per batch; end when all shards are there, whoever made them."""
-    folder = workspace.runs / run.name / "samples"
-    locks = WorkLocks(folder.parent / LOCKS)
-    data = workspace.open(run.data)
-    if run.method == "real":  # training images stand in for samples; what is paired is scored on the test images
-        data.setup()
-        for numbers in locked_shards(folder, run.num_images, run.shard_size, locks):
-            with atomic_path(shard_path(folder, numbers[0] // run.shard_size)) as temporary:
-                np.save(temporary, data.train.batch([i % len(data.train) for i in numbers])["image"].numpy())
-        return
-    if run.method in ("classify", "count"):
-        return  # nothing to sample: the run's model itself is judged
-    if run.method == "edit":
-        _edit(workspace, run, data, locked_shards(folder, run.num_images, run.shard_size, locks))
+    """Make the images that are missing, one shard per batch; end when all shards are there, whoever made them."""
+    folder, method = RunFolder(workspace.runs / run.name), run.method
+    data, locks = workspace.open(run.data), WorkLocks(folder.locks)
+    if not method.makes_images:
+        return  # the run's model itself is measured
+    if method.trains:
+        _edit(workspace, run, locked_shards(folder.samples, run.num_images, run.shard_size, locks))
         return
 
     def count() -> int:
-        return run.num_images - sum(map(len, missing_shards(folder, run.num_images, run.shard_size)))
+        return run.num_images - sum(map(len, missing_shards(folder.samples, run.num_images, run.shard_size)))
 
-    callbacks = [ShardWriter(folder, run.shard_size), RunProgress(run.name, num_images=run.num_images, count=count)]
-    trainer = build.predictor(folder.parent, callbacks)
+    progress = RunProgress(run.name, num_images=run.num_images, count=count)
+    trainer = build.predictor(folder.path, [ShardWriter(folder.samples, run.shard_size), progress])
     if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so they all look again
         return
     data.setup()
-    data.predict_batches = shards(run.num_images, run.shard_size)
-    mine = LockedShards(folder, run.num_images, run.shard_size, locks)
-    loader = DataLoader(data.predict_share(rank=0, world_size=1).dataset, sampler=mine, batch_size=None)
-    with recorded(folder.parent, "sample"), _interruptible():
-        trainer.predict(build.sampling_module(run, workspace.runs), loader, return_predictions=False)
+    batches = shards(run.num_images, run.shard_size)
+    items = PredictBatches(data.train if method.is_real else data.test, batches)  # the ceiling's are training images
+    mine = LockedShards(folder.samples, run.num_images, run.shard_size, locks)
+    loader = DataLoader(items, sampler=mine, batch_size=None)
+    with recorded(folder.path, "sample"), _interruptible():
+        trainer.predict(build.method(run, workspace.runs), loader, return_predictions=False)
     trainer.strategy.barrier()  # no process leaves while the first still needs it
-
-
-def _edit(workspace: Workspace, run: SampleRun, data: PackedDataModule, numbers: Iterator[list[int]]) -> None:
-    """Edit the images that are missing; two short trainings an image, so they are shared out one shard at a time."""
-    folder = workspace.runs / run.name
-    data.setup()
-    with recorded(folder, "sample"), _interruptible():
-        for shard, pictures in edits.edited(run, workspace.runs, data, numbers):
-            with atomic_path(shard_path(folder / "samples", shard[0] // run.shard_size)) as temporary:
-                np.save(temporary, pictures.numpy())
 
 
 def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
     """Measure what is missing in the run's metrics.json; processes share the metrics out."""
     folder = workspace.runs / run.name
-    evaluators = scoring.Evaluators(
-        {evaluator.name: evaluator for t in tables for evaluator in t.evaluators}, workspace.runs
-    )
+    trained = {evaluator.name: evaluator for t in tables for evaluator in t.evaluators}
+    evaluators = scoring.Evaluators(trained, workspace.runs)
     with recorded(folder, "score"):
         scoring.score(folder, run, _metrics(run, tables), evaluators, workspace.open(run.data))
 
 
-def _fit(workspace: Workspace, run: TrainRun) -> None:
-    folder, config = workspace.runs / run.name, run.trainer
-    average = EMA(config.ema_decay) if config.ema_decay is not None else None
-    callbacks = [
-        *([average] if average else []),
-        StepSeeds(run.seed),
-        LossCurve(folder / "loss.csv"),
-        RunProgress(run.name, max_steps=config.max_steps),
-        Checkpoints(folder / "checkpoints", every=config.checkpoint_every),
-    ]
-    if isinstance(run.model, LatentDenoiserConfig):
-        _cache_latents(workspace, run)
-    module, trainer = build.model(run, workspace.runs), build.trainer(config, folder, callbacks)
-    with recorded(folder, "train"), _interruptible():
-        trainer.fit(
-            module.train(), build.training_data(run, workspace.data, workspace.cache),
-            ckpt_path=checkpoints.newest_checkpoint(folder), weights_only=True,
-        )  # fmt: skip
-    if trainer.is_global_zero:
-        checkpoints.save_weights(module, folder / build.WEIGHTS, average.averaged(module) if average else {})
-        for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
-            checkpoint.unlink()  # only needed to resume
-    trainer.strategy.barrier()  # no process goes on without the weights
+def _edit(workspace: Workspace, run: SampleRun, numbers: Iterator[list[int]]) -> None:
+    """Edit the images that are missing; two short trainings an image, so they are shared out one shard at a time."""
+    folder, data = RunFolder(workspace.runs / run.name), workspace.open(run.data)
+    data.setup()
+    with recorded(folder.path, "sample"), _interruptible():
+        for shard, pictures in edits.edited(run, workspace.runs, data, numbers):
+            with atomic_path(shard_path(folder.samples, shard[0] // run.shard_size)) as temporary:
+                np.save(temporary, pictures.numpy())
 
 
-def _cache_latents(workspace: Workspace, run: TrainRun) -> None:
-    """Encode every training image once; whoever comes second waits and finds the file."""
-    path, data = build.moments_path(run, workspace.runs), workspace.open(run.data[0])
-    with WorkLocks(path.parent / LOCKS).acquire(path.name):
-        if path.exists():
-            return
-        data.setup()
-        count = len(data.train)
-        batches = (data.train.batch(list(range(i, min(i + 32, count)))) for i in range(0, count, 32))
-        vae = build.autoencoder(run, workspace.runs).to(evaluation.DEVICE)
-        write_moments(vae, tqdm(batches, "  encoding images", -(-count // 32), unit="batch", leave=False), count, path)
+def _cached_latents(workspace: Workspace, run: TrainRun) -> Callable[[Tensor], Tensor] | None:
+    """Posteriors of the training images of a model of latents, encoded once; whoever comes second finds the file."""
+    source = _latent_source(run)
+    if source is None:
+        return None
+    config, data = run.data[0], workspace.open(run.data[0])
+    vae = build.helper(source, workspace.runs)
+    name = f"moments-{config.dataset}-{config.split}-{config.captions}-{config.image_size}px.npy"
+    path = RunFolder(workspace.runs / source.name).path / name
+    with WorkLocks(RunFolder(path.parent).locks).acquire(path.name):
+        if not path.exists():
+            data.setup()
+            count = len(data.train)
+            batches = (data.train.batch(list(range(i, min(i + 32, count)))) for i in range(0, count, 32))
+            bar = tqdm(batches, "  encoding images", -(-count // 32), unit="batch", leave=False)
+            write_moments(vae.to(evaluation.DEVICE), bar, count, path)
+    return Moments(path, vae.config.latent_shape)
+
+
+def _latent_source(run: TrainRun) -> TrainRun | None:
+    """The trained autoencoder whose cached latents the model, or the experts that it combines, are trained on."""
+    models: list[ModelSource] = [run, *run.experts[:1]]
+    found = (m.autoencoder for m in models if isinstance(m, TrainRun) and m.model.caches_latents)
+    return next((source for source in found if isinstance(source, TrainRun)), None)
 
 
 @contextmanager

@@ -1,15 +1,25 @@
 """The loop over the runs of a table, in as many processes as were started: each does what no other is at."""
 
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import torch
 from rich.console import Console
 
 from experiments.core.costs import evaluations, processes
+from experiments.core.provenance import is_first_process
+from experiments.core.workspace import Workspace
 from experiments.engine import stages
 from experiments.spec import Run, SampleRun, Table, TrainRun
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import remove_stale
+from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
+TRAINING = "train"
+"""Name of the lock on a training."""
 POLL = 0.5
 """Seconds between two looks at what others are doing, when there is nothing to do."""
 
@@ -23,51 +33,92 @@ class Work:
     samples is shared with whoever is at it.
     """
 
-    def __init__(self, workspace: stages.Workspace, runs: Sequence[Run], tables: Sequence[Table]):
+    def __init__(self, workspace: Workspace, runs: Sequence[Run], tables: Sequence[Table]):
         """``runs`` after what they need; done runs are left out.
 
         Raises:
-            ValueError: if the folder of a run holds results of other settings.
+            UserError: if the folder of a run holds results of other settings.
         """
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
         self.clock, self.joint = _Clock(self.left), is_joint(runs)
 
-    def do_all(self) -> None:
-        """Return when every run is done, by whichever process."""
-        told = ""
+    def candidates(self) -> Iterator[Run]:
+        """Yield runs that can be attempted now (see ``doing``), until every run is done, by whichever process."""
+        named = ""
         while self.left:
-            candidates = self.left[:1] if self.joint else self.left
-            done = next((run for run in candidates if self._attempt(run)), None)
-            if done is not None:
-                self.left.remove(done)
-                self.clock.finished(done)
-                continue
-            first = self.left[0]  # nothing that it needs is left, so it is what all wait for
-            owner = stages.trainer_of(self.workspace, first)
-            if owner and told != first.name:
-                console.print(f"  {first.name} is being trained by {owner}; waiting for it")
-                told = first.name
-            time.sleep(POLL)
+            before = len(self.left)
+            for run in self.left[:1] if self.joint else list(self.left):
+                if not self.joint and stages.is_done(self.workspace, run, self.tables):  # joint processes look once
+                    self._finish(run)
+                elif not self._waits(run) and not self._holder(run):
+                    yield run
+                if len(self.left) < before:
+                    break
+            else:
+                first = self.left[0]  # nothing that it needs is left, so it is what all wait for
+                if (holder := self._holder(first)) and named != first.name:
+                    console.print(f"  {first.name} is being trained by {holder}; waiting for it")
+                    named = first.name
+                time.sleep(POLL)
 
-    def _attempt(self, run: Run) -> bool:
-        """Whether ``run`` is done now: it was, or could be done here."""
-        if not self.joint and stages.is_done(self.workspace, run, self.tables):  # joint processes look once, and agree
-            return True
-        if self._waits(run) or stages.trainer_of(self.workspace, run):
-            return False
+    @contextmanager
+    def doing(self, run: Run) -> Iterator[bool]:
+        """Yield whether this process shall do ``run`` inside the block, at the end of which it is done.
+
+        On an error the reason is left in the run's folder for the report, with its traceback where it is a fault of ours.
+        """
+        folder = RunFolder(self.workspace.runs / run.name)
         number = len(self.runs) - len(self.left) + 1
         console.print(f"[bold]\\[{number}/{len(self.runs)}][/] {self.clock.describe(run)}")
-        return stages.do(self.workspace, run, self.tables)
+        folder.failure.unlink(missing_ok=True)
+        remove_stale(folder.path)
+        with self._lock(run, folder) as mine:
+            try:
+                yield mine
+            except Exception as error:
+                _keep_reason(error, folder)
+                raise
+        if mine:
+            WorkLocks(folder.locks).clear()
+            self._finish(run)
+
+    @contextmanager
+    def _lock(self, run: Run, folder: RunFolder) -> Iterator[bool]:
+        """A training is one process's; of those that train together the first holds the lock for all."""
+        if isinstance(run, SampleRun) or not is_first_process():
+            yield True
+            return
+        with WorkLocks(folder.locks).try_acquire(TRAINING) as mine:
+            yield mine and not folder.weights.exists()  # they may have come since we looked
+
+    def _finish(self, run: Run) -> None:
+        self.left.remove(run)
+        self.clock.finished(run)
+
+    def _holder(self, run: Run) -> str | None:
+        """Human-readable owner of the lock on a training, if another process holds it."""
+        if isinstance(run, SampleRun) or not is_first_process():
+            return None
+        return WorkLocks(RunFolder(self.workspace.runs / run.name).locks).holder(TRAINING)
 
     def _waits(self, run: Run) -> bool:
         """Whether a model that ``run`` needs, or an evaluator of its samples, is still to be trained."""
         needs = set(run.needs)
         if isinstance(run, SampleRun):
-            needs |= {
-                evaluator for t in self.tables if any(row.sample == run for row in t.rows) for evaluator in t.evaluators
-            }
+            uses = (t for t in self.tables if any(row.sample == run for row in t.rows))
+            needs |= {evaluator for t in uses for evaluator in t.evaluators}
         return any(other in needs for other in self.left)
+
+
+def _keep_reason(error: Exception, folder: RunFolder) -> None:
+    """Write why the run failed; the traceback only of what a user cannot mend."""
+    text = f"{type(error).__name__}: {error}\n"
+    if not isinstance(error, UserError | OSError):
+        text += "\n" + "".join(traceback.format_exception(error))
+        error.add_note(f"its traceback is in {folder.failure}")
+    with suppress(OSError):  # a full disk must not hide the first error
+        folder.failure.write_text(text)
 
 
 def is_joint(runs: Sequence[Run]) -> bool:

@@ -34,11 +34,14 @@ def shown(evaluation: Samples) -> list[int]:
 def condition_strips(evaluation: Samples) -> Iterator[Strip]:
     """The real images and what each condition shows of them."""
     numbers, count = shown(evaluation), len(evaluation.data.test)
-    if evaluation.run.edit:
+    if evaluation.run.method.target_shift:
         yield "image to edit", _pictures(evaluation.data.test.batch([i % count for i in numbers])["image"])
     targets = target_indices(evaluation.run, count)
     batch = evaluation.data.test.batch([targets[i] for i in numbers])
-    yield "real image" if not evaluation.run.edit else "image with the wanted conditions", _pictures(batch["image"])
+    yield (
+        "real image" if not evaluation.run.method.target_shift else "image with the wanted conditions",
+        _pictures(batch["image"]),
+    )
     for name, value in batch["conditions"].items():
         if isinstance(value, torch.Tensor) and value.ndim == 4:
             yield f"condition: {name.replace('_', ' ')}", _condition(value.numpy())

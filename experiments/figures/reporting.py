@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments.core.provenance import environment, is_first_process
-from experiments.engine.stages import Workspace
+from experiments.core.workspace import Workspace
 from experiments.figures import galleries
 from experiments.figures import influence as influence_figures
 from experiments.protocols import influence
@@ -106,14 +106,16 @@ def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, A
         "label": first.label,
         "published": first.published,
         "why": first.why,
-        "ceiling": first.sample is not None and first.sample.method == "real",
+        "ceiling": first.sample is not None and first.sample.method.is_real,
         "runs": runs,
     }
 
 
 def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
     """Draw the sheets of the first seed, unless they are newer than every result."""
-    rows = [r for r in table.rows if r.sample is not None and r.sample.method not in ("real", "classify", "count")]
+    rows = [
+        r for r in table.rows if r.sample is not None and r.sample.method.makes_images and not r.sample.method.is_real
+    ]
     parts = [rows[i : i + MAX_ROWS] for i in range(0, len(rows), MAX_ROWS)]
     parsed = "; below each row what the face parser sees" if _has_parser(table) else ""
     which = "Test images 0, 1, 2, ..., or the first of each class where there are ten,"
@@ -131,7 +133,7 @@ def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[st
 
 def _influence_figures(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
     """Draw the influence of every collaborative row of the first seed."""
-    rows = [r for r in table.rows if r.sample is not None and r.sample.method == "collaborate"]
+    rows = [r for r in table.rows if r.sample is not None and r.sample.method.has_influence]
     evaluations = [_evaluation(workspace, table, row) for row in rows]
     entries = []
     for number, (row, evaluation) in enumerate(zip(rows, evaluations), 1):

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from experiments.core import build, costs
-from experiments.spec import ExpertUse, TrainRun
+from experiments.spec import TrainRun
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
+from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
@@ -28,15 +29,17 @@ def configuration_result(protocol: str, use: ExpertUse) -> MetricResult:
     "Parameters (M)": parameters of the U-Net alone, 1e6. "Trained with it (M)": of all that is trained in its run.
     "Learning rate per image (1e-6)": rate over images per step, 1e-6, as code that scales the rate by the batch states it.
     """
+    assert isinstance(use.run, TrainRun)
     value = _value(protocol, use.run, network_of(use))
     return MetricResult(protocol=protocol, value=value, n=1, better="lower", replicates=np.full(1000, value))
 
 
 def network_of(use: ExpertUse) -> UNetConfig | CrossAttentionUNetConfig:
     """Config of the U-Net that ``use`` means."""
+    assert isinstance(use.run, TrainRun)
     model = use.run.model
     if isinstance(model, CollaborativeConfig):
-        return next(m.network for m in model.members if m.conditions == use.conditions)
+        return next(m.network for m in model.collaborators if m.conditions == use.conditions)
     assert isinstance(model, DenoiserConfig | LatentDenoiserConfig)
     return model.network
 

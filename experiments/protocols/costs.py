@@ -35,10 +35,10 @@ def cost_result(protocol: str, run: SampleRun, folder: Path) -> MetricResult:
     Raises:
         MissingFileError: if the number is not known on this machine, saying why.
     """
-    if run.method == "real":
+    if run.method.is_real:
         value = 0.0
     elif protocol.startswith("MillionParameters"):
-        given = protocol.endswith("-Combination") and run.method in ("unite", "composable") and len(run.experts) > 1
+        given = protocol.endswith("-Combination") and len(run.method.uses) > 1
         value = 0.0 if given else trained_parameters(run) / 1e6
     else:
         value = 1e3 * sampling_seconds(folder) / run.num_images
@@ -49,7 +49,7 @@ def cost_result(protocol: str, run: SampleRun, folder: Path) -> MetricResult:
 
 def trained_parameters(run: SampleRun) -> int:
     """Trainable parameters of the models that ``run`` asks, each model once."""
-    models = dict.fromkeys(use.run for use in run.experts)
+    models = run.needs
     sizes = {model: costs.size(model) for model in models}
     if unknown := [model.name for model, size in sizes.items() if size is None]:
         raise MissingFileError(f"{', '.join(unknown)} cannot be counted without weights that are not on disk.")
@@ -80,7 +80,7 @@ def evaluations_per_image(run: SampleRun, runs: Path, batch: Mapping[str, Any]) 
         if isinstance(module, UNet | CrossAttentionUNet | MTNetwork):
             calls += len(inputs[0])
 
-    module, counter = build.sampling_module(run, runs), FlopCounterMode(display=False)
+    module, counter = build.method(run, runs), FlopCounterMode(display=False)
     hook = register_module_forward_pre_hook(count)
     try:
         with counter:

@@ -30,11 +30,11 @@ def embedding_result(protocol: str, run: SampleRun, runs: Path, image: Tensor, e
     Raises:
         FileNotFoundError: if weights are not on disk.
     """
-    if run.method == "real":
+    if run.method.is_real:
         embedder = _released() if protocol.endswith("CLIP-H") else evaluators[JUDGE]
         true = predicted = _batches(embedder.embed_images, image)
     else:
-        model = build.trained(run.experts[0].run, runs)
+        model = build.trained(run.needs[0], runs)
         true, predicted = _batches(model.embedder.embed_images, image), predicted_embeddings(model, image)
     scores = retrieved if protocol.startswith("EmbeddingRetrieval") else cosines
     return mean_result(protocol, scores(predicted, true).double().numpy(), better="higher")

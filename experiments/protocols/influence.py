@@ -68,9 +68,9 @@ class InfluenceMaps:
     @cached_property
     def timesteps(self) -> list[int]:
         """Timestep of each recorded step, from noise to image."""
-        module = build.sampling_module(self.run, self.folder.parent)
+        module: Any = build.method(self.run, self.folder.parent)
         scheduler = module.scheduler({})
-        scheduler.set_timesteps(self.run.sampler.num_steps)
+        scheduler.set_timesteps(module.sampler.num_steps)
         return [int(t) for t in scheduler.timesteps]
 
     @cached_property
@@ -101,7 +101,7 @@ class InfluenceMaps:
         return min(NUM_IMAGES, self.run.num_images)
 
     def _record(self) -> NDArray[np.float64]:
-        module: Any = build.sampling_module(self.run, self.folder.parent)
+        module: Any = build.method(self.run, self.folder.parent)
         parts = []
         for start in range(0, self._count, BATCH):
             numbers = range(start, min(start + BATCH, self._count))

@@ -21,6 +21,7 @@ from experiments.spec import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
+from lightning_mmdiff.methods.single import RealImages
 from lightning_mmdiff.metrics import lpips, palette, ssim
 from lightning_mmdiff.metrics.classification import accuracy_result
 from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs
@@ -119,7 +120,7 @@ class Samples:
                 labels = self.test["conditions"]["label"].numpy()
                 return accuracy_result(protocol, self._logits, labels, k=int(protocol[3:]))
         if protocol in configurations.PROTOCOLS:
-            return configurations.configuration_result(protocol, self.run.experts[0])
+            return configurations.configuration_result(protocol, self.run.method.uses[0])
         if protocol.startswith("Influence-"):
             return self.influence.measure(protocol)
         if protocol.startswith("Embedding"):
@@ -148,9 +149,9 @@ class Samples:
     @cached_property
     def images(self) -> Tensor:
         """Samples, uint8 [N, 3, H, W]; for the ceiling the real images themselves."""
-        if self.run.method != "real":
+        if not self.run.method.is_real:
             return self._samples
-        return self.originals if self.run.edit and self.run.edit.alpha == 0 else self.real
+        return self.originals if self.run.method == RealImages(of_edit="before") else self.real
 
     @cached_property
     def originals(self) -> Tensor:
@@ -224,7 +225,7 @@ class Samples:
     @cached_property
     def _one_image(self) -> tuple[float, float]:
         """Network calls and 1e9 FLOPs of one sample; real images take none."""
-        if self.run.method == "real":
+        if self.run.method.is_real:
             return 0.0, 0.0
         return evaluations_per_image(self.run, self.folder.parent, self.data.test.batch([0]))
 
@@ -246,7 +247,7 @@ class Samples:
     @cached_property
     def _logits(self) -> np.ndarray:
         """What the run's own model says of the real test images' class, [N, K]."""
-        model = build.trained(self.run.experts[0].run, self.folder.parent)
+        model = build.trained(self.run.needs[0], self.folder.parent)
         rows = []
         for number, batch in enumerate(self.real.split(64)):
             if isinstance(model, MTDiffusion):

@@ -33,7 +33,7 @@ def score(
 
     Processes that do this at once share out the features by shard, then the protocols.
     """
-    if run.method != "count":
+    if run.method.reads_data:
         data.setup()
     evaluation, locks = Samples(folder, run, evaluators, data), WorkLocks(folder / ".locks")
     reasons: dict[str, str] = {}
@@ -47,7 +47,7 @@ def score(
         except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
             reasons[protocol] = str(error)
         else:
-            if run.method != "count" and result.n > len(data.test):
+            if run.method.reads_data and result.n > len(data.test):
                 result = replace(result, extra={**result.extra, "test_images": len(data.test)})
             with locks.acquire("metrics.json"):
                 save_results(folder, sorted([*_stored(folder), result], key=lambda r: r.protocol))

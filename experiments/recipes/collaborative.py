@@ -15,8 +15,6 @@ from experiments.recipes.unite_and_conquer import CELEBA, expert, text_expert
 from experiments.spec import (
     Captions,
     DataConfig,
-    ExpertUse,
-    Method,
     Metric,
     Profile,
     SampleRun,
@@ -24,8 +22,9 @@ from experiments.spec import (
     TrainRun,
     seeded,
 )
-from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Collaborator
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
+from lightning_mmdiff.methods.single import CountParameters
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler
@@ -148,11 +147,11 @@ def text_tokens(profile: Profile) -> TokensConfig:
 def diffusers(profile: Profile, seed: int) -> TrainRun:
     """The dynamic diffusers of both experts, which are frozen (Algorithm 1)."""
     steps = DIFFUSER_STEPS[profile]
-    members = (
+    collaborators = (
         Collaborator(conditions=condition_names(profile, "mask"), network=_diffuser(profile, "mask")),
         Collaborator(conditions=condition_names(profile, "text"), network=_diffuser(profile, "text")),
     )
-    config = CollaborativeConfig(members=members)
+    config = CollaborativeConfig(collaborators=collaborators)
     if profile == "mini":
         optimizer = OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps)
         config = replace(config, min_snr=5.0, optimizer=optimizer)
@@ -162,7 +161,7 @@ def diffusers(profile: Profile, seed: int) -> TrainRun:
         data=(data(profile, "mask", "caption"),),
         batch_size=32,
         trainer=replace(FOUR_GPUS, max_steps=steps),
-        needs=(mask_expert(profile, seed), words_expert(profile, seed)),
+        experts=(mask_expert(profile, seed), words_expert(profile, seed)),
         seed=seed,
     )
     match profile:
@@ -189,25 +188,18 @@ def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
     )
 
 
-def collaborated(
-    profile: Profile,
-    name: str,
-    *uses: ExpertUse,
-    method: Method = "composable",
-    influence: InfluenceConfig | None = None,
-) -> SampleRun:
+def collaborated(profile: Profile, name: str, method: MethodConfig) -> SampleRun:
     """Faces under mask and caption of the test images; published: 3,000 images, DDIM with 50 steps and eta 1."""
-    seed = uses[0].run.seed if uses else 0
-    latent = profile != "mini" or any(isinstance(use.run.model, LatentDenoiserConfig) for use in uses)
+    seed = method.needs[0].seed if method.needs else 0
+    latent = profile != "mini" or any(run.model.caches_latents for run in method.needs)
     judged = ("mask", "caption") if profile == "paper" else ("mask", "caption", "attributes")
+    sampler = released_sampler() if latent else Sampler(name="ddim", num_steps=50, eta=1.0)
     published = SampleRun(
         name=seeded(name, seed),
         method=method,
-        experts=uses,
         data=data(profile, *judged),
         num_images=3000,
-        sampler=released_sampler() if latent else Sampler(name="ddim", num_steps=50, eta=1.0),
-        influence=influence,
+        sampler=sampler if method.takes_sampler else None,
         seed=seed,
     )
     return few_images(published, profile)
@@ -217,8 +209,7 @@ def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, .
     """Nothing sampled: the configuration of the network of ``run`` under ``conditions`` is read."""
     use = ExpertUse(run=run, conditions=conditions)
     return SampleRun(
-        name=seeded(f"counted-{name}", run.seed), method="count", experts=(use,), data=data(profile), num_images=1,
-        sampler=Sampler(name="ddim", num_steps=1),
+        name=seeded(f"counted-{name}", run.seed), method=CountParameters(expert=use), data=data(profile), num_images=1,
     )  # fmt: skip
 
 
@@ -237,7 +228,7 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig) -> Tra
         data=(data(profile, tokens.source),),
         batch_size=32,
         trainer=replace(FOUR_GPUS, max_steps=round(150 * EPOCH)),
-        needs=(autoencoder(profile),),
+        autoencoder=autoencoder(profile),
         seed=seed,
     )
     match profile:

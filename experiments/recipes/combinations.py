@@ -19,7 +19,8 @@ from experiments.recipes.collaborative import (
 from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import with_steps
 from experiments.recipes.unite_and_conquer import expert
-from experiments.spec import ExpertUse, Profile, TrainerConfig, TrainRun, seeded
+from experiments.spec import Profile, TrainerConfig, TrainRun, seeded
+from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
@@ -27,6 +28,7 @@ from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.presets import adm_256, mini_unet
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.released.catalogue import Released
 
 DROP = 0.1
 """Share of images without condition that the latent experts are trained with here: Eq. 10 asks what they say without."""
@@ -52,7 +54,7 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
         data=(replace(data(profile, "mask", "caption"), split="validation"),),
         batch_size=4 if profile == "smoke" else 32,
         trainer=TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5)),
-        needs=_experts(profile, seed),
+        experts=_experts(profile, seed),
         seed=seed,
     )
 
@@ -67,7 +69,7 @@ def collaborators(profile: Profile, seed: int) -> TrainRun:
     """The dynamic diffusers of both."""
     run = _without_validation(diffusers(profile, seed))
     run = with_steps(run, MINI_DIFFUSER_STEPS) if profile == "mini" else run
-    return replace(run, needs=_experts(profile, seed))
+    return replace(run, experts=_experts(profile, seed))
 
 
 def joint(profile: Profile, seed: int) -> TrainRun:
@@ -97,13 +99,13 @@ def multi_task(profile: Profile, seed: int) -> TrainRun:
         min_snr=run.model.min_snr,
         optimizer=run.model.optimizer,
     )
-    embedder = () if profile == "paper" else (image_text_model(profile),)
+    embedder = Released("farl") if profile == "paper" else image_text_model(profile)
     return replace(
         run,
         name=seeded("mt-mask-text", seed),
         model=model,
         data=(replace(run.data[0], conditions=("mask_picture", "caption")),),
-        needs=embedder,
+        embedder=embedder,
     )
 
 

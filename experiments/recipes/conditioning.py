@@ -8,7 +8,10 @@ ten models of label sampling share it.
 from dataclasses import replace
 
 from experiments.recipes.profiles import few_images
-from experiments.spec import DataConfig, ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.spec import DataConfig, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.label_sampling import SampleByLabel
+from lightning_mmdiff.methods.single import Denoise, RealImages
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.evaluators import Degradation
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
@@ -103,15 +106,16 @@ def generated(profile: Profile, name: str, seed: int, *runs: TrainRun) -> Sample
 
     Without a model: the real digits.
     """
-    told = ("label",) if len(runs) == 1 and "label" in runs[0].data[0].conditions else ()
+    method: MethodConfig = RealImages()
+    if runs:
+        method = Denoise(model=runs[0]) if len(runs) == 1 else SampleByLabel(models=runs)
     published = SampleRun(
         name=seeded(name, seed),
-        method="real" if not runs else "denoise" if len(runs) == 1 else "label_sampling",
-        experts=tuple(ExpertUse(run=run, conditions=told) for run in runs),
+        method=method,
         data=digits("label"),
         num_images=2970,
         shard_size=297,
-        sampler=Sampler(name="ddim", num_steps=50),
+        sampler=Sampler(name="ddim", num_steps=50) if method.takes_sampler else None,
         seed=seed,
     )
     return few_images(published, profile, mini=297, smoke=30)

@@ -4,11 +4,14 @@ The paper shows pictures and a user study; what is measured here is ours. Wanted
 """
 
 from dataclasses import replace
+from typing import Literal
 
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
 from experiments.recipes.faces import DESCRIPTIONS
-from experiments.spec import EditConfig, ExpertUse, Metric, Profile, SampleRun, seeded
+from experiments.spec import Metric, Profile, SampleRun, seeded
+from lightning_mmdiff.methods.collaborative.editing import EditTogether
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
+from lightning_mmdiff.methods.single import RealImages
 from lightning_mmdiff.optimization import OptimizerConfig
 
 IDENTITY = "Identity"
@@ -34,16 +37,20 @@ def imagic(profile: Profile) -> ImagicConfig:
 
 def edit(profile: Profile, seed: int, name: str, alpha: float, *, modality: int | None = None) -> SampleRun:
     """Test images, edited by all modalities together or by one alone."""
-    use = ExpertUse(run=diffusers(profile, seed), conditions=())
-    config = EditConfig(name=seeded("edits", seed), imagic=imagic(profile), alpha=alpha, modality=modality)
-    run = replace(collaborated(profile, f"edit-{name}", use, method="edit"), edit=config)
+    method = EditTogether(
+        model=diffusers(profile, seed),
+        name=seeded("edits", seed),
+        imagic=imagic(profile),
+        alpha=alpha,
+        modality=modality,
+    )
+    run = collaborated(profile, f"edit-{name}", method)
     return replace(run, num_images=NUM_IMAGES[profile], shard_size=2 if profile == "smoke" else 4)
 
 
-def real(profile: Profile, name: str, alpha: float) -> SampleRun:
-    """No edit at all (alpha 0), or the image that has the wanted conditions, another person (alpha 1)."""
-    config = EditConfig(name="edits", imagic=imagic(profile), alpha=alpha)
-    run = replace(collaborated(profile, f"edit-{name}", method="real"), edit=config)
+def real(profile: Profile, name: str, of_edit: Literal["before", "target"]) -> SampleRun:
+    """No edit at all, or the image that has the target conditions, another person."""
+    run = collaborated(profile, f"edit-{name}", RealImages(of_edit=of_edit))
     return replace(run, num_images=NUM_IMAGES[profile])
 
 

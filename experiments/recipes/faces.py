@@ -10,9 +10,13 @@ from experiments.recipes.unite_and_conquer import (
     face_expert,
     guided,
     hair_expert,
+    unite,
     united,
 )  # fmt: skip
-from experiments.spec import Claim, DatasetName, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table
+from experiments.spec import Claim, DatasetName, Metric, Profile, Row, SampleRun, Table
+from lightning_mmdiff.methods.composable import Compose
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.single import RealImages
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
 BOTH, OURS = "one model, both conditions", "OURS"
@@ -77,30 +81,29 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: DatasetName) ->
     maps = ("hair", face(profile))
     alone, fair = "Same experts, not united", "Fair comparison (not in the paper)"
 
-    def row(label: str, name: str, *uses: ExpertUse, group: str = fair, method: Method = "unite") -> Row:
-        return Row(group=group, label=label, sample=united(profile, name, dataset, *uses, method=method))
+    def row(label: str, name: str, method: MethodConfig, *, group: str = fair) -> Row:
+        return Row(group=group, label=label, sample=united(profile, name, dataset, method))
 
+    two = (guided(hair, "hair"), guided(skin, maps[1]))
     return (
-        row(HAIR, "hair-alone", guided(hair, "hair"), group=alone),
-        row(FACE, "face-alone", guided(skin, maps[1]), group=alone),
-        row(AVERAGE, "average", guided(hair, "hair"), guided(skin, maps[1]), group=alone, method="composable"),
-        row(BOTH, "both", guided(both, *maps), group=alone),
-        row(f"{HAIR}, guidance 2", "hair-alone-guided", guided(hair, "hair", weight=2)),
-        row(f"{FACE}, guidance 2", "face-alone-guided", guided(skin, maps[1], weight=2)),
-        row(f"{BOTH}, guidance 2", "both-guided", guided(both, *maps, weight=2)),
-        row(f"{BOTH}, twice the training", "both-twice", guided(twice, *maps)),
-        row(f"{BOTH}, twice the training, guidance 2", "both-twice-guided", guided(twice, *maps, weight=2)),
-        row("united, one shared model", "united-shared", guided(both, "hair"), guided(both, maps[1])),
-        Row(group="Ceiling", label="real images", sample=united(profile, "real", dataset, method="real")),
+        row(HAIR, "hair-alone", unite(two[0]), group=alone),
+        row(FACE, "face-alone", unite(two[1]), group=alone),
+        row(AVERAGE, "average", Compose(experts=two), group=alone),
+        row(BOTH, "both", unite(guided(both, *maps)), group=alone),
+        row(f"{HAIR}, guidance 2", "hair-alone-guided", unite(guided(hair, "hair", weight=2))),
+        row(f"{FACE}, guidance 2", "face-alone-guided", unite(guided(skin, maps[1], weight=2))),
+        row(f"{BOTH}, guidance 2", "both-guided", unite(guided(both, *maps, weight=2))),
+        row(f"{BOTH}, twice the training", "both-twice", unite(guided(twice, *maps))),
+        row(f"{BOTH}, twice the training, guidance 2", "both-twice-guided", unite(guided(twice, *maps, weight=2))),
+        row("united, one shared model", "united-shared", unite(guided(both, "hair"), guided(both, maps[1]))),
+        row("real images", "real", RealImages(), group="Ceiling"),
     )
 
 
 def ours(profile: Profile, seed: int, dataset: DatasetName) -> SampleRun:
     """Sample run of the paper's last row: hair expert and face expert united, w = 1, a = 1/N (Sec. 4.1)."""
-    return united(
-        profile, "ours", dataset, guided(hair_expert(profile, seed), "hair"),
-        guided(face_expert(profile, seed), face(profile)),
-    )  # fmt: skip
+    hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
+    return united(profile, "ours", dataset, unite(guided(hair, "hair"), guided(skin, face(profile))))
 
 
 def claims(*columns: str) -> tuple[Claim, ...]:

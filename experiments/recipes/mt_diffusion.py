@@ -10,11 +10,12 @@ from typing import Literal
 from datamodules.batches.masking import MaskConfig
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.profiles import few_images, with_steps
-from experiments.spec import DataConfig, ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.spec import DataConfig, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Modality
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
-from lightning_mmdiff.models.autoencoder import AutoencoderConfig
+from lightning_mmdiff.methods.single import Denoise, RealImages
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import released_sampler
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
@@ -22,6 +23,7 @@ from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import adm_64, adm_128, adm_classifier, mini_classifier, mini_unet
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.schedules import Sampler, ScheduleName
 
 Size = Literal[64, 128]
@@ -130,7 +132,8 @@ def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
         data = replace(data, masks=training_masks(profile))
     name = "mt-five-tasks" if len(tasks) > 1 else f"mt-{tasks[0].replace('_', '-')}-task"
     run = train_run(profile, seed, f"{name}-{pixels(profile, 64)}", model, data)
-    return replace(run, needs=(object_captions(profile),)) if words and profile != "paper" else run
+    embedder = Released("farl") if profile == "paper" else object_captions(profile)
+    return replace(run, embedder=embedder) if words else run
 
 
 def restoration_alone(profile: Profile, seed: int) -> TrainRun:
@@ -168,7 +171,7 @@ def tuned(
         assert isinstance(model, MTDiffusionConfig)
         model = replace(model, tasks=tasks)
     return replace(
-        run, name=seeded(name, run.seed), model=model, initial=run, needs=(run,),
+        run, name=seeded(name, run.seed), model=model, initial=run,
         trainer=replace(run.trainer, max_steps=steps),
     )  # fmt: skip
 
@@ -202,30 +205,26 @@ def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bo
 
 
 def sampled(
-    profile: Profile, name: str, run: TrainRun | None, data: DataConfig, *, method: Method = "denoise",
-    num_images: int = 5000, classifier: TrainRun | None = None, scale: float | None = None, start: float | None = None,
-) -> SampleRun:  # fmt: skip
-    """Images of one model under the conditions in ``data``; ``num_images`` at paper."""
-    latent = run is not None and diffuses_latents(run)
+    profile: Profile, name: str, method: MethodConfig, data: DataConfig, *, num_images: int = 5000
+) -> SampleRun:
+    """Images of one method under the conditions in ``data``; ``num_images`` at paper."""
+    run = method.needs[0] if method.needs else None
+    ancestral = Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range")
+    sampler = released_sampler() if run and run.autoencoder else ancestral
     published = SampleRun(
         name=seeded(name, run.seed if run else 0),
         method=method,
-        experts=() if run is None else (ExpertUse(run=run, conditions=data.conditions),),
         data=data,
         num_images=num_images,
-        sampler=released_sampler() if latent else Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range"),
-        classifier=classifier,
-        scale=scale,
-        start=start,
+        sampler=sampler if method.takes_sampler else None,
         seed=run.seed if run else 0,
     )
     return few_images(published, profile)
 
 
-def diffuses_latents(run: TrainRun) -> bool:
-    """Whether ``run`` diffuses latents of a released autoencoder, or of one that it needs."""
-    trained = any(isinstance(need.model, AutoencoderConfig) for need in run.needs)
-    return isinstance(run.model, MTDiffusionConfig) and (run.model.latents is not None or trained)
+def generated_or_real(run: TrainRun | None) -> MethodConfig:
+    """Samples of a model, or without one the real images."""
+    return RealImages() if run is None else Denoise(model=run)
 
 
 def images(profile: Profile, size: Size, *conditions: str) -> DataConfig:

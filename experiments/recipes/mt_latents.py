@@ -20,9 +20,10 @@ from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
 from lightning_mmdiff.networks.presets import mini_unet
 from lightning_mmdiff.networks.shared import SharedConfig
-from lightning_mmdiff.networks.stable_diffusion import kl_f8, latent_diffusion_320, stable_diffusion_2
+from lightning_mmdiff.networks.stable_diffusion import latent_diffusion_320, stable_diffusion_2
 from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.released.catalogue import Released
 
 LATENTS = (
     "Latents are those of kl-f8, with the noise schedule of latent diffusion (betas linear in the root, .00085 to .012) and its "
@@ -59,13 +60,13 @@ def _published_translation(seed: int, name: str, dataset: DatasetName, *, multi_
     photo = PairedImage(concatenate=True)
     model = MTDiffusionConfig(
         network=replace(latent_diffusion_320(), in_channels=8),
-        latents=kl_f8(256),
         modalities=(photo if multi_task else replace(photo, aggregation="none", weight=0.0),),
         image_size=256,
         schedule="stable_diffusion",
         optimizer=OptimizerConfig(lr=1e-4),
     )
-    return replace(train_run("paper", seed, name, model, _photos(dataset, 256)), batch_size=GPUS * 32)
+    run = train_run("paper", seed, name, model, _photos(dataset, 256))
+    return replace(run, batch_size=GPUS * 32, autoencoder=Released("kl_f8_256"))
 
 
 def _photos(dataset: DatasetName, size: int) -> DataConfig:
@@ -83,7 +84,7 @@ def image_embedding(
     """
     embedding = Embedding(dim=64, width=256)
     if profile == "paper":
-        embedding = Embedding(dim=1024, width=1024, released="clip_h")
+        embedding = Embedding(dim=1024, width=1024)
     embedding = replace(embedding, encoder=encoder)
     model = MTDiffusionConfig(
         network=_embedding_network(profile),
@@ -97,9 +98,13 @@ def image_embedding(
             max_steps=100_000, precision="16-mixed", devices=GPUS, num_nodes=32, ema_decay=0.9999, checkpoint_every=1000
         )
         data = DataConfig(dataset="ffhq", image_size=768)
-        return replace(train_run(profile, seed, name, model, data), batch_size=2048, trainer=trainer)
-    helpers = (object_captions(profile), *((tiny_autoencoder(),) if profile == "smoke" else ()))
-    return replace(train_run(profile, seed, name, model, images(profile, 64)), needs=helpers)
+        return replace(
+            train_run(profile, seed, name, model, data), batch_size=2048, trainer=trainer, embedder=Released("clip_h"),
+            autoencoder=Released("kl_f8_768"), initial=Released("stable_diffusion_2"),
+        )  # fmt: skip
+    autoencoder = tiny_autoencoder() if profile == "smoke" else None
+    run = train_run(profile, seed, name, model, images(profile, 64))
+    return replace(run, embedder=object_captions(profile), autoencoder=autoencoder)
 
 
 def tiny_autoencoder() -> TrainRun:
@@ -134,6 +139,5 @@ def _embedding_training(profile: Profile) -> dict:
     if profile != "paper":
         return {"image_size": pixels(profile, 64), **loss_and_optimizer(profile, 64)}
     return {
-        "image_size": 768, "latents": kl_f8(768), "pretrained": "stable_diffusion_2", "schedule": "stable_diffusion",
-        "prediction": "v", "optimizer": OptimizerConfig(lr=1e-5),
+        "image_size": 768, "schedule": "stable_diffusion", "prediction": "v", "optimizer": OptimizerConfig(lr=1e-5),
     }  # fmt: skip

@@ -8,16 +8,18 @@ from lightning_mmdiff.schedules import Sampler
 
 def few_images(published: SampleRun, profile: Profile, *, mini: int = 256, smoke: int = 8) -> SampleRun:
     """``published`` at a profile: at most ``mini`` images in 25 steps of DDIM, or ``smoke`` images in 2."""
-    clip = published.sampler.clip  # pixels are clipped, latents are not
+
+    def steps(count: int) -> Sampler | None:
+        full = published.sampler  # pixels are clipped, latents are not
+        return None if full is None else Sampler(name="ddim", num_steps=count, clip=full.clip)
+
     match profile:
         case "paper":
             return published
         case "mini":
-            sampler = Sampler(name="ddim", num_steps=25, clip=clip)
-            return replace(published, num_images=min(published.num_images, mini), sampler=sampler)
+            return replace(published, num_images=min(published.num_images, mini), sampler=steps(25))
         case "smoke":
-            sampler = Sampler(name="ddim", num_steps=2, clip=clip)
-            return replace(published, num_images=smoke, shard_size=smoke // 2, sampler=sampler)
+            return replace(published, num_images=smoke, shard_size=smoke // 2, sampler=steps(2))
 
 
 def with_steps(run: TrainRun, steps: int) -> TrainRun:

@@ -10,18 +10,19 @@ from experiments.recipes.profiles import few_images, with_steps
 from experiments.spec import (
     DataConfig,
     DatasetName,
-    ExpertUse,
-    Method,
     Profile,
     SampleRun,
     TrainerConfig,
     TrainRun,
     seeded,
 )
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
+from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.schedules import Sampler
 
 CELEBA: DatasetName = "celebamask_hq"
@@ -71,6 +72,7 @@ def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...],
         ),
         data=data,
         batch_size=8,
+        embedder=Released("farl") if text else None,
         trainer=TrainerConfig(max_steps=100_000, precision="16-mixed", ema_decay=0.9999, checkpoint_every=2000),
         seed=seed,
     )
@@ -123,30 +125,34 @@ def released(profile: Profile, seed: int) -> TrainRun:
 
 
 def united(
-    profile: Profile, name: str, dataset: DatasetName, *uses: ExpertUse, method: Method = "unite",
-    num_images: int | None = None, judged_attributes: bool = False,
+    profile: Profile, name: str, dataset: DatasetName, method: MethodConfig, *, num_images: int | None = None,
+    judged_attributes: bool = False,
 ) -> SampleRun:  # fmt: skip
-    """Images of the experts under the conditions of the test images of ``dataset``.
+    """Images of a method under the conditions of the test images of ``dataset``.
 
     Published: 3,000 images, deterministic DDIM with 100 steps.
     """
-    spatial = tuple(dict.fromkeys(c for u in uses for c in u.conditions if c != "text"))
+    spatial = tuple(dict.fromkeys(c for u in method.uses for c in u.conditions if c != "text"))
     reference = ("hair", face(profile))  # shown in the galleries beside every sample
     judged = ("attributes", "caption") if judged_attributes else ()
-    seed = uses[0].run.seed if uses else 0
+    seed = method.needs[0].seed if method.needs else 0
     published = SampleRun(
         name=seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
         method=method,
-        experts=uses,
         data=replace(
             _data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
             captions="celeba-dialog" if judged else None,
         ),
         num_images=num_images or 3000,
-        sampler=Sampler(name="spaced-ddim", num_steps=100),
+        sampler=Sampler(name="spaced-ddim", num_steps=100) if method.takes_sampler else None,
         seed=seed,
     )
     return few_images(published, profile)
+
+
+def unite(*uses: ExpertUse) -> Unite:
+    """Unite experts."""
+    return Unite(experts=uses)
 
 
 def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:
@@ -182,7 +188,7 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
             gradient_clip_val=1.0,
             checkpoint_every=100 if profile == "mini" else 2,
         ),
-        needs=(image_text_model(profile),) if embedding else (),
+        embedder=image_text_model(profile) if embedding else None,
     )
 
 

@@ -14,6 +14,7 @@ ADM's scales: 1.0 at 64 pixels, 0.5 at 128, 1.0 at 256 (10.0 with its unconditio
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -21,10 +22,13 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.config import MethodConfig, Trained
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.respaced import Step, Variance, make_posterior_table
 from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper
+from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 Form = Literal["score", "mean"]
 """How the gradient enters; see the top of this file."""
@@ -128,6 +132,27 @@ class ClassifierGuided(SamplingWrapper):
         labels = self.classifier.labels(batch.get("conditions", {}), len(batch["index"]))
         gradient = partial(self.gradient, labels=labels)
         return GuidedMean(scheduler, gradient, self.schedule.alpha_bar, self.sampler.variance, self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuideByClassifier(MethodConfig):
+    """Guide any other method by a classifier of noisy images, towards the label of each image."""
+
+    method: MethodConfig
+    classifier: ModelSource
+    scale: float = 1.0
+    """s."""
+
+    def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> ClassifierGuided:
+        """Classifier guidance around the method's own module."""
+        model = self.method.build(trained, sampler=sampler, seed=seed)
+        assert isinstance(model, SamplingModule)
+        return ClassifierGuided(model, trained(self.classifier), scale=self.scale, sampling_seed=seed)
+
+    @property
+    def calls_per_step(self) -> int:
+        """Those of the method; the classifier is no diffusion network."""
+        return self.method.calls_per_step
 
 
 class GuidedMean(SchedulerWrapper):

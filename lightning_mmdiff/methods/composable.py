@@ -3,11 +3,15 @@
 Liu et al. 2022, in the form of Collaborative Diffusion, Sec. 4.2. It has no unconditional term, so no guidance.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from lightning_mmdiff.methods.unite_and_conquer import ExpertCombination
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig, Trained
+from lightning_mmdiff.methods.unite_and_conquer import ExpertCombination, experts_of
 from lightning_mmdiff.sampling import Conditions
+from lightning_mmdiff.schedules import Sampler
 
 
 class Composable(ExpertCombination):
@@ -16,3 +20,19 @@ class Composable(ExpertCombination):
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Mean over experts of eps_i(z_t, x_i, t), [B, C, H, W]."""
         return torch.stack(self.evaluate(z, t, [(e.denoiser, e.conditions) for e in self.experts], conditions)).mean(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compose(MethodConfig):
+    """Average the experts."""
+
+    experts: tuple[ExpertUse, ...]
+
+    def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> Composable:
+        """The mean of the experts."""
+        return Composable(experts_of(self.experts, trained), sampler=sampler, sampling_seed=seed)
+
+    @property
+    def calls_per_step(self) -> int:
+        """One for each expert."""
+        return len(self.experts)

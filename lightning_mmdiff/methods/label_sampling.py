@@ -6,14 +6,17 @@ P(x | u) is then what model u has learned; nothing is shared between the classes
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.config import MethodConfig, Trained
 from lightning_mmdiff.networks.conditions import check_labels
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 
 class LabelSampling(SamplingModule):
@@ -40,7 +43,11 @@ class LabelSampling(SamplingModule):
                     f"Model {number} makes {model.shape} with {len(model.schedule)} noising steps, model 0 {first.shape} with "
                     f"{len(first.schedule)}: label sampling needs one shape and one noise schedule."
                 )
-        super().__init__(sampler=sampler, schedule=first.schedule, shape=first.shape, sampling_seed=sampling_seed)
+        super().__init__(
+            sampler=sampler, schedule=first.schedule, shape=first.shape, sampling_seed=sampling_seed,
+            latent=first.is_latent,
+        )  # fmt: skip
+        self.of_class = tuple(models)
         self.models = nn.ModuleList(models).requires_grad_(False).eval()
         for model in models:
             model.sampler = sampler
@@ -58,5 +65,17 @@ class LabelSampling(SamplingModule):
         labels = conditions["label"].to(z.device)
         check_labels(labels, len(z), len(self.models))
         rows = {u: (labels == u).nonzero()[:, 0] for u in labels.unique().tolist()}
-        eps = torch.cat([self.models[u].predict_noise(z[r], t, {}) for u, r in rows.items()])  # type: ignore[operator]
+        eps = torch.cat([self.of_class[u].predict_noise(z[r], t, {}) for u, r in rows.items()])
         return eps[torch.cat(list(rows.values())).argsort()]  # back in the order of the batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleByLabel(MethodConfig):
+    """Ask the model of each image's class."""
+
+    models: tuple[ModelSource, ...]
+    """Those of class 0, of class 1, ..."""
+
+    def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> LabelSampling:
+        """The models, each for the images of its class."""
+        return LabelSampling([trained(model) for model in self.models], sampler=sampler, sampling_seed=seed)

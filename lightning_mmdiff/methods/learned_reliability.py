@@ -20,14 +20,15 @@ from torch import Tensor, nn
 from lightning_mmdiff import schedules
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination, unite
-from lightning_mmdiff.models.latent_denoiser import clean_images
+from lightning_mmdiff.models.config import ModelConfig
+from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReliabilityConfig:
+class ReliabilityConfig(ModelConfig):
     """Curves over time, and how they are fitted."""
 
     conditions: tuple[tuple[str, ...], ...]
@@ -41,6 +42,10 @@ class ReliabilityConfig:
     num_bins: int = 50
     """Intervals of t in which products of residuals are averaged."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.05, betas=(0.9, 0.99), decay_steps=300)
+
+    def build(self, *, seed: int, experts: Sequence[DiffusionModel]) -> "LearnedReliability":
+        """Build the curves over trained experts."""
+        return LearnedReliability(experts, self, seed=seed)
 
 
 def chebyshev(t: Tensor, num_steps: int, num_terms: int) -> Tensor:
@@ -82,7 +87,7 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
 
     def __init__(
         self,
-        denoisers: Sequence[Any],
+        denoisers: Sequence[DiffusionModel],
         config: ReliabilityConfig,
         *,
         sampler: schedules.Sampler | None = None,
@@ -91,7 +96,7 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
         """Start from constant weights and reliabilities.
 
         Args:
-            denoisers: trained experts (``Denoiser`` or ``LatentDenoiser``) that know the null condition.
+            denoisers: trained experts that know the null condition.
             config: of the curves.
             sampler: default that of the first expert.
             seed: of timesteps and noise, and of sampling.
@@ -139,9 +144,10 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
     @torch.no_grad()
     def predictions(self, z: Tensor, t: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
         """eps_i(z_t, x_i, t) and eps_j(z_t, null, t), [N, B, C, H, W] each; t is a scalar or [B]."""
-        asked = [(e.denoiser, e.conditions) for e in self.experts]
-        eps = torch.stack(self.evaluate(z, t, [*asked, *((model, ()) for model, _ in asked)], conditions))
-        return eps[: len(asked)], eps[len(asked) :]
+        conditional = [(e.denoiser, e.conditions) for e in self.experts]
+        null = [(model, ()) for model, _ in conditional]
+        eps = torch.stack(self.evaluate(z, t, [*conditional, *null], conditions))
+        return eps[: len(null)], eps[len(null) :]
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Add the batch to the mean products; return the error of the curves on all that was seen, a scalar."""
@@ -153,7 +159,7 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
 
     @torch.no_grad()
     def _observe(self, batch: Mapping[str, Any], generator: torch.Generator) -> None:
-        z0 = clean_images(self.experts[0].denoiser, batch, generator)
+        z0 = self.experts[0].denoiser.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)

@@ -7,6 +7,7 @@ the result is the input, byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +15,14 @@ from torch import Tensor
 
 from lightning_mmdiff import seeding
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.config import MethodConfig, Trained
 from lightning_mmdiff.methods.sdedit import MaskedTask, visible_part
+from lightning_mmdiff.methods.single import ready
 from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.respaced import Step
 from lightning_mmdiff.sampling import SamplingModule, SchedulerWrapper
+from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 
 def replace(z: Tensor, known: Tensor, mask: Tensor) -> Tensor:
@@ -85,3 +90,14 @@ class Replacing(SchedulerWrapper):
             return self.image
         noise = torch.stack([torch.randn(self.image.shape[1:], generator=g) for g in self.known])
         return self.schedule.add_noise(self.image, noise.to(self.image), t)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceKnown(MethodConfig):
+    """Sample with one model and overwrite the visible pixels in every step."""
+
+    model: ModelSource
+
+    def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> Replacement:
+        """Replacement around the model."""
+        return Replacement(ready(trained, self.model, sampler, seed), sampling_seed=seed)

@@ -7,6 +7,7 @@ nothing is kept. The paper gives no t_0: we take half of the steps, as SDEdit's 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +15,11 @@ from torch import Tensor
 
 from lightning_mmdiff import images
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.config import MethodConfig, Trained
+from lightning_mmdiff.methods.single import ready
 from lightning_mmdiff.sampling import Conditions, SamplingModule, SamplingWrapper, SchedulerWrapper
+from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 MASKED = ("masked_image", "mask")
 """Conditions of the batch that describe a picture with holes."""
@@ -120,3 +125,17 @@ class LateStart(SchedulerWrapper):
         """Choose timesteps as ``inner`` does, and keep the late ones."""
         super().set_timesteps(num_steps, device)
         self.timesteps = self.timesteps[self.timesteps < self.start_step]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditWithSDEdit(MethodConfig):
+    """Noise the masked image, then denoise it with one model."""
+
+    model: ModelSource
+    start: float = 0.5
+    """Share of the noising steps after which sampling starts, in (0, 1]."""
+
+    def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> SDEdit:
+        """SDEdit with the model."""
+        model = ready(trained, self.model, sampler, seed)
+        return SDEdit(model, start_step=round(self.start * len(model.schedule)), sampling_seed=seed)

@@ -9,15 +9,15 @@ reliability -> a_j.
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.models.denoiser import Denoiser
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig, Trained
+from lightning_mmdiff.models.diffusion import DiffusionModel, stack
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 
@@ -46,7 +46,7 @@ def unite(eps_cond: Tensor, eps_null: Tensor, weight: Tensor, reliability: Tenso
 class Expert:
     """A diffusion model and those of its conditions it is asked about. Experts may share one model."""
 
-    denoiser: Denoiser
+    denoiser: DiffusionModel
     conditions: tuple[str, ...]
     weight: Coefficient = 1.0
     """w_i; the paper needs w_i >= 1."""
@@ -56,6 +56,8 @@ class Expert:
 
 class ExpertCombination(SamplingModule):
     """Several diffusion models evaluated together: one batched call per distinct model and step."""
+
+    unsaved: ClassVar[tuple[str, ...]] = ("models",)
 
     def __init__(self, experts: Sequence[Expert], *, sampler: schedules.Sampler, sampling_seed: int = 0):
         """Sample on the first expert's noise schedule; the others are matched to it (supplement 7.2).
@@ -69,25 +71,26 @@ class ExpertCombination(SamplingModule):
         if len(set(shapes)) > 1:
             raise UserError(f"All experts must denoise the same shape (paper, Sec. 6); these have {shapes}.")
         for e in experts:
-            unknown = sorted(set(e.conditions) - set(e.denoiser.config.conditions.names))
+            unknown = sorted(set(e.conditions) - set(e.denoiser.condition_names))
             if unknown:
-                known = ", ".join(e.denoiser.config.conditions.names) or "no condition"
+                known = ", ".join(e.denoiser.condition_names) or "no condition"
                 raise UserError(f"An expert is asked about {', '.join(unknown)}, but its model knows {known}.")
+        first = experts[0].denoiser
         super().__init__(
-            sampler=sampler, schedule=experts[0].denoiser.schedule, shape=shapes[0], sampling_seed=sampling_seed
-        )
+            sampler=sampler, schedule=first.schedule, shape=first.shape, sampling_seed=sampling_seed,
+            latent=first.is_latent,
+        )  # fmt: skip
         self.experts = tuple(experts)
-        self.models = nn.ModuleList(dict.fromkeys(e.denoiser for e in experts)).requires_grad_(False).eval()
-        names = [model.config.conditions.name for model in self.models if isinstance(model, LatentDenoiser)]
+        self.distinct = tuple(dict.fromkeys(e.denoiser for e in experts))
+        self.models = nn.ModuleList(self.distinct).requires_grad_(False).eval()
+        names = [model.own_tokens for model in self.distinct if model.own_tokens]
         if len(set(names)) < len(names):
-            raise UserError(
-                f"Each latent expert encodes its own tokens, so they need distinct names; these have {names}."
-            )
+            raise UserError(f"Each expert that encodes its own tokens needs another name for them; these have {names}.")
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
         """Text to embedding, by each model that is conditioned on one."""
-        for model in self.models:
-            conditions = model.encode_conditions(conditions)  # type: ignore[operator]
+        for model in self.distinct:
+            conditions = model.encode_conditions(conditions)
         return conditions
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -95,7 +98,7 @@ class ExpertCombination(SamplingModule):
         return self.experts[0].denoiser.decode(z, batch)
 
     def evaluate(
-        self, z: Tensor, t: Tensor, requests: Sequence[tuple[Denoiser, tuple[str, ...]]], conditions: Conditions
+        self, z: Tensor, t: Tensor, requests: Sequence[tuple[DiffusionModel, tuple[str, ...]]], conditions: Conditions
     ) -> list[Tensor]:
         """Predicted noise for each (model, names of conditions), [B, C, H, W] each; no names is the null condition.
 
@@ -109,8 +112,7 @@ class ExpertCombination(SamplingModule):
             eps = model.predict_eps(
                 (z * scale.to(z).view(-1, 1, 1, 1)).repeat(len(wanted), 1, 1, 1),  # [len(wanted) * B, C, H, W]
                 t_model.to(z.device).expand(len(z)).repeat(len(wanted)),
-                _cat([channels for channels, _ in rows]),
-                _cat([embedding for _, embedding in rows]),
+                stack(rows),
             )
             noise.update({(id(model), names): e for names, e in zip(wanted, eps.chunk(len(wanted)))})
         return [noise[id(model), names] for model, names in requests]
@@ -146,13 +148,37 @@ class UniteAndConquer(ExpertCombination):
         """Eq. 10; a model is never called for a term whose coefficient is zero."""
         weight, reliability = self.coefficients(int(t))
         use_null = sum(weight) != 1
-        asked = [(e.denoiser, e.conditions) for e in self.experts]
+        conditional = [(e.denoiser, e.conditions) for e in self.experts]
         null = [(e.denoiser, ()) for e, a in zip(self.experts, reliability) if use_null and a != 0]
-        eps = self.evaluate(z, t, [*asked, *null], conditions)
-        eps_cond, rest = torch.stack(eps[: len(asked)]), iter(eps[len(asked) :])
+        eps = self.evaluate(z, t, [*conditional, *null], conditions)
+        eps_cond, rest = torch.stack(eps[: len(conditional)]), iter(eps[len(conditional) :])
         zero = torch.zeros_like(z)
         eps_null = torch.stack([next(rest) if use_null and a != 0 else zero for a in reliability])
         return unite(eps_cond, eps_null, z.new_tensor(weight), z.new_tensor(reliability))
+
+
+def experts_of(uses: Sequence[ExpertUse], trained: Trained) -> list[Expert]:
+    """The trained experts of a config; those of the same source share one model."""
+    return [
+        Expert(denoiser=trained(u.run), conditions=u.conditions, weight=u.weight, reliability=u.reliability)
+        for u in uses
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unite(MethodConfig):
+    """Unite experts by Eq. 10."""
+
+    experts: tuple[ExpertUse, ...]
+
+    def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> UniteAndConquer:
+        """The generalized product of the experts."""
+        return UniteAndConquer(experts_of(self.experts, trained), sampler=sampler, sampling_seed=seed)
+
+    @property
+    def calls_per_step(self) -> int:
+        """With and without its conditions for each expert."""
+        return 2 * len(self.experts)
 
 
 def check_coefficients(weight: Sequence[float], reliability: Sequence[float]) -> None:
@@ -165,8 +191,3 @@ def check_coefficients(weight: Sequence[float], reliability: Sequence[float]) ->
 
 def _at(coefficient: Coefficient, t: int) -> float:
     return coefficient(t) if callable(coefficient) else coefficient
-
-
-def _cat(parts: list[Tensor | None]) -> Tensor | None:
-    tensors = [p for p in parts if p is not None]
-    return torch.cat(tensors) if tensors else None

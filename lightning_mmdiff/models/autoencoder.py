@@ -23,6 +23,7 @@ from torch.func import functional_call
 
 from lightning_mmdiff import images, seeding, weights
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
 from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior
@@ -30,7 +31,7 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
+class AutoencoderConfig(ModelConfig):
     """Architecture and loss; the defaults are the released ones."""
 
     vae: VAEConfig
@@ -44,6 +45,21 @@ class AutoencoderConfig:
     scale_batches: int = 16
     """Training batches on which the scale of the latents is measured at the end."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=2.88e-4, betas=(0.5, 0.9))  # 4.5e-6 x 64 images a step
+
+    def build(self, *, seed: int) -> "Autoencoder":
+        """Build the model."""
+        return Autoencoder(self, seed=seed)
+
+    helper_prefix = "vae."
+
+    def build_helper(self, *, seed: int, **helpers: Any) -> VAE:
+        """The VAE alone, without the networks of its loss."""
+        return VAE(self.vae)
+
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """The trunk of the perceptual distance."""
+        return ("vgg16",) if self.perceptual_weight else ()
 
 
 def reconstruction_loss(image: Tensor, reconstruction: Tensor, perceptual: Tensor | float) -> Tensor:
@@ -75,6 +91,8 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
 
 class Autoencoder(SupervisedModel):
     """A VAE and the losses it is trained with; ``vae`` is what latent diffusion uses."""
+
+    unsaved = ("perceptual",)
 
     def __init__(self, config: AutoencoderConfig, *, perceptual: nn.Module | None = None, seed: int = 0) -> None:
         """Build the networks.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightning_mmdiff import images
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder, TextEncoder
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -22,7 +23,7 @@ MAX_SCALE = 100.0  # CLIP, Sec. 2.5: the learned scale is clipped to prevent an 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContrastiveConfig:
+class ContrastiveConfig(ModelConfig):
     """Architecture and training of the image and text encoders."""
 
     vocabulary: tuple[str, ...]
@@ -37,6 +38,10 @@ class ContrastiveConfig:
     """Words; the rest of a longer caption is not read."""
     initial_temperature: float = 0.07
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, weight_decay=0.01, warmup_steps=50, decay_steps=600)
+
+    def build(self, *, seed: int) -> "ContrastiveModel":
+        """Build the model."""
+        return ContrastiveModel(self, seed=seed)
 
 
 def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, caption: Tensor) -> Tensor:

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.models.training import SeededTraining
+from lightning_mmdiff.models.config import ModelConfig
+from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 from lightning_mmdiff.noise import Prediction
-from lightning_mmdiff.optimization import OptimizerConfig, adamw
+from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.prediction import denoising_loss, noise_from
-from lightning_mmdiff.sampling import Conditions, SamplingModule
+from lightning_mmdiff.sampling import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserConfig:
+class DenoiserConfig(ModelConfig):
     """Architecture and loss of one diffusion model."""
 
     network: UNetConfig
@@ -44,9 +44,15 @@ class DenoiserConfig:
     optimizer: OptimizerConfig
     compile: bool = False
 
+    def build(self, *, seed: int, embedder: nn.Module | None = None) -> "Denoiser":
+        """Build the model; ``embedder`` is needed where it is conditioned on an embedding."""
+        return Denoiser(self, embedder=embedder, seed=seed)
 
-class Denoiser(SeededTraining, SamplingModule):
-    """A diffusion model p(z | conditions). ``encode`` and ``predict_eps`` are what the uniting methods call."""
+
+class Denoiser(DiffusionModel):
+    """A diffusion model of pixels, p(z | conditions)."""
+
+    unsaved = ("embedder",)
 
     def __init__(
         self,
@@ -75,8 +81,8 @@ class Denoiser(SeededTraining, SamplingModule):
             shape=(3, config.image_size, config.image_size),
             sampling_seed=seed,
         )
-        self.config = config
-        self.seed = seed
+        self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
+        self.condition_names = config.conditions.names
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.condition_encoder = ConditionEncoder(config.conditions)
@@ -102,63 +108,48 @@ class Denoiser(SeededTraining, SamplingModule):
             name: self._embedder().embed_text(conditions["caption"]),
         }  # supplement 7.3: text at sampling
 
-    def encode(self, conditions: Conditions, batch_size: int) -> tuple[Tensor | None, Tensor | None]:
-        """Channels to concatenate [B, Cc, H, W] and embedding [B, D] of those conditions that this model knows."""
+    def encode(self, conditions: Conditions, batch_size: int) -> Encoded:
+        """Maps to concatenate [B, Cc, H, W], embedding [B, D] and classes [B] of those conditions that this model knows."""
         known = {k: conditions[k] for k in self.config.conditions.names if k in conditions}
-        return self.condition_encoder(known, batch_size, self.config.image_size, self.device)
+        channels, embedding = self.condition_encoder(known, batch_size, self.config.image_size, self.device)
+        labels = self.condition_encoder.labels(known, batch_size, self.device)
+        return Encoded(channels=channels, embedding=embedding, labels=labels)
 
-    def encode_labels(self, conditions: Conditions, batch_size: int) -> Tensor | None:
-        """Classes int64 [B], -1 (null) where the label is absent; None for a model without classes."""
-        return self.condition_encoder.labels(conditions, batch_size, self.device)
+    def forward(self, z: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
+        """Raw network output, [B, 3 or 6, H, W], for z_t [B, 3, H, W] at t [B]."""
+        x = z if encoded.channels is None else torch.cat([z, encoded.channels.to(z.dtype)], dim=1)
+        if encoded.labels is None:
+            return self.network(x, t, encoded.embedding)
+        return self.network(x, t, encoded.embedding, encoded.labels)
 
-    def forward(
-        self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None, labels: Tensor | None = None
-    ) -> Tensor:
-        """Raw network output, [B, 3 or 6, H, W], for z_t [B, 3, H, W] at t [B]; ``labels`` [B] if it has classes."""
-        x = z if channels is None else torch.cat([z, channels.to(z.dtype)], dim=1)
-        return self.network(x, t, embedding) if labels is None else self.network(x, t, embedding, labels)
-
-    def predict_eps(
-        self, z: Tensor, t: Tensor, channels: Tensor | None, embedding: Tensor | None, labels: Tensor | None = None
-    ) -> Tensor:
+    def predict_eps(self, z: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
         """Predicted noise eps_theta(z_t, x, t), [B, 3, H, W]."""
-        output = self(z, t, channels, embedding, labels)[:, : z.shape[1]]
+        output = self(z, t, encoded)[:, : z.shape[1]]
         return noise_from(self.schedule, self.config.prediction, output, z, t)
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Plain conditional sampling (no guidance)."""
-        encoded = (*self.encode(conditions, len(z)), self.encode_labels(conditions, len(z)))
-        t = t.to(z.device).expand(len(z))
+        """Plain conditional sampling (no guidance); with a learned variance [B, 6, H, W], which the scheduler reads."""
         if self.config.learned_variance and self.sampler.variance == "learned_range":
-            return self(z, t, *encoded)  # [B, 6, H, W]: the scheduler reads the variance too
-        return self.predict_eps(z, t, *encoded)
+            return self(z, t.to(z.device).expand(len(z)), self.encode(conditions, len(z)))
+        return super().predict_noise(z, t, conditions)
+
+    def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """Pixels in [-1, 1] of the images of a batch, [B, 3, H, W]."""
+        return images.to_float(batch["image"].to(self.device))
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Simple (or hybrid) loss of ``batch``, a scalar; all randomness comes from ``generator``."""
-        z0 = images.to_float(batch["image"])
+        z0 = self.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         conditions = self._drop(self.embed(batch), len(z0), generator)
-        output = self(z, t, *self.encode(conditions, len(z0)), self.encode_labels(conditions, len(z0)))
+        output = self(z, t, self.encode(conditions, len(z0)))
         return denoising_loss(
             self.schedule, output, z0, eps, z, t,
             prediction=self.config.prediction, min_snr=self.config.min_snr,
             learned_variance=self.config.learned_variance,
         )  # fmt: skip
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW over the trainable parameters."""
-        return adamw([p for p in self.parameters() if p.requires_grad], self.config.optimizer)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen embedder out of the checkpoint."""
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith("embedder.")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the frozen embedder's own weights back, so that loading stays strict."""
-        own = {k: v for k, v in self.state_dict().items() if k.startswith("embedder.")}
-        checkpoint["state_dict"] = {**checkpoint["state_dict"], **own}
 
     def _drop(self, conditions: Conditions, batch_size: int, generator: torch.Generator) -> Conditions:
         """Keep a random subset of the conditions of each image, drawn from ``config.subsets``; a batch may lack some."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder
 from lightning_mmdiff.networks.segmenter import Segmenter
@@ -38,7 +39,7 @@ class Degradation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceParserConfig:
+class FaceParserConfig(ModelConfig):
     """Architecture and training of the evaluator of masks."""
 
     num_classes: int = 19
@@ -47,9 +48,13 @@ class FaceParserConfig:
     degradation: Degradation = Degradation()
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=500)
 
+    def build(self, *, seed: int) -> "FaceParser":
+        """Build the model."""
+        return FaceParser(self, seed=seed)
+
 
 @dataclass(frozen=True, kw_only=True)
-class AttributeClassifierConfig:
+class AttributeClassifierConfig(ModelConfig):
     """Architecture and training of the evaluator of attributes."""
 
     attributes: tuple[int, ...]
@@ -58,6 +63,10 @@ class AttributeClassifierConfig:
     """Channels at S/2, S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, weight_decay=0.01, warmup_steps=50, decay_steps=600)
+
+    def build(self, *, seed: int) -> "AttributeClassifier":
+        """Build the model."""
+        return AttributeClassifier(self, seed=seed)
 
 
 def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tensor:

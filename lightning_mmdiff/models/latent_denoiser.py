@@ -13,18 +13,19 @@ from torch import Tensor
 
 from lightning_mmdiff import images, schedules
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.models.latents import Moments
-from lightning_mmdiff.models.training import SupervisedModel
+from lightning_mmdiff.models.config import ModelConfig
+from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
-from lightning_mmdiff.networks.tokens import TokensConfig, token_encoder
+from lightning_mmdiff.networks.tokens import TokensConfig
 from lightning_mmdiff.networks.vae import VAE
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.sampling import Conditions, SamplingModule
+from lightning_mmdiff.prediction import noise_from
+from lightning_mmdiff.sampling import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentDenoiserConfig:
+class LatentDenoiserConfig(ModelConfig):
     """Architecture and loss of one latent diffusion model; the defaults are the published ones."""
 
     network: CrossAttentionUNetConfig
@@ -39,17 +40,28 @@ class LatentDenoiserConfig:
     checkpointing: bool = False
     """Recompute activations in the backward pass."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
+    caches_latents = True
+
+    def build(self, *, seed: int, autoencoder: VAE) -> "LatentDenoiser":
+        """Build the model over a trained autoencoder."""
+        return LatentDenoiser(self, autoencoder=autoencoder, seed=seed)
+
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """The tokenizer of the text, where it is the published one."""
+        return self.conditions.weight_files
 
 
-class LatentDenoiser(SupervisedModel, SamplingModule):
+class LatentDenoiser(DiffusionModel):
     """A diffusion model p(latent | condition)."""
+
+    unsaved = ("autoencoder",)
 
     def __init__(
         self,
         config: LatentDenoiserConfig,
         *,
         autoencoder: VAE,
-        moments: Moments | None = None,
         sampler: schedules.Sampler | None = None,
         seed: int = 0,
     ) -> None:
@@ -58,31 +70,29 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
         Args:
             config: architecture and loss.
             autoencoder: trained, with a measured scale; frozen, and never stored in our checkpoints.
-            moments: cached posteriors of the training images, by ``batch["index"]``; without either, a batch is encoded.
             sampler: default DDIM as released: 50 steps, eta 1, timesteps 981, 961, ..., 1, no clipping.
             seed: of initial weights, timesteps, noise and dropped conditions.
 
         Raises:
             UserError: if the sampler clips, or the network does not fit the latents or the tokens.
         """
-        SamplingModule.__init__(
-            self,
+        super().__init__(
             sampler=sampler or released_sampler(),
             schedule=schedules.by_name(config.schedule),
             shape=autoencoder.config.latent_shape,
             sampling_seed=seed,
+            latent=True,
         )
-        if self.sampler.clip:
-            raise UserError("Latents are not in [-1, 1]: the sampler of latent diffusion needs clip=False.")
         if config.network.in_channels != self.shape[0] or config.network.context_dim != config.conditions.width:
             raise UserError(
                 f"The network takes latents of {config.network.in_channels} channels and tokens of width "
                 f"{config.network.context_dim}; the autoencoder gives {self.shape[0]}, the condition {config.conditions.width}."
             )
-        self.config, self.seed, self.optimizer_config, self.moments = config, seed, config.optimizer, moments
+        self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
+        self.condition_names, self.own_tokens = (config.conditions.name,), config.conditions.name
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.condition_encoder = token_encoder(config.conditions)
+            self.condition_encoder = config.conditions.build()
             self.network = CrossAttentionUNet(config.network, checkpointing=config.checkpointing)
         self.autoencoder = autoencoder.requires_grad_(False).eval()
 
@@ -97,27 +107,16 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
             tokens.name: self.condition_encoder(value.to(self.device) if isinstance(value, Tensor) else value),
         }
 
-    def encode(self, conditions: Conditions, batch_size: int) -> tuple[None, Tensor]:
-        """No channels to concatenate, and tokens [B, L, D]: from ``encode_conditions``, or zeros (null)."""
+    def encode(self, conditions: Conditions, batch_size: int) -> Encoded:
+        """Tokens [B, L, D]: from ``encode_conditions``, or zeros (null)."""
         tokens = self.config.conditions
         if tokens.name in conditions:
-            return None, conditions[tokens.name]
-        return None, torch.zeros(batch_size, tokens.length, tokens.width, device=self.device)
+            return Encoded(embedding=conditions[tokens.name])
+        return Encoded(embedding=torch.zeros(batch_size, tokens.length, tokens.width, device=self.device))
 
-    def predict_eps(self, z: Tensor, t: Tensor, channels: None, embedding: Tensor) -> Tensor:
+    def predict_eps(self, z: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
         """Predicted noise eps_theta(x_t, t, c), [B, C, h, w]."""
-        output = self.network(z, t, embedding)
-        match self.config.prediction:
-            case "eps":
-                return output
-            case "v":
-                return self.schedule.eps_from_v(output, z, t)
-            case "z0":
-                return self.schedule.eps_from_z0(output, z, t)
-
-    def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Plain conditional sampling (the paper uses no guidance)."""
-        return self.predict_eps(z, t.to(z.device).expand(len(z)), *self.encode(conditions, len(z)))
+        return noise_from(self.schedule, self.config.prediction, self.network(z, t, encoded.embedding), z, t)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Decode the latent to an image."""
@@ -125,10 +124,13 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
 
     @torch.no_grad()
     def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Latents z_0 [B, C, h, w] of the images of a batch: a sample of the posterior, not its mean, as released."""
+        """Latents z_0 [B, C, h, w] of the images of a batch: a sample of the posterior, not its mean, as released.
+
+        The posterior is ``batch["moments"]`` [B, 2C, h, w] where that was cached, else that of the encoded image.
+        """
         noise = torch.randn((len(batch["image"]), *self.shape), generator=generator).to(self.device)
-        if self.moments is not None and "index" in batch:
-            return self.autoencoder.latent(self.moments(batch["index"]).to(self.device), noise)
+        if "moments" in batch:
+            return self.autoencoder.latent(batch["moments"].to(self.device), noise)
         return self.autoencoder.encode(images.to_float(batch["image"].to(self.device)), noise)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -137,7 +139,8 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
-        _, tokens = self.encode(self.encode_conditions(batch.get("conditions", {})), len(z0))
+        tokens = self.encode(self.encode_conditions(batch.get("conditions", {})), len(z0)).embedding
+        assert tokens is not None
         keep = torch.rand(len(z0), generator=generator) >= self.config.drop_probability
         prediction = self.network(z, t, tokens * keep.to(tokens).view(-1, 1, 1))
         target = {"eps": eps, "v": self.schedule.v_target(z0, eps, t), "z0": z0}[self.config.prediction]
@@ -150,10 +153,3 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
 def released_sampler() -> schedules.Sampler:
     """Sampler of the released code: its last step still adds noise of standard deviation 0.027."""
     return schedules.Sampler(name="ddim", num_steps=50, eta=1.0, clip=False, spacing="leading")
-
-
-def clean_images(model: SamplingModule, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """z_0 [B, C, H, W] of the images of a batch, as ``model`` diffuses them: latents, or pixels in [-1, 1]."""
-    if isinstance(model, LatentDenoiser):
-        return model.clean(batch, generator)
-    return images.to_float(batch["image"].to(model.device))

@@ -60,6 +60,7 @@ class Moments:
             raise MissingFileError(
                 f"{path} is missing: write the latents of the training images first (write_moments)."
             )
+        self.path, self.shape = path, shape
         self.table = np.load(path, mmap_mode="r")
         expected = (2 * shape[0], *shape[1:])
         if self.table.shape[1:] != expected:
@@ -67,6 +68,10 @@ class Moments:
                 f"{path} holds moments of shape {list(self.table.shape[1:])}, this autoencoder has {list(expected)}; "
                 "delete the file and write it again."
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the path: a worker process maps the file again instead of receiving a copy."""
+        return Moments, (self.path, self.shape)
 
     def __call__(self, index: Tensor) -> Tensor:
         """Moments, float32 [B, 2C, h, w], of the images ``index``, int64 [B]."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lightning_mmdiff import images, schedules
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.evaluators import Degradation, degrade
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
@@ -29,7 +30,7 @@ PUBLISHED = OptimizerConfig(lr=3e-4, weight_decay=0.05, decay_steps=300_000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyClassifierConfig:
+class NoisyClassifierConfig(ModelConfig):
     """Architecture and training of a classifier."""
 
     network: ClassifierConfig
@@ -46,6 +47,10 @@ class NoisyClassifierConfig:
     def __post_init__(self) -> None:
         if self.noised and self.degradation is not None:
             raise UserError("degradation damages clean images; a classifier of noised ones takes none.")
+
+    def build(self, *, seed: int) -> "NoisyClassifier":
+        """Build the model."""
+        return NoisyClassifier(self, seed=seed)
 
 
 class NoisyClassifier(SupervisedModel):

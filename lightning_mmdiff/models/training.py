@@ -2,11 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from lightning_mmdiff import seeding
@@ -20,6 +19,9 @@ class SeededTraining(lightning.LightningModule, ABC):
     """Subclasses define ``seed`` and ``loss(batch, generator)``; step k draws from (seed, k, process) and nothing else."""
 
     seed: int
+    optimizer_config: OptimizerConfig
+    unsaved: ClassVar[tuple[str, ...]]
+    """Names of the parts that are frozen helpers (experts, autoencoder, embedder): they are never stored."""
 
     @property
     def step(self) -> int:
@@ -42,13 +44,19 @@ class SeededTraining(lightning.LightningModule, ABC):
         self.log("loss", loss, prog_bar=True, on_step=True)
         return loss
 
+    def configure_optimizers(self) -> Any:
+        """AdamW over the trainable parameters."""
+        return adamw([p for p in self.parameters() if p.requires_grad], self.optimizer_config)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave frozen helpers (experts, autoencoder, embedder) out of the checkpoint."""
-        checkpoint["state_dict"] = checkpoints.without_frozen(checkpoint["state_dict"])
+        """Leave the frozen helpers out of the checkpoint."""
+        checkpoint["state_dict"] = checkpoints.saved(self, checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the helpers' own weights back, so that loading stays strict."""
-        checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoints.only_frozen(self.state_dict())}
+        own = self.state_dict()
+        helpers = {k: v for k, v in own.items() if k not in checkpoints.saved(self, own)}
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **helpers}
 
 
 class SupervisedModel(SeededTraining):
@@ -58,7 +66,3 @@ class SupervisedModel(SeededTraining):
         super().__init__()
         self.optimizer_config = optimizer
         self.seed = seed
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW over the trainable parameters."""
-        return adamw([p for p in self.parameters() if p.requires_grad], self.optimizer_config)

@@ -48,6 +48,15 @@ class MaskTokensConfig:
         """Number of tokens."""
         return self.num_classes
 
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """None: the encoder has no published part."""
+        return ()
+
+    def build(self) -> "MaskTokens":
+        """Encoder of the mask, with fresh weights."""
+        return MaskTokens(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextTokensConfig:
@@ -75,17 +84,17 @@ class TextTokensConfig:
         """Number of tokens."""
         return self.max_length
 
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """The published tokenizer, where the words are its own."""
+        return ("bert_tokenizer",) if self.vocabulary is None else ()
+
+    def build(self) -> "TextTokens":
+        """Encoder of the caption, with fresh weights."""
+        return TextTokens(self)
+
 
 TokensConfig = MaskTokensConfig | TextTokensConfig
-
-
-def token_encoder(config: TokensConfig) -> "MaskTokens | TextTokens":
-    """Encoder of ``config``: the value of its source to tokens [B, length, width]."""
-    match config:
-        case MaskTokensConfig():
-            return MaskTokens(config)
-        case TextTokensConfig():
-            return TextTokens(config)
 
 
 class MaskTokens(nn.Module):

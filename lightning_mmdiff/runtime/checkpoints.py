@@ -14,30 +14,28 @@ from torch import Tensor, nn
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.runtime.files import atomic_path
 
-FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
-"""Prefixes of frozen helper models, which are never stored: text and image embedder, experts, autoencoder, network of a loss."""
 
-
-def without_frozen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entries of a state dict that are stored."""
-    return {k: v for k, v in state.items() if not k.startswith(FROZEN)}
-
-
-def only_frozen(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entries of a state dict that belong to frozen helpers."""
-    return {k: v for k, v in state.items() if k.startswith(FROZEN)}
+def saved(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a state dict of ``module`` that are stored: all but those of the parts that it names ``unsaved``."""
+    frozen = tuple(f"{name}." for name in getattr(module, "unsaved", ()))
+    return {k: v for k, v in state.items() if not k.startswith(frozen)}
 
 
 def save_weights(module: nn.Module, path: Path, averaged: Mapping[str, Tensor]) -> None:
     """Write the module's weights as safetensors, with the averaged parameters in place of the last ones."""
     state = {**module.state_dict(), **averaged}
-    kept = {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if not k.startswith(FROZEN)}
+    kept = {k: v.detach().cpu().contiguous().clone() for k, v in saved(module, state).items()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(kept))  # save_file would not raise OSError where the disk is full
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     """Load safetensors strictly.
+
+    Args:
+        module: gets the weights.
+        path: of the file.
+        prefix: of the entries that belong to ``module``; the others are not read.
 
     Raises:
         MissingFileError: if ``path`` is not there.
@@ -47,10 +45,10 @@ def load_weights(module: nn.Module, path: Path) -> None:
     if not path.exists():
         raise MissingFileError(f"{path} is missing: train this model first (run the table without --only).")
     try:
-        theirs = load_file(path)
+        theirs = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run the same command to train again.") from error
-    ours = {k: v for k, v in module.state_dict().items() if not k.startswith(FROZEN)}
+    ours = saved(module, module.state_dict())
     problems = [
         ("missing", sorted(ours.keys() - theirs.keys())),
         ("unexpected", sorted(theirs.keys() - ours.keys())),

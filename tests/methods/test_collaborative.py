@@ -39,7 +39,7 @@ def diffuser(channels: int, **options) -> UNetConfig:
 
 def config(*names: str, **options) -> CollaborativeConfig:
     return CollaborativeConfig(
-        members=tuple(Collaborator(conditions=(n,), network=diffuser(CHANNELS[n])) for n in names), **options
+        collaborators=tuple(Collaborator(conditions=(n,), network=diffuser(CHANNELS[n])) for n in names), **options
     )
 
 
@@ -291,10 +291,10 @@ def test_experts_of_different_schedule_and_prediction_and_one_model_twice() -> N
         tiny_denoiser(0, spatial=(("hair", 1), ("sketch", 1))),
         tiny_denoiser(1, schedule="linear", prediction="z0"),
     )
-    members = tuple(
+    collaborators = tuple(
         Collaborator(conditions=(n,), network=diffuser(c)) for n, c in (("hair", 2), ("hair", 1), ("sketch", 2))
     )
-    model = Collaborative([first, second, first], CollaborativeConfig(members=members), sampler=SAMPLER)
+    model = Collaborative([first, second, first], CollaborativeConfig(collaborators=collaborators), sampler=SAMPLER)
     assert len(model.models) == 2
     loss = model.loss(batch(), seeding.step_generator(0, 0))
     loss.backward()
@@ -325,7 +325,7 @@ def test_same_diffusers_over_other_experts() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Collaborative(experts("hair"), config("hair", "skin")), "1 experts were given for 2 members"),
+        (lambda: Collaborative(experts("hair"), config("hair", "skin")), "1 experts were given for 2 collaborators"),
         (lambda: Collaborative([], config()), "at least one"),
         (
             lambda: Collaborative(experts("hair", "hair"), config("hair", "skin")),

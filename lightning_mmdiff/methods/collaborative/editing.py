@@ -8,9 +8,9 @@ The dynamic diffusers are the ones trained for generation. Released: 1 expert ed
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load_file, save
@@ -26,17 +26,36 @@ from lightning_mmdiff.methods.collaborative.imagic import (
     interpolate,
     with_own_network,
 )
-from lightning_mmdiff.methods.collaborative.model import Collaborative
+from lightning_mmdiff.methods.collaborative.model import Collaborate, Collaborative
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert
-from lightning_mmdiff.models.denoiser import Denoiser
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images
+from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.sampling import Conditions
 
 NETWORK = "network.safetensors"
 CONDITIONS = "conditions.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditTogether(Collaborate):
+    """Edit test images: each is given the conditions of the next one."""
+
+    has_influence: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
+    name: str
+    """Folder of what is prepared once for all edits that differ in ``alpha`` and ``modality`` alone."""
+    imagic: ImagicConfig
+    alpha: float
+    """Strength: 0 gives back the image, 1 is the target condition."""
+    modality: int | None = None
+    """Number of the expert that edits alone; None is all of them together."""
+
+    @property
+    def target_shift(self) -> int:
+        """The next test image."""
+        return 1
 
 
 class CollaborativeEditor:
@@ -52,9 +71,9 @@ class CollaborativeEditor:
             seed: of noise and timesteps.
 
         Raises:
-            UserError: if two members share the name of a condition (each must have its own).
+            UserError: if two collaborators share the name of a condition (each must have its own).
         """
-        names = [name for member in collaborative.config.members for name in member.conditions]
+        names = [name for collaborator in collaborative.config.collaborators for name in collaborator.conditions]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise UserError(
                 f"Several experts are asked about {', '.join(twice)}; an edit needs a condition of its own for each."
@@ -105,7 +124,7 @@ class CollaborativeEditor:
         alone = Composable([expert], sampler=self.collaborative.sampler, sampling_seed=self.collaborative.sampling_seed)
         return alone.predict_step(self._batch(alpha, indices))
 
-    def tuned(self, number: int) -> Any:
+    def tuned(self, number: int) -> DiffusionModel:
         """Fine-tuned expert of modality ``number``, frozen; the rest of it is shared with the original."""
         path = self._finished(number, NETWORK)
         denoiser = with_own_network(self.collaborative.experts[number].denoiser)
@@ -114,10 +133,8 @@ class CollaborativeEditor:
 
     def _prepare_member(self, number: int, image: Tensor, encoded: Mapping[str, Any]) -> None:
         expert, folder = self.collaborative.experts[number], self.folder / str(number)
-        denoiser: Denoiser | LatentDenoiser = expert.denoiser
-        z0 = clean_images(
-            denoiser, {"image": image}, seeding.generator("edit", self.seed)
-        )  # one latent for all iterations
+        denoiser = expert.denoiser
+        z0 = denoiser.clean({"image": image}, seeding.generator("edit", self.seed))  # one latent for all iterations
         if not (folder / CONDITIONS).exists():
             target = {name: _as_float(encoded[name]).to(denoiser.device) for name in expert.conditions}
             search = ConditionSearch(denoiser, z0, target, self.config, self.seed)

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import Trainer
@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
-from lightning_mmdiff.models.denoiser import Denoiser
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
+from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime import checkpoints
@@ -49,9 +48,12 @@ def interpolate(target: Tensor, optimized: Tensor, alpha: float) -> Tensor:
 class Reconstruction(SupervisedModel):
     """Denoising loss of one image under one model; subclasses say what learns."""
 
+    unsaved = ("models",)
+    z0: Tensor
+
     def __init__(
         self,
-        denoiser: Denoiser | LatentDenoiser,
+        denoiser: DiffusionModel,
         z0: Tensor,
         config: ImagicConfig,
         optimizer: OptimizerConfig,
@@ -64,9 +66,9 @@ class Reconstruction(SupervisedModel):
         self.models = nn.ModuleList([denoiser])
 
     @property
-    def denoiser(self) -> Any:
+    def denoiser(self) -> DiffusionModel:
         """The model that is called."""
-        return self.models[0]
+        return cast(DiffusionModel, self.models[0])
 
     @abstractmethod
     def conditions(self) -> Mapping[str, Tensor]:
@@ -81,11 +83,11 @@ class Reconstruction(SupervisedModel):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """E |eps - eps_theta(x_t, t, c)|^2 over t and eps (Eq. 12 and 13), a scalar."""
         count, schedule = self.config.batch_size, self.denoiser.schedule
-        z0 = self.z0.expand(count, -1, -1, -1)  # type: ignore[operator]
+        z0 = self.z0.expand(count, -1, -1, -1)
         t = torch.randint(len(schedule), (count,), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         known = {name: value.expand(count, *value.shape[1:]) for name, value in self.conditions().items()}
-        predicted = self.denoiser.predict_eps(schedule.add_noise(z0, eps, t), t, *self.denoiser.encode(known, count))
+        predicted = self.denoiser.predict_eps(schedule.add_noise(z0, eps, t), t, self.denoiser.encode(known, count))
         per_draw = (predicted - eps).square().mean(dim=(1, 2, 3))
         if self.config.min_snr is not None:
             per_draw = per_draw * schedule.min_snr_weight(t, self.config.min_snr, "eps")
@@ -97,7 +99,7 @@ class ConditionSearch(Reconstruction):
 
     def __init__(
         self,
-        denoiser: Denoiser | LatentDenoiser,
+        denoiser: DiffusionModel,
         z0: Tensor,
         target: Mapping[str, Tensor],
         config: ImagicConfig,
@@ -117,7 +119,7 @@ class NetworkTuning(Reconstruction):
 
     def __init__(
         self,
-        denoiser: Denoiser | LatentDenoiser,
+        denoiser: DiffusionModel,
         z0: Tensor,
         found: Mapping[str, Tensor],
         config: ImagicConfig,
@@ -136,7 +138,7 @@ class NetworkTuning(Reconstruction):
         return {name: getattr(self, f"found_{name}") for name in self.names}
 
 
-def with_own_network(denoiser: Denoiser | LatentDenoiser) -> Denoiser | LatentDenoiser:
+def with_own_network(denoiser: DiffusionModel) -> DiffusionModel:
     """A copy of ``denoiser`` with a U-Net of its own; everything else is shared with it."""
     shared = {id(child): child for name, child in denoiser.named_children() if name != "network"}
     return copy.deepcopy(denoiser, shared)

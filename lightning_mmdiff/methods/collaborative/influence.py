@@ -45,7 +45,7 @@ class InfluenceConfig:
 
     schedule: InfluenceSchedule = "none"
     scheduled: int = 0
-    """Number of the model that the released schedule acts on, in the order of ``CollaborativeConfig.members``."""
+    """Number of the model that the released schedule acts on, in the order of ``CollaborativeConfig.collaborators``."""
     spatial: bool = True
     """False is the ablation "w/o spatial": the mean of the logits over the image, before the softmax."""
     temporal: bool = True

@@ -7,21 +7,24 @@ Notation: eps -> eps_theta_m(x_t, t, c_m); logits -> I_m,t (Eq. 5); influence ->
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff import schedules
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
+from lightning_mmdiff.methods.config import MethodConfig, Trained
+from lightning_mmdiff.methods.single import ready
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
-from lightning_mmdiff.models.denoiser import Denoiser
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, clean_images
+from lightning_mmdiff.models.config import ModelConfig
+from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, DynamicDiffuserConfig
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.sampling import Conditions, denoise
+from lightning_mmdiff.sampling import Conditions, NoisePrediction
+from lightning_mmdiff.source import ModelSource
 
 
 def normalize(logits: Tensor) -> Tensor:
@@ -52,13 +55,17 @@ class Collaborator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollaborativeConfig:
+class CollaborativeConfig(ModelConfig):
     """Dynamic diffusers and their training (Algorithm 1)."""
 
-    members: tuple[Collaborator, ...]
+    collaborators: tuple[Collaborator, ...]
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
+
+    def build(self, *, seed: int, experts: Sequence[DiffusionModel]) -> "Collaborative":
+        """Build the dynamic diffusers over trained experts."""
+        return Collaborative(experts, self, seed=seed)
 
 
 class Collaborative(SupervisedModel, ExpertCombination):
@@ -66,7 +73,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
     def __init__(
         self,
-        denoisers: Sequence[Denoiser | LatentDenoiser],
+        denoisers: Sequence[DiffusionModel],
         config: CollaborativeConfig,
         *,
         sampler: schedules.Sampler | None = None,
@@ -76,22 +83,22 @@ class Collaborative(SupervisedModel, ExpertCombination):
         """Build one dynamic diffuser for each expert.
 
         Args:
-            denoisers: trained experts in the order of ``config.members``; any architecture, and one model may serve twice.
+            denoisers: trained experts in the order of ``config.collaborators``; any architecture, and one model may serve twice.
             config: of the dynamic diffusers.
             sampler: default DDIM, 50 steps, eta 1 (clipped in pixel space; the released one for latents).
             influence: how sampling uses the influence; default Eq. 5-7 as printed.
             seed: of initial weights, timesteps, noise, and of sampling.
 
         Raises:
-            UserError: if the numbers of experts and members differ, fewer than two collaborate under the released
+            UserError: if the numbers of experts and collaborators differ, fewer than two collaborate under the released
                 schedule, experts denoise different shapes, or one lacks its condition.
         """
-        if len(denoisers) != len(config.members):
+        if len(denoisers) != len(config.collaborators):
             raise UserError(
-                f"{len(denoisers)} experts were given for {len(config.members)} members: one each is needed."
+                f"{len(denoisers)} experts were given for {len(config.collaborators)} collaborators: one each is needed."
             )
-        experts = [Expert(denoiser=d, conditions=m.conditions) for d, m in zip(denoisers, config.members)]  # type: ignore[arg-type]
-        latent = any(isinstance(d, LatentDenoiser) for d in denoisers)
+        experts = [Expert(denoiser=d, conditions=m.conditions) for d, m in zip(denoisers, config.collaborators)]
+        latent = any(d.is_latent for d in denoisers)
         default = schedules.Sampler(
             name="ddim", num_steps=50, eta=1.0, clip=not latent, spacing="leading" if latent else None
         )
@@ -101,9 +108,11 @@ class Collaborative(SupervisedModel, ExpertCombination):
         self._check_influence()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.diffusers = nn.ModuleList([DynamicDiffuser(member.network) for member in config.members])
+            self.diffusers = nn.ModuleList(
+                [DynamicDiffuser(collaborator.network) for collaborator in config.collaborators]
+            )
 
-    def with_experts(self, denoisers: Sequence[Denoiser | LatentDenoiser]) -> "Collaborative":
+    def with_experts(self, denoisers: Sequence[DiffusionModel]) -> "Collaborative":
         """The same dynamic diffusers (shared, not copied) over other experts, fine-tuned ones say (Algorithm 3)."""
         other = Collaborative(
             denoisers, self.config, sampler=self.sampler, influence=self.influence_config, seed=self.seed
@@ -125,20 +134,20 @@ class Collaborative(SupervisedModel, ExpertCombination):
             with torch.no_grad():  # the encoders are the experts' own, frozen
                 known = {n: conditions[n] for n in expert.conditions if n in conditions}
                 encoded = expert.denoiser.encode(known, len(z))
-            logits.append(diffuser(z, t, *encoded))  # Eq. 5
+            logits.append(diffuser(z, t, encoded.channels, encoded.embedding))  # Eq. 5
         return torch.stack(logits)
 
     def predictions(self, z: Tensor, t: Tensor, conditions: Conditions, *, guidance: float = 1.0) -> Tensor:
         """eps_m of every expert, [M, B, C, H, W], without gradient: no activation of an expert is kept."""
-        asked = [(e.denoiser, e.conditions) for e in self.experts]
-        null = [(denoiser, ()) for denoiser, _ in asked if guidance != 1]
+        conditional = [(e.denoiser, e.conditions) for e in self.experts]
+        null = [(denoiser, ()) for denoiser, _ in conditional if guidance != 1]
         with torch.no_grad():
-            eps = torch.stack(self.evaluate(z, t, [*asked, *null], conditions))
-        return eps if guidance == 1 else torch.lerp(eps[len(asked) :], eps[: len(asked)], guidance)
+            eps = torch.stack(self.evaluate(z, t, [*conditional, *null], conditions))
+        return eps if guidance == 1 else torch.lerp(eps[len(conditional) :], eps[: len(conditional)], guidance)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Algorithm 1: error of the collaborative prediction, a scalar; only the dynamic diffusers get a gradient."""
-        z0 = clean_images(self.experts[0].denoiser, batch, generator)
+        z0 = self.experts[0].denoiser.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)  # line 3
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)  # line 4
         z = self.schedule.add_noise(z0, eps, t)
@@ -169,10 +178,12 @@ class Collaborative(SupervisedModel, ExpertCombination):
         guidance = self.influence_config.guidance
         return collaborate(self.predictions(z, t, conditions, guidance=guidance), influence)
 
-    def predict_step(self, batch: Mapping[str, Any], batch_idx: int = 0) -> Tensor:
+    def predict_step(
+        self, batch: Mapping[str, Any], batch_idx: int = 0, *, predict_noise: NoisePrediction | None = None
+    ) -> Tensor:
         """Sample one image for each item of ``batch``; returns uint8 [B, 3, H, W] in [0, 255]."""
-        if self.influence_config.temporal:
-            return super().predict_step(batch, batch_idx)
+        if self.influence_config.temporal or predict_noise is not None:
+            return super().predict_step(batch, batch_idx, predict_noise=predict_noise)
         return self.sample_with_influence(batch)[0]
 
     @torch.no_grad()
@@ -191,18 +202,14 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
     def _sample(self, batch: Mapping[str, Any], fixed: Tensor | None) -> tuple[Tensor, Tensor]:
         """Algorithm 2 under the influence ``fixed`` [M, B, 1, H, W], or the predicted one; the maps beside the images."""
-        generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
-        z = self.initial_latents(batch, generators)  # line 1
-        conditions = self.encode_conditions(batch.get("conditions", {}))
         maps: list[Tensor] = []
 
-        def predict_noise(z: Tensor, t: Tensor) -> Tensor:
+        def predict_noise(z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
             influence = self.influence(z, t, conditions) if fixed is None else fixed
             maps.append(influence.squeeze(2).float().cpu())
             return self._combine(z, t, conditions, influence)
 
-        z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
-        return images.to_uint8(self.decode(z, batch)).cpu(), torch.stack(maps)
+        return self.predict_step(batch, predict_noise=predict_noise), torch.stack(maps)
 
     def _check_influence(self) -> None:
         config, count = self.influence_config, len(self.experts)
@@ -211,3 +218,19 @@ class Collaborative(SupervisedModel, ExpertCombination):
                 f"The released influence schedule needs at least two models and the number of one of them; there are "
                 f"{count}, and scheduled is {config.scheduled}."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collaborate(MethodConfig):
+    """Let experts collaborate under the influence of their dynamic diffusers."""
+
+    has_influence: ClassVar[bool] = True
+    model: ModelSource
+    influence: InfluenceConfig = InfluenceConfig()
+
+    def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> Collaborative:
+        """The dynamic diffusers over their experts."""
+        model = ready(trained, self.model, sampler, seed)
+        assert isinstance(model, Collaborative)
+        model.influence_config = self.influence
+        return model

@@ -164,13 +164,6 @@ class Embedding(Modality):
     """The shared U-Net with the vector as its condition, as in the paper; or a learned coarse picture, linear in it."""
     width: int = 1024
     """Of the head's hidden layer."""
-    released: Literal["clip_h"] | None = None
-    """The released CLIP that embeds (``weight_files``); None: FaRL, or the image-text model that is trained for the run."""
-
-    @property
-    def weight_files(self) -> set[str]:
-        """The CLIP that embeds; FaRL has the tokenizer of another one."""
-        return {self.released} if self.released else {"farl", "clip"}
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Vectors [B, dim]."""

@@ -72,11 +72,6 @@ class Modality(ABC):
                 "and a share in [0, 1]."
             )
 
-    @property
-    def weight_files(self) -> set[str]:
-        """Names of the released weights (``weight_files``) that make its data."""
-        return set()
-
     @abstractmethod
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Data of a batch; None if it is missing.

@@ -9,14 +9,15 @@ sampling starts from q(z_T | E) where E is known.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff import images, schedules
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.config import MethodConfig, Trained
 from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     ShiftedScheduler,
     aggregate,
@@ -34,10 +35,11 @@ from lightning_mmdiff.methods.mt_diffusion.modality import (
     show_pixels,
 )
 from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork
+from lightning_mmdiff.methods.single import ready
 from lightning_mmdiff.models.training import SeededTraining
-from lightning_mmdiff.optimization import adamw
 from lightning_mmdiff.prediction import denoising_loss, noise_from
-from lightning_mmdiff.sampling import Conditions, SamplingModule, denoise
+from lightning_mmdiff.sampling import Conditions, SamplingModule
+from lightning_mmdiff.source import ModelSource
 
 GIVEN = "given"
 """Where ``encode_conditions`` puts what is known of a batch."""
@@ -45,6 +47,8 @@ GIVEN = "given"
 
 class MTDiffusion(SeededTraining, SamplingModule):
     """A diffusion model of images and modalities, any of which may be known, missing or known in part at sampling."""
+
+    unsaved = ("embedder", "autoencoder")
 
     def __init__(
         self,
@@ -75,8 +79,10 @@ class MTDiffusion(SeededTraining, SamplingModule):
             schedule=schedules.by_name(config.schedule),
             shape=shape,
             sampling_seed=seed,
+            latent=autoencoder is not None,
         )
         self.config, self.modalities, self.seed, self.keep_known = config, config.modalities, seed, keep_known
+        self.optimizer_config = config.optimizer
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = MTNetwork(config, shape)
@@ -141,9 +147,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         )
 
     def scheduler(self, batch: Mapping[str, Any]) -> ShiftedScheduler:
-        """The sampler's scheduler, on the shifted variable; one that clips latents is an error."""
-        if self.autoencoder is not None and self.sampler.clip:
-            raise UserError("Latents are not in [-1, 1]: the sampler of a model with an autoencoder needs clip=False.")
+        """The sampler's scheduler, on the shifted variable."""
         return ShiftedScheduler(schedules.make_scheduler(self.sampler, self.schedule), self.shifts)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -187,7 +191,6 @@ class MTDiffusion(SeededTraining, SamplingModule):
         variance = [features.raw[:, self.config.channels :]] if learned else []
         return torch.cat([noise, *variance, encodings.flatten(1, 2)], dim=1), estimates
 
-    @torch.no_grad()
     def generate(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Algorithm 1 with both its results.
 
@@ -196,17 +199,13 @@ class MTDiffusion(SeededTraining, SamplingModule):
             the last step (pictures in the diffusion space, probabilities of classes, vectors).
         """
         estimates: dict[str, Tensor] = {}
-        conditions = self.encode_conditions(batch.get("conditions", {}))
 
-        def predict_noise(z: Tensor, t: Tensor) -> Tensor:
+        def predict_noise(z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
             output, new = self.predict(z, t, conditions)
             estimates.update(new)
             return output
 
-        generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
-        z = self.initial_latents(batch, generators)
-        z = denoise(predict_noise, self.scheduler(batch), z, self.sampler.num_steps, generators)
-        return images.to_uint8(self.decode(z, batch)).cpu(), estimates
+        return self.predict_step(batch, predict_noise=predict_noise), estimates
 
     @torch.no_grad()
     def predictions(
@@ -227,10 +226,6 @@ class MTDiffusion(SeededTraining, SamplingModule):
         z = self.schedule.add_noise(z0, eps, times) + aggregate(self.shifts, encodings, times)
         features = self.network(z, times, encodings)
         return {m.name: self.network.predict(m, features) for m in self.modalities}
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW over the trainable parameters."""
-        return adamw([p for p in self.parameters() if p.requires_grad], self.config.optimizer)
 
     def on_fit_start(self) -> None:
         """Refuse 16-bit training with the printed weights."""
@@ -258,3 +253,17 @@ class MTDiffusion(SeededTraining, SamplingModule):
             for m, shift in zip(self.modalities, self.shifts)
             if m.name in self.config.aggregated and not m.concatenate and shift.any() and m.name not in given.complete
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreMasked(MethodConfig):
+    """Sample from a model that knows a masked image, and keep what that shows."""
+
+    model: ModelSource
+
+    def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> MTDiffusion:
+        """The model, keeping the known pixels in every step."""
+        model = ready(trained, self.model, sampler, seed)
+        assert isinstance(model, MTDiffusion)
+        model.keep_known = True
+        return model

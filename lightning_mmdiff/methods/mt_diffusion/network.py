@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
+from lightning import LightningModule
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityData, Shape
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
 from lightning_mmdiff.networks.heads import Features
 from lightning_mmdiff.networks.shared import SharedConfig, num_classes, shared_network
 from lightning_mmdiff.networks.unet import UNet
-from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
 
@@ -24,7 +25,7 @@ IMAGE = "image"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MTDiffusionConfig:
+class MTDiffusionConfig(ModelConfig):
     """Architecture and loss."""
 
     network: SharedConfig
@@ -48,10 +49,6 @@ class MTDiffusionConfig:
     training images. None: it is not told, though a ``Label`` modality may be encoded by the same classes."""
     optimizer: OptimizerConfig
     compile: bool = False
-    latents: VAEConfig | None = None
-    """The released autoencoder whose latents are diffused; None diffuses pixels, or the latents of one that is trained."""
-    pretrained: Literal["stable_diffusion_2"] | None = None
-    """Released weights that the U-Net starts from (``weight_files``); None starts afresh."""
 
     def __post_init__(self) -> None:
         names = [IMAGE, *(m.name for m in self.modalities)]
@@ -81,11 +78,13 @@ class MTDiffusionConfig:
         """C, channels of the diffusion space."""
         return self.network.out_channels // (2 if self.learned_variance else 1)
 
-    @property
-    def weight_files(self) -> set[str]:
-        """Names of the released weights (``weight_files``) that the model is built from, where nothing is trained for it."""
-        network = {"stable_diffusion_2"} if self.latents or self.pretrained else set()
-        return network.union(*(m.weight_files for m in self.modalities))
+    def build(
+        self, *, seed: int, embedder: nn.Module | None = None, autoencoder: nn.Module | None = None
+    ) -> LightningModule:
+        """Build the model: of latents with an ``autoencoder``; ``embedder`` is for modalities that are embeddings."""
+        from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion  # which imports this file
+
+        return MTDiffusion(self, embedder=embedder, autoencoder=autoencoder, seed=seed)
 
     @property
     def active(self) -> tuple[str, ...]:

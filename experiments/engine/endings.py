@@ -1,0 +1,84 @@
+"""How a command ends: a user's mistake in one sentence, a fault of ours with its traceback kept, a signal with the way on."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+
+from experiments.engine.requeue import job_id, requeue
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.interruption import Interrupted, raising
+
+console = Console(highlight=False)
+
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), "choose a writable --out"),
+}
+"""What a user can do about an error of the file system; any other is ours, and shows its traceback."""
+
+
+@contextmanager
+def endings(out: Path, *, debug: bool) -> Iterator[None]:
+    """Inside the block, an exception becomes the end of the process that a person can read.
+
+    Args:
+        out: root of the run folders, for errors of the file system that name no file.
+        debug: show the traceback of a fault of ours, though it is kept in a file.
+    """
+    try:
+        with raising():
+            yield
+    except Interrupted as stop:
+        _leave(stop.signum)
+    except UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        console.print("Stopped. Run the same command again to go on.")
+        sys.exit(130)
+    except Exception as error:
+        if isinstance(error, OSError) and (sentence := _file_system_sentence(error, out)):
+            _fail(sentence)
+        kept = getattr(error, "__notes__", [])  # left by who wrote the traceback to a file
+        if debug or not kept:
+            raise
+        _fail(
+            f"{type(error).__name__}: {error}. This is a fault of the program; {kept[-1]}, and --debug shows it here."
+        )
+
+
+def _leave(signum: int) -> NoReturn:
+    """End after a signal. Near its time limit (SIGUSR1) a job queues itself again; whoever sends SIGTERM has decided."""
+    if signum == signal.SIGUSR1 and job_id():
+        try:
+            console.print(requeue())
+        except UserError as error:
+            _fail(str(error))
+        sys.exit(0)
+    console.print(f"Stopped by {signal.Signals(signum).name}. Run the same command again to go on.")
+    sys.exit(128 + signum)
+
+
+def _fail(sentence: str) -> NoReturn:
+    console.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
+    sys.exit(1)
+
+
+def _file_system_sentence(error: OSError, out: Path) -> str | None:
+    """What the system said, where, and what to do; None if a user can do nothing about it."""
+    number, what = error.errno, error.strerror or str(error)
+    if number is None and "requested and" in what:  # how numpy reports a full disk
+        number, what = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    if number is None and isinstance(error, PermissionError):  # raised by us
+        number = errno.EACCES
+    if number not in REMEDIES:
+        return None
+    where = f"{error.filename}: {what}" if error.filename else f"{what.rstrip('.')} (below {out})"
+    return f"{where}; {REMEDIES[number]} and run the same command again: what is done is kept."

@@ -1,0 +1,1 @@
+"""Models that others have trained and published, by name."""
