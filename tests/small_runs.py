@@ -6,8 +6,12 @@ from pathlib import Path
 from tiny import tiny_config
 
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments.engine.stages import Workspace
-from experiments.spec import DataConfig, ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.core.workspace import Workspace
+from experiments.engine import stages
+from experiments.engine.work import Work
+from experiments.spec import DataConfig, Metric, Profile, Row, Run, SampleRun, Table, TrainerConfig, TrainRun
+from lightning_mmdiff.methods.config import ExpertUse
+from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.schedules import Sampler
 
 HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))
@@ -27,6 +31,19 @@ def workspace(data: Path, out: Path) -> Workspace:
     return Workspace.make("smoke", out, data)
 
 
+def do(workspace: Workspace, *runs: Run) -> None:
+    """Train, or sample and score, as the command line does."""
+    tables = [table_of(run) for run in runs if isinstance(run, SampleRun)]
+    work = Work(workspace, runs, tables)
+    for run in work.candidates():
+        with work.doing(run) as mine:
+            if mine and isinstance(run, TrainRun):
+                stages.train(workspace, run)
+            elif mine and isinstance(run, SampleRun):
+                stages.sample(workspace, run)
+                stages.score(workspace, run, tables)
+
+
 def expert(
     *, steps: int, checkpoint_every: int = 10, data: tuple[DataConfig, ...] = (HAIR,), lr: float = 1e-3, **options
 ) -> TrainRun:
@@ -44,7 +61,7 @@ def samples(run: TrainRun, *, num_images: int = 32, num_steps: int = 20) -> Samp
     use = ExpertUse(run=run, conditions=("hair",))
     sampler = Sampler(name="ddim", num_steps=num_steps, eta=0.5)
     return SampleRun(
-        name="samples", method="unite", experts=(use,), data=HAIR, num_images=num_images, shard_size=4, sampler=sampler,
+        name="samples", method=Unite(experts=(use,)), data=HAIR, num_images=num_images, shard_size=4, sampler=sampler,
         seed=run.seed,
     )  # fmt: skip
 

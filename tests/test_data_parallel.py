@@ -12,6 +12,7 @@ import small_runs
 from datamodules.batches.steps import Share
 from datamodules.celebamask_hq import CelebAMaskHQ
 from experiments.core import build
+from experiments.core.workspace import prepare_data
 from experiments.engine import stages
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 
@@ -56,7 +57,7 @@ build.predictor = two_processes
 run = small_runs.expert(steps=12)
 sample = small_runs.samples(run, num_images=18, num_steps=4)
 workspace = small_runs.workspace(data, out)
-stages.prepare_data(workspace, [run])
+prepare_data(workspace, [run])
 stages.train(workspace, run)
 stages.sample(workspace, sample)
 print("finished")
@@ -109,7 +110,7 @@ def test_shards_are_those_of_one_process_and_none_is_made_twice(out, tmp_path) -
     run = small_runs.expert(steps=12)
     sample = small_runs.samples(run, num_images=18, num_steps=4)
     alone = small_runs.workspace(out / "data", tmp_path)
-    stages.prepare_data(alone, [run])
+    prepare_data(alone, [run])
     (tmp_path / "smoke").mkdir()
     (tmp_path / "smoke" / "expert").symlink_to(out / "smoke" / "expert")
     stages.sample(alone, sample)

@@ -16,7 +16,7 @@ import tyro
 from datamodules.faces import classes as face_classes
 from datamodules.prepare import prepare
 from experiments import INDEX
-from experiments.engine.cli import TableFlags, run_table
+from experiments.engine.cli import TableFlags, main
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff.weights import WEIGHTS
@@ -54,7 +54,7 @@ def flags_of(module: str) -> type:
 @pytest.mark.parametrize("words", [w for w in commands("python -m experiments.") if w[2] in TABLES], ids=" ".join)
 def test_every_table_command_plans_its_runs(words: list[str], capsys: pytest.CaptureFixture) -> None:
     flags = tyro.cli(TableFlags, args=words[3:])
-    run_table(importlib.import_module(words[2]).table, replace(flags, launcher="dry-run"))
+    main(importlib.import_module(words[2]).table, replace(flags, launcher="dry-run"))
     assert "sample " in capsys.readouterr().out
 
 

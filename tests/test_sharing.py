@@ -16,8 +16,6 @@ import small_runs
 import torch
 from warm import Warm
 
-from experiments.core import build
-from experiments.engine import stages
 from experiments.engine.work import is_joint
 from experiments.engine.workers import helpers
 from lightning_mmdiff.callbacks.shards import locked_shards, shard_path
@@ -232,7 +230,7 @@ def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, wa
 
 
 def weights(out: Path, name: str = "expert") -> bytes:
-    return (out / "smoke" / name / build.WEIGHTS).read_bytes()
+    return (out / "smoke" / name / "weights.safetensors").read_bytes()
 
 
 def test_a_model_is_trained_by_one_process_while_the_other_waits(tmp_path, alone, data, warm) -> None:
@@ -240,7 +238,7 @@ def test_a_model_is_trained_by_one_process_while_the_other_waits(tmp_path, alone
     assert weights(tmp_path) == weights(alone)
     logs = [(tmp_path / f"log{i}.txt").read_text() for i in range(2)]
     assert sum("60/60" in log for log in logs) == 1
-    assert not list(tmp_path.rglob(stages.LOCKS))
+    assert not list(tmp_path.rglob(".locks"))
 
 
 def test_whoever_waits_for_a_training_takes_it_over_when_its_process_is_killed(tmp_path, alone, data, warm) -> None:
@@ -276,7 +274,7 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
     for name in ("first-expert-samples", "second-expert-samples"):
         metrics = [out / "smoke" / name / "metrics.json" for out in (quiet, shared)]
         assert metrics[0].read_bytes() == metrics[1].read_bytes()
-    assert not list(shared.rglob(stages.LOCKS))
+    assert not list(shared.rglob(".locks"))
 
 
 def test_processes_that_train_together_keep_the_order_of_the_runs() -> None:

@@ -6,6 +6,7 @@ from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.sampling import noise_source
 
 
 def tiny_config(
@@ -37,6 +38,14 @@ def randomized(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     for parameter in module.parameters():
         parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
     return module
+
+
+def denoise(predict_noise, scheduler, z: torch.Tensor, num_steps: int, generators: list) -> torch.Tensor:
+    """z_0 of a plain function of z_t and t, by the steps of ``scheduler``."""
+    scheduler.set_timesteps(num_steps, device=z.device)
+    for t in scheduler.timesteps:
+        z = scheduler.step(predict_noise(z, t), t, z, **noise_source(scheduler, generators)).prev_sample
+    return z
 
 
 def tiny_denoiser(seed: int = 0, **options) -> Denoiser:

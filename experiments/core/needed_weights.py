@@ -1,18 +1,10 @@
 """Which published weight files tables need: behind their metrics, and behind their models."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from experiments.spec import Run, Table, TrainRun
 from lightning_mmdiff import weights
-from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
-from lightning_mmdiff.models.autoencoder import AutoencoderConfig
-from lightning_mmdiff.models.contrastive import ContrastiveConfig
-from lightning_mmdiff.models.denoiser import DenoiserConfig
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
-from lightning_mmdiff.networks.tokens import TextTokensConfig
-
-EMBEDDER = ("farl", "clip")
-"""The published image-text model of faces and its tokenizer."""
+from lightning_mmdiff.released.catalogue import Released
 
 
 def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights.Weight]:
@@ -25,18 +17,7 @@ def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights
     protocols = {metric.protocol for table in tables for metric in table.metrics}
     names = {w.name for w in weights.WEIGHTS if protocols & set(w.protocols)}
     for run in runs:
-        names |= set(_of_model(run)) if isinstance(run, TrainRun) else set()
+        if isinstance(run, TrainRun):
+            released = [source.entry for source in run.sources if isinstance(source, Released)]
+            names |= {*run.model.weight_files, *(name for entry in released for name in entry.weights)}
     return [w for w in weights.WEIGHTS if w.name in names]
-
-
-def _of_model(run: TrainRun) -> Iterator[str]:
-    own_embedder = any(isinstance(need.model, ContrastiveConfig) for need in run.needs)
-    match run.model:
-        case DenoiserConfig(conditions=conditions) if conditions.embedding and not own_embedder:
-            yield from EMBEDDER
-        case MTDiffusionConfig() if not run.needs:
-            yield from run.model.weight_files
-        case AutoencoderConfig(perceptual_weight=weight) if weight:
-            yield "vgg16"
-        case LatentDenoiserConfig(conditions=TextTokensConfig(vocabulary=None)):
-            yield "bert_tokenizer"

@@ -17,8 +17,9 @@ from experiments.protocols import influence
 from experiments.protocols.configurations import configuration_result
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
-from experiments.spec import ExpertUse, Profile, SampleRun, TrainRun, plan
+from experiments.spec import Profile, SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
+from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
@@ -48,7 +49,7 @@ def test_table_12_counts_the_published_networks(run: TrainRun, modality: str, ne
 
 def test_the_autoencoder_is_the_published_one() -> None:
     with torch.device("meta"):
-        vae = build.autoencoder(recipes.mask_expert("paper", 0), None)
+        vae = build.helper(recipes.autoencoder("paper"), None)
     assert sum(p.numel() for p in vae.parameters()) == 55_312_063
     config = recipes.autoencoder("paper").model
     assert isinstance(config, AutoencoderConfig)
@@ -78,10 +79,10 @@ def test_hyperparameters_are_those_of_the_supplement() -> None:
 def test_only_pixels_are_clipped() -> None:
     for profile in ("smoke", "mini", "paper"):
         for run in plan([table9.table(profile, 0)]):
-            if isinstance(run, SampleRun):
+            if isinstance(run, SampleRun) and run.sampler:
                 assert run.sampler.clip == (profile == "mini"), (profile, run.name)
         for run in plan([mask_tokens.table(profile, 0)]):
-            if isinstance(run, SampleRun) and run.experts:
+            if isinstance(run, SampleRun) and run.sampler:
                 assert not run.sampler.clip, (profile, run.name)
 
 

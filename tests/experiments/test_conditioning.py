@@ -17,6 +17,7 @@ from experiments.protocols import costs as measured_costs
 from experiments.protocols.samples import Samples
 from experiments.recipes import conditioning as recipes
 from experiments.spec import SampleRun
+from lightning_mmdiff.methods.label_sampling import SampleByLabel
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier
 
@@ -44,7 +45,7 @@ def test_rows_of_a_group_have_the_same_budget(profile) -> None:
         rows = of_budget(profile, budget)
         assert len(rows) == 7
         for label, run in rows.items():
-            models = [use.run for use in run.experts]
+            models = run.needs
             steps = sum(m.trainer.max_steps for m in models)
             assert (steps, {m.batch_size for m in models}) == (budget, {recipes.BATCH[profile]}), label
             for trained in models:
@@ -70,9 +71,9 @@ def test_parameters_are_about_equal_but_for_ten_full_models(profile) -> None:
 def test_model_u_has_seen_digit_u_alone() -> None:
     for label in (conditioning.TEN, conditioning.TEN_SMALL):
         run = of_budget("mini", FULL)[label]
-        assert run.method == "label_sampling"
-        assert [use.run.data[0].only_class for use in run.experts] == list(range(10))
-        assert all(use.run.data[0].conditions == use.conditions == () for use in run.experts)
+        assert isinstance(run.method, SampleByLabel)
+        assert [model.data[0].only_class for model in run.needs] == list(range(10))
+        assert all(model.data[0].conditions == () for model in run.needs)
         assert costs.evaluations(run) == costs.evaluations(
             of_budget("mini", FULL)[conditioning.NONE]
         )  # one call an image
@@ -82,9 +83,9 @@ def test_seeds_change_training_and_sampling_alone() -> None:
     first, second = samples("mini", 0), samples("mini", 1)
     for label, run in first.items():
         other = second[label]
-        for mine, theirs in zip(run.experts, other.experts, strict=True):
-            assert replace(theirs.run, name=mine.run.name, seed=0) == mine.run
-        assert replace(other, name=run.name, seed=0, experts=run.experts) == run
+        for mine, theirs in zip(run.needs, other.needs, strict=True):
+            assert replace(theirs, name=mine.name, seed=0) == mine
+        assert replace(other, name=run.name, seed=0, method=run.method) == run
     assert first["real images"] == second["real images"]
 
 

@@ -18,12 +18,13 @@ import torch
 from PIL import Image
 from small_runs import quick_table
 
-from experiments.core import build
-from experiments.engine import cli, stages
-from experiments.engine.cli import TableFlags, run_table
+from experiments.engine import cli
+from experiments.engine.cli import TableFlags, main
 from experiments.spec import Profile, Table
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.checkpoints import load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,7 +65,7 @@ def failing(monkeypatch, capsys) -> Command:
 def finish(data: Path, out: Path, table: Callable[[Profile, int], Table] = quick_table) -> Path:
     """Do every run but no report; return the folder of the runs."""
     names = ("expert-seed0", "samples-seed0")
-    run_table(table, TableFlags(profile="smoke", data=data, out=out, only=names))
+    main(table, TableFlags(profile="smoke", data=data, out=out, only=names))
     return out / "smoke"
 
 
@@ -115,7 +116,7 @@ def test_a_row_without_its_model(tmp_path, data, failing) -> None:
 
 
 def test_another_setting_under_the_same_name(tmp_path, data, failing) -> None:
-    weights = finish(data, tmp_path) / "expert-seed0" / build.WEIGHTS
+    weights = finish(data, tmp_path) / "expert-seed0" / "weights.safetensors"
     before = weights.read_bytes()
 
     def other(profile: Profile, seed: int) -> Table:
@@ -130,11 +131,11 @@ def test_another_setting_under_the_same_name(tmp_path, data, failing) -> None:
 
 def test_weights_of_another_architecture_and_damaged_weights(tmp_path, data, failing) -> None:
     runs = finish(data, tmp_path)
-    weights = runs / "expert-seed0" / build.WEIGHTS
+    weights = runs / "expert-seed0" / "weights.safetensors"
     right = weights.read_bytes()
     shutil.rmtree(runs / "samples-seed0")
     other = small_runs.expert(steps=6, data=(small_runs.HAIR, small_runs.SKIN))
-    stages.checkpoints.save_weights(Denoiser(other.model), weights, {})
+    checkpoints.save_weights(Denoiser(other.model), weights, {})
     sentence = failing("--data", data, "--out", tmp_path)
     assert f"{weights} holds another architecture than Denoiser" in sentence
     assert "of another shape (first: network." in sentence
@@ -145,11 +146,11 @@ def test_weights_of_another_architecture_and_damaged_weights(tmp_path, data, fai
 
 
 def test_missing_and_unexpected_entries_are_named(tmp_path) -> None:
-    path = tmp_path / build.WEIGHTS
-    stages.checkpoints.save_weights(torch.nn.Linear(2, 2, bias=False), path, {})
+    path = tmp_path / "weights.safetensors"
+    checkpoints.save_weights(torch.nn.Linear(2, 2, bias=False), path, {})
     with pytest.raises(ValueError, match=r"1 missing \(first: bias\)"):
         load_weights(torch.nn.Linear(2, 2), path)
-    stages.checkpoints.save_weights(torch.nn.Linear(2, 2), path, {})
+    checkpoints.save_weights(torch.nn.Linear(2, 2), path, {})
     with pytest.raises(ValueError, match=r"1 unexpected \(first: bias\)"):
         load_weights(torch.nn.Linear(2, 2, bias=False), path)
 
@@ -165,7 +166,7 @@ def test_diverging_training(tmp_path, data, failing) -> None:
     assert "The loss is nan" in sentence or "The loss is inf" in sentence
     assert "Lower the learning rate" in sentence
     assert "Lower the learning rate" in (runs / "diverging" / "failed.txt").read_text()
-    assert not (runs / "diverging" / build.WEIGHTS).exists()
+    assert not (runs / "diverging" / "weights.safetensors").exists()
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
@@ -173,7 +174,7 @@ def test_a_failed_run_can_be_run_again(tmp_path, data, failing, monkeypatch) -> 
     plain = Denoiser.loss
 
     def broken(self, batch, generator):
-        return plain(self, batch, generator) * (float("nan") if self.global_step == 3 else 1)
+        return plain(self, batch, generator) * (float("nan") if self.step == 3 else 1)
 
     with monkeypatch.context() as patch:
         patch.setattr(Denoiser, "loss", broken)
@@ -182,7 +183,7 @@ def test_a_failed_run_can_be_run_again(tmp_path, data, failing, monkeypatch) -> 
     assert failed.exists()
     again, whole = finish(data, tmp_path / "again"), finish(data, tmp_path / "whole")
     assert not failed.exists()
-    weights = Path("expert-seed0") / build.WEIGHTS
+    weights = Path("expert-seed0") / "weights.safetensors"
     assert (again / weights).read_bytes() == (whole / weights).read_bytes()
 
 
@@ -212,7 +213,7 @@ def test_full_disk_and_then_not(tmp_path, disk, data, failing, free) -> None:
     assert "free some space" in sentence
     (disk / "ballast").unlink()
     again = finish(data, disk / "out")
-    for name in (f"expert-seed0/{build.WEIGHTS}", "samples-seed0/metrics.json"):
+    for name in ("expert-seed0/weights.safetensors", "samples-seed0/metrics.json"):
         assert (again / name).read_bytes() == (whole / name).read_bytes()
 
 
@@ -268,7 +269,7 @@ def test_errors_of_ours_keep_their_traceback(tmp_path, monkeypatch) -> None:
         def broken(*_: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(cli, "run_table", broken)
+        monkeypatch.setattr(cli, "session", broken)
         monkeypatch.setattr(sys, "argv", ["experiments.small", "--out", str(tmp_path)])
         with pytest.raises(type(error)):
             cli.main(quick_table)
@@ -276,9 +277,9 @@ def test_errors_of_ours_keep_their_traceback(tmp_path, monkeypatch) -> None:
 
 def test_brackets_in_a_message_are_printed(failing, monkeypatch) -> None:
     def broken(*_: object) -> None:
-        raise ValueError("expected uint8 [n, 3, H, W], found [/b]")
+        raise UserError("expected uint8 [n, 3, H, W], found [/b]")
 
-    monkeypatch.setattr(cli, "run_table", broken)
+    monkeypatch.setattr(cli, "session", broken)
     assert failing() == "expected uint8 [n, 3, H, W], found [/b]"
 
 
@@ -286,7 +287,7 @@ def test_control_c_says_how_to_go_on(tmp_path, data, monkeypatch, capsys) -> Non
     plain, handler = Denoiser.loss, signal.getsignal(signal.SIGINT)
 
     def stopped(self, batch, generator):
-        if self.global_step == 3:
+        if self.step == 3:
             raise KeyboardInterrupt
         return plain(self, batch, generator)
 

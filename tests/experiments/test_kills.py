@@ -17,7 +17,6 @@ import small_runs
 from safetensors.numpy import load_file
 from warm import Warm
 
-from experiments.core import build
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 from lightning_mmdiff.runtime.files import TEMPORARY
 from lightning_mmdiff.runtime.processes import started
@@ -56,7 +55,9 @@ class Killing:
         pid = self.start()
         while not moment() and started(pid) is not None:
             time.sleep(0.002)
-        training = (self.runs / "expert" / "loss.csv").exists() and not (self.runs / "expert" / build.WEIGHTS).exists()
+        training = (self.runs / "expert" / "loss.csv").exists() and not (
+            self.runs / "expert" / "weights.safetensors"
+        ).exists()
         os.kill(pid, number)
         code = self.warm.wait(pid)
         assert code in (0, ENDS[number]), (code, (self.out / "log.txt").read_text()[-3000:])
@@ -67,7 +68,7 @@ class Killing:
         if code and number != signal.SIGKILL:
             assert "Stopped by" in (self.out / "log.txt").read_text()
             assert not temporary_files(self.out)
-            if training and not (self.runs / "expert" / build.WEIGHTS).exists():
+            if training and not (self.runs / "expert" / "weights.safetensors").exists():
                 self.assert_saved()
         return code != 0
 
@@ -81,7 +82,7 @@ class Killing:
     def assert_kept(self) -> None:
         """Finished results are not made again."""
         found = [*self.runs.glob("samples/samples/[0-9]*.npy"), *self.runs.glob("samples/features/[A-Z]*.npy")]
-        times = {p: p.stat().st_mtime_ns for p in [*found, *self.runs.glob(f"expert/{build.WEIGHTS}")]}
+        times = {p: p.stat().st_mtime_ns for p in [*found, *self.runs.glob("expert/weights.safetensors")]}
         assert times.items() >= self.finished.items()
         self.finished = times
 

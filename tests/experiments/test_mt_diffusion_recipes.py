@@ -17,8 +17,10 @@ from experiments.recipes import mt_diffusion as recipes
 from experiments.recipes import mt_latents as latents
 from experiments.spec import SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
+from lightning_mmdiff.methods.single import RealImages
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.stable_diffusion import FILE
+from lightning_mmdiff.released.catalogue import Released
 
 
 def parameters(run) -> int:
@@ -98,7 +100,10 @@ def test_released_weights_are_what_training_starts_from(tmp_path, monkeypatch) -
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     small = latents.image_embedding("smoke", 0, "joint")
     assert isinstance(small.model, MTDiffusionConfig)
-    run = replace(small, needs=(), model=replace(small.model, pretrained="stable_diffusion_2", modalities=()))
+    run = replace(
+        small, embedder=None, autoencoder=None, initial=Released("stable_diffusion_2"),
+        model=replace(small.model, modalities=()),
+    )  # fmt: skip
     with pytest.raises(FileNotFoundError, match="stable-diffusion-2 is missing"):
         build.model(run, tmp_path)
     folder = tmp_path / "stable-diffusion-2" / "unet"
@@ -113,11 +118,11 @@ def test_released_weights_are_what_training_starts_from(tmp_path, monkeypatch) -
 def test_latents_are_sampled_without_clipping(module) -> None:
     for profile in ("smoke", "mini", "paper"):
         for run in plan([module.table(profile, 0)]):
-            if isinstance(run, SampleRun) and run.experts:
-                [use] = run.experts
-                assert run.sampler.clip != recipes.diffuses_latents(use.run), run.name
+            if isinstance(run, SampleRun) and run.sampler:
+                [model] = run.needs
+                assert run.sampler.clip == (model.autoencoder is None), run.name
     paper = [run for run in plan([module.table("paper", 0)]) if isinstance(run, TrainRun)]
-    assert all(recipes.diffuses_latents(run) for run in paper)
+    assert all(run.autoencoder for run in paper)
     names = {weight.name for weight in needed_weights([], paper)}
     assert names == {"stable_diffusion_2", "clip_h"} if module is representation else {"stable_diffusion_2"}
 
@@ -201,7 +206,7 @@ class Halves:
 
 def test_hidden_and_visible_pixels_are_judged_apart(tmp_path) -> None:
     data = Halves()
-    run = recipes.sampled("smoke", "restored", None, recipes.with_holes("smoke", 64, 5), method="denoise")
+    run = recipes.sampled("smoke", "restored", RealImages(), recipes.with_holes("smoke", 64, 5))
     run = replace(run, num_images=2)
     samples = data.image.numpy().copy()
     samples[:, :, :4] += 10  # an error of 10 where hidden

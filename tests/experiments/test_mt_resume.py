@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import small_runs
 import torch
 from lightning import Callback
 from tiny import tiny_config
@@ -11,13 +12,16 @@ from tiny import tiny_config
 from datamodules.batches.masking import MaskConfig
 from datamodules.mini.image_layouts import write_imagenet
 from experiments.core import build
+from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
-from experiments.spec import DataConfig, ExpertUse, Method, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label, MaskedImage
-from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion, RestoreMasked
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
+from lightning_mmdiff.methods.single import Denoise
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime.steps import steps_done
 from lightning_mmdiff.schedules import Sampler
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +40,7 @@ class Stop(Callback):
         self.step = step
 
     def on_train_batch_end(self, trainer, *_) -> None:
-        if trainer.global_step == self.step:
+        if steps_done(trainer) == self.step:
             raise ZeroDivisionError
 
 
@@ -59,26 +63,26 @@ def training() -> TrainRun:
     return TrainRun(name="mt", model=model, data=(DATA,), batch_size=4, trainer=trainer)
 
 
-def restoring(method: Method) -> SampleRun:
+def restoring(method: type[Denoise] | type[RestoreMasked]) -> SampleRun:
     """Shards of four restored test images, with noise in every step."""
     return SampleRun(
-        name=method, method=method, experts=(ExpertUse(run=training(), conditions=DATA.conditions),), num_images=12,
+        name=method.__name__, method=method(model=training()), num_images=12,
         data=replace(DATA, masks=MaskConfig(low=3, high=3, patch=4)), shard_size=4,
         sampler=Sampler(name="ddim", num_steps=4, eta=0.5),
     )  # fmt: skip
 
 
-def workspace(data: Path, out: Path) -> stages.Workspace:
-    return stages.Workspace.make("smoke", out, data)
+def workspace(data: Path, out: Path) -> Workspace:
+    return Workspace.make("smoke", out, data)
 
 
 def train(data: Path, out: Path, *extra: Callback) -> Path:
     """Train through the stages, with more callbacks; returns the run's folder."""
     place, run, plain = workspace(data, out), training(), build.trainer
-    stages.prepare_data(place, [run])
+    prepare_data(place, [run])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
-        stages.do(place, run, [])
+        small_runs.do(place, run)
     return place.runs / run.name
 
 
@@ -96,28 +100,28 @@ def test_training_stopped_and_resumed_is_the_same_bit_for_bit(tmp_path, data, wh
     folder = tmp_path / "smoke" / "mt"
     assert [p.name for p in (folder / "checkpoints").iterdir()] == ["step=5.ckpt"]
     train(data, tmp_path)
-    for name in (build.WEIGHTS, "loss.csv"):
+    for name in ("weights.safetensors", "loss.csv"):
         assert (folder / name).read_bytes() == (whole / "smoke" / "mt" / name).read_bytes()
 
 
-def images(place: stages.Workspace, run: SampleRun) -> torch.Tensor:
+def images(place: Workspace, run: SampleRun) -> torch.Tensor:
     return torch.from_numpy(read_images(place.runs / run.name / "samples", run.num_images, run.shard_size))
 
 
-@pytest.mark.parametrize("method", ["denoise", "restore"])
+@pytest.mark.parametrize("method", [Denoise, RestoreMasked])
 def test_restoring_stopped_and_resumed_gives_the_same_images(tmp_path, data, whole, method, monkeypatch) -> None:
     run, quiet = restoring(method), workspace(data, whole)
-    stages.prepare_data(quiet, [run])
+    prepare_data(quiet, [run])
     stages.sample(quiet, run)
     stopped = replace(quiet, runs=tmp_path)
     (tmp_path / "mt").symlink_to(quiet.runs / "mt")
     calls, plain = [], MTDiffusion.predict_step
 
-    def second_batch_fails(self, *arguments):
+    def second_batch_fails(self, *arguments, **options):
         calls.append(arguments)
         if len(calls) == 2:
             raise ZeroDivisionError
-        return plain(self, *arguments)
+        return plain(self, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(MTDiffusion, "predict_step", second_batch_fails)
@@ -127,7 +131,7 @@ def test_restoring_stopped_and_resumed_gives_the_same_images(tmp_path, data, who
     assert len(list(folder.glob("[0-9]*.npy"))) == 1
     stages.sample(stopped, run)
     assert torch.equal(images(stopped, run), images(quiet, run))
-    if method == "restore":
+    if method is RestoreMasked:
         opened = stopped.open(run.data)
         opened.setup()
         test = opened.test.batch(range(5))  # count=20 images to train on have 10 to test

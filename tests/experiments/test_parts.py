@@ -6,7 +6,7 @@ import os
 import small_runs
 
 from experiments import Entry
-from experiments.engine.cli import TableFlags, run_table
+from experiments.engine.cli import TableFlags, main
 from reports.overview import look
 
 INDEX = (Entry(name="small", source="None", shows="a test", mini="seconds", paper="none"),)
@@ -15,7 +15,7 @@ INDEX = (Entry(name="small", source="None", shows="a test", mini="seconds", pape
 def test_after_the_data_the_table_stands_in_the_report(tmp_path) -> None:
     """A chain of jobs is in the site from its first job on."""
     data = small_runs.write_data(tmp_path / "data")
-    run_table(small_runs.quick_table, TableFlags(profile="smoke", data=data, out=tmp_path / "out", part="data"))
+    main(small_runs.quick_table, TableFlags(profile="smoke", data=data, out=tmp_path / "out", part="data"))
     assert json.loads((tmp_path / "out/smoke/tables/small/table.json").read_text())["rows"][0]["label"] == "ours"
     (table,) = look(tmp_path / "out" / "smoke", INDEX).tables
     assert (table.state, table.rows, table.claims) == ("pending", {"pending": 1}, {})

@@ -13,12 +13,14 @@ import torch
 from lightning import Callback
 
 from experiments.core import build
+from experiments.core.workspace import prepare_data
 from experiments.engine import stages
 from experiments.spec import TrainRun
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.runtime import interruption
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.steps import steps_done
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +38,7 @@ class Stop(Callback):
         self.step, self.error = step, error
 
     def on_train_batch_end(self, trainer, *_) -> None:
-        if trainer.global_step == self.step:
+        if steps_done(trainer) == self.step:
             raise self.error
 
 
@@ -48,10 +50,10 @@ def data(tmp_path_factory) -> Path:
 def train(run: TrainRun, data: Path, out: Path, *extra: Callback) -> Path:
     """Train ``run`` as the command line does, with more callbacks; returns its folder."""
     workspace, plain = small_runs.workspace(data, out), build.trainer
-    stages.prepare_data(workspace, [run])
+    prepare_data(workspace, [run])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
-        stages.do(workspace, run, [])
+        small_runs.do(workspace, run)
     return workspace.runs / run.name
 
 
@@ -62,7 +64,7 @@ def half_trained(run: TrainRun, data: Path, out: Path, step: int) -> Path:
 
 
 def assert_same(folder: Path, whole: Path) -> None:
-    assert (folder / build.WEIGHTS).read_bytes() == (whole / build.WEIGHTS).read_bytes()
+    assert (folder / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
     assert (folder / "loss.csv").read_text() == (whole / "loss.csv").read_text()
 
 
@@ -168,7 +170,7 @@ def test_a_signal_saves_at_the_end_of_the_step(tmp_path, data, whole, number) ->
     folder = tmp_path / "smoke" / RUN.name
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step=20.ckpt", "step=23.ckpt"]
     assert not (folder / "failed.txt").exists()
-    assert not WorkLocks(folder / stages.LOCKS).holder("train")
+    assert not WorkLocks(folder / ".locks").holder("train")
     train(RUN, data, tmp_path)
     assert_same(folder, whole)
 

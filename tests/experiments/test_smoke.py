@@ -12,9 +12,8 @@ import pytest
 import small_runs
 
 from experiments import INDEX
-from experiments.core import build
 from experiments.engine import cli, stages
-from experiments.engine.cli import TableFlags, run_table
+from experiments.engine.cli import TableFlags, main
 from experiments.figures import reporting
 from experiments.spec import SampleRun, TrainRun, plan
 
@@ -62,7 +61,7 @@ def test_second_call_computes_nothing(folder, monkeypatch) -> None:
     monkeypatch.setattr(reporting, "environment", lambda: dict(told["provenance"]))  # another state of the checkout
     monkeypatch.chdir(folder)
     table = importlib.import_module(f"experiments.{QUICK}").table
-    run_table(table, TableFlags(profile="smoke"))
+    main(table, TableFlags(profile="smoke"))
     changed = {p.relative_to(folder) for p, modified in files(folder).items() if before.get(p) != modified}
     report = Path("runs/smoke/tables") / QUICK
     assert changed <= {report / name for name in REPORT}, changed  # the notebook is current, so it is kept
@@ -71,12 +70,12 @@ def test_second_call_computes_nothing(folder, monkeypatch) -> None:
 def test_only_does_one_run_and_no_report(folder, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     run = folder / "runs" / "smoke" / "real-celeba"
-    scores, weights = run / "metrics.json", folder / "runs" / "smoke" / "hair-expert" / build.WEIGHTS
+    scores, weights = run / "metrics.json", folder / "runs" / "smoke" / "hair-expert" / "weights.safetensors"
     values, modified = json.loads(scores.read_text()), weights.stat().st_mtime_ns
     report = folder / "runs" / "smoke" / "tables" / QUICK / "table.json"
     before = report.read_bytes()
     scores.unlink()
-    run_table(importlib.import_module(f"experiments.{QUICK}").table, TableFlags(profile="smoke", only=("real-celeba",)))
+    main(importlib.import_module(f"experiments.{QUICK}").table, TableFlags(profile="smoke", only=("real-celeba",)))
     again = json.loads(scores.read_text())
     assert again.keys() == values.keys()
     for protocol, entry in again.items():  # the number of threads differs
@@ -120,7 +119,7 @@ def test_two_workers_share_the_trainings_and_give_the_numbers_of_one(tmp_path) -
 
 def test_seeds_give_intervals_over_seeds(tmp_path) -> None:
     data = small_runs.write_data(tmp_path / "data")
-    run_table(small_runs.quick_table, TableFlags(profile="smoke", data=data, out=tmp_path / "runs", seeds=2))
+    main(small_runs.quick_table, TableFlags(profile="smoke", data=data, out=tmp_path / "runs", seeds=2))
     [row] = json.loads((tmp_path / "runs/smoke/tables/small/metrics.json").read_text())["rows"]
     cell = row["cells"]["SSIM"]
     assert cell["seeds"] == [0, 1]

@@ -14,7 +14,7 @@ import torch
 import experiments
 from experiments import INDEX
 from experiments.core import build
-from experiments.engine.cli import TableFlags, run_table
+from experiments.engine.cli import TableFlags, main
 from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.spec import SampleRun, Table, TrainRun, as_json, check_run_config, plan
@@ -134,7 +134,7 @@ def test_config_file_holds_every_field(tmp_path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_dry_run_prints_the_plan(name: str, capsys) -> None:
     module = importlib.import_module(f"experiments.{name}")
-    run_table(module.table, TableFlags(profile="paper", launcher="dry-run"))
+    main(module.table, TableFlags(profile="paper", launcher="dry-run"))
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in printed] == [run.name for run in plan([table(name, "paper")])]
 

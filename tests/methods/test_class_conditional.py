@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from tiny import randomized, tiny_config, tiny_denoiser
+from tiny import denoise, randomized, tiny_config, tiny_denoiser
 
 from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
-from lightning_mmdiff.sampling import SamplingWrapper, SchedulerWrapper, denoise
+from lightning_mmdiff.sampling import SamplingWrapper, SchedulerWrapper
 
 
 def class_config(**options) -> DenoiserConfig:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from tiny import tiny_denoiser
+from tiny import denoise, tiny_denoiser
 
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided, guide, log_likelihood_gradient
@@ -14,7 +14,7 @@ from lightning_mmdiff.models.noisy_classifier import NoisyClassifier, NoisyClass
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.sampling import SamplingModule, denoise
+from lightning_mmdiff.sampling import SamplingModule
 from lightning_mmdiff.schedules import Sampler, linear
 
 MEANS, VARIANCE = torch.tensor([-0.8, 0.3, 0.9], dtype=torch.float64), 0.2

@@ -153,7 +153,9 @@ def latent_experts() -> list[Expert]:
 def test_every_way_to_combine_takes_latent_experts() -> None:
     experts = latent_experts()
     collaborators = tuple(Collaborator(conditions=e.conditions, network=unet(1)) for e in experts)
-    fresh = Collaborative([e.denoiser for e in experts], CollaborativeConfig(collaborators=collaborators), sampler=SAMPLER)
+    fresh = Collaborative(
+        [e.denoiser for e in experts], CollaborativeConfig(collaborators=collaborators), sampler=SAMPLER
+    )
     average = Composable(experts, sampler=SAMPLER)
     assert torch.equal(fresh.predict_step(batch()), average.predict_step(batch()))
     united = UniteAndConquer(experts, sampler=SAMPLER).predict_step(batch())
@@ -170,7 +172,9 @@ def test_every_way_to_combine_takes_latent_experts() -> None:
 def test_collaboration_follows_each_condition() -> None:
     experts = latent_experts()
     collaborators = tuple(Collaborator(conditions=e.conditions, network=unet(1)) for e in experts)
-    model = Collaborative([e.denoiser for e in experts], CollaborativeConfig(collaborators=collaborators), sampler=SAMPLER)
+    model = Collaborative(
+        [e.denoiser for e in experts], CollaborativeConfig(collaborators=collaborators), sampler=SAMPLER
+    )
     randomized(model.diffusers)
     z, t = torch.randn(1, 3, 8, 8), torch.tensor(500)
 

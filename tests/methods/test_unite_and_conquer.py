@@ -5,13 +5,12 @@ from functools import partial
 
 import pytest
 import torch
-from tiny import tiny_denoiser
+from tiny import denoise, tiny_denoiser
 
 from lightning_mmdiff import schedules, seeding
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer, unite
 from lightning_mmdiff.noise import NoiseSchedule, match
-from lightning_mmdiff.sampling import denoise
 from lightning_mmdiff.schedules import cosine, linear
 
 SAMPLER = schedules.Sampler(name="ddim", num_steps=4)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, dynamic_diffuser_unet, mini_dynamic_diffuser
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig, ldm_unet
 from lightning_mmdiff.networks.presets import mini_unet
-from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig, token_encoder
+from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig
 from lightning_mmdiff.networks.unet import UNet
 from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior, vae_256, vae_512
 
@@ -31,8 +31,8 @@ def count(make) -> int:
         (lambda: DynamicDiffuser(dynamic_diffuser_unet()), 13_136_321),
         (lambda: VAE(vae_256()), 55_312_063),
         (lambda: VAE(vae_512()), 83_639_999),
-        (lambda: token_encoder(TextTokensConfig()), 166_590_080),
-        (lambda: token_encoder(MaskTokensConfig()), 656_000),
+        (lambda: TextTokensConfig().build(), 166_590_080),
+        (lambda: MaskTokensConfig().build(), 656_000),
     ],
     ids=["uni-modal", "dynamic diffuser", "vae 256", "vae 512", "text", "mask"],
 )
@@ -73,7 +73,7 @@ def mask(seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("class_embedding", [False, True])
 def test_permuting_the_classes_of_a_mask(class_embedding: bool) -> None:
     """The released encoder cannot tell hair from background; with a class embedding it can."""
-    encoder = randomized(token_encoder(MaskTokensConfig(width=24, side=16, class_embedding=class_embedding)))
+    encoder = randomized(MaskTokensConfig(width=24, side=16, class_embedding=class_embedding).build())
     network = randomized(CrossAttentionUNet(SMALL)).eval()
     z, t = torch.randn(2, 3, 16, 16), torch.tensor([100, 900])
     permuted = mask()[:, torch.randperm(19, generator=torch.Generator().manual_seed(1))]
@@ -83,13 +83,13 @@ def test_permuting_the_classes_of_a_mask(class_embedding: bool) -> None:
 
 
 def test_absent_classes_give_the_same_token() -> None:
-    encoder = token_encoder(MaskTokensConfig(width=24, side=16))
+    encoder = MaskTokensConfig(width=24, side=16).build()
     tokens = encoder(torch.zeros(1, 19, 32, 32, dtype=torch.uint8))
     assert torch.equal(tokens, encoder.linear.bias.expand(1, 19, 24))
 
 
 def test_mask_is_read_at_pil_nearest_pixels() -> None:
-    encoder = token_encoder(MaskTokensConfig(width=1, side=32))
+    encoder = MaskTokensConfig(width=1, side=32).build()
     encoder.linear.weight.data.fill_(1.0)
     encoder.linear.bias.data.zero_()
     image = torch.zeros(1, 19, 512, 512, dtype=torch.uint8)
@@ -103,7 +103,7 @@ def test_text_depends_on_words_and_their_order() -> None:
     config = TextTokensConfig(
         vocabulary=("he", "is", "young", "old"), width=16, num_layers=2, num_heads=2, head_dim=4, max_length=6
     )
-    encoder = token_encoder(config)
+    encoder = config.build()
     tokens = encoder(["He is young.", "is he young", "he is a teen", "he is a child", "he is very very young and old"])
     assert tokens.shape == (5, 6, 16)
     assert not torch.allclose(tokens[0], tokens[1])

@@ -190,14 +190,14 @@ def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
 
     monkeypatch.setattr(cli.subprocess, "run", run)
     monkeypatch.setattr(cli, "_module", lambda: "experiments.table1")
-    cli.run_table(
+    cli.main(
         table1.table,
         cli.SubmitFlags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",)),
     )
     flags = submit.tyro.cli(submit.SubmitFlags, args=seen[0][3:])
     assert flags == submit.SubmitFlags(table="table1", profile="paper", data=Path("/d"), seeds=2, only=("hair-expert",))
     with pytest.raises(ValueError, match="--part data is done here"):
-        cli.run_table(table1.table, cli.SubmitFlags(launcher="slurm", part="data"))
+        cli.main(table1.table, cli.SubmitFlags(launcher="slurm", part="data"))
 
 
 def test_the_accounting_is_asked_first(tmp_path, monkeypatch) -> None:

@@ -17,9 +17,11 @@ def table(profile, seed):
 
     import small_runs
 
+    from lightning_mmdiff.methods.single import RealImages
+
     expert = replace(small_runs.expert(steps=2, seed=seed), name=f"expert-seed{seed}" if seed else "expert")
     samples = replace(small_runs.samples(expert), name=f"samples-seed{seed}" if seed else "samples")
-    real = replace(small_runs.samples(expert), name="real", method="real", experts=(), seed=0)
+    real = replace(small_runs.samples(expert), name="real", method=RealImages(), sampler=None, seed=0)
     evaluator = replace(small_runs.expert(steps=2), name="evaluator")
     found = small_runs.table_of(samples, ("SSIM",))
     row = replace(found.rows[0], label="real", sample=real)
