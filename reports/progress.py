@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any, Literal
 
 from reports.curves import last_step
-from reports.runs import read_json, stages
+from reports.runs import read_config, stages
 
 RESULTS = ("metrics.json", "weights.safetensors")
 RunState = Literal["done", "running", "failed", "pending"]
@@ -56,7 +56,7 @@ def time_left(runs: Iterable[TableProgress]) -> tuple[float, int]:
 
 
 def _look(folder: Path, paces: dict[tuple, list[float]]) -> TableProgress:
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     total = _total(config)
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "config.json"]
     written = max((path.stat().st_mtime for path in files), default=None)
@@ -110,7 +110,7 @@ def _paces(folders: Iterable[Path]) -> dict[tuple, list[float]]:
     """Kind of run -> seconds per step or image of the finished ones, all stages together."""
     paces: dict[tuple, list[float]] = {}
     for folder in folders:
-        config = read_json(folder / "config.json")
+        config = read_config(folder)
         total, spent = _total(config), [stage.seconds for stage in stages(folder)]
         if total and spent and None not in spent and any((folder / name).is_file() for name in RESULTS):
             paces.setdefault(_kind(config), []).append(sum(s for s in spent if s is not None) / total)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from lightning_mmdiff.errors import UserError
 from reports.claims import decide
+from reports.old_configs import upgrade
 from reports.runs import load_run, read_json
 from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
 from reports.statistics import t_interval
@@ -30,7 +31,7 @@ def load_table(path: str | Path) -> TableResult:
         Metric(column=m["column"], protocol=m["protocol"], better=m["better"], description=m["description"])
         for m in stored["metrics"]
     )
-    papers = read_json(path.with_name("paper.json"))
+    papers = upgrade(read_json(path.with_name("paper.json")))
     rows = tuple(_row(row, metrics, stored["profile"], path.parent, papers) for row in stored["rows"])
     rows = _mark_best(rows, metrics)
     return TableResult(

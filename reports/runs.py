@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.old_configs import upgrade
 from reports.schema import Interval, Run, Score, Stage, State
 
 
@@ -32,7 +34,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
             replicates = _replicates(folder / "replicates.npz")
         except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
     broken = next((need for need in needs if (need / "failed.txt").is_file()), None)
     if broken and state in ("pending", "running"):
@@ -47,7 +49,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         unmeasured=read_json(folder / "unmeasured.json"),
         replicates=replicates,
         config=config,
-        paper_config=read_json(_paper_twin(folder) / "config.json") or paper,
+        paper_config=read_config(_paper_twin(folder)) or paper,
         trainings=tuple(needs),
         stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
     )
@@ -114,7 +116,7 @@ def _trainings(config: Any) -> Iterator[str]:
 
 def stages(folder: Path) -> Iterator[Stage]:
     """What ``provenance.json`` of a run says about each of its stages."""
-    stored, config = read_json(folder / "provenance.json").get("stage"), read_json(folder / "config.json")
+    stored, config = read_json(folder / "provenance.json").get("stage"), read_config(folder)
     for name, record in stored.items() if isinstance(stored, dict) else ():
         if isinstance(record, dict):
             yield Stage(
@@ -156,6 +158,11 @@ def _number(value: Any) -> float | None:
 def _paper_twin(folder: Path) -> Path:
     """The run of the same name under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
     return folder.parent.parent / "paper" / folder.name
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Settings of a run in today's form, whichever version of the code wrote them."""
+    return upgrade(read_json(RunFolder(folder).config))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from typing import Annotated
 import tyro
 
 from experiments.core.cluster import Cluster, read_cluster
-from experiments.spec import Profile, Run, Table, TrainRun, as_json, differences
+from experiments.core.run_config import require_same_settings
+from experiments.spec import Profile, Run, Table, TrainRun
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 from slurm import records, scheduler
@@ -124,24 +125,6 @@ def is_done(folder: Path, run: Run, tables: list[Table]) -> bool:
     path = folder / "metrics.json"
     measured = json.loads(path.read_text()) if path.is_file() else {}
     return path.is_file() and all(m.protocol in measured for t in uses for m in t.metrics)
-
-
-def require_same_settings(folder: Path, run: Run) -> None:
-    """Find out before a job waits in a queue that its folder belongs to a run with other settings.
-
-    Raises:
-        UserError: naming the fields that differ.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        return
-    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "fingerprints"}
-    different = list(differences(old, json.loads(json.dumps(as_json(run)))))
-    if different:
-        raise UserError(
-            f"{folder} was made with other settings ({'; '.join(different[:4])}). "
-            "Move the folder away, or choose another --out."
-        )
 
 
 def main(flags: SubmitFlags) -> list[str]:

@@ -23,10 +23,11 @@ from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from experiments.core import build, edits
 from experiments.core.costs import data_of
 from experiments.core.provenance import is_first_process, recorded
+from experiments.core.run_config import check_run_config
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
-from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, check_run_config
+from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve

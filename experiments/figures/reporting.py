@@ -11,13 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from experiments.core.provenance import environment, is_first_process
+from experiments.core.run_config import as_json
 from experiments.engine.stages import Workspace
 from experiments.figures import galleries
 from experiments.figures import influence as influence_figures
 from experiments.protocols import influence
 from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
-from experiments.spec import Row, Table, as_json
+from experiments.spec import Row, Table
 from lightning_mmdiff.runtime.files import write_json
 from reports.render import show
 from reports.results import load_table

@@ -157,6 +157,19 @@ def test_what_differed_and_why(make_table):
     assert claim[1].startswith("fails on mIoU (-0.26 [")
 
 
+def test_a_renamed_type_is_no_deviation(make_table):
+    folder = make_table()
+    ours = folder.parents[1] / "ours" / "config.json"
+    config = json.loads(ours.read_text())
+    now = {**config, "members": [{"type": "Collaborator", "conditions": ["text"]}]}
+    old = {**config, "members": [{"type": "Member", "conditions": ["mask"]}]}
+    ours.write_text(json.dumps(old))
+    for ours_paper, expected in ((now, ["members[0].conditions"]), (old, [])):
+        (folder / "paper.json").write_text(json.dumps({"ours": ours_paper}))
+        found = [d.what for d in deviations(load_table(folder / "table.json"))]
+        assert [what for what in found if what.startswith("members")] == expected
+
+
 def test_exports_hold_every_table(profile):
     write_site(profile, INDEX, with_notebooks=False)
     site = profile / "site"

@@ -10,8 +10,9 @@ import toy_table
 
 from experiments import INDEX, table1
 from experiments.core.cluster import Cluster
+from experiments.core.run_config import as_json
 from experiments.engine import cli
-from experiments.spec import SampleRun, TrainRun, as_json, plan
+from experiments.spec import SampleRun, TrainRun, plan
 from lightning_mmdiff.runtime.files import write_json
 from slurm import jobs as jobs_module
 from slurm import records, scheduler, status, submit
@@ -59,10 +60,10 @@ def test_the_command_is_the_local_one_and_it_parses() -> None:
         "apptainer exec --nv my.sif python -m experiments.table1 --profile paper --out runs --data /data --seeds 2 "
         "--only real-celeba"
     )
-    flags = cli.tyro.cli(cli.SubmitFlags, args=command.split()[7:])
-    assert flags == cli.SubmitFlags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
+    flags = cli.tyro.cli(cli.TableFlags, args=command.split()[7:])
+    assert flags == cli.TableFlags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
     for part in ("data", "report"):
-        assert cli.tyro.cli(cli.SubmitFlags, args=found[f"table1-{part}"].command.split()[7:]).part == part
+        assert cli.tyro.cli(cli.TableFlags, args=found[f"table1-{part}"].command.split()[7:]).part == part
 
 
 def test_seeds_are_one_array_and_sharing_is_another() -> None:
@@ -178,7 +179,7 @@ def test_the_files_to_submit_by_hand_ask_for_what_the_code_asks_for() -> None:
         assert theirs == ours, name
         (command,) = re.findall(r"^ +python -m experiments\.\S+ (.*)$", text, re.MULTILINE)
         flags = re.sub(r'"\$\{\w+:-([^}]+)\}"', r"\1", command).split()
-        assert cli.tyro.cli(cli.SubmitFlags, args=flags).profile == "paper"
+        assert cli.tyro.cli(cli.TableFlags, args=flags).profile == "paper"
 
 
 def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
@@ -192,12 +193,12 @@ def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
     monkeypatch.setattr(cli, "_module", lambda: "experiments.table1")
     cli.run_table(
         table1.table,
-        cli.SubmitFlags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",)),
+        cli.TableFlags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",)),
     )
     flags = submit.tyro.cli(submit.SubmitFlags, args=seen[0][3:])
     assert flags == submit.SubmitFlags(table="table1", profile="paper", data=Path("/d"), seeds=2, only=("hair-expert",))
     with pytest.raises(ValueError, match="--part data is done here"):
-        cli.run_table(table1.table, cli.SubmitFlags(launcher="slurm", part="data"))
+        cli.run_table(table1.table, cli.TableFlags(launcher="slurm", part="data"))
 
 
 def test_the_accounting_is_asked_first(tmp_path, monkeypatch) -> None:
