@@ -48,6 +48,8 @@ class Order:
         try:
             module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
+            if not f"{self.module}.".startswith(f"{error.name}."):
+                raise  # the table is there, something that it imports is not
             known = ", ".join(e.name for e in INDEX)
             raise UserError(f"No table is called {self.table!r}; there are {known}.") from error
         return [module.table(self.profile, seed) for seed in range(self.seeds)]

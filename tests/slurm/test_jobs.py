@@ -1,7 +1,9 @@
 """From tables to scripts, without a SLURM: what is asked for, what waits for what, what is refused."""
 
 import re
+import runpy
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,6 +217,41 @@ def test_without_slurm_there_is_one_sentence(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="squeue is not to be found; run this on a login node"):
         scheduler.queue()
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "sentence"),
+    [
+        ("slurm", ["cancel", "expert"], "error: expert: no such job in "),
+        ("slurm.submit", ["table99"], "error: No table is called 'table99'; there are table1, "),
+        ("experiments.doctor", ["table99"], "error: No table is called 'table99'; there are table1, "),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*")
+def test_a_mistake_is_one_sentence_and_a_fault_of_ours_a_traceback(
+    module: str, words: list[str], sentence: str, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, *words, "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module(module, run_name="__main__")
+    assert str(stop.value).startswith(sentence)
+    assert "\n" not in str(stop.value)
+
+    def fault(*_: object, **__: object) -> None:
+        raise ValueError("ours")
+
+    for place in ("slurm.records.read", "slurm.jobs.jobs", "experiments.core.cluster.read_cluster"):
+        monkeypatch.setattr(place, fault)
+    monkeypatch.setattr("experiments.INDEX", None)
+    with pytest.raises((ValueError, TypeError), match=r"ours|not iterable"):
+        runpy.run_module(module, run_name="__main__")
+
+
+def test_a_table_that_cannot_import_something_is_not_called_unknown(tmp_path, monkeypatch) -> None:
+    (tmp_path / "broken_table.py").write_text("import nowhere\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        Order(table="broken_table").tables()
 
 
 def test_our_own_words_before_those_of_slurm(tmp_path) -> None:
