@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from experiments import INDEX
 from experiments.core.provenance import environment, is_first_process
 from experiments.core.run_config import as_json
 from experiments.engine.stages import Workspace
@@ -20,8 +21,10 @@ from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
 from experiments.spec import Row, Table
 from lightning_mmdiff.runtime.files import write_json
+from reports.index import write_index
 from reports.render import show
 from reports.results import load_table
+from reports.table_folder import TableFolder
 from reports.write import write_all
 
 MAX_ROWS = 6
@@ -29,7 +32,7 @@ MAX_ROWS = 6
 
 
 def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
-    """Write table.json and paper.json where they are absent or tell of other rows: a report can be made before the runs end.
+    """Write table.json, paper.json and the index where absent or out of date: a report can be made before the runs end.
 
     Args:
         workspace: where.
@@ -37,14 +40,15 @@ def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Tab
         papers: the same tables at the paper profile; the configs of their runs are what ours are compared with.
         command: that makes the table.
     """
-    folder = workspace.runs / "tables" / tables[0].name
+    folder = TableFolder.of(workspace.runs, tables[0].name)
+    write_index(workspace.runs, INDEX)
     rows = [pair for ours, theirs in zip(tables, papers) for pair in zip(ours.rows, theirs.rows)]
     twins = {ours.sample.name: as_json(theirs.sample) for ours, theirs in rows if ours.sample and theirs.sample}
-    if _stored(folder / "paper.json") != json.loads(json.dumps(twins)):
-        write_json(folder / "paper.json", twins)
-    old, new = _stored(folder / "table.json"), _description(workspace, tables, folder, command)
+    if _stored(folder.paper) != json.loads(json.dumps(twins)):
+        write_json(folder.paper, twins)
+    old, new = _stored(folder.table), _description(workspace, tables, folder.path, command)
     if any(old.get(key) != json.loads(json.dumps(new[key])) for key in ("metrics", "rows", "claims")):
-        write_json(folder / "table.json", {**new, "galleries": old.get("galleries", [])})
+        write_json(folder.table, {**new, "galleries": old.get("galleries", [])})
 
 
 def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
@@ -55,14 +59,14 @@ def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table
     if not is_first_process():
         return
     announce(workspace, tables, papers, command)
-    folder = workspace.runs / "tables" / tables[0].name
+    folder = TableFolder.of(workspace.runs, tables[0].name)
     description = {
-        **_description(workspace, tables, folder, command),
-        "galleries": _galleries(workspace, tables[0], folder),
+        **_description(workspace, tables, folder.path, command),
+        "galleries": _galleries(workspace, tables[0], folder.path),
     }
-    write_json(folder / "table.json", _with_older_date(description, folder / "table.json"))
-    show(load_table(folder / "table.json"))
-    paths = write_all(folder)
+    write_json(folder.table, _with_older_date(description, folder.table))
+    show(load_table(folder.table))
+    paths = write_all(folder.path)
     Console(highlight=False).print("\nWritten: " + ", ".join(os.path.relpath(p) for p in paths), soft_wrap=True)
 
 
