@@ -30,6 +30,7 @@ from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,13 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     loop = PlainLoop(Denoiser(run.model, seed=run.seed), loader, run.trainer.gradient_clip_val)
     turns, after = TakeTurns(loop, flags), _Weights(last)
     assert run.trainer.ema_decay is not None, "mini and smoke average the weights"
-    callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), RunProgress(run.name), turns, after]
+    callbacks = [
+        EMA(run.trainer.ema_decay),
+        LossCurve(RunFolder(folder).loss_curve),
+        RunProgress(run.name),
+        turns,
+        after,
+    ]
     module = build.model(run, folder)
     trainer = build.trainer(run.trainer, folder, callbacks)
     trainer.fit(module, build.training_data(run, folder))

@@ -21,13 +21,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from experiments import INDEX
-from experiments.core import build, costs
+from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
 from experiments.core.needed_weights import needed_weights
 from experiments.engine.stages import RENDERED, Workspace
 from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 State = Literal["ok", "note", "missing"]
 COLOURS = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -142,8 +143,8 @@ def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
 
 def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
     """What is still to be written below --out, over what is free there."""
-    need = sum(_bytes(run) for run in runs if not (workspace.runs / run.name / "metrics.json").exists()
-               and not (workspace.runs / run.name / build.WEIGHTS).exists())  # fmt: skip
+    folders = {run: RunFolder(workspace.runs / run.name) for run in runs}
+    need = sum(_bytes(run) for run, folder in folders.items() if not (folder.is_trained or folder.is_scored))
     place = next(p for p in (workspace.runs.resolve(), *workspace.runs.resolve().parents) if p.exists())
     free = shutil.disk_usage(place).free
     found = f"{free / 2**30:.1f} GiB free in {place}, about {need / 2**30:.1f} GiB to be written"

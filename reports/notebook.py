@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import style
 from reports.figures import is_image
 from reports.format import escape_markdown, made_by
@@ -25,7 +26,6 @@ from reports.schema import TableResult
 from reports.table_folder import TableFolder
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN_FILES = ("metrics.json", "unmeasured.json", "replicates.npz", "config.json", "provenance.json", "failed.txt")
 TIMEOUT = 120  # seconds a cell
 MAX_SOCKET_PATH = 80  # characters; Unix allows about 107 with the file name
 
@@ -127,7 +127,10 @@ def fingerprint(table: TableResult) -> str:
     """Hash of everything a report is made from: table.json, the runs' results, the galleries and this package."""
     digest = hashlib.sha256()
     runs = [run for row in table.rows for run in row.runs]
-    run_files = [run.folder / name for run in runs for name in RUN_FILES]
+    folders = [RunFolder(run.folder) for run in runs]
+    run_files = [
+        path for f in folders for path in (f.metrics, f.unmeasured, f.replicates, f.config, f.provenance, f.failure)
+    ]
     run_files += [
         path for run in runs for place in (*run.trainings, run.folder) for path in sorted(place.glob("*.csv"))
     ]

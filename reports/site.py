@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import exports, figures, notebook, pages, samples, site_pages
 from reports.format import escape_html
 from reports.html import Links
@@ -78,7 +79,7 @@ def _copy_configs(overview: Overview, site: Path) -> dict[str, str]:
     addresses = {}
     for run in overview.runs:
         addresses[run.name] = f"configs/{slug(run.name)}.json"
-        _copy(run.folder / "config.json", site / addresses[run.name])
+        _copy(RunFolder(run.folder).config, site / addresses[run.name])
     return addresses
 
 

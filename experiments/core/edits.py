@@ -14,6 +14,7 @@ from experiments.spec import EditConfig, SampleRun
 from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor
 from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def target_indices(run: SampleRun, count: int) -> list[int]:
@@ -51,7 +52,7 @@ def _edit(module: Collaborative, config: EditConfig, runs: Path, data: PackedDat
     image = data.test.batch([number % count])["image"]
     conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]
     editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
-    with WorkLocks(runs / config.name / ".locks").acquire(
+    with WorkLocks(RunFolder(runs / config.name).locks).acquire(
         f"{number:05d}"
     ):  # rows that run at once share the preparation
         editor.prepare(image, conditions)

@@ -21,6 +21,7 @@ from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
 from experiments.spec import Row, Table
 from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.index import write_index
 from reports.render import show
 from reports.results import load_table
@@ -126,7 +127,7 @@ def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[st
     entries = []
     for number, part in enumerate(parts, 1):
         file = f"gallery-{number}.png"
-        results = [workspace.runs / r.sample.name / "metrics.json" for r in part if r.sample]
+        results = [RunFolder(workspace.runs / r.sample.name).metrics for r in part if r.sample]
         if not _is_newer(folder / file, results):
             _draw(workspace, table, part, folder / file)
         title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"
