@@ -58,11 +58,11 @@ def main(before: Path, after: Path, /) -> None:
         before: a folder of run folders, for example runs/smoke.
         after: another one.
     """
-    found = sorted(path for path in before.iterdir() if (path / "config.json").exists())
+    found = RunFolder.begun(before)
     wrong = 0
-    for path in found:
-        for difference in list(differences(RunFolder(path), RunFolder(after / path.name)))[:5]:
-            print(f"{path.name}: {difference}")
+    for folder in found:
+        for difference in list(differences(folder, RunFolder(after / folder.name)))[:5]:
+            print(f"{folder.name}: {difference}")
             wrong += 1
     print(f"{len(found)} runs compared, {wrong or 'no'} differences")
     sys.exit(bool(wrong) or not found)

@@ -35,6 +35,7 @@ from experiments.spec import Metric, Profile, Row, SampleRun, Table
 from lightning_mmdiff.callbacks.shards import shard_files
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 PROTOCOLS = ("FD-EffNetLite0", "SSIM")
 
@@ -125,7 +126,7 @@ def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, T
     workspace = Workspace(profile=flags.profile, runs=folder / "runs", data=folder / "data", rendered=True, cache=None)
     prepare_data(workspace, [expert, run])
     module = build.model(expert, workspace.runs)
-    checkpoints.save_weights(module, workspace.runs / expert.name / "weights.safetensors", {})
+    checkpoints.save_weights(module, RunFolder(workspace.runs / expert.name).weights, {})
     metrics = tuple(Metric(column=p, protocol=p, better="lower", description="") for p in PROTOCOLS)
     row = Row(label="scaling", sample=run)
     return workspace, run, Table(name="scaling", title="", paper="", metrics=metrics, rows=(row,))
@@ -134,24 +135,24 @@ def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, T
 def measure(flags: ScalingFlags, folder: Path) -> list[Comparison]:
     """Time sampling and scoring of the same images by several processes and by one."""
     workspace, run, table = prepared(flags, folder)
-    images, workers = workspace.runs / run.name, Workers(max(flags.processes))
+    images, workers = RunFolder(workspace.runs / run.name), Workers(max(flags.processes))
     try:
         workers.do(1, "sample", workspace, run, table)
         workers.do(1, "score", workspace, run, table)  # warms up, and stores the features of the reference
         expected = _results(images, run)
         comparisons = []
-        for stage, of_stage in (("sample", "samples"), ("score", "features")):
+        for stage, of_stage in (("sample", images.samples), ("score", images.features)):
             for count in flags.processes:
 
-                def work(count: int, stage: str = stage, of_stage: str = of_stage) -> None:
-                    shutil.rmtree(images / of_stage)
-                    (images / "metrics.json").unlink(missing_ok=True)
+                def work(count: int, stage: str = stage, of_stage: Path = of_stage) -> None:
+                    shutil.rmtree(of_stage)
+                    images.metrics.unlink(missing_ok=True)
                     workers.do(count, stage, workspace, run, table)
 
                 ours = Side(run=partial(work, count), units=run.num_images)
                 now = flags.now if flags.clock == "wall" else workers.processor_time
                 seconds = in_turn(ours, Side(run=partial(work, 1), units=run.num_images), flags, now)
-                if not (images / "metrics.json").exists():
+                if not images.is_scored:
                     workers.do(count, "score", workspace, run, table)
                 comparisons.append(_comparison(stage, count, seconds, _results(images, run) == expected, flags, run))
     finally:
@@ -159,9 +160,9 @@ def measure(flags: ScalingFlags, folder: Path) -> list[Comparison]:
     return comparisons
 
 
-def _results(folder: Path, run: SampleRun) -> list[bytes]:
+def _results(folder: RunFolder, run: SampleRun) -> list[bytes]:
     """Images and metrics of a finished run."""
-    files = [*shard_files(folder / "samples", run.num_images, run.shard_size), folder / "metrics.json"]
+    files = [*shard_files(folder.samples, run.num_images, run.shard_size), folder.metrics]
     return [file.read_bytes() for file in files]
 
 

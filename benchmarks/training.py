@@ -30,6 +30,7 @@ from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     turns, after = TakeTurns(loop, flags), _Weights(last)
     assert run.trainer.ema_decay is not None, "mini and smoke average the weights"
     progress = RunProgress(run.name, max_steps=run.trainer.max_steps)
-    callbacks = [EMA(run.trainer.ema_decay), LossCurve(folder / "loss.csv"), progress, turns, after]
+    callbacks = [EMA(run.trainer.ema_decay), LossCurve(RunFolder(folder).loss_curve), progress, turns, after]
     module = build.model(run, folder)
     trainer = build.trainer(run.trainer, folder, callbacks)
     trainer.fit(module, build.training_data(run, folder))

@@ -1,21 +1,6 @@
 """Tables of three papers, and what they do not have: one module per table. ``python -m experiments`` lists them."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One line of the index."""
-
-    name: str
-    """Module in this package: ``python -m experiments.<name>``."""
-    source: str
-    shows: str
-    mini: str
-    """Cost of the mini profile on two CPU cores, measured."""
-    paper: str
-    """Cost of the paper profile, estimated from published settings."""
-
+from reports.schema import Entry
 
 UC = "Unite and Conquer (CVPR 2023)"
 MT = "MT-Diffusion (ICLR 2024)"

@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments import INDEX
+from reports.table_folder import TableFolder
 
 
-def state(folder: Path) -> str:
+def state(folder: TableFolder) -> str:
     """How far a table is, from what its report left on disk."""
-    path = folder / "metrics.json"
-    if not path.exists():
+    if not folder.metrics.exists():
         return "-"
-    report = json.loads(path.read_text())
+    report = json.loads(folder.metrics.read_text())
     measured = sum(row["state"] == "measured" for row in report["rows"])
     decided = [claim["decision"] for claim in report["claims"]]
     counts = ", ".join(f"{decided.count(d)} {d}" for d in ("holds", "fails", "undecided", "open") if d in decided)
@@ -32,7 +32,7 @@ def main(out: Path = Path("runs")) -> None:
     for heading in ("name", "from", "shows", "mini, 2 CPU cores", "paper", "state at mini"):
         grid.add_column(heading)
     for e in INDEX:
-        grid.add_row(e.name, e.source, e.shows, e.mini, e.paper, state(out / "mini" / "tables" / e.name))
+        grid.add_row(e.name, e.source, e.shows, e.mini, e.paper, state(TableFolder.of(out / "mini", e.name)))
     Console(highlight=False).print(grid)
 
 

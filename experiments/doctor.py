@@ -144,7 +144,7 @@ def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
 def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
     """What is still to be written below --out, over what is free there."""
     folders = {run: RunFolder(workspace.runs / run.name) for run in runs}
-    need = sum(_bytes(run) for run, f in folders.items() if not (f.metrics.exists() or f.weights.exists()))
+    need = sum(_bytes(run) for run, folder in folders.items() if not (folder.is_trained or folder.is_scored))
     place = next(p for p in (workspace.runs.resolve(), *workspace.runs.resolve().parents) if p.exists())
     free = shutil.disk_usage(place).free
     found = f"{free / 2**30:.1f} GiB free in {place}, about {need / 2**30:.1f} GiB to be written"

@@ -1,18 +1,14 @@
 """What a table is: rows x metrics, and the runs that fill it. Every run is a frozen value; equal runs exist once on disk."""
 
-import dataclasses
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from datamodules.batches.masking import MaskConfig
 from datamodules.faces.split import Split
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.models.config import ModelConfig
-from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
@@ -227,43 +223,3 @@ def plan(tables: Iterable[Table]) -> list[Run]:
     twice = sorted({n for n in names if names.count(n) > 1})
     assert not twice, f"different runs share the name {twice}"
     return list(order)
-
-
-def as_json(value: Any) -> Any:
-    """Nested dataclasses as plain JSON values, each with the name of its type."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, tuple | list):
-        return [as_json(v) for v in value]
-    return value
-
-
-def check_run_config(folder: Path, run: Run, data: dict[str, str]) -> None:
-    """Reserve ``folder`` for ``run`` on data sets with these fingerprints: write config.json, or compare with it.
-
-    Raises:
-        UserError: if the folder was made with other settings; names the fields that differ.
-    """
-    path, new = folder / "config.json", json.loads(json.dumps({**as_json(run), "fingerprints": data}))
-    if path.exists():
-        different = list(differences(json.loads(path.read_text()), new))
-        if different:
-            raise UserError(
-                f"{folder} was made with other settings ({'; '.join(different[:4])}). "
-                "Move the folder away, or choose another --out."
-            )
-        return
-    write_json(path, new)
-
-
-def differences(old: Any, new: Any, where: str = "") -> Iterable[str]:
-    """Describe every leaf in which two JSON values differ; a key that the old one lacks counts as its default."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in old.keys() | new.keys():
-            yield from differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for i, (a, b) in enumerate(zip(old, new)):
-            yield from differences(a, b, f"{where}[{i}]")
-    elif old != new:
-        yield f"{where}: {old!r} there, {new!r} now"

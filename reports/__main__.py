@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments import INDEX
 from lightning_mmdiff.errors import UserError
+from reports.index import read_index
+from reports.notebook import NotebookError
 from reports.render import show
 from reports.results import load_table
 from reports.site import write_site
+from reports.table_folder import TableFolder, tables_folder
 from reports.write import write_all
 
 
@@ -36,30 +38,31 @@ def main(
         notebook: whether to execute the report notebooks.
     """
     if tables:
-        _write_tables(tables, out / profile / "tables", notebook)
+        _write_tables(tables, out / profile, notebook)
         return
-    index, troubles = write_site(out / profile, INDEX, with_notebooks=notebook)
+    index, troubles = write_site(out / profile, read_index(out / profile), with_notebooks=notebook)
     print(index)
     if troubles:
-        raise RuntimeError("the site lacks a notebook: " + "; ".join(troubles))
+        raise NotebookError("the site lacks a notebook: " + "; ".join(troubles))
 
 
-def _write_tables(names: Sequence[str], root: Path, notebook: bool) -> None:
-    there = sorted(path.parent.name for path in root.glob("*/table.json"))
+def _write_tables(names: Sequence[str], profile: Path, notebook: bool) -> None:
+    there = [folder.name for folder in TableFolder.written(profile)]
     unknown = sorted(set(names) - set(there))
     if unknown:
         raise UserError(
-            f"{root}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}. "
-            f"Run python -m experiments.{unknown[0]} --profile {root.parent.name} first."
+            f"{tables_folder(profile)}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}. "
+            f"Run python -m experiments.{unknown[0]} --profile {profile.name} first."
         )
     for name in names:
-        show(load_table(root / name / "table.json"))
-        for path in write_all(root / name, with_notebook=notebook):
+        folder = TableFolder.of(profile, name)
+        show(load_table(folder.table))
+        for path in write_all(folder.path, with_notebook=notebook):
             print(path)
 
 
 if __name__ == "__main__":
     try:
         tyro.cli(main, prog="python -m reports")
-    except (UserError, RuntimeError) as error:
+    except UserError as error:
         sys.exit(f"error: {error}")

@@ -16,14 +16,16 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import style
 from reports.figures import is_image
 from reports.format import escape_markdown, made_by
 from reports.results import load_table
 from reports.schema import TableResult
+from reports.table_folder import TableFolder
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN_FILES = ("metrics.json", "unmeasured.json", "replicates.npz", "config.json", "provenance.json", "failed.txt")
 TIMEOUT = 120  # seconds a cell
 MAX_SOCKET_PATH = 80  # characters; Unix allows about 107 with the file name
 
@@ -117,16 +119,23 @@ def _galleries(table: TableResult) -> Iterator[NotebookNode]:
             yield new_markdown_cell(f"{text}\n\n*{escape_markdown(gallery.file.name)} is missing or broken.*")
 
 
+class NotebookError(UserError):
+    """A notebook that cannot be executed here; its report is whole without it."""
+
+
 def fingerprint(table: TableResult) -> str:
     """Hash of everything a report is made from: table.json, the runs' results, the galleries and this package."""
     digest = hashlib.sha256()
     runs = [run for row in table.rows for run in row.runs]
-    run_files = [run.folder / name for run in runs for name in RUN_FILES]
+    folders = [RunFolder(run.folder) for run in runs]
+    run_files = [
+        path for f in folders for path in (f.metrics, f.unmeasured, f.replicates, f.config, f.provenance, f.failure)
+    ]
     run_files += [
         path for run in runs for place in (*run.trainings, run.folder) for path in sorted(place.glob("*.csv"))
     ]
     galleries = [gallery.file for gallery in table.galleries]
-    for path in [table.folder / "table.json", *run_files, *galleries, *sorted(Path(__file__).parent.glob("*.py"))]:
+    for path in [TableFolder(table.folder).table, *run_files, *galleries, *sorted(Path(__file__).parent.glob("*.py"))]:
         content = path.read_bytes() if path.is_file() else b"absent"
         digest.update(f"{path.name} {len(content)} ".encode() + content)
     states = [(run.state, run.reason, run.stages, run.paper_config) for run in runs]
@@ -147,7 +156,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     """Run the notebook in ``folder``, in place, with this very interpreter and none of the user's IPython settings.
 
     Raises:
-        RuntimeError: if the kernel or a cell fails.
+        NotebookError: if the kernel or a cell fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         kernels = KernelSpecManager(kernel_dirs=[])  # leaves the kernel of this interpreter alone
@@ -161,7 +170,9 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         try:
             client.execute(cwd=str(folder), env=environment, cleanup_kc=True)
         except (CellControlSignal, RuntimeError, OSError) as error:
-            raise RuntimeError(f"the notebook of {folder} did not run under {sys.executable}: {error}") from error
+            raise NotebookError(
+                f"the notebook of {folder} did not run under {sys.executable} (--no-notebook leaves it out): {error}"
+            ) from error
 
 
 def page(notebook: NotebookNode, table: TableResult) -> str:
@@ -173,7 +184,7 @@ def page(notebook: NotebookNode, table: TableResult) -> str:
 
 def make(folder: Path) -> tuple[NotebookNode, TableResult]:
     """Build and execute the notebook of ``folder/table.json``."""
-    table = load_table(folder / "table.json")
+    table = load_table(TableFolder(folder).table)
     notebook = build(table)
     notebook.metadata["inputs"] = fingerprint(table)
     execute(notebook, folder)

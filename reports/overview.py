@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import Entry
 from lightning_mmdiff.errors import UserError
 from reports.costs import of_table
 from reports.progress import TableProgress, survey
 from reports.results import load_table
-from reports.schema import Stage, TableResult
+from reports.schema import Entry, Stage, TableResult
+from reports.table_folder import TableFolder
 
 ORDER = ("measured", "running", "pending", "failed", "not measured")
 
@@ -67,6 +67,8 @@ class Overview:
     tables: tuple[Standing, ...]
     runs: tuple[TableProgress, ...]
     """Every run folder, those of evaluators included."""
+    complete: bool
+    """Whether the tables that were never run are among ``tables``."""
 
     @property
     def started(self) -> tuple[Standing, ...]:
@@ -82,23 +84,24 @@ def look(folder: Path, index: Sequence[Entry]) -> Overview:
     """
     runs = survey(folder)
     entries = {entry.name: entry for entry in index}
-    there = sorted(path.parent.name for path in folder.glob("tables/*/table.json"))
+    there = [table.name for table in TableFolder.written(folder)]
     if not runs and not there:
-        command = f"python -m experiments.{index[0].name} --profile {folder.name}"
-        raise UserError(f"{folder}: no runs and no tables; run a table first ({command}), or name another --out.")
+        raise UserError(
+            f"{folder}: no runs and no tables; run a table first (python -m experiments lists them), or name another --out."
+        )
     names = [*entries, *(name for name in there if name not in entries)]
     tables = tuple(_standing(name, folder, entries.get(name), runs) for name in names)
-    return Overview(profile=folder.name, tables=tables, runs=tuple(runs.values()))
+    return Overview(profile=folder.name, tables=tables, runs=tuple(runs.values()), complete=bool(entries))
 
 
 def _standing(name: str, folder: Path, entry: Entry | None, runs: Mapping[str, TableProgress]) -> Standing:
     result, trouble = None, ""
-    path = folder / "tables" / name / "table.json"
+    path = TableFolder.of(folder, name).table
     if path.is_file():
         try:
             result = load_table(path)
         except (ValueError, KeyError, TypeError) as error:
-            words = str(error) if isinstance(error, ValueError) else f"{path}: {type(error).__name__}: {error}"
+            words = str(error) if isinstance(error, UserError) else f"{path}: {type(error).__name__}: {error}"
             trouble = words.replace(f"{folder}/", "")
     needed = [f.name for row in result.rows for run in row.runs for f in (*run.trainings, run.folder)] if result else []
     unique = dict.fromkeys(needed)

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.curves import last_step
-from reports.runs import read_json, stages
+from reports.runs import read_config, stages
 
-RESULTS = ("metrics.json", "weights.safetensors")
 RunState = Literal["done", "running", "failed", "pending"]
 
 
@@ -44,7 +44,7 @@ class TableProgress:
 
 def survey(profile: Path) -> dict[str, TableProgress]:
     """Every run folder of a profile by its name, in alphabetical order."""
-    folders = sorted(path.parent for path in profile.glob("*/config.json"))
+    folders = RunFolder.begun(profile)
     paces = _paces(folders)
     return {folder.name: _look(folder, paces) for folder in folders}
 
@@ -55,24 +55,24 @@ def time_left(runs: Iterable[TableProgress]) -> tuple[float, int]:
     return sum(run.left for run in open_runs if run.left is not None), sum(run.left is None for run in open_runs)
 
 
-def _look(folder: Path, paces: dict[tuple, list[float]]) -> TableProgress:
-    config = read_json(folder / "config.json")
+def _look(folder: RunFolder, paces: dict[tuple, list[float]]) -> TableProgress:
+    config = read_config(folder.path)
     total = _total(config)
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "config.json"]
+    files = [path for path in folder.path.rglob("*") if path.is_file() and path != folder.config]
     written = max((path.stat().st_mtime for path in files), default=None)
     marks = _marks(folder, config)
     done = min(max((count for count, _ in marks), default=0), total or 0)
-    failed = folder / "failed.txt"
+    failed = folder.failure
     state: RunState = "failed" if failed.is_file() else "running" if files else "pending"
     left = None
-    if any((folder / name).is_file() for name in RESULTS):
+    if folder.is_trained or folder.is_scored:
         state, done, left = "done", total or done, 0.0
     elif total is not None:
         pace = _own_pace(marks) or _typical(paces, _kind(config))
         left = None if pace is None else (total - done) * pace
     reason = failed.read_text(errors="replace").strip() if state == "failed" else ""
     return TableProgress(
-        name=folder.name, folder=folder, config=config, state=state, reason=reason,
+        name=folder.name, folder=folder.path, config=config, state=state, reason=reason,
         done=done, total=total, left=left, written=written,
     )  # fmt: skip
 
@@ -83,17 +83,16 @@ def _total(config: dict[str, Any]) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _marks(folder: Path, config: dict[str, Any]) -> list[tuple[int, float]]:
+def _marks(folder: RunFolder, config: dict[str, Any]) -> list[tuple[int, float]]:
     """(steps or images so far, when) of every file that tells, in the order of time."""
     marks = []
-    for path in folder.glob("checkpoints/*.ckpt"):
+    for path in folder.checkpoints.glob("*.ckpt"):
         step = re.search(r"step=(\d+)", path.name)
         marks += [(int(step[1]), path.stat().st_mtime)] if step else []
-    loss = folder / "loss.csv"
-    if loss.is_file():
-        marks.append((last_step(loss), loss.stat().st_mtime))
+    if folder.loss_curve.is_file():
+        marks.append((last_step(folder.loss_curve), folder.loss_curve.stat().st_mtime))
     size = config.get("shard_size")
-    times = sorted(path.stat().st_mtime for path in folder.glob("samples/[0-9]*.npy"))
+    times = sorted(path.stat().st_mtime for path in folder.samples.glob("[0-9]*.npy"))
     if isinstance(size, int):
         marks += [((i + 1) * size, time) for i, time in enumerate(times)]
     return sorted(marks, key=lambda mark: (mark[1], mark[0]))
@@ -106,13 +105,13 @@ def _own_pace(marks: Sequence[tuple[int, float]]) -> float | None:
     return median(paces) if paces else None
 
 
-def _paces(folders: Iterable[Path]) -> dict[tuple, list[float]]:
+def _paces(folders: Iterable[RunFolder]) -> dict[tuple, list[float]]:
     """Kind of run -> seconds per step or image of the finished ones, all stages together."""
     paces: dict[tuple, list[float]] = {}
     for folder in folders:
-        config = read_json(folder / "config.json")
-        total, spent = _total(config), [stage.seconds for stage in stages(folder)]
-        if total and spent and None not in spent and any((folder / name).is_file() for name in RESULTS):
+        config = read_config(folder.path)
+        total, spent = _total(config), [stage.seconds for stage in stages(folder.path)]
+        if total and spent and None not in spent and (folder.is_trained or folder.is_scored):
             paces.setdefault(_kind(config), []).append(sum(s for s in spent if s is not None) / total)
     return paces
 

@@ -10,9 +10,11 @@ import pandas as pd
 
 from lightning_mmdiff.errors import UserError
 from reports.claims import decide
+from reports.old_configs import upgrade
 from reports.runs import load_run, read_json
 from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
 from reports.statistics import t_interval
+from reports.table_folder import TableFolder
 
 # Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap says nothing.
 NOISE_FLOOR = 0.013
@@ -30,7 +32,7 @@ def load_table(path: str | Path) -> TableResult:
         Metric(column=m["column"], protocol=m["protocol"], better=m["better"], description=m["description"])
         for m in stored["metrics"]
     )
-    papers = read_json(path.with_name("paper.json"))
+    papers = upgrade(read_json(TableFolder(path.parent).paper))
     rows = tuple(_row(row, metrics, stored["profile"], path.parent, papers) for row in stored["rows"])
     rows = _mark_best(rows, metrics)
     return TableResult(

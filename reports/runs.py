@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.old_configs import upgrade
 from reports.schema import Interval, Run, Score, Stage, State
 
 
@@ -21,20 +23,21 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         name: as the table calls it.
         paper: config of its twin under the paper profile, for where that twin has no folder.
     """
-    state, reason = _state(folder)
+    files = RunFolder(folder)
+    state, reason = _state(files)
     scores: dict[str, Score] = {}
     replicates: dict[str, np.ndarray] = {}
     if state == "measured":
         try:
-            stored = json.loads((folder / "metrics.json").read_text())
+            stored = json.loads(files.metrics.read_text())
             scores = _scores(stored)
             reason = "; ".join(filter(None, (reason, _repeats(stored))))
-            replicates = _replicates(folder / "replicates.npz")
+            replicates = _replicates(files.replicates)
         except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
-    broken = next((need for need in needs if (need / "failed.txt").is_file()), None)
+    broken = next((f for f in map(RunFolder, needs) if f.failure.is_file()), None)
     if broken and state in ("pending", "running"):
         state, reason = "failed", f"{broken.name}: {_state(broken)[1]}"
     return Run(
@@ -44,25 +47,25 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         state=state,
         reason=reason,
         scores=scores,
-        unmeasured=read_json(folder / "unmeasured.json"),
+        unmeasured=read_json(files.unmeasured),
         replicates=replicates,
         config=config,
-        paper_config=read_json(_paper_twin(folder) / "config.json") or paper,
+        paper_config=read_config(_paper_twin(folder)) or paper,
         trainings=tuple(needs),
         stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
     )
 
 
-def _state(folder: Path) -> tuple[State, str]:
+def _state(folder: RunFolder) -> tuple[State, str]:
     """A result outranks an older failure; a newer failure is mentioned beside it."""
-    metrics, failed = folder / "metrics.json", folder / "failed.txt"
+    failed = folder.failure
     failure = failed.read_text(errors="replace").strip() if failed.is_file() else ""
-    if metrics.is_file():
-        newer = failed.is_file() and failed.stat().st_mtime > metrics.stat().st_mtime
+    if folder.is_scored:
+        newer = failed.is_file() and failed.stat().st_mtime > folder.metrics.stat().st_mtime
         return "measured", f"a later stage failed: {failure}" if newer else ""
     if failed.is_file():
-        return "failed", failure or "failed.txt is empty"
-    if folder.is_dir() and any(path.name != "config.json" for path in folder.iterdir()):
+        return "failed", failure or f"{failed.name} is empty"
+    if folder.path.is_dir() and any(path != folder.config for path in folder.path.iterdir()):
         return "running", "started, not scored yet"
     return "pending", "not started"
 
@@ -114,7 +117,7 @@ def _trainings(config: Any) -> Iterator[str]:
 
 def stages(folder: Path) -> Iterator[Stage]:
     """What ``provenance.json`` of a run says about each of its stages."""
-    stored, config = read_json(folder / "provenance.json").get("stage"), read_json(folder / "config.json")
+    stored, config = read_json(RunFolder(folder).provenance).get("stage"), read_config(folder)
     for name, record in stored.items() if isinstance(stored, dict) else ():
         if isinstance(record, dict):
             yield Stage(
@@ -156,6 +159,11 @@ def _number(value: Any) -> float | None:
 def _paper_twin(folder: Path) -> Path:
     """The run of the same name under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
     return folder.parent.parent / "paper" / folder.name
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Settings of a run in today's form, whichever version of the code wrote them."""
+    return upgrade(read_json(RunFolder(folder).config))
 
 
 def read_json(path: Path) -> dict[str, Any]:

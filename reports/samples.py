@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.schema import Row, Run
 
 COUNT = 16
@@ -18,13 +19,13 @@ QUALITY = 85
 
 def run_with_samples(row: Row) -> Run | None:
     """The first seed of a row that has sampled something; None where none has."""
-    return next((run for run in row.runs if _first_shard(run.folder).is_file()), None)
+    return next((run for run in row.runs if RunFolder(run.folder).shard(0).is_file()), None)
 
 
 def sheet(folder: Path) -> bytes | None:
     """JPEG of the first images of a run in two lines; None where its first shard is not one of images."""
     try:
-        images = np.load(_first_shard(folder), mmap_mode="r", allow_pickle=False)[:COUNT]
+        images = np.load(RunFolder(folder).shard(0), mmap_mode="r", allow_pickle=False)[:COUNT]
     except (OSError, ValueError):
         return None
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8 or not len(images):
@@ -37,10 +38,6 @@ def sheet(folder: Path) -> bytes | None:
     buffer = io.BytesIO()
     canvas.save(buffer, format="JPEG", quality=QUALITY)
     return buffer.getvalue()
-
-
-def _first_shard(folder: Path) -> Path:
-    return folder / "samples" / "00000.npy"
 
 
 def _resized(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a report knows: a table, its rows, its cells and its claims, as frozen values without any formatting."""
+"""What a report knows: the index, a table, its rows, its cells and its claims, as frozen values without any formatting."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,21 @@ Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
 Decision = Literal["holds", "fails", "undecided", "open"]
 """By the interval; open: a row of the claim has no number."""
 Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the index: a table that can be run."""
+
+    name: str
+    """Its module, and its folder: ``python -m experiments.<name>``."""
+    source: str
+    """Paper, and the number there."""
+    shows: str
+    mini: str
+    """Cost of the mini profile on two CPU cores, measured."""
+    paper: str
+    """Cost of the paper profile, estimated from published settings."""
 
 
 @dataclass(frozen=True, kw_only=True)

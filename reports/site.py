@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from experiments import Entry
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import exports, figures, notebook, pages, samples, site_pages
 from reports.format import escape_html
 from reports.html import Links
 from reports.overview import ORDER, Overview, Standing, look
 from reports.pages import Pictures
-from reports.schema import TableResult
+from reports.schema import Entry, TableResult
 from reports.style import badge, page
+from reports.table_folder import TableFolder
 from reports.write import write_all, write_text
-
-DOWNLOADS = ("table.tex", "table.md", "table.csv", "metrics.json")
 
 
 def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool = True) -> tuple[Path, list[str]]:
@@ -26,14 +25,14 @@ def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool =
 
     Args:
         profile: folder of the profile, ``runs/<profile>``.
-        tables: what there is to run, started or not.
+        tables: what there is to run, started or not; none lists what is on disk.
         with_notebooks: False executes none, which needs no Jupyter kernel.
 
     Returns:
         The index, and a sentence for each notebook that could not be executed (the site is whole without it).
 
     Raises:
-        ValueError: if the profile has neither runs nor tables.
+        UserError: if the profile has neither runs nor tables.
     """
     profile = profile.resolve()
     overview, troubles = look(profile, tables), []
@@ -44,7 +43,7 @@ def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool =
         assert standing.result
         try:
             write_all(standing.result.folder, with_notebook=with_notebooks)
-        except RuntimeError as error:
+        except notebook.NotebookError as error:
             troubles.append(str(error))
         text = _table_page(standing, site, configs, _navigation(addresses, standing.name))
         write_text(site / addresses[standing.name], text)
@@ -80,7 +79,7 @@ def _copy_configs(overview: Overview, site: Path) -> dict[str, str]:
     addresses = {}
     for run in overview.runs:
         addresses[run.name] = f"configs/{slug(run.name)}.json"
-        _copy(run.folder / "config.json", site / addresses[run.name])
+        _copy(RunFolder(run.folder).config, site / addresses[run.name])
     return addresses
 
 
@@ -124,14 +123,14 @@ def _write_sheets(table: TableResult, site: Path, folder: str) -> dict[int, str]
 
 def _copy_downloads(table: TableResult, site: Path, folder: str) -> str:
     """Copy the table in its other forms; links to them."""
-    links = []
-    executed = f"{table.name}.ipynb"
-    current = notebook.is_current(table.folder / executed, notebook.fingerprint(table))
-    for name in ((executed,) if current else ()) + DOWNLOADS:
-        if (table.folder / name).is_file():
-            address = f"{folder}/{slug(name)}"
-            _copy(table.folder / name, site / address)
-            links.append(f'<a href="{escape_html(address)}">{escape_html(name)}</a>')
+    links, files = [], TableFolder(table.folder)
+    executed = files.notebook(table.name)
+    current = notebook.is_current(executed, notebook.fingerprint(table))
+    for path in ([executed] if current else []) + [files.latex, files.markdown, files.csv, files.metrics]:
+        if path.is_file():
+            address = f"{folder}/{slug(path.name)}"
+            _copy(path, site / address)
+            links.append(f'<a href="{escape_html(address)}">{escape_html(path.name)}</a>')
     return f'<p class="no-print">Download: {" · ".join(links)}</p>'
 
 

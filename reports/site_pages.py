@@ -12,6 +12,11 @@ from reports.progress import TableProgress, time_left
 from reports.runs import stages
 from reports.style import badge, banner, grid, line
 
+UNLISTED = (
+    '<p class="small">Tables that were never run are not listed: there is no tables/index.json yet; the command of any '
+    "table writes it.</p>"
+)
+
 
 def index(overview: Overview, addresses: Mapping[str, str], exports: Sequence[str], now: datetime) -> str:
     """Body of the index.
@@ -29,7 +34,7 @@ def index(overview: Overview, addresses: Mapping[str, str], exports: Sequence[st
         f"<h1>All tables, profile {escape_html(overview.profile)}</h1>"
         f'<p class="small">Made {now:%Y-%m-%d %H:%M} UTC from what was on disk; make it again with '
         f"<code>python -m reports --profile {escape_html(overview.profile)}</code>.</p>"
-        f"{_figures(overview)}{troubles}<h2>Tables</h2>{_tables(overview, addresses)}"
+        f"{_figures(overview)}{troubles}<h2>Tables</h2>{_tables(overview, addresses)}{'' if overview.complete else UNLISTED}"
         f"<p>All tables in one file: {files}</p>"
         f'<section id="claims"><h2>Claims</h2>{_claims(overview, addresses)}</section>'
         f'<section id="rows"><h2>Rows</h2>{"".join(_rows(t, addresses) for t in overview.started)}</section>'

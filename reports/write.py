@@ -8,6 +8,7 @@ from lightning_mmdiff.runtime.files import atomic_path, write_json
 from reports import notebook, pages, render
 from reports.results import as_json, load_table
 from reports.schema import TableResult
+from reports.table_folder import TableFolder
 
 
 def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
@@ -23,32 +24,31 @@ def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
         The files, written or kept.
 
     Raises:
-        ValueError: if ``table.json`` is missing or is not a table.
-        RuntimeError: if the notebook cannot be executed; every other file is written by then, HTML included.
+        UserError: if ``table.json`` is missing or is not a table.
+        NotebookError: if the notebook cannot be executed; every other file is written by then, HTML included.
     """
-    folder = Path(folder).resolve()
-    table = load_table(folder / "table.json")
-    write_json(folder / "metrics.json", as_json(table))
+    files = TableFolder(Path(folder).resolve())
+    table = load_table(files.table)
+    write_json(files.metrics, as_json(table))
     paths = [
-        folder / "metrics.json",
-        write_text(folder / "table.md", render.markdown(table)),
-        write_text(folder / "table.tex", render.latex(table)),
-        write_text(folder / "table.csv", render.csv(table)),
+        files.metrics,
+        write_text(files.markdown, render.markdown(table)),
+        write_text(files.latex, render.latex(table)),
+        write_text(files.csv, render.csv(table)),
     ]
-    page = folder / f"{table.name}.html"
+    page = files.page(table.name)
     if not with_notebook:
         return [*paths, write_text(page, pages.standalone(table))]
-    return [*paths, _write_notebook(table, page), page]
+    return [*paths, _write_notebook(table, files.notebook(table.name), page), page]
 
 
-def _write_notebook(table: TableResult, page: Path) -> Path:
+def _write_notebook(table: TableResult, path: Path, page: Path) -> Path:
     """Write notebook and page unless they are current; returns the notebook's path."""
-    path = page.with_suffix(".ipynb")
     if page.is_file() and notebook.is_current(path, notebook.fingerprint(table)):
         return path
     try:
         executed, table = notebook.make(table.folder)
-    except RuntimeError:
+    except notebook.NotebookError:
         write_text(page, pages.standalone(table))
         raise
     with atomic_path(path) as temporary:

@@ -14,6 +14,7 @@ from experiments.core.cluster import read_cluster
 from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 from slurm import records, scheduler, submit
+from slurm.jobs import jobs_folder
 from slurm.status import logs as logs_of
 from slurm.status import survey_jobs
 
@@ -30,7 +31,7 @@ def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
     lines = survey_jobs(out / profile)
     if not lines:
         raise UserError(
-            f"{out / profile / 'slurm'}: nothing was submitted from here; see python -m slurm.submit --help."
+            f"{jobs_folder(out / profile)}: nothing was submitted from here; see python -m slurm.submit --help."
         )
     grid = Grid("job", "run", "state", "", box=None)
     for line in lines:
@@ -61,7 +62,7 @@ def logs(
         lines: how many.
         follow: go on as the log grows, until Ctrl-C.
     """
-    folder = out / profile / "slurm"
+    folder = jobs_folder(out / profile)
     record = _record(folder, name)
     paths = logs_of(folder, record.label, record.numbers(name if name in record.runs else None))
     if not paths:
@@ -85,7 +86,7 @@ def cancel(
         profile: of the runs.
         out: root of all run folders.
     """
-    folder = out / profile / "slurm"
+    folder = jobs_folder(out / profile)
     chosen = [_record(folder, name) for name in names] or list(records.read(folder).values())
     alive = scheduler.queue()
     numbers = [n for record in reversed(chosen) for n in record.numbers() if n in alive]
@@ -104,7 +105,7 @@ def resubmit(table: Annotated[str, tyro.conf.Positional], profile: Profile = "mi
         profile: of the runs.
         out: root of all run folders.
     """
-    order, cluster = records.read_order(out / profile / "slurm", table)
+    order, cluster = records.read_order(jobs_folder(out / profile), table)
     print("\n".join(submit.submit(order, read_cluster(cluster))))
 
 

@@ -21,6 +21,11 @@ FEWEST_MINUTES = 15
 Kind = Literal["data", "train", "sample", "report"]
 
 
+def jobs_folder(profile: Path) -> Path:
+    """Where scripts, logs and records of the jobs of a profile, ``<out>/<profile>``, lie."""
+    return profile / "slurm"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What a user asks for: a table with the flags of its command line."""
@@ -41,13 +46,15 @@ class Order:
     @property
     def folder(self) -> Path:
         """Where scripts, logs and records of jobs lie."""
-        return self.out / self.profile / "slurm"
+        return jobs_folder(self.out / self.profile)
 
     def tables(self) -> list[Table]:
         """The table once for each seed."""
         try:
             module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
+            if not f"{self.module}.".startswith(f"{error.name}."):
+                raise  # the table is there, something that it imports is not
             known = ", ".join(e.name for e in INDEX)
             raise UserError(f"No table is called {self.table!r}; there are {known}.") from error
         return [module.table(self.profile, seed) for seed in range(self.seeds)]

@@ -8,6 +8,7 @@ from typing import Literal
 
 from reports.progress import TableProgress, survey
 from slurm import records, scheduler
+from slurm.jobs import jobs_folder
 from slurm.records import Record
 from slurm.scheduler import Queued
 
@@ -31,12 +32,13 @@ class Line:
 
 def survey_jobs(profile: Path) -> list[Line]:
     """State of everything that was submitted below ``runs/<profile>``, in the order of submission."""
-    submitted = records.read(profile / "slurm")
+    folder = jobs_folder(profile)
+    submitted = records.read(folder)
     queue, runs = scheduler.queue(), survey(profile)
     lines: dict[str, Line] = {}
     for record in submitted.values():
         for name in record.runs or (record.label,):
-            lines[name] = _line(record, name, queue, runs.get(name), lines, profile / "slurm")
+            lines[name] = _line(record, name, queue, runs.get(name), lines, folder)
     return list(lines.values())
 
 

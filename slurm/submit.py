@@ -6,7 +6,6 @@ python -m slurm.submit table1 --profile paper --dry-run      # write the scripts
 Submitting twice is harmless: what is done or queued is left alone.
 """
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,12 @@ from typing import Annotated
 import tyro
 
 from experiments.core.cluster import Cluster, read_cluster
-from experiments.spec import Profile, Run, Table, TrainRun, as_json, differences
+from experiments.core.results import has_results
+from experiments.core.run_config import require_same_settings
+from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from slurm import records, scheduler
 from slurm.jobs import Job, Order, describe, jobs
 from slurm.records import Record
@@ -71,7 +73,7 @@ class Chain:
     def add(self, job: Job) -> str:
         """Submit a job unless it is done or in the queue; returns a line that says which."""
         folder = self.order.out / self.order.profile
-        if job.runs and all(is_done(folder / run.name, run, self.tables) for run in job.runs):
+        if job.runs and all(has_results(RunFolder(folder / run.name), run, self.tables) for run in job.runs):
             return f"done      {job.label}"
         queued = self._queued(job)
         if queued and job.kind == "report" and self.fresh:
@@ -114,34 +116,6 @@ def dependency(job: Job, submitted: dict[str, Record]) -> str:
         else:
             words.append(f"afterok:{number}" + (f"_{need.task}" if need.task is not None else ""))
     return ",".join([*words, "singleton"])
-
-
-def is_done(folder: Path, run: Run, tables: list[Table]) -> bool:
-    """Whether the result of a run is on disk; looks at files only, so that a login node can afford it."""
-    if isinstance(run, TrainRun):
-        return (folder / "weights.safetensors").is_file()
-    uses = [t for t in tables if any(row.sample == run for row in t.rows)]
-    path = folder / "metrics.json"
-    measured = json.loads(path.read_text()) if path.is_file() else {}
-    return path.is_file() and all(m.protocol in measured for t in uses for m in t.metrics)
-
-
-def require_same_settings(folder: Path, run: Run) -> None:
-    """Find out before a job waits in a queue that its folder belongs to a run with other settings.
-
-    Raises:
-        UserError: naming the fields that differ.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        return
-    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "fingerprints"}
-    different = list(differences(old, json.loads(json.dumps(as_json(run)))))
-    if different:
-        raise UserError(
-            f"{folder} was made with other settings ({'; '.join(different[:4])}). "
-            "Move the folder away, or choose another --out."
-        )
 
 
 def main(flags: SubmitFlags) -> list[str]:

@@ -18,9 +18,10 @@ from warm import Warm
 
 from experiments.engine.work import is_joint
 from experiments.engine.workers import helpers
-from lightning_mmdiff.callbacks.shards import locked_shards, shard_path
+from lightning_mmdiff.callbacks.shards import locked_shards
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.processes import machine, started
+from lightning_mmdiff.runtime.run_folder import shard_path
 
 NAMES = {f"{i:05d}": i for i in range(24)}
 
@@ -267,7 +268,7 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
         assert together(warm, data, out, count, *PAIR, table="pair_table") == [0] * count
     logs = [(shared / f"log{i}.txt").read_text() for i in range(3)]
     trained = [{line.split()[0] for line in log.replace("\r", "\n").split("\n") if "60/60" in line} for log in logs]
-    assert sorted(name for names in trained for name in names) == ["first-expert:", "evaluator:", "second-expert:"]
+    assert sorted(name for names in trained for name in names) == ["evaluator:", "first-expert:", "second-expert:"]
     assert sum(map(bool, trained)) > 1  # nobody waited for another's
     for name in ("first-expert", "second-expert", "evaluator"):
         assert weights(shared, name) == weights(quiet, name)

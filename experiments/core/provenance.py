@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from experiments.core.energy import gpu_energy_wh
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
 
@@ -45,7 +46,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def recorded(folder: Path, stage: str) -> Iterator[None]:
-    """Add the seconds, peak memory and GPU energy of the block to ``folder/provenance.json``.
+    """Add the seconds, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
 
     Seconds and energy of a stage that was resumed, or shared by several jobs, add up; of the processes of one job the
     first counts.
@@ -60,8 +61,8 @@ def recorded(folder: Path, stage: str) -> Iterator[None]:
 
 
 def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
-    path = folder / "provenance.json"
-    with WorkLocks(folder / ".locks").acquire(path.name):
+    path = RunFolder(folder).provenance
+    with WorkLocks(RunFolder(folder).locks).acquire(path.name):
         record = json.loads(path.read_text()) if path.exists() else {"stage": {}}
         before = record["stage"].get(stage, {"seconds": 0.0, "energy_wh": 0.0})
         energies = (before.get("energy_wh"), energy_wh)

@@ -15,11 +15,12 @@ from datamodules.batches.steps import PredictBatches
 from experiments.core import build, edits
 from experiments.core.costs import data_of
 from experiments.core.provenance import recorded
+from experiments.core.run_config import check_run_config
 from experiments.core.workspace import Workspace
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
-from experiments.spec import Run, SampleRun, Table, TrainRun, check_run_config
+from experiments.spec import Run, SampleRun, Table, TrainRun
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve

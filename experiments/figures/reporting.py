@@ -10,17 +10,22 @@ from typing import Any
 
 from rich.console import Console
 
+from experiments import INDEX
 from experiments.core.provenance import environment, is_first_process
+from experiments.core.run_config import as_json
 from experiments.core.workspace import Workspace
 from experiments.figures import galleries
 from experiments.figures import influence as influence_figures
 from experiments.protocols import influence
 from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
-from experiments.spec import Row, Table, as_json
+from experiments.spec import Row, Table
 from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.index import write_index
 from reports.render import show
 from reports.results import load_table
+from reports.table_folder import TableFolder
 from reports.write import write_all
 
 MAX_ROWS = 6
@@ -28,7 +33,7 @@ MAX_ROWS = 6
 
 
 def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
-    """Write table.json and paper.json where they are absent or tell of other rows: a report can be made before the runs end.
+    """Write table.json, paper.json and the index where absent or out of date: a report can be made before the runs end.
 
     Args:
         workspace: where.
@@ -36,14 +41,15 @@ def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Tab
         papers: the same tables at the paper profile; the configs of their runs are what ours are compared with.
         command: that makes the table.
     """
-    folder = workspace.runs / "tables" / tables[0].name
+    folder = TableFolder.of(workspace.runs, tables[0].name)
+    write_index(workspace.runs, INDEX)
     rows = [pair for ours, theirs in zip(tables, papers) for pair in zip(ours.rows, theirs.rows)]
     twins = {ours.sample.name: as_json(theirs.sample) for ours, theirs in rows if ours.sample and theirs.sample}
-    if _stored(folder / "paper.json") != json.loads(json.dumps(twins)):
-        write_json(folder / "paper.json", twins)
-    old, new = _stored(folder / "table.json"), _description(workspace, tables, folder, command)
+    if _stored(folder.paper) != json.loads(json.dumps(twins)):
+        write_json(folder.paper, twins)
+    old, new = _stored(folder.table), _description(workspace, tables, folder.path, command)
     if any(old.get(key) != json.loads(json.dumps(new[key])) for key in ("metrics", "rows", "claims")):
-        write_json(folder / "table.json", {**new, "galleries": old.get("galleries", [])})
+        write_json(folder.table, {**new, "galleries": old.get("galleries", [])})
 
 
 def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
@@ -54,14 +60,14 @@ def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table
     if not is_first_process():
         return
     announce(workspace, tables, papers, command)
-    folder = workspace.runs / "tables" / tables[0].name
+    folder = TableFolder.of(workspace.runs, tables[0].name)
     description = {
-        **_description(workspace, tables, folder, command),
-        "galleries": _galleries(workspace, tables[0], folder),
+        **_description(workspace, tables, folder.path, command),
+        "galleries": _galleries(workspace, tables[0], folder.path),
     }
-    write_json(folder / "table.json", _with_older_date(description, folder / "table.json"))
-    show(load_table(folder / "table.json"))
-    paths = write_all(folder)
+    write_json(folder.table, _with_older_date(description, folder.table))
+    show(load_table(folder.table))
+    paths = write_all(folder.path)
     Console(highlight=False).print("\nWritten: " + ", ".join(os.path.relpath(p) for p in paths), soft_wrap=True)
 
 
@@ -123,7 +129,7 @@ def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[st
     entries = []
     for number, part in enumerate(parts, 1):
         file = f"gallery-{number}.png"
-        results = [workspace.runs / r.sample.name / "metrics.json" for r in part if r.sample]
+        results = [RunFolder(workspace.runs / r.sample.name).metrics for r in part if r.sample]
         if not _is_newer(folder / file, results):
             _draw(workspace, table, part, folder / file)
         title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"

@@ -13,11 +13,7 @@ from torch.utils.data import Sampler
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
-
-
-def shard_path(folder: Path, number: int) -> Path:
-    """File of shard ``number`` (counted from 0)."""
-    return folder / f"{number:05d}.npy"
+from lightning_mmdiff.runtime.run_folder import shard_path
 
 
 def shards(num_images: int, size: int) -> list[list[int]]:

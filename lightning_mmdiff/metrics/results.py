@@ -17,6 +17,7 @@ from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statist
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates, unit_length
 from lightning_mmdiff.runtime.files import atomic_path, write_json
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 Better = Literal["lower", "higher"]
 RESERVED = ("value", "n", "interval", "better")
@@ -99,6 +100,6 @@ def save_results(folder: Path, results: Sequence[MetricResult]) -> None:
     names = [result.protocol for result in results]
     if len(set(names)) != len(names):
         raise UserError(f"Two results of one protocol: {names}; name what differs in the protocol.")
-    with atomic_path(folder / "replicates.npz") as temporary:
+    with atomic_path(RunFolder(folder).replicates) as temporary:
         np.savez(temporary, **{result.protocol: result.replicates for result in results})  # type: ignore[arg-type]
-    write_json(folder / "metrics.json", {result.protocol: result.to_json() for result in results})
+    write_json(RunFolder(folder).metrics, {result.protocol: result.to_json() for result in results})

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def saved(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -61,8 +62,8 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Newest whole checkpoint in ``folder``/checkpoints; a damaged one is passed over with a warning."""
-    for path in by_step(folder / "checkpoints"):
+    """Newest whole checkpoint of the run in ``folder``; a damaged one is passed over with a warning."""
+    for path in by_step(RunFolder(folder).checkpoints):
         damage = _damage(path)
         if damage is None:
             return path

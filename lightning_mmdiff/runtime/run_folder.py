@@ -1,5 +1,7 @@
-"""What lies in the folder of a run: the one place for the names of its files."""
+"""What lies in the folder of a run: the one place for the names of its files, and for whether its work is done."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,11 @@ class RunFolder:
     """Paths of the files of one run, ``<out>/<profile>/<name of the run>``."""
 
     path: Path
+
+    @classmethod
+    def begun(cls, profile: Path) -> list["RunFolder"]:
+        """Return the folders of all runs of a profile, ``<out>/<profile>``, that have settings, in alphabetical order."""
+        return [cls(path.parent) for path in sorted(profile.glob(f"*/{cls(profile).config.name}"))]
 
     @property
     def name(self) -> str:
@@ -39,6 +46,10 @@ class RunFolder:
     def samples(self) -> Path:
         """Folder of the sampled images, in shards."""
         return self.path / "samples"
+
+    def shard(self, number: int) -> Path:
+        """File of shard ``number`` of the samples, counted from 0."""
+        return shard_path(self.samples, number)
 
     @property
     def features(self) -> Path:
@@ -74,3 +85,26 @@ class RunFolder:
     def locks(self) -> Path:
         """Folder that says which process is doing what."""
         return self.path / ".locks"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a training is finished."""
+        return self.weights.is_file()
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether samples have measured values, though perhaps not all that a table asks for."""
+        return self.metrics.is_file()
+
+    def missing(self, protocols: Iterable[str]) -> list[str]:
+        """Return the protocols that have no measured value yet; all, where the file of the values cannot be read."""
+        try:
+            measured = json.loads(self.metrics.read_text())
+        except (FileNotFoundError, ValueError):
+            measured = {}
+        return [protocol for protocol in protocols if protocol not in measured]
+
+
+def shard_path(samples: Path, number: int) -> Path:
+    """Return the file of shard ``number``, counted from 0, in a folder of samples."""
+    return samples / f"{number:05d}.npy"

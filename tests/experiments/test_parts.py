@@ -5,9 +5,11 @@ import os
 
 import small_runs
 
-from experiments import Entry
+import experiments
 from experiments.engine.cli import TableFlags, main
+from reports.index import read_index
 from reports.overview import look
+from reports.schema import Entry
 
 INDEX = (Entry(name="small", source="None", shows="a test", mini="seconds", paper="none"),)
 
@@ -17,6 +19,7 @@ def test_after_the_data_the_table_stands_in_the_report(tmp_path) -> None:
     data = small_runs.write_data(tmp_path / "data")
     main(small_runs.quick_table, TableFlags(profile="smoke", data=data, out=tmp_path / "out", part="data"))
     assert json.loads((tmp_path / "out/smoke/tables/small/table.json").read_text())["rows"][0]["label"] == "ours"
+    assert read_index(tmp_path / "out" / "smoke") == experiments.INDEX
     (table,) = look(tmp_path / "out" / "smoke", INDEX).tables
     assert (table.state, table.rows, table.claims) == ("pending", {"pending": 1}, {})
 

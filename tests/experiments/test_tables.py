@@ -1,7 +1,6 @@
 """Every table under every profile: its plan, its published numbers, its recipes."""
 
 import importlib
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +16,7 @@ from experiments.core import build
 from experiments.engine.cli import TableFlags, main
 from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
-from experiments.spec import SampleRun, Table, TrainRun, as_json, check_run_config, plan
+from experiments.spec import SampleRun, Table, TrainRun, plan
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 PROFILES = ("smoke", "mini", "paper")
@@ -110,25 +109,6 @@ def test_one_training_step_of_the_true_network() -> None:
     assert torch.isfinite(loss)
     assert all(p.grad is not None for p in model.parameters())
     assert not torch.equal(before, model.network.out_conv.weight)
-
-
-def test_another_setting_under_the_same_name_names_the_field(tmp_path) -> None:
-    run = recipes.hair_expert("smoke", 0)
-    check_run_config(tmp_path, run, {"celebamask_hq": "abc"})
-    check_run_config(tmp_path, run, {"celebamask_hq": "abc"})
-    with pytest.raises(ValueError, match=r"batch_size: 4 there, 5 now"):
-        check_run_config(tmp_path, replace(run, batch_size=5), {"celebamask_hq": "abc"})
-    with pytest.raises(ValueError, match=r"fingerprints.celebamask_hq: 'abc' there, 'xyz' now"):
-        check_run_config(tmp_path, run, {"celebamask_hq": "xyz"})
-
-
-def test_config_file_holds_every_field(tmp_path) -> None:
-    run = recipes.text_expert("mini", 0)
-    check_run_config(tmp_path, run, {})
-    assert json.loads((tmp_path / "config.json").read_text()) == {
-        **json.loads(json.dumps(as_json(run))),
-        "fingerprints": {},
-    }
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,10 +10,12 @@ from half_runs import shards
 from PIL import Image
 from site_files import Page, broken, pages
 
-from experiments import Entry
 from reports.deviations import deviations
+from reports.index import read_index, write_index
+from reports.notebook import NotebookError
 from reports.overview import look
 from reports.results import load_table
+from reports.schema import Entry
 from reports.site import slug, write_site
 
 INDEX = (
@@ -125,7 +127,7 @@ def test_an_unreadable_table_does_not_stop_the_site(profile):
 
 def test_a_notebook_that_fails_does_not_stop_the_site(profile, monkeypatch):
     def fail(*_args, **_options):
-        raise RuntimeError("no kernel here")
+        raise NotebookError("no kernel here")
 
     monkeypatch.setattr("reports.notebook.execute", fail)
     index, troubles = write_site(profile, INDEX)
@@ -134,8 +136,33 @@ def test_a_notebook_that_fails_does_not_stop_the_site(profile, monkeypatch):
 
 
 def test_nothing_to_report(tmp_path):
-    with pytest.raises(ValueError, match=r"no runs and no tables; run a table first \(python -m experiments.table1"):
+    with pytest.raises(ValueError, match=r"no runs and no tables; run a table first \(python -m experiments lists"):
         look(tmp_path / "mini", INDEX)
+
+
+def test_tables_that_were_never_run_are_listed_where_an_index_is_on_disk(profile):
+    """Folders of earlier versions have none."""
+    index, _ = write_site(profile, read_index(profile), with_notebooks=False)
+    assert "table7" not in pages(index.parent)[index].words
+    assert "Tables that were never run are not listed" in pages(index.parent)[index].words
+    write_index(profile, INDEX)
+    assert read_index(profile) == INDEX
+    write_site(profile, read_index(profile), with_notebooks=False)
+    assert "another <thing>" in pages(index.parent)[index].words
+    assert "never run are not listed" not in pages(index.parent)[index].words
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"name": "table1"}]', '{"a": {"name": 1}}'])
+def test_an_index_that_cannot_be_read_counts_as_none(profile, text):
+    (profile / "tables" / "index.json").write_text(text)
+    assert read_index(profile) == ()
+
+
+def test_an_index_may_say_more_than_we_know(profile):
+    write_index(profile, INDEX[:1])
+    path = profile / "tables" / "index.json"
+    path.write_text(path.read_text().replace('"name"', '"since": 2027, "name"'))
+    assert read_index(profile) == INDEX[:1]
 
 
 def test_smoke_is_watermarked_on_every_page_with_numbers(make_table):
@@ -155,6 +182,19 @@ def test_what_differed_and_why(make_table):
     assert "Ceiling: Real images" in next(what for what in found if "Ours, 3 seeds" in what)
     claim = next(entry for what, entry in found.items() if what.startswith("claim UC2"))
     assert claim[1].startswith("fails on mIoU (-0.26 [")
+
+
+def test_a_renamed_type_is_no_deviation(make_table):
+    folder = make_table()
+    ours = folder.parents[1] / "ours" / "config.json"
+    config = json.loads(ours.read_text())
+    now = {**config, "members": [{"type": "Collaborator", "conditions": ["text"]}]}
+    old = {**config, "members": [{"type": "Member", "conditions": ["mask"]}]}
+    ours.write_text(json.dumps(old))
+    for ours_paper, expected in ((now, ["members[0].conditions"]), (old, [])):
+        (folder / "paper.json").write_text(json.dumps({"ours": ours_paper}))
+        found = [d.what for d in deviations(load_table(folder / "table.json"))]
+        assert [what for what in found if what.startswith("members")] == expected
 
 
 def test_exports_hold_every_table(profile):

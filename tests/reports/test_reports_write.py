@@ -17,6 +17,7 @@ from site_files import Page
 from reports import html, notebook
 from reports.figures import plot, shrink
 from reports.format import seconds
+from reports.notebook import NotebookError
 from reports.results import load_table
 from reports.write import write_all
 
@@ -75,7 +76,7 @@ def test_page_without_a_kernel(make_table):
 def test_failing_notebook_leaves_the_other_files(make_table, monkeypatch):
     folder = make_table()
     monkeypatch.setattr(notebook, "SECTIONS", (("Broken", "", "1 / 0"),))
-    with pytest.raises(RuntimeError, match="did not run"):
+    with pytest.raises(NotebookError, match="did not run"):
         write_all(folder)
     assert {p.name for p in folder.glob("table*")} == {
         *("table.json", "table.md", "table.tex", "table.csv", "table1.html")
@@ -139,7 +140,7 @@ def test_command_line_without_torch(make_table):
     code = (
         "import sys, runpy; sys.argv = ['reports', 'table1', '--out', sys.argv[1], '--no-notebook'];"
         "runpy.run_module('reports', run_name='__main__');"
-        "heavy = [m for m in sys.modules if m in ('torch', 'lightning', 'datamodules') or m.startswith('experiments.')];"
+        "heavy = [m for m in sys.modules if m in ('torch', 'lightning', 'datamodules', 'experiments')];"
         "print('LOADED', heavy)"
     )
     run = [sys.executable, "-c", code, str(folder.parents[2])]
@@ -156,3 +157,16 @@ def test_command_line_names_what_is_there(make_table):
     assert done.returncode == 1
     assert "no table.json for table7; there: table1." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_fault_of_ours_keeps_its_traceback(make_table):
+    code = (
+        "import sys, runpy, reports.write; sys.argv = ['reports', 'table1', '--out', sys.argv[1]];"
+        "reports.write.write_all = lambda *_, **__: [][0]; runpy.run_module('reports', run_name='__main__')"
+    )
+    run = [sys.executable, "-c", code, str(make_table().parents[2])]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "IndexError" in done.stderr
+    assert "error:" not in done.stderr.replace("IndexError:", "")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import toy_table
 
-from experiments.spec import as_json, plan
+from experiments.core.run_config import as_json
+from experiments.spec import plan
 from lightning_mmdiff.runtime.files import write_json
 from slurm import __main__ as commands
 from slurm import scheduler, submit

@@ -1,7 +1,9 @@
 """From tables to scripts, without a SLURM: what is asked for, what waits for what, what is refused."""
 
 import re
+import runpy
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import toy_table
 
 from experiments import INDEX, table1
 from experiments.core.cluster import Cluster
+from experiments.core.run_config import as_json
 from experiments.engine import cli
-from experiments.spec import SampleRun, TrainRun, as_json, plan
+from experiments.spec import SampleRun, TrainRun, plan
 from lightning_mmdiff.runtime.files import write_json
 from slurm import jobs as jobs_module
 from slurm import records, scheduler, status, submit
@@ -59,10 +62,10 @@ def test_the_command_is_the_local_one_and_it_parses() -> None:
         "apptainer exec --nv my.sif python -m experiments.table1 --profile paper --out runs --data /data --seeds 2 "
         "--only real-celeba"
     )
-    flags = cli.tyro.cli(cli.SubmitFlags, args=command.split()[7:])
-    assert flags == cli.SubmitFlags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
+    flags = cli.tyro.cli(cli.TableFlags, args=command.split()[7:])
+    assert flags == cli.TableFlags(profile="paper", data=Path("/data"), seeds=2, only=("real-celeba",))
     for part in ("data", "report"):
-        assert cli.tyro.cli(cli.SubmitFlags, args=found[f"table1-{part}"].command.split()[7:]).part == part
+        assert cli.tyro.cli(cli.TableFlags, args=found[f"table1-{part}"].command.split()[7:]).part == part
 
 
 def test_seeds_are_one_array_and_sharing_is_another() -> None:
@@ -178,7 +181,7 @@ def test_the_files_to_submit_by_hand_ask_for_what_the_code_asks_for() -> None:
         assert theirs == ours, name
         (command,) = re.findall(r"^ +python -m experiments\.\S+ (.*)$", text, re.MULTILINE)
         flags = re.sub(r'"\$\{\w+:-([^}]+)\}"', r"\1", command).split()
-        assert cli.tyro.cli(cli.SubmitFlags, args=flags).profile == "paper"
+        assert cli.tyro.cli(cli.TableFlags, args=flags).profile == "paper"
 
 
 def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
@@ -192,12 +195,12 @@ def test_launcher_slurm_hands_the_same_flags_over(monkeypatch) -> None:
     monkeypatch.setattr(cli, "_module", lambda: "experiments.table1")
     cli.main(
         table1.table,
-        cli.SubmitFlags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",)),
+        cli.TableFlags(profile="paper", launcher="slurm", data=Path("/d"), seeds=2, only=("hair-expert",)),
     )
     flags = submit.tyro.cli(submit.SubmitFlags, args=seen[0][3:])
     assert flags == submit.SubmitFlags(table="table1", profile="paper", data=Path("/d"), seeds=2, only=("hair-expert",))
     with pytest.raises(ValueError, match="--part data is done here"):
-        cli.main(table1.table, cli.SubmitFlags(launcher="slurm", part="data"))
+        cli.main(table1.table, cli.TableFlags(launcher="slurm", part="data"))
 
 
 def test_the_accounting_is_asked_first(tmp_path, monkeypatch) -> None:
@@ -214,6 +217,41 @@ def test_without_slurm_there_is_one_sentence(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="squeue is not to be found; run this on a login node"):
         scheduler.queue()
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "sentence"),
+    [
+        ("slurm", ["cancel", "expert"], "error: expert: no such job in "),
+        ("slurm.submit", ["table99"], "error: No table is called 'table99'; there are table1, "),
+        ("experiments.doctor", ["table99"], "error: No table is called 'table99'; there are table1, "),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*")
+def test_a_mistake_is_one_sentence_and_a_fault_of_ours_a_traceback(
+    module: str, words: list[str], sentence: str, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, *words, "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module(module, run_name="__main__")
+    assert str(stop.value).startswith(sentence)
+    assert "\n" not in str(stop.value)
+
+    def fault(*_: object, **__: object) -> None:
+        raise ValueError("ours")
+
+    for place in ("slurm.records.read", "slurm.jobs.jobs", "experiments.core.cluster.read_cluster"):
+        monkeypatch.setattr(place, fault)
+    monkeypatch.setattr("experiments.INDEX", None)
+    with pytest.raises((ValueError, TypeError), match=r"ours|not iterable"):
+        runpy.run_module(module, run_name="__main__")
+
+
+def test_a_table_that_cannot_import_something_is_not_called_unknown(tmp_path, monkeypatch) -> None:
+    (tmp_path / "broken_table.py").write_text("import nowhere\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        Order(table="broken_table").tables()
 
 
 def test_our_own_words_before_those_of_slurm(tmp_path) -> None:

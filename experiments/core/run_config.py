@@ -1,0 +1,112 @@
+"""The settings of a run in its folder: written first, and compared before anything is done there again."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.spec import Run
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.old_configs import upgrade
+
+SHOWN = 4
+"""Differences that a message names."""
+
+
+def as_json(value: Any) -> Any:
+    """Return nested dataclasses as plain JSON values, each with the name of its type."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [as_json(v) for v in value]
+    return value
+
+
+def check_run_config(folder: Path, run: Run, data: Mapping[str, str]) -> None:
+    """Reserve ``folder`` for ``run`` on data sets with these fingerprints: write config.json, or compare with it.
+
+    Raises:
+        UserError: if the folder was made with other settings; names the fields that differ.
+    """
+    require_same_settings(folder, run, data)
+    path = RunFolder(folder).config
+    if not path.exists():
+        write_json(path, {**as_json(run), "fingerprints": dict(data)})
+
+
+def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None = None) -> None:
+    """Refuse a folder that holds the settings of another run than ``run``; one without settings is free.
+
+    Args:
+        folder: of the run.
+        run: what shall be done there.
+        data: fingerprint of each data set; None does not compare them, which needs no data.
+
+    Raises:
+        UserError: if the settings differ, naming the fields, or cannot be read.
+    """
+    path = RunFolder(folder).config
+    if not path.exists():
+        return
+    try:
+        old = upgrade(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({error}). Move the folder away, or choose another --out.") from error
+    fingerprints = old.pop("fingerprints", {})
+    different = list(differences(old, run))
+    if data is not None:
+        different += differences(fingerprints, dict(data), "fingerprints")
+    if different:
+        raise UserError(
+            f"{folder} was made with other settings ({'; '.join(different[:SHOWN])}). "
+            "Move the folder away, or choose another --out."
+        )
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
+    """Describe every setting in which ``new`` differs from what is on disk.
+
+    Args:
+        old: JSON value, upgraded to today's form.
+        new: a dataclass, or a value inside one. Its fields that ``old`` lacks count as their defaults there.
+        where: path of the two, such as ``trainer.max_steps``.
+    """
+    if dataclasses.is_dataclass(new) and not isinstance(new, type) and isinstance(old, dict):
+        yield from _field_differences(old, new, where)
+    elif isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
+        for key in new:
+            yield from differences(old[key], new[key], _inside(where, key))
+    elif isinstance(new, tuple | list) and isinstance(old, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new)):
+            yield from differences(a, b, f"{where}[{i}]")
+    elif old != (now := json.loads(json.dumps(as_json(new)))):
+        yield f"{where}: {old!r} there, {now!r} now"
+
+
+def _field_differences(old: dict[str, Any], new: Any, where: str) -> Iterator[str]:
+    """Compare an object on disk with a dataclass, field by field."""
+    name = type(new).__name__
+    if old.get("type") != name:  # the fields of two types have nothing to do with each other
+        yield f"{_inside(where, 'type')}: {old.get('type')!r} there, {name!r} now"
+        return
+    fields = {f.name: f for f in dataclasses.fields(new)}
+    for key, field in fields.items():
+        value, path = getattr(new, key), _inside(where, key)
+        if key in old:
+            yield from differences(old[key], value, path)
+        elif field.default is not dataclasses.MISSING:
+            yield from differences(as_json(field.default), value, path)
+        elif field.default_factory is not dataclasses.MISSING:
+            yield from differences(as_json(field.default_factory()), value, path)
+        else:
+            yield f"{path}: absent there, {as_json(value)!r} now"
+    for key in old.keys() - fields.keys() - {"type"}:
+        yield f"{_inside(where, key)}: {old[key]!r} there, absent now"
+
+
+def _inside(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key

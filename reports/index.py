@@ -1,0 +1,31 @@
+"""The index of all tables, started or not, as it lies beside the tables of a profile: experiments write it, reports read it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from lightning_mmdiff.runtime.files import write_json
+from reports.schema import Entry
+from reports.table_folder import tables_folder
+
+
+def write_index(profile: Path, entries: Sequence[Entry]) -> None:
+    """Write the index of a profile, ``<out>/<profile>``, unless it says the same already."""
+    if read_index(profile) != tuple(entries):
+        write_json(index_path(profile), [asdict(entry) for entry in entries])
+
+
+def read_index(profile: Path) -> tuple[Entry, ...]:
+    """Return the index of a profile; empty where there is none, as in folders of earlier versions, or none that can be read."""
+    names = {field.name for field in fields(Entry)}
+    try:
+        stored = json.loads(index_path(profile).read_text())
+        return tuple(Entry(**{key: str(value) for key, value in entry.items() if key in names}) for entry in stored)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return ()
+
+
+def index_path(profile: Path) -> Path:
+    """Return the file of the index."""
+    return tables_folder(profile) / "index.json"

@@ -1,0 +1,69 @@
+"""What lies in the folder of a table: the one place for the names of its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def tables_folder(profile: Path) -> Path:
+    """Return the folder of all tables of a profile, ``<out>/<profile>``."""
+    return profile / "tables"
+
+
+@dataclass(frozen=True)
+class TableFolder:
+    """Paths of the files of one table, ``<out>/<profile>/tables/<name>``."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, profile: Path, name: str) -> "TableFolder":
+        """Return the folder of one table of a profile."""
+        return cls(tables_folder(profile) / name)
+
+    @classmethod
+    def written(cls, profile: Path) -> list["TableFolder"]:
+        """Return the folders of all tables of a profile that have a table.json, in alphabetical order."""
+        return [cls(path.parent) for path in sorted(tables_folder(profile).glob("*/table.json"))]
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.path.name
+
+    @property
+    def table(self) -> Path:
+        """Rows, metrics and claims, and the runs behind them; written first."""
+        return self.path / "table.json"
+
+    @property
+    def paper(self) -> Path:
+        """Settings of the paper profile for each run, which those of the run are compared with."""
+        return self.path / "paper.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Numbers and decided claims as plain values."""
+        return self.path / "metrics.json"
+
+    @property
+    def markdown(self) -> Path:
+        """Table for Markdown."""
+        return self.path / "table.md"
+
+    @property
+    def latex(self) -> Path:
+        """Table for LaTeX."""
+        return self.path / "table.tex"
+
+    @property
+    def csv(self) -> Path:
+        """Every cell with every field."""
+        return self.path / "table.csv"
+
+    def notebook(self, name: str) -> Path:
+        """Executed report, which bears the name of the table wherever it is copied to."""
+        return self.path / f"{name}.ipynb"
+
+    def page(self, name: str) -> Path:
+        """Report as one HTML file."""
+        return self.path / f"{name}.html"

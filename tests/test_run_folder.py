@@ -1,0 +1,84 @@
+"""File names of a run's and of a table's folder stand in one place each; what is done is told by the files alone."""
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import small_runs
+
+from experiments.core.results import has_results, protocols_of
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.table_folder import TableFolder
+
+ROOT = Path(__file__).parents[1]
+HOMES = {"lightning_mmdiff/runtime/run_folder.py": RunFolder, "reports/table_folder.py": TableFolder}
+ELSEWHERE = {
+    "lightning_mmdiff/weights/table.py",  # config.json of a published model
+    "lightning_mmdiff/metrics/features.py",  # .locks of a cache
+    "lightning_mmdiff/methods/collaborative/imagic.py",  # checkpoints of an edit
+    # Still to be changed:
+    *("experiments/core/build.py", "experiments/engine/stages.py"),
+    *("experiments/protocols/costs.py", "experiments/protocols/samples.py", "experiments/protocols/score.py"),
+}
+
+
+def names(kind: type) -> set[str]:
+    """Names of files, and of hidden folders, in a folder of ``kind``."""
+    paths = [getattr(kind(Path("/x")), name) for name, value in vars(kind).items() if isinstance(value, property)]
+    return {path.name for path in paths if isinstance(path, Path) and "." in path.name}
+
+
+def spelled(source: str) -> set[str]:
+    return {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+@pytest.mark.parametrize("package", ["lightning_mmdiff", "experiments", "reports", "slurm", "benchmarks"])
+def test_no_other_file_spells_the_name_of_a_file_of_a_run_or_a_table(package: str) -> None:
+    known = names(RunFolder) | names(TableFolder)
+    assert {"config.json", "weights.safetensors", ".locks", "table.json", "table.md"} <= known
+    for file in (ROOT / package).rglob("*.py"):
+        path = file.relative_to(ROOT).as_posix()
+        if path not in ELSEWHERE and path not in HOMES:
+            assert not spelled(file.read_text()) & known, path
+
+
+@pytest.mark.parametrize("kind", HOMES.values())
+def test_no_two_files_of_a_folder_share_a_name(kind: type) -> None:
+    assert [field.name for field in fields(kind)] == ["path"]
+    properties = [name for name, value in vars(kind).items() if isinstance(value, property)]
+    paths = [path for name in properties if isinstance(path := getattr(kind(Path("/x")), name), Path)]
+    assert len(set(paths)) == len(paths)
+    assert {path.parent for path in paths} == {Path("/x")}
+
+
+def test_runs_that_have_begun_have_settings(tmp_path) -> None:
+    for name in ("b", "a", "tables"):
+        (tmp_path / name).mkdir()
+    for name in ("b", "a"):
+        RunFolder(tmp_path / name).config.touch()
+    assert [folder.name for folder in RunFolder.begun(tmp_path)] == ["a", "b"]
+
+
+def test_what_is_missing_of_the_values(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.missing(["FID", "SSIM"]) == ["FID", "SSIM"]
+    folder.metrics.write_text('{"SSIM": {}}')
+    assert folder.missing(["FID", "SSIM"]) == ["FID"]
+    folder.metrics.write_text("")  # a machine that crashed
+    assert folder.missing(["FID", "SSIM"]) == ["FID", "SSIM"]
+
+
+def test_a_run_has_results_when_every_table_has_what_it_asks_for(tmp_path) -> None:
+    expert = small_runs.expert(steps=2)
+    samples = small_runs.samples(expert)
+    tables = [small_runs.table_of(samples, ("SSIM",)), small_runs.table_of(samples, ("SSIM", "FID"))]
+    assert protocols_of(samples, tables) == ("SSIM", "FID")
+    folder = RunFolder(tmp_path)
+    assert not has_results(folder, samples, tables)
+    folder.metrics.write_text('{"SSIM": {}}')
+    assert not has_results(folder, samples, tables)
+    assert has_results(folder, samples, tables[:1])
+    assert not has_results(folder, expert, tables)
+    folder.weights.touch()
+    assert has_results(folder, expert, tables)
