@@ -52,7 +52,7 @@ def test_the_chain_runs_in_the_order_of_needs_and_a_second_submission_changes_no
     (cluster / "wait-expert").unlink()
     finished()
     names = started(cluster)
-    assert sorted(names) == ["data", "expert", "evaluator", "real", "report", "samples"]
+    assert sorted(names) == ["data", "evaluator", "expert", "real", "report", "samples"]
     assert names[0] == "data"
     assert names[-1] == "report"
     assert names.index("samples") > max(names.index("expert"), names.index("evaluator"))
@@ -102,7 +102,7 @@ def test_seeds_are_arrays_in_which_each_waits_for_its_own(cluster, order, finish
 
 
 def test_cancel_and_logs(cluster, order, finished, capfd) -> None:
-    (cluster / "wait-judge").touch()
+    (cluster / "wait-evaluator").touch()
     (cluster / "fail-expert").touch()
     order("--only", "evaluator", "expert", "samples")
     finished(lambda: {"evaluator", "expert"} <= set(started(cluster)) and state(cluster)["expert"].state == "failed")

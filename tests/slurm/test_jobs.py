@@ -49,7 +49,7 @@ def test_every_table_becomes_jobs_in_the_order_of_their_needs(name) -> None:
     assert {f"{name}-data", f"{name}-report"} < before
 
 
-def test_samples_wait_for_the_judges_that_score_them() -> None:
+def test_samples_wait_for_the_evaluators_that_score_them() -> None:
     found = by_label(Order(table="table1", profile="mini"))
     for job in found.values():
         assert ("face-parser" in {need.label for need in job.needs}) == (job.kind in ("sample", "report"))
