@@ -15,6 +15,7 @@ from typing import Any
 
 from reports.format import escape_html
 from reports.schema import TableResult
+from reports.settings import models
 from reports.style import grid
 
 WIDTH, HEIGHT = 320, 190
@@ -82,7 +83,8 @@ def metric_curves(table: TableResult) -> list[Curve]:
     """Metrics of rows whose models are one model, trained further from row to row, and otherwise measured alike."""
     found: dict[tuple[str, str, str], dict[int, float]] = {}
     for run in (run for row in table.rows for run in row.runs):
-        alike = json.dumps({key: value for key, value in run.config.items() if key not in ("name", "experts")})
+        way = (run.config.get("method") or {}).get("type")
+        alike = json.dumps([way, {key: value for key, value in run.config.items() if key not in ("name", "method")}])
         first, steps = _trained(run.config)
         for protocol, score in run.scores.items() if first else ():
             found.setdefault((first, protocol, alike), {})[steps] = score.value
@@ -95,8 +97,8 @@ def metric_curves(table: TableResult) -> list[Curve]:
 
 def _trained(config: dict[str, Any]) -> tuple[str, int]:
     """What the only model of a run was called when it was new, and its optimizer steps in all; "" for several models."""
-    experts = config.get("experts")
-    model = experts[0].get("run") if isinstance(experts, list) and len(experts) == 1 else None
+    asked = models(config)
+    model = asked[0] if len(asked) == 1 else None
     name, steps = "", 0
     while isinstance(model, dict):
         trainer = model.get("trainer")

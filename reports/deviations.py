@@ -10,7 +10,10 @@ from reports.schema import Row, TableResult
 from reports.settings import ABSENT, differences
 from reports.style import grid, line
 
-OTHER_RUN = re.compile(r"^(?:.*\.)?(?:run|initial|classifier|needs\[\d+\])\.")
+OTHER_RUN = re.compile(
+    r"^(?:.*\.)?(?:run|initial|classifier|embedder|autoencoder|models?\[\d+\]|method\.model"
+    r"|experts\[\d+\](?!\.(?:run|conditions|weight|reliability|type)))\."
+)
 """How the path of a setting begins that belongs to a model behind the row: the same setting whatever the model is for."""
 
 

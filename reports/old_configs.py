@@ -5,6 +5,7 @@ a setting adds its rule here, so that old run folders still open and a report se
 A new field with a default needs no rule: a field that is missing counts as its default.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 OLD_NAMES: dict[str, tuple[str, ...]] = {
@@ -13,7 +14,10 @@ OLD_NAMES: dict[str, tuple[str, ...]] = {
 }
 """Type -> the names that it had before."""
 
-RETIRED: dict[str, dict[str, Any]] = {}
+RETIRED: dict[str, dict[str, Any]] = {
+    "MTDiffusionConfig": {"latents": None, "pretrained": None},
+    "Embedding": {"released": None},
+}
 """Type -> field that it no longer has -> its default at that time. Old settings that hold the default are as today's;
 any other value is a setting that today's code cannot follow, so it stays and is reported as a difference."""
 
@@ -30,6 +34,7 @@ def upgrade(old: dict[str, Any]) -> dict[str, Any]:
     name = fields.get("type")
     if isinstance(name, str):
         fields["type"] = name = _NEW_NAMES.get(name, name)
+        fields = RULES.get(name, dict)(fields)
         retired = RETIRED.get(name, {})
         fields = {k: v for k, v in fields.items() if k not in retired or v != retired[k]}
     return fields
@@ -39,3 +44,81 @@ def _upgrade_value(value: Any) -> Any:
     if isinstance(value, dict):
         return upgrade(value)
     return [_upgrade_value(item) for item in value] if isinstance(value, list) else value
+
+
+def _collaborators(fields: dict[str, Any]) -> dict[str, Any]:
+    """The paper's word for what were members."""
+    return {"collaborators" if key == "members" else key: value for key, value in fields.items()}
+
+
+def _roles(fields: dict[str, Any]) -> dict[str, Any]:
+    """Models that a training needs have roles; they were one list, and released ones were named inside the model."""
+    if "needs" not in fields:
+        return fields
+    roles = {"ContrastiveConfig": "embedder", "AutoencoderConfig": "autoencoder"}
+    found: dict[str, Any] = {"experts": []}
+    for need in fields["needs"]:
+        role = roles.get(need["model"]["type"])
+        if role:
+            found[role] = need
+        elif need != fields["initial"]:
+            found["experts"].append(need)
+    model = dict(fields["model"])
+    if latents := model.pop("latents", None):
+        found["autoencoder"] = _released(f"kl_f8_{latents['image_size']}")
+    if pretrained := model.pop("pretrained", None):
+        found["initial"] = _released(pretrained)
+    embeddings = [m for m in model.get("modalities", ()) if m["type"] == "Embedding"]
+    names = [m.pop("released", None) for m in embeddings]
+    if "embedder" not in found and (embeddings or _reads_embedding(model)):
+        found["embedder"] = _released(next((name for name in names if name), "farl"))
+    kept = {key: value for key, value in fields.items() if key != "needs"}
+    return {**kept, "model": model, **found}
+
+
+def _reads_embedding(model: dict[str, Any]) -> bool:
+    conditions = model.get("conditions")
+    return isinstance(conditions, dict) and bool(conditions.get("embedding"))
+
+
+def _method(fields: dict[str, Any]) -> dict[str, Any]:
+    """A method is a value with its own fields; it was a word, with optional fields of the run beside it."""
+    word = fields.get("method")
+    if not isinstance(word, str):
+        return fields
+    old = {key: fields.pop(key, None) for key in ("experts", "classifier", "scale", "start", "influence", "edit")}
+    experts, edit = old["experts"] or [], old["edit"] or {}
+    model = experts[0]["run"] if experts else None
+    influence = old["influence"] or {"type": "InfluenceConfig"}
+    methods: dict[str, dict[str, Any]] = {
+        "unite": {"type": "Unite", "experts": experts},
+        "composable": {"type": "Compose", "experts": experts},
+        "label_sampling": {"type": "SampleByLabel", "models": [expert["run"] for expert in experts]},
+        "denoise": {"type": "Denoise", "model": model},
+        "restore": {"type": "RestoreMasked", "model": model},
+        "replacement": {"type": "ReplaceKnown", "model": model},
+        "sdedit": {"type": "EditWithSDEdit", "model": model, "start": 0.5 if old["start"] is None else old["start"]},
+        "collaborate": {"type": "Collaborate", "model": model, "influence": influence},
+        "edit": {**edit, "type": "EditTogether", "model": model, "influence": influence},
+        "classify": {"type": "Classify", "model": model},
+        "count": {"type": "CountParameters", "expert": next(iter(experts), None)},
+        "real": {"type": "RealImages", "of_edit": {None: None, 0.0: "before", 1.0: "target"}.get(edit.get("alpha"))},
+    }
+    method = methods[word]
+    if old["classifier"]:
+        scale = 1.0 if old["scale"] is None else old["scale"]
+        method = {"type": "GuideByClassifier", "method": method, "classifier": old["classifier"], "scale": scale}
+    sampler = None if word in ("real", "classify", "count") else fields["sampler"]
+    return {**fields, "method": method, "sampler": sampler}
+
+
+def _released(name: str) -> dict[str, Any]:
+    return {"type": "Released", "name": name}
+
+
+RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "CollaborativeConfig": _collaborators,
+    "TrainRun": _roles,
+    "SampleRun": _method,
+}
+"""Type -> how its fields were moved."""

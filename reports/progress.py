@@ -14,6 +14,7 @@ from typing import Any, Literal
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.curves import last_step
 from reports.runs import read_config, stages
+from reports.settings import models
 
 RunState = Literal["done", "running", "failed", "pending"]
 
@@ -122,12 +123,12 @@ def _typical(paces: dict[tuple, list[float]], kind: tuple) -> float | None:
 
 def _kind(config: dict[str, Any]) -> tuple:
     """Runs of one kind cost about the same for a step or an image."""
-    model, sampler, experts = config.get("model"), config.get("sampler"), config.get("experts")
+    model, sampler, method = config.get("model"), config.get("sampler"), config.get("method")
     return (
         config.get("type"),
         model.get("type") if isinstance(model, dict) else None,
         config.get("batch_size"),
-        config.get("method"),
-        len(experts) if isinstance(experts, list) else 0,
+        method.get("type") if isinstance(method, dict) else None,
+        len(models(config)),
         sampler.get("num_steps") if isinstance(sampler, dict) else None,
     )

@@ -22,3 +22,13 @@ def differences(here: dict[str, Any], there: dict[str, Any]) -> list[tuple[str, 
     """(path, value here, value there) of every leaf in which two configs differ."""
     a, b = dict(flatten(here)), dict(flatten(there))
     return [(k, a.get(k, ABSENT), b.get(k, ABSENT)) for k in {**a, **b} if a.get(k, ABSENT) != b.get(k, ABSENT)]
+
+
+def models(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Settings of the trainings whose models the method of a sample run asks; released models do not count."""
+    method = config.get("method")
+    if not isinstance(method, dict):
+        return []
+    found = [method.get("model"), *(method.get("models") or ())]
+    found += [expert.get("run") for expert in (*(method.get("experts") or ()), method.get("expert") or {})]
+    return [m for m in found if isinstance(m, dict) and m.get("type") == "TrainRun"] + models(method)

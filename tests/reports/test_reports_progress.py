@@ -95,14 +95,17 @@ def test_a_metric_of_a_model_that_is_trained_further_is_a_curve(make_table):
     def trained(name: str, steps: int, initial: dict | None = None) -> dict:
         return {"type": "TrainRun", "name": name, "trainer": {"max_steps": steps}, "initial": initial}
 
+    def asked(*runs: dict) -> dict:
+        return {"method": {"type": "Unite", "experts": [{"run": run} for run in runs]}}
+
     first = trained("first", 300)
     tuned = trained("tuned", 50, first)
     configs = {
-        "spade": {"experts": [{"run": first}]},
-        "oasis": {"experts": [{"run": trained("tuned-more", 20, tuned)}]},
-        "spade-c": {"experts": [{"run": tuned}]},
-        "ours": {"experts": [{"run": first}, {"run": tuned}]},
-        "pix2pixhd": {"experts": [{"run": trained("other", 9, first)}], "num_images": 7},
+        "spade": asked(first),
+        "oasis": asked(trained("tuned-more", 20, tuned)),
+        "spade-c": asked(tuned),
+        "ours": asked(first, tuned),
+        "pix2pixhd": {**asked(trained("other", 9, first)), "num_images": 7},
     }
     folder = make_table()
     for name, config in configs.items():
