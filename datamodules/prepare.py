@@ -20,7 +20,8 @@ from datamodules.digits import Digits
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.module import FaceDataModule
 from datamodules.ffhq import FFHQ
-from datamodules.imagenet import DownsampledImageNet, ImageNet
+from datamodules.imagenet import ImageNet
+from datamodules.images.downsampled_imagenet import DownsampledImageNet
 from datamodules.images.module import ArrayDataModule
 from datamodules.mini.image_layouts import write_cityscapes, write_digits, write_imagenet, write_night2day
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import PackedDataModule
-from datamodules.images.cityscapes_classes import PALETTE
+from datamodules.cityscapes import PALETTE
 from experiments.core import build
 from experiments.core.edits import target_indices
 from experiments.protocols import configurations

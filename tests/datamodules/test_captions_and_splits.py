@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from tiny_sets import make_celeba
 
-from datamodules.celebamask_hq import CelebAMaskHQ
+from datamodules.celebamask_hq import CelebAMaskHQ, CelebAMaskHQFiles
 from datamodules.faces.captions import caption_of
-from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles
 from datamodules.faces.packed import Packed
 from datamodules.faces.split import split_rows
 

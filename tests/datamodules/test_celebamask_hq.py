@@ -7,8 +7,7 @@ from PIL import Image
 from tiny_sets import make_celeba, merge_by_the_book, write_attributes
 
 from datamodules.batches.steps import Draw
-from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ
-from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles, read_attributes
+from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ, CelebAMaskHQFiles, read_attributes
 from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES, FLIPPED_CLASSES
 
 ALL = ("hair", "skin", "face_parts", "sketch", "attributes", "caption")
