@@ -28,6 +28,7 @@ import tyro
 
 from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core import build
+from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
 from experiments.spec import Metric, Profile, Row, SampleRun, Table
@@ -116,15 +117,13 @@ def _serve(end: Connection) -> None:
             end.send(None)
 
 
-def prepared(flags: ScalingFlags, folder: Path) -> tuple[stages.Workspace, SampleRun, Table]:
+def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, Table]:
     """Data, an expert with random weights, and a run of its images."""
     expert = hair_expert(flags.profile, 0)
     run = united(flags.profile, "scaling", CELEBA, guided(expert, "hair"))
     run = replace(run, shard_size=16 if flags.profile == "mini" else 2)
-    workspace = stages.Workspace(
-        profile=flags.profile, runs=folder / "runs", data=folder / "data", rendered=True, cache=None
-    )
-    stages.prepare_data(workspace, [expert, run])
+    workspace = Workspace(profile=flags.profile, runs=folder / "runs", data=folder / "data", rendered=True, cache=None)
+    prepare_data(workspace, [expert, run])
     module = build.model(expert, workspace.runs)
     checkpoints.save_weights(module, workspace.runs / expert.name / build.WEIGHTS, {})
     metrics = tuple(Metric(column=p, protocol=p, better="lower", description="") for p in PROTOCOLS)

@@ -188,6 +188,7 @@ class CelebAHQ(FaceDataModule):
     """The same 30,000 faces; masks are neither needed nor looked at."""
 
     layout = LAYOUT
+    known_conditions = ("sketch", "attributes", "caption")
     pack_suffix = "-images"
 
     def files(self) -> CelebAMaskHQFiles:

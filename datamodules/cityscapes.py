@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import DataFiles, fill_rows
@@ -192,10 +193,17 @@ class Cityscapes(ArrayDataModule):
 
     def __init__(self, *, direction: Direction = "photo_to_labels", **settings: Any) -> None:
         super().__init__(**settings)
+        self.check_options(self.conditions, direction=direction)
         self.direction = direction
-        wrong = set(self.conditions) - {SOURCES[direction]}
-        if wrong:
-            raise UserError(f"{direction}: {wrong.pop()} is the image itself; its condition is {SOURCES[direction]}.")
+
+    @classmethod
+    def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
+        """Raise UserError where the image itself is asked for as a condition."""
+        direction: Direction = options.get("direction", "photo_to_labels")
+        require_known("direction", direction, SOURCES)
+        for name in conditions:
+            if name != SOURCES[direction]:
+                raise UserError(f"{direction}: {name} is the image itself; its condition is {SOURCES[direction]}.")
 
     def files(self) -> CityscapesFiles:
         """Return photographs and label maps."""

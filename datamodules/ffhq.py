@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.faces.classes import NUM_CLASSES
+from datamodules.faces.classes import CONDITIONS, NUM_CLASSES
 from datamodules.faces.files import FaceFiles, read_label_png
 from datamodules.faces.module import FaceDataModule
 from datamodules.storage.reading import require_images, require_root, some
@@ -101,6 +101,8 @@ class FFHQ(FaceDataModule):
     """70,000 faces, of which the paper split trains on 0 to 26,999 and tests on 27,000 to 29,999 (our choice)."""
 
     layout = LAYOUT
+    known_conditions = tuple(name for name in CONDITIONS if name not in ("attributes", "caption"))
+    options = ("split",)
 
     def files(self) -> FFHQFiles:
         """Return images and, if there, label maps."""

@@ -3,11 +3,12 @@
 python -m experiments.cifar10 --profile mini --data DIR    # DIR/cifar10/{train,test}/{airplane,...}/*.jpg
 """
 
+from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes import cifar10 as recipes
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
-from experiments.spec import Claim, DataConfig, Method, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, Method, Profile, Row, Table, TrainRun
 
 PATCHES = 5
 ADM, X = "ADM", "MT-Diffusion-X"

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from datamodules.batches.masking import MaskConfig
-from datamodules.faces.split import Split
+from datamodules.config import DataConfig
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
@@ -25,8 +24,6 @@ from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.schedules import Sampler
 
 Profile = Literal["smoke", "mini", "paper"]
-DatasetName = Literal["celebamask_hq", "ffhq", "imagenet", "cifar10", "cityscapes", "night2day", "digits"]
-Captions = Literal["celeba-dialog", "beard-and-age", "mm-celeba"]
 Method = Literal[
     "unite", "composable", "collaborate", "edit", "label_sampling", "denoise", "restore", "sdedit", "replacement", "classify",
     "count", "real",
@@ -43,23 +40,6 @@ ModelConfig = (
     | CollaborativeConfig
     | ReliabilityConfig
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """A data set as a run sees it."""
-
-    dataset: DatasetName
-    image_size: int
-    """Height and width in pixels."""
-    conditions: tuple[str, ...] = ()
-    """Names of the conditions that a batch carries."""
-    captions: Captions | None = None
-    split: Split = "paper"
-    masks: MaskConfig | None = None
-    """Holes of the condition "masked_image"."""
-    only_class: int | None = None
-    """Train on the images of this class alone, where the data set has classes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 python -m experiments.table6 --profile mini
 """
 
+from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
 from experiments.recipes.mt_diffusion import DEVIATIONS, IN_TURN, adm, image_label, images, masked_image, sampled, tuned
-from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
 ADM, ADM_CLASS = "ADM (un-cond)", "ADM (class cond)"

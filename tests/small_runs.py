@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tiny import tiny_config
 
+from datamodules.config import DataConfig
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments.engine.stages import Workspace
-from experiments.spec import DataConfig, ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.core.workspace import Workspace
+from experiments.spec import ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
 from lightning_mmdiff.schedules import Sampler
 
 HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))

@@ -12,6 +12,7 @@ import small_runs
 from datamodules.batches.steps import Share
 from datamodules.celebamask_hq import CelebAMaskHQ
 from experiments.core import build
+from experiments.core.workspace import prepare_data, training_data
 from experiments.engine import stages
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 
@@ -26,6 +27,7 @@ from lightning import Callback, Trainer
 
 import small_runs
 from experiments.core import build
+from experiments.core.workspace import prepare_data
 from experiments.engine import stages
 
 torch.set_num_threads(1)
@@ -56,7 +58,7 @@ build.predictor = two_processes
 run = small_runs.expert(steps=12)
 sample = small_runs.samples(run, num_images=18, num_steps=4)
 workspace = small_runs.workspace(data, out)
-stages.prepare_data(workspace, [run])
+prepare_data(workspace, [run])
 stages.train(workspace, run)
 stages.sample(workspace, sample)
 print("finished")
@@ -84,7 +86,7 @@ def out(tmp_path_factory) -> Path:
 
 def test_the_two_halves_make_the_batches_of_one_process(out) -> None:
     run = small_runs.expert(steps=12)
-    module = build.training_data(run, out / "data", out / "packed")
+    module = training_data(run, out / "data", out / "packed")
     module.setup()
     first, second = numbers(out / "train0.txt"), numbers(out / "train1.txt")
     assert len(first) == len(second) == 12
@@ -109,7 +111,7 @@ def test_shards_are_those_of_one_process_and_none_is_made_twice(out, tmp_path) -
     run = small_runs.expert(steps=12)
     sample = small_runs.samples(run, num_images=18, num_steps=4)
     alone = small_runs.workspace(out / "data", tmp_path)
-    stages.prepare_data(alone, [run])
+    prepare_data(alone, [run])
     (tmp_path / "smoke").mkdir()
     (tmp_path / "smoke" / "expert").symlink_to(out / "smoke" / "expert")
     stages.sample(alone, sample)

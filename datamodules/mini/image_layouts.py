@@ -127,8 +127,11 @@ def write_night2day(root: Path, *, count: int, image_size: int, seed: int = 0) -
     write_once(root, _what("night and day", count, image_size, seed), "rendered images", _total(count), write)
 
 
-def write_digits(root: Path) -> None:
-    """Write scikit-learn's 1,797 digits as PNGs of 8 x 8 pixels in class folders: the first 1,500 to train on."""
+def write_digits(root: Path, **_: int) -> None:
+    """Write scikit-learn's 1,797 digits as PNGs of 8 x 8 pixels in class folders: the first 1,500 to train on.
+
+    There is one size and one number of them, so the settings of rendered images change nothing.
+    """
     from sklearn.datasets import load_digits  # takes a second to import
 
     def write(folder: Path, advance: Update) -> None:

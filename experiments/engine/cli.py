@@ -111,16 +111,16 @@ def run_table(table: TableFunction, flags: TableFlags) -> None:
     if flags.launcher == "slurm":
         _submit(flags)
         return
-    from experiments.engine import stages  # heavy imports: not for --help and dry runs
+    from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.work import Work, is_joint
     from experiments.engine.workers import helpers
     from experiments.figures import reporting
 
     if flags.workers > 1 and is_joint(runs):
         raise UserError(f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out.")
-    workspace = stages.Workspace.make(flags.profile, flags.out, flags.data)
+    workspace = Workspace.make(flags.profile, flags.out, flags.data)
     if flags.part != "report":
-        stages.prepare_data(workspace, runs)
+        prepare_data(workspace, runs)
     papers = [table("paper", seed) for seed in range(flags.seeds)]
     if flags.part != "report":  # which announces by itself
         reporting.announce(workspace, tables, papers, _command(flags))

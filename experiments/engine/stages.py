@@ -4,29 +4,20 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
-from datamodules.mini.image_layouts import (
-    write_cifar10,
-    write_cityscapes,
-    write_digits,
-    write_imagenet,
-    write_night2day,
-)
-from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from experiments.core import build, edits
 from experiments.core.costs import data_of
 from experiments.core.provenance import is_first_process, recorded
+from experiments.core.workspace import Workspace, training_data
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
-from experiments.spec import DataConfig, DatasetName, Profile, Run, SampleRun, Table, TrainRun, check_run_config
+from experiments.spec import Run, SampleRun, Table, TrainRun, check_run_config
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
@@ -46,9 +37,6 @@ from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path, remove_stale
 from lightning_mmdiff.runtime.locks import WorkLocks
 
-RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
-"""Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
-
 LOCKS = ".locks"
 """Folder of a run that says which process is doing what."""
 
@@ -66,63 +54,6 @@ if job_id() is None:  # whoever did not ask for SLURM need not hear that it is i
     warnings.filterwarnings("ignore", message=".*`srun` command is available on your system but is not used.*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Workspace:
-    """Where things are."""
-
-    profile: Profile
-    runs: Path
-    """One folder per run."""
-    data: Path
-    """Root of the data sets."""
-    rendered: bool
-    """Whether the data sets are rendered by us when they are missing."""
-    cache: Path | None
-    """Where data sets are packed; None packs them beside their files."""
-
-    @classmethod
-    def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
-        """Workspace of the command line's flags."""
-        rendered = data is None and profile != "paper"
-        root = Path("data") / profile if rendered else data or Path("data")
-        cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
-        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
-
-    def open(self, config: DataConfig) -> PackedDataModule:
-        """Data module of one data set."""
-        return build.data(config, self.data, cache=self.cache)
-
-
-def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
-    """Render the mini data where it is missing; verify and pack every data set that the runs read."""
-    configs = dict.fromkeys(c for run in runs for c in data_of(run))
-    if workspace.rendered:
-        count, size = RENDERED[workspace.profile]
-        for dataset in dict.fromkeys(c.dataset for c in configs):
-            _render(dataset, workspace.data / build.FOLDERS[dataset], count, size)
-    for config in configs:
-        workspace.open(config).prepare_data()
-
-
-def _render(dataset: DatasetName, folder: Path, count: int, size: int) -> None:
-    """Write a small data set in the layout of ``dataset``."""
-    match dataset:
-        case "celebamask_hq":
-            write_celebamask_hq(folder, count=count, image_size=size)
-        case "ffhq":
-            write_ffhq(folder, count=count, image_size=size)
-        case "imagenet":
-            write_imagenet(folder, count=count, image_size=size)
-        case "cityscapes":
-            write_cityscapes(folder, count=count, image_size=size)
-        case "night2day":
-            write_night2day(folder, count=count, image_size=size)
-        case "digits":
-            write_digits(folder)
-        case "cifar10":
-            write_cifar10(folder, count=count, image_size=size)
-
-
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     """Whether nothing is left to do for ``run``; checks that its folder was made with the same settings.
 
@@ -130,7 +61,7 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         ValueError: if the folder of the run holds results of other settings.
     """
     folder = workspace.runs / run.name
-    fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
+    fingerprints = {c.dataset: workspace.open(c).fingerprint() for c in data_of(run)}
     check_run_config(folder, run, fingerprints)
     if isinstance(run, TrainRun) and not (folder / build.WEIGHTS).exists():
         return False
@@ -251,7 +182,7 @@ def _fit(workspace: Workspace, run: TrainRun) -> None:
     module, trainer = build.model(run, workspace.runs), build.trainer(config, folder, callbacks)
     with recorded(folder, "train"), _interruptible():
         trainer.fit(
-            module.train(), build.training_data(run, workspace.data, workspace.cache),
+            module.train(), training_data(run, workspace.data, workspace.cache),
             ckpt_path=checkpoints.newest_checkpoint(folder), weights_only=True,
         )  # fmt: skip
     if trainer.is_global_zero:

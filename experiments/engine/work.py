@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from experiments.core.costs import evaluations, processes
+from experiments.core.workspace import Workspace
 from experiments.engine import stages
 from experiments.spec import Run, SampleRun, Table, TrainRun
 
@@ -23,7 +24,7 @@ class Work:
     samples is shared with whoever is at it.
     """
 
-    def __init__(self, workspace: stages.Workspace, runs: Sequence[Run], tables: Sequence[Table]):
+    def __init__(self, workspace: Workspace, runs: Sequence[Run], tables: Sequence[Table]):
         """``runs`` after what they need; done runs are left out.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments.core.provenance import environment, is_first_process
-from experiments.engine.stages import Workspace
+from experiments.core.workspace import Workspace
 from experiments.figures import galleries
 from experiments.figures import influence as influence_figures
 from experiments.protocols import influence

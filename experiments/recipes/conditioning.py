@@ -7,8 +7,9 @@ ten models of label sampling share it.
 
 from dataclasses import replace
 
+from datamodules.config import DataConfig
 from experiments.recipes.profiles import few_images
-from experiments.spec import DataConfig, ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.spec import ExpertUse, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.evaluators import Degradation
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig

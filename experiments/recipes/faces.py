@@ -12,7 +12,7 @@ from experiments.recipes.unite_and_conquer import (
     hair_expert,
     united,
 )  # fmt: skip
-from experiments.spec import Claim, DatasetName, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table
+from experiments.spec import Claim, ExpertUse, Method, Metric, Profile, Row, SampleRun, Table
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
 BOTH, OURS = "one model, both conditions", "OURS"
@@ -70,7 +70,7 @@ DESCRIPTIONS = {
 }
 
 
-def single_and_united_rows(profile: Profile, seed: int, dataset: DatasetName) -> tuple[Row, ...]:
+def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
     """Experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
@@ -95,7 +95,7 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: DatasetName) ->
     )
 
 
-def ours(profile: Profile, seed: int, dataset: DatasetName) -> SampleRun:
+def ours(profile: Profile, seed: int, dataset: str) -> SampleRun:
     """Sample run of the paper's last row: hair expert and face expert united, w = 1, a = 1/N (Sec. 4.1)."""
     return united(
         profile, "ours", dataset, guided(hair_expert(profile, seed), "hair"),
@@ -132,9 +132,7 @@ Published = Mapping[str, Mapping[str, tuple[float, ...]]]
 """Group -> row -> one value per column of ``COLUMNS``."""
 
 
-def labels_to_face(
-    profile: Profile, seed: int, *, name: str, dataset: DatasetName, title: str, published: Published
-) -> Table:
+def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, title: str, published: Published) -> Table:
     """Tables 1 and 2: rows as printed, then the same experts not united, then the fair rows."""
 
     def row(group: str, label: str, values: tuple[float, ...]) -> Row:

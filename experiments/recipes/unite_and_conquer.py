@@ -5,27 +5,19 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 
 from dataclasses import replace
 
+from datamodules.config import DataConfig
+from datamodules.faces.captions import CaptionKind
 from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import few_images, with_steps
-from experiments.spec import (
-    DataConfig,
-    DatasetName,
-    ExpertUse,
-    Method,
-    Profile,
-    SampleRun,
-    TrainerConfig,
-    TrainRun,
-    seeded,
-)
+from experiments.spec import ExpertUse, Method, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import Sampler
 
-CELEBA: DatasetName = "celebamask_hq"
-FFHQ: DatasetName = "ffhq"
+CELEBA = "celebamask_hq"
+FFHQ = "ffhq"
 MINI_STEPS = 600
 """Optimizer steps of one expert at mini."""
 CHANNELS = {"face_parts": 7, "mask": 19}
@@ -40,7 +32,7 @@ def face(profile: Profile) -> str:
     return "skin" if profile == "paper" else "face_parts"
 
 
-def second_domain(profile: Profile) -> DatasetName:
+def second_domain(profile: Profile) -> str:
     """Data set of the face map: FFHQ; smoke trains on CelebAMask-HQ alone, so that it runs on that one folder."""
     return CELEBA if profile == "smoke" else FFHQ
 
@@ -123,7 +115,7 @@ def released(profile: Profile, seed: int) -> TrainRun:
 
 
 def united(
-    profile: Profile, name: str, dataset: DatasetName, *uses: ExpertUse, method: Method = "unite",
+    profile: Profile, name: str, dataset: str, *uses: ExpertUse, method: Method = "unite",
     num_images: int | None = None, judged_attributes: bool = False,
 ) -> SampleRun:  # fmt: skip
     """Images of the experts under the conditions of the test images of ``dataset``.
@@ -138,10 +130,7 @@ def united(
         name=seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
         method=method,
         experts=uses,
-        data=replace(
-            _data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
-            captions="celeba-dialog" if judged else None,
-        ),
+        data=_data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
         num_images=num_images or 3000,
         sampler=Sampler(name="spaced-ddim", num_steps=100),
         seed=seed,
@@ -186,6 +175,7 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
     )
 
 
-def _data(profile: Profile, dataset: DatasetName, *conditions: str) -> DataConfig:
+def _data(profile: Profile, dataset: str, *conditions: str) -> DataConfig:
     size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
-    return DataConfig(dataset=dataset, image_size=size, conditions=conditions)
+    captions: CaptionKind | None = "celeba-dialog" if "caption" in conditions else None
+    return DataConfig(dataset=dataset, image_size=size, conditions=conditions, captions=captions)

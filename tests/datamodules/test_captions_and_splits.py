@@ -44,7 +44,7 @@ def test_missing_captions_are_explained(tmp_path):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1, conditions=("caption",))
     with pytest.raises(FileNotFoundError, match="needs their files; looked for text/celeba-caption or"):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1, captions="mm-celeba").prepare_data()
-    with pytest.raises(ValueError, match="Unknown condition beard"):
+    with pytest.raises(ValueError, match="Unknown condition 'beard'"):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1, conditions=("beard",))
 
 

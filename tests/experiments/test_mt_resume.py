@@ -9,10 +9,12 @@ from lightning import Callback
 from tiny import tiny_config
 
 from datamodules.batches.masking import MaskConfig
+from datamodules.config import DataConfig
 from datamodules.mini.image_layouts import write_imagenet
 from experiments.core import build
+from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
-from experiments.spec import DataConfig, ExpertUse, Method, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import ExpertUse, Method, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label, MaskedImage
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
@@ -68,14 +70,14 @@ def restoring(method: Method) -> SampleRun:
     )  # fmt: skip
 
 
-def workspace(data: Path, out: Path) -> stages.Workspace:
-    return stages.Workspace.make("smoke", out, data)
+def workspace(data: Path, out: Path) -> Workspace:
+    return Workspace.make("smoke", out, data)
 
 
 def train(data: Path, out: Path, *extra: Callback) -> Path:
     """Train through the stages, with more callbacks; returns the run's folder."""
     place, run, plain = workspace(data, out), training(), build.trainer
-    stages.prepare_data(place, [run])
+    prepare_data(place, [run])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
         stages.do(place, run, [])
@@ -100,14 +102,14 @@ def test_training_stopped_and_resumed_is_the_same_bit_for_bit(tmp_path, data, wh
         assert (folder / name).read_bytes() == (whole / "smoke" / "mt" / name).read_bytes()
 
 
-def images(place: stages.Workspace, run: SampleRun) -> torch.Tensor:
+def images(place: Workspace, run: SampleRun) -> torch.Tensor:
     return torch.from_numpy(read_images(place.runs / run.name / "samples", run.num_images, run.shard_size))
 
 
 @pytest.mark.parametrize("method", ["denoise", "restore"])
 def test_restoring_stopped_and_resumed_gives_the_same_images(tmp_path, data, whole, method, monkeypatch) -> None:
     run, quiet = restoring(method), workspace(data, whole)
-    stages.prepare_data(quiet, [run])
+    prepare_data(quiet, [run])
     stages.sample(quiet, run)
     stopped = replace(quiet, runs=tmp_path)
     (tmp_path / "mt").symlink_to(quiet.runs / "mt")

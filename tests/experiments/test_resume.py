@@ -13,6 +13,7 @@ import torch
 from lightning import Callback
 
 from experiments.core import build
+from experiments.core.workspace import prepare_data
 from experiments.engine import stages
 from experiments.spec import TrainRun
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
@@ -48,7 +49,7 @@ def data(tmp_path_factory) -> Path:
 def train(run: TrainRun, data: Path, out: Path, *extra: Callback) -> Path:
     """Train ``run`` as the command line does, with more callbacks; returns its folder."""
     workspace, plain = small_runs.workspace(data, out), build.trainer
-    stages.prepare_data(workspace, [run])
+    prepare_data(workspace, [run])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
         stages.do(workspace, run, [])
@@ -175,14 +176,14 @@ def test_a_signal_saves_at_the_end_of_the_step(tmp_path, data, whole, number) ->
 
 def test_resumed_with_another_number_of_workers(tmp_path, data, whole, monkeypatch) -> None:
     folder = half_trained(RUN, data, tmp_path, 25)
-    plain = build.training_data
+    plain = stages.training_data
 
     def with_workers(*arguments):
         module = plain(*arguments)
         module.num_workers = 2
         return module
 
-    monkeypatch.setattr(build, "training_data", with_workers)
+    monkeypatch.setattr(stages, "training_data", with_workers)
     train(RUN, data, tmp_path)
     assert_same(folder, whole)
 

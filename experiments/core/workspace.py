@@ -1,0 +1,65 @@
+"""Where data and runs lie, and how the data sets of a run get there: rendered if they may be, checked, packed, opened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning import LightningDataModule
+
+from datamodules.base import PackedDataModule
+from datamodules.config import DataConfig
+from datamodules.regimes import AlternatingData
+from experiments.core.costs import data_of
+from experiments.spec import Profile, Run, TrainRun
+from lightning_mmdiff.errors import UserError
+
+RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
+"""Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where things are."""
+
+    profile: Profile
+    runs: Path
+    """One folder per run."""
+    data: Path
+    """Root of the data sets."""
+    rendered: bool
+    """Whether the data sets are rendered by us when they are missing."""
+    cache: Path | None
+    """Where data sets are packed; None packs them beside their files."""
+
+    @classmethod
+    def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
+        """Return the workspace of the command line's flags."""
+        rendered = data is None and profile != "paper"
+        root = Path("data") / profile if rendered else data or Path("data")
+        cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
+        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
+
+    def open(self, config: DataConfig) -> PackedDataModule:
+        """Return the data module of one data set."""
+        return config.open(self.data, cache=self.cache)
+
+
+def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
+    """Render the mini data where it is missing; verify and pack every data set that the runs read."""
+    configs = dict.fromkeys(c for run in runs for c in data_of(run))
+    if workspace.rendered:
+        count, size = RENDERED[workspace.profile]
+        for entry in dict.fromkeys(c.data_set for c in configs):
+            if entry.render is None:
+                raise UserError(f"{entry.name} has no rendered stand-in: give the folder of the real data by --data.")
+            entry.render(workspace.data / entry.folder, count=count, image_size=size)
+    for config in configs:
+        workspace.open(config).prepare_data()
+
+
+def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> LightningDataModule:
+    """Return the data of a training run: one data set, or several that take turns."""
+    modules = [c.open(root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
+    if len(modules) == 1:
+        return modules[0]
+    return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)
