@@ -147,7 +147,8 @@ def list_all(flags: PrefetchFlags) -> None:
     for entry in DATA_SETS:
         there = (flags.data / (entry.archive.contains if entry.archive else entry.folder)).exists()
         state = "there" if there else "missing" if entry.archive else "missing, by hand"
-        print(f"{entry.name:22}{state:18}data set, {entry.archive.url if entry.archive else entry.source}")
+        source = entry.archive.url if entry.archive else entry.source or "its source is not known"
+        print(f"{entry.name:22}{state:18}data set, {source}")
 
 
 if __name__ == "__main__":
