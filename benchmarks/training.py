@@ -23,6 +23,7 @@ from benchmarks.paired import BenchmarkFlags, Comparison, report
 from datamodules.batches.steps import StepLoader
 from datamodules.mini.layouts import write_celebamask_hq
 from experiments.core import build
+from experiments.core.workspace import training_data
 from experiments.recipes.unite_and_conquer import hair_expert
 from experiments.spec import Profile, TrainRun
 from lightning_mmdiff import seeding
@@ -92,9 +93,9 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     run = _run(flags)
     assert isinstance(run.model, DenoiserConfig)
     last = run.trainer.max_steps - 1  # the step at whose start the last block ends
-    root = folder / build.FOLDERS["celebamask_hq"]
+    root = folder / run.data[0].data_set.folder
     write_celebamask_hq(root, count=flags.faces, image_size=run.data[0].image_size)
-    data = build.data(run.data[0], folder, batch_size=run.batch_size, seed=run.seed)
+    data = run.data[0].open(folder, batch_size=run.batch_size, seed=run.seed)
     data.prepare_data()
     data.setup()
     loader = StepLoader(data.train_batches(), next_step=lambda: 0)
@@ -105,7 +106,7 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
     callbacks = [EMA(run.trainer.ema_decay), LossCurve(RunFolder(folder).loss_curve), progress, turns, after]
     module = build.model(run, folder)
     trainer = build.trainer(run.trainer, folder, callbacks)
-    trainer.fit(module, build.training_data(run, folder))
+    trainer.fit(module, training_data(run, folder))
     difference = max((a - b).abs().max().item() for a, b in zip(after.weights, loop.module.parameters()))
     pairs = tuple(turns.seconds[1:])
     overhead = [100 * (ours / plain - 1) for ours, plain in pairs]

@@ -1,8 +1,10 @@
 """What the data modules share: a folder of packed data, endless training batches by step, batches to sample from."""
 
 import hashlib
+import json
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sized
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,9 +20,17 @@ from datamodules.batches.steps import (
     StepLoader,
     TrainBatches,
 )
-from datamodules.storage.reading import some
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.steps import steps_done
+
+
+def require_known(what: str, name: object, known: Iterable[str]) -> None:
+    """Raise UserError, with the nearest name that there is, where ``name`` is not among ``known``."""
+    names = tuple(known)
+    if name not in names:
+        nearest = get_close_matches(str(name), names, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+        raise UserError(f"Unknown {what} {name!r}: choose from {', '.join(names)}{hint}")
 
 
 class PackedDataModule(LightningDataModule):
@@ -41,6 +51,7 @@ class PackedDataModule(LightningDataModule):
     test: DataSplit
     layout: ClassVar[str]  # what ``root`` should look like
     known_conditions: ClassVar[tuple[str, ...]]
+    options: ClassVar[tuple[str, ...]] = ()  # of the optional fields of ``DataConfig``, those that this data set takes
     pack_suffix: str = ""  # tells data sets with the same root apart
 
     def __init__(
@@ -56,17 +67,25 @@ class PackedDataModule(LightningDataModule):
         cache: Path | None = None,
     ) -> None:
         super().__init__()
-        unknown = [name for name in conditions if name not in self.known_conditions]
-        if unknown:
-            raise UserError(f"Unknown condition {some(unknown)}; choose from {', '.join(self.known_conditions)}.")
+        self.check_conditions(conditions)
         self.root, self.image_size, self.batch_size, self.conditions = Path(root), image_size, batch_size, conditions
         self.seed, self.flip, self.num_workers, self.cache = seed, flip, num_workers, cache
         self.start_step = 0  # first training step where no Trainer says which
         self.cached: dict[str, Callable[[Tensor], Tensor]] = {}  # see ``TrainBatches``
         self.predict_batches: list[list[int]] | None = None  # image numbers of each batch to sample
 
+    @classmethod
+    def check_conditions(cls, conditions: tuple[str, ...]) -> None:
+        """Raise UserError where no batch of this data set can hold one of ``conditions``."""
+        for name in conditions:
+            require_known("condition", name, cls.known_conditions)
+
+    @classmethod
+    def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
+        """Raise UserError where ``options`` are unknown, or ``conditions`` need others."""
+
     @abstractmethod
-    def check(self) -> Any:
+    def check(self) -> Sized:
         """Return the listed files, with all that this configuration needs; packs nothing."""
 
     @abstractmethod
@@ -85,6 +104,11 @@ class PackedDataModule(LightningDataModule):
             return self.root / ".packed" / name
         digest = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:8]
         return Path(self.cache) / f"{self.root.name}-{digest}" / name
+
+    def fingerprint(self) -> str:
+        """Return a digest of the packed content: it tells whether two folders hold the same images and labels."""
+        index = json.loads((self.folder / "index.json").read_text())
+        return hashlib.sha256(json.dumps(index["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
     def train_batches(self, *, rank: int = 0, world_size: int = 1) -> TrainBatches:
         """Return the function from a step to the rows that process ``rank`` trains on."""

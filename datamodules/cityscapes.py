@@ -1,15 +1,155 @@
 """Cityscapes (Cordts et al., CVPR 2016) for MT-Diffusion, Table 8: photographs to label pictures, or back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
-from datamodules.images.cityscapes_classes import label_picture
-from datamodules.images.cityscapes_files import LAYOUT, CityscapesFiles
+from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
-from lightning_mmdiff.errors import UserError
+from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.reading import read_image, require_no_enlarging, require_root, some
+from lightning_mmdiff.errors import MissingFileError, UserError
+
+VOID = 255  # train id of everything that is not judged
+
+TRAIN_CLASSES: tuple[tuple[str, int, tuple[int, int, int]], ...] = (
+    ("road", 7, (128, 64, 128)),
+    ("sidewalk", 8, (244, 35, 232)),
+    ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)),
+    ("fence", 13, (190, 153, 153)),
+    ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)),
+    ("traffic sign", 20, (220, 220, 0)),
+    ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)),
+    ("sky", 23, (70, 130, 180)),
+    ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)),
+    ("car", 26, (0, 0, 142)),
+    ("truck", 27, (0, 0, 70)),
+    ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)),
+    ("motorcycle", 32, (0, 0, 230)),
+    ("bicycle", 33, (119, 11, 32)),
+)  # name, label id, RGB; the position is the train id
+
+NAMES = tuple(name for name, _, _ in TRAIN_CLASSES)
+NUM_CLASSES = len(TRAIN_CLASSES)
+PALETTE = np.array([colour for _, _, colour in TRAIN_CLASSES], np.uint8)  # [19, 3] RGB
+EGO_VEHICLE = 1  # label id of the car that carries the camera; void
+LABEL_IDS = frozenset((*range(34), 255))  # that occur on disk; 255 is a licence plate (id -1)
+
+
+def _train_id_of() -> np.ndarray:
+    table = np.full(256, VOID, np.uint8)
+    table[[label_id for _, label_id, _ in TRAIN_CLASSES]] = np.arange(NUM_CLASSES)
+    return table
+
+
+def _colour_of() -> np.ndarray:
+    table = np.zeros((256, 3), np.uint8)
+    table[:NUM_CLASSES] = PALETTE
+    return table
+
+
+TRAIN_ID_OF = _train_id_of()  # uint8 [256], by label id
+_COLOUR_OF = _colour_of()
+
+
+def label_picture(label_map: np.ndarray) -> np.ndarray:
+    """Return train ids [..., H, W] in the official colours, uint8 [..., 3, H, W] RGB; void is black."""
+    return np.moveaxis(_COLOUR_OF[label_map], -1, -3)
+
+
+PHOTO, LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
+
+LAYOUT = f"""\
+  leftImg8bit/{{train,val}}/{{aachen,...}}/{{city}}_{{000000}}_{{000019}}{PHOTO}
+  gtFine/{{train,val}}/{{aachen,...}}/{{city}}_{{000000}}_{{000019}}{LABEL}"""
+
+
+class CityscapesFiles(DataFiles):
+    """Frames of "train" to train on and of "val" to test on; those of "test" have no labels and are not read."""
+
+    def __init__(self, root: Path) -> None:
+        require_root(root, LAYOUT)
+        self.root = root
+        train, val = (_frames(root, part) for part in ("train", "val"))
+        self.frames = [*train, *val]
+        self.num_train, self.num_test = len(train), len(val)
+
+    def photo(self, row: int) -> Path:
+        """Return the path of a photograph."""
+        return self.root / "leftImg8bit" / f"{self.frames[row]}{PHOTO}"
+
+    def label_file(self, row: int) -> Path:
+        """Return the path of a label map."""
+        return self.root / "gtFine" / f"{self.frames[row]}{LABEL}"
+
+    def label_map(self, row: int) -> np.ndarray:
+        """Return the train ids of a frame at full size, uint8 [H, W], 255 = void."""
+        path = self.label_file(row)
+        image = read_image(path)
+        if image.mode not in ("L", "P"):
+            raise UserError(f"{path}: has mode {image.mode}, expected label ids (mode L or P).")
+        label_ids = np.asarray(image)
+        unknown = sorted(set(np.unique(label_ids).tolist()) - LABEL_IDS)
+        if unknown:
+            raise UserError(f"{path}: holds the label ids {some(unknown)}, expected 0 to 33 (or 255).")
+        return TRAIN_ID_OF[label_ids]
+
+    def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of a photograph and a label map."""
+        return {"photos": (3, size, size), "label_maps": (size, size)}
+
+    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
+        """Read every frame, squeezed to a square: photographs averaged, labels from the nearest pixel."""
+
+        def decode(row: int) -> dict[str, np.ndarray]:
+            photo, label_map = read_image(self.photo(row), "RGB"), Image.fromarray(self.label_map(row))
+            if photo.size != label_map.size:
+                raise UserError(
+                    f"{self.label_file(row)}: is {label_map.width}x{label_map.height} pixels, but its photograph is "
+                    f"{photo.width}x{photo.height}; fetch both again."
+                )
+            require_no_enlarging(self.photo(row), min(photo.size), size)
+            return {
+                "photos": np.asarray(photo.resize((size, size), Image.Resampling.BOX)).transpose(2, 0, 1),
+                "label_maps": np.asarray(label_map.resize((size, size), Image.Resampling.NEAREST)),
+            }
+
+        fill_rows(arrays, decode, len(self.frames), f"packing {self.root.name} at {size} px")
+
+    def paths(self) -> Iterable[Path]:
+        """Return photographs and label maps."""
+        return (path for row in range(len(self.frames)) for path in (self.photo(row), self.label_file(row)))
+
+
+def _frames(root: Path, part: str) -> list[str]:
+    """Return "train/aachen/aachen_000000_000019" and so on; check that photographs and labels belong together."""
+    photos, labels = (
+        {
+            str(path.relative_to(root / folder)).removesuffix(suffix)
+            for path in (root / folder / part).glob(f"*/*{suffix}")
+        }
+        for folder, suffix in (("leftImg8bit", PHOTO), ("gtFine", LABEL))
+    )
+    if not photos and not labels:
+        raise MissingFileError(f"{root}: no frames of {part!r} found. Expected this layout there:\n{LAYOUT}")
+    if photos != labels:
+        single = sorted(photos ^ labels)
+        raise MissingFileError(
+            f"{root}: found {len(photos)} photographs and {len(labels)} label maps of {part!r}; without their "
+            f"counterpart: {some(single)}. The download is incomplete: fetch these. Expected this layout:\n{LAYOUT}"
+        )
+    return sorted(photos)
+
 
 Direction = Literal["photo_to_labels", "labels_to_photo"]
 SOURCES: dict[Direction, str] = {"photo_to_labels": "photo", "labels_to_photo": "label_picture"}
@@ -53,10 +193,17 @@ class Cityscapes(ArrayDataModule):
 
     def __init__(self, *, direction: Direction = "photo_to_labels", **settings: Any) -> None:
         super().__init__(**settings)
+        self.check_options(self.conditions, direction=direction)
         self.direction = direction
-        wrong = set(self.conditions) - {SOURCES[direction]}
-        if wrong:
-            raise UserError(f"{direction}: {wrong.pop()} is the image itself; its condition is {SOURCES[direction]}.")
+
+    @classmethod
+    def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
+        """Raise UserError where the image itself is asked for as a condition."""
+        direction: Direction = options.get("direction", "photo_to_labels")
+        require_known("direction", direction, SOURCES)
+        for name in conditions:
+            if name != SOURCES[direction]:
+                raise UserError(f"{direction}: {name} is the image itself; its condition is {SOURCES[direction]}.")
 
     def files(self) -> CityscapesFiles:
         """Return photographs and label maps."""

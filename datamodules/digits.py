@@ -11,7 +11,7 @@ from lightning_mmdiff.errors import UserError
 SIZE = 8  # pixels
 
 LAYOUT = """\
-  train/{0,...,9}/*.png   8 x 8 pixels; python -m datamodules.prepare digits writes them
+  train/{0,...,9}/*.png   8 x 8 pixels; python -m datamodules.prepare digits --render 1797 writes them
   test/{0,...,9}/*.png"""
 
 

@@ -1,25 +1,89 @@
 """ImageNet (Deng et al., CVPR 2009) for MT-Diffusion, Tables 5 to 7: labels, masked images."""
 
-from datamodules.images.imagenet_files import ARRAY_LAYOUT, FOLDER_LAYOUT, DownsampledFiles, ImageNetFolderFiles
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datamodules.images import imagenet_labels as class_ids
+from datamodules.images.folder import FolderFiles, Listing, list_images, number_of
 from datamodules.images.labelled import LabelledDataModule
+from datamodules.storage.reading import read_image, require_images
+from lightning_mmdiff.errors import MissingFileError, UserError
+
+OFFICIAL_CLASSES, OFFICIAL_COUNTS = 1000, (1_281_167, 50_000)
+SAMPLE = 100  # images whose size is looked at before packing
+
+LAYOUT = f"""\
+  train/{{n01440764,...}}/*.JPEG
+  val/{{n01440764,...}}/*.JPEG     or val/*.JPEG and one of the next three
+  {class_ids.LABEL_FILE}                 "ILSVRC2012_val_00000001 n01751748" a line
+  {class_ids.KAGGLE_FILE}           Kaggle's
+  {class_ids.DEVKIT}/data/{{ILSVRC2012_validation_ground_truth.txt,meta.mat}}
+  {class_ids.NAME_FILE}         optional: "n01440764 tench, Tinca tinca" a line, names for figures
+  captions.json                  optional: {{"train/n01440764/n01440764_18.JPEG": "a caption", ...}}"""
+
+
+class ImageNetFolderFiles(FolderFiles):
+    """Photographs of any size in class folders; class k is the k-th wnid in sorted order."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, train="train", test="val", layout=LAYOUT)
+        counts = (self.num_train, self.num_test)
+        if len(self.wnids) == OFFICIAL_CLASSES and counts != OFFICIAL_COUNTS:
+            raise MissingFileError(
+                f"{root}: found {counts[0]:,} images to train and {counts[1]:,} to validate, expected "
+                f"{OFFICIAL_COUNTS[0]:,} and {OFFICIAL_COUNTS[1]:,}. Fetch the rest; a part of ImageNet used on purpose "
+                f"must have fewer than {OFFICIAL_CLASSES:,} classes."
+            )
+        self.classes = class_ids.read_names(root, self.wnids)
+
+    def list_test(self, folder: Path, wnids: list[str], layout: str) -> Listing:
+        """Return the validation images of class folders, or of one folder with their classes told by a file."""
+        flat = list_images(folder) if folder.is_dir() else []
+        if not flat:
+            return super().list_test(folder, wnids, layout)
+        require_images(folder, sorted(map(number_of, flat)), layout)
+        classes: Listing = {}
+        for path, wnid in zip(flat, class_ids.val_wnids(folder.parent, [path.stem for path in flat], layout)):
+            classes.setdefault(wnid, []).append(path)
+        return classes
+
+    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
+        """Read every image; a few smaller than ``size`` are enlarged as ADM does, a set of them is an error."""
+        first = [path for _, path in self.items[:SAMPLE]]
+        small = [path for path in first if min(read_image(path).size) < size]
+        if 2 * len(small) > len(first):
+            raise UserError(
+                f"{self.root}: {len(small)} of the first {len(first)} images have fewer than the {size} pixels asked for, "
+                f"such as {small[0]}; lower image_size."
+            )
+        super().fill(arrays, size)
+
+    def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
+        """Return the middle of the image, as ADM does it."""
+        return center_crop(image, size)
+
+
+def center_crop(image: Image.Image, size: int) -> Image.Image:
+    """Return the middle square of an image, made as ADM makes its training images.
+
+    Halve by averaging while the shorter side is at least twice as long as ``size``, resize it to ``size`` by bicubic
+    interpolation (a smaller image grows), cut the longer side.
+    """
+    while min(image.size) >= 2 * size:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    scale = size / min(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return image.crop((left, top, left + size, top + size))
 
 
 class ImageNet(LabelledDataModule):
     """1,281,167 photographs of 1,000 classes to train on, 50,000 to test on; cropped as ADM does."""
 
-    layout = FOLDER_LAYOUT
+    layout = LAYOUT
 
     def files(self) -> ImageNetFolderFiles:
         """Return the photographs in their class folders."""
         return ImageNetFolderFiles(self.root)
-
-
-class DownsampledImageNet(LabelledDataModule):
-    """The same images, squeezed to 64 or 32 pixels by others. FID against ADM's statistics is biased: those are crops."""
-
-    layout = ARRAY_LAYOUT
-    pack_suffix = "-squeezed"
-
-    def files(self) -> DownsampledFiles:
-        """Return the arrays."""
-        return DownsampledFiles(self.root)

@@ -2,96 +2,63 @@
 
 python -m datamodules.prepare celebamask_hq --root /data/CelebAMask-HQ --image-size 256 --captions celeba-dialog
 python -m datamodules.prepare imagenet --root /data/imagenet --image-size 64
-python -m datamodules.prepare mini_faces --root data/mini_faces --image-size 32
+python -m datamodules.prepare ffhq --root data/mini/ffhq --image-size 32 --render 4000    # small rendered images
 """
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from datamodules.celebamask_hq import CelebAMaskHQ
-from datamodules.cifar10 import CIFAR10
-from datamodules.cityscapes import Cityscapes
-from datamodules.digits import Digits
+from datamodules.catalogue import DATA_SETS
+from datamodules.config import DataConfig
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.module import FaceDataModule
-from datamodules.ffhq import FFHQ
-from datamodules.imagenet import DownsampledImageNet, ImageNet
+from datamodules.faces.split import Split
 from datamodules.images.module import ArrayDataModule
-from datamodules.mini.image_layouts import write_cityscapes, write_digits, write_imagenet, write_night2day
-from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from datamodules.night2day import Night2Day
 from lightning_mmdiff.errors import UserError
 
-FACES: dict[str, type[FaceDataModule]] = {"celebamask_hq": CelebAMaskHQ, "ffhq": FFHQ}
-OTHERS: dict[str, type[ArrayDataModule]] = {
-    "imagenet": ImageNet,
-    "imagenet_downsampled": DownsampledImageNet,
-    "cifar10": CIFAR10,
-    "cityscapes": Cityscapes,
-    "night2day": Night2Day,
-    "digits": Digits,
-    "mini_objects": ImageNet,
-    "mini_streets": Cityscapes,
-    "mini_night2day": Night2Day,
-}
-WRITERS = {"mini_objects": write_imagenet, "mini_streets": write_cityscapes, "mini_night2day": write_night2day}
-
-DataSet = Literal[
-    "celebamask_hq", "ffhq", "mini_faces", "imagenet", "imagenet_downsampled", "cifar10", "cityscapes", "night2day",
-    "digits", "mini_objects", "mini_streets", "mini_night2day",
-]  # fmt: skip
+NAMES = ", ".join(entry.name for entry in DATA_SETS)
 
 
 def prepare(
-    data_set: tyro.conf.Positional[DataSet],
+    data_set: Annotated[str, tyro.conf.Positional, tyro.conf.arg(help=f"One of {NAMES}.")],
     /,
     *,
     root: Path,
     image_size: int,
     captions: CaptionKind | None = None,
-    split: Literal["paper", "official"] = "paper",
+    split: Split = "paper",
     cache: Path | None = None,
-    count: int = 4000,
-    seed: int = 0,
+    render: int = 0,
 ) -> None:
-    """Check and pack a data set; rendered images (mini_...) and the digits are written first.
+    """Check and pack a data set; write small rendered images in its layout first if asked to.
 
     Args:
         data_set: which one.
-        root: its folder; mini_faces makes ``CelebAMask-HQ`` and ``ffhq`` in it.
+        root: its folder.
         image_size: pixels.
         captions: captions that must be there (celebamask_hq).
         split: which images to test on (faces).
         cache: folder for the packed data where ``root`` is read-only.
-        count: rendered faces of each domain, or other rendered images to train on.
-        seed: of the rendered images.
+        render: so many images to train on are rendered where the folder is not there yet.
     """
-    common: dict[str, Any] = {"image_size": image_size, "batch_size": 1, "cache": cache}
-    rendered = {"count": count, "image_size": image_size, "seed": seed}
-    if data_set == "mini_faces":
-        write_celebamask_hq(root / "CelebAMask-HQ", **rendered)
-        write_ffhq(root / "ffhq", **rendered)
-        _show(CelebAMaskHQ(root=root / "CelebAMask-HQ", captions=captions, split=split, **common))
-        _show(FFHQ(root=root / "ffhq", split=split, **common))
-    elif data_set in FACES:
-        _show(FACES[data_set](root=root, captions=captions, split=split, **common))
-    else:
-        if data_set in WRITERS:
-            WRITERS[data_set](root, **rendered)
-        elif data_set == "digits":
-            write_digits(root)
-        _show(OTHERS[data_set](root=root, **common))
-
-
-def _show(module: FaceDataModule | ArrayDataModule) -> None:
+    config = DataConfig(dataset=data_set, image_size=image_size, captions=captions, split=split)
+    entry = config.data_set
+    if render:
+        if entry.render is None:
+            raise UserError(f"{entry.name} has no rendered stand-in: leave --render out and get the real data.")
+        entry.render(root, count=render, image_size=image_size)
+    module = entry.module(root=root, image_size=image_size, batch_size=1, cache=cache, **config.options)
     module.prepare_data()
     module.setup()
-    Console().print(face_summary(module) if isinstance(module, FaceDataModule) else summary(module))
+    if isinstance(module, FaceDataModule):
+        Console().print(face_summary(module))
+    elif isinstance(module, ArrayDataModule):
+        Console().print(summary(module))
 
 
 def face_summary(module: FaceDataModule) -> Table:

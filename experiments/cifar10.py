@@ -3,11 +3,12 @@
 python -m experiments.cifar10 --profile mini --data DIR    # DIR/cifar10/{train,test}/{airplane,...}/*.jpg
 """
 
+from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes import cifar10 as recipes
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
-from experiments.spec import Claim, DataConfig, Profile, Row, Table
+from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.model import RestoreMasked
 from lightning_mmdiff.methods.sdedit import EditWithSDEdit

@@ -13,34 +13,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from datamodules.config import DataConfig
 from experiments import INDEX
 from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
 from experiments.core.needed_weights import needed_weights
 from experiments.core.workspace import RENDERED, Workspace
-from experiments.spec import DataConfig, Profile, Run, SampleRun, Table, TrainRun, plan
+from experiments.spec import Profile, Run, SampleRun, Table, TrainRun, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 State = Literal["ok", "note", "missing"]
 COLOURS = {"ok": "green", "note": "yellow", "missing": "bold red"}
-WHOLE = {
-    "celebamask_hq": 29_999,
-    "ffhq": 30_000,
-    "imagenet": 1_331_167,
-    "cifar10": 60_000,
-    "cityscapes": 3_475,
-    "night2day": 20_110,
-}
-"""Items that the published settings need (of FFHQ the first 30,000; of CelebA-HQ one image is missing in some copies)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +73,13 @@ def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterat
     configs = dict.fromkeys(c for run in runs for c in costs.data_of(run))
     if workspace.rendered:
         count, size = RENDERED[profile]
-        names = ", ".join(dict.fromkeys(c.dataset for c in configs))
+        entries = dict.fromkeys(c.data_set for c in configs)
+        names = ", ".join(entry.name for entry in entries if entry.render)
         yield Finding(what="data", state="ok", found=f"{names}: rendered when needed, {count} images of {size} px")
+        for entry in entries:
+            if entry.render is None:
+                remedy = f"give the real data by --data; it comes from {entry.source}"
+                yield Finding(what=f"data {entry.name}", state="missing", found="cannot be rendered", remedy=remedy)
         return
     alike: dict[tuple[str, State, str, str], dict[str, None]] = {}  # one set read in several ways is one line
     for config in configs:
@@ -95,24 +92,19 @@ def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterat
 
 def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> tuple[State, str, str]:
     """State, what was found, what to do."""
-    module: Any = workspace.open(config)
+    module = workspace.open(config)
     try:
-        count = _count(module.check())
+        count = len(module.check())
     except UserError as error:
         first, _, rest = str(error).partition("\n")
         return "missing", first, rest or "see Real data in README.md"
-    whole = WHOLE.get(config.dataset, 0)
+    whole = config.data_set.expected
     packed = "packed" if (module.folder / "index.json").is_file() else "packed when first used"
     found = f"{count:,} images in {module.root}, {packed} at {config.image_size} px"
     if count < whole:
         state: State = "missing" if profile == "paper" else "note"
         return state, found, f"the published setting has {whole:,}: fetch the rest"
     return "ok", found, ""
-
-
-def _count(files: Any) -> int:
-    """Items of a data set; those of faces are numbered, the others are split."""
-    return len(files.numbers) if hasattr(files, "numbers") else files.num_train + files.num_test
 
 
 def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:

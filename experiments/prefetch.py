@@ -19,45 +19,12 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
+from datamodules.catalogue import DATA_SETS, Archive
 from experiments import INDEX
 from experiments.spec import plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.weights.download import download
-
-
-@dataclass(frozen=True, kw_only=True)
-class Archive:
-    """A public data set in one archive."""
-
-    name: str
-    url: str
-    folder: str
-    """Below the data root; the archive is unpacked into it."""
-    contains: str
-    """What unpacking leaves there."""
-    sha256: str
-    """"" is unknown."""
-    licence: str
-
-
-ARCHIVES = (
-    Archive(
-        name="cifar10", url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", folder="cifar10",
-        contains="cifar-10-batches-py", licence="none stated",
-        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-    ),
-    Archive(
-        name="night2day", url="http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/night2day.tar.gz", folder=".",
-        contains="night2day", licence="none stated", sha256="",
-    ),
-)  # fmt: skip
-BY_HAND = {
-    "CelebAMask-HQ": "github.com/switchablenorms/CelebAMask-HQ (Google Drive, non-commercial)",
-    "ffhq": "github.com/NVlabs/ffhq-dataset (its own download script)",
-    "imagenet": "image-net.org (registration)",
-    "cityscapes": "cityscapes-dataset.com (registration)",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +46,14 @@ def main(flags: PrefetchFlags) -> None:
     if not names:
         list_all(flags)
         return
-    known = [w.name for w in weights.WEIGHTS] + [a.name for a in ARCHIVES]
+    archives = {entry.name: entry.archive for entry in DATA_SETS if entry.archive}
+    known = [*(w.name for w in weights.WEIGHTS), *archives]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(f"{', '.join(unknown)}: not in the table; there are {', '.join(known)}.")
     for name in dict.fromkeys(names):
-        archive = next((a for a in ARCHIVES if a.name == name), None)
-        if archive is not None:
-            fetch_archive(archive, flags.data)
+        if name in archives:
+            fetch_archive(archives[name], flags.data)
         else:
             fetch_weight(weights.entry(name), flags.to)
 
@@ -121,27 +88,27 @@ def fetch_weight(weight: weights.Weight, to: Path | None) -> None:
 
 def fetch_archive(archive: Archive, data: Path) -> None:
     """Fetch and unpack a data set that is not there yet."""
-    place = data / archive.folder
-    if (place / archive.contains).exists():
-        print(f"{place / archive.contains}: already there")
+    target = data / archive.contains
+    if target.exists():
+        print(f"{target}: already there")
         return
-    path = place / archive.url.rpartition("/")[2]
+    path = target.parent / archive.url.rpartition("/")[2]
     require_network(path, archive.url)
     if not path.exists():
         _fetch(archive.url, path, archive.sha256, None)
-    unpack(path, place, archive.contains)
+    unpack(path, target)
     path.unlink()
 
 
-def unpack(path: Path, place: Path, contains: str) -> None:
-    """Unpack a tar archive beside its final place and rename: what is there is whole."""
-    temporary = place / f".{contains}.unpacking"
+def unpack(path: Path, target: Path) -> None:
+    """Unpack the tar archive of one folder beside ``target`` and rename: what is there is whole."""
+    temporary = target.with_name(f".{target.name}.unpacking")
     try:
         with tarfile.open(path) as archive:
             archive.extractall(temporary, filter="data")  # nothing outside of the folder, no device, no foreign owner
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(f"{path}: cannot be unpacked ({error}); delete it and run the same command again.") from error
-    (temporary / contains).rename(place / contains)
+    (temporary / target.name).rename(target)
     temporary.rmdir()
 
 
@@ -176,12 +143,12 @@ def list_all(flags: PrefetchFlags) -> None:
     """Print what can be fetched and what must be got by hand."""
     for weight in weights.WEIGHTS:
         state = "there" if weights.find(weight.name) else "missing" if weight.url else "missing, by hand"
-        print(f"{weight.name:20}{state:18}{weight.purpose}")
-    for archive in ARCHIVES:
-        there = (flags.data / archive.folder / archive.contains).exists()
-        print(f"{archive.name:20}{'there' if there else 'missing':18}data set, {archive.url}")
-    for name, source in BY_HAND.items():
-        print(f"{name:20}{'there' if (flags.data / name).is_dir() else 'missing, by hand':18}data set, {source}")
+        print(f"{weight.name:22}{state:18}{weight.purpose}")
+    for entry in DATA_SETS:
+        there = (flags.data / (entry.archive.contains if entry.archive else entry.folder)).exists()
+        state = "there" if there else "missing" if entry.archive else "missing, by hand"
+        source = entry.archive.url if entry.archive else entry.source or "its source is not known"
+        print(f"{entry.name:22}{state:18}data set, {source}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from datamodules.batches.masking import MaskConfig
-from datamodules.faces.split import Split
+from datamodules.config import DataConfig
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.models.config import ModelConfig
@@ -13,27 +12,8 @@ from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
 Profile = Literal["smoke", "mini", "paper"]
-DatasetName = Literal["celebamask_hq", "ffhq", "imagenet", "cifar10", "cityscapes", "night2day", "digits"]
-Captions = Literal["celeba-dialog", "beard-and-age", "mm-celeba"]
 HELPERS = ("embedder", "autoencoder", "experts")
 """Roles of the frozen models that a model is built over."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """A data set as a run sees it."""
-
-    dataset: DatasetName
-    image_size: int
-    """Height and width in pixels."""
-    conditions: tuple[str, ...] = ()
-    """Names of the conditions that a batch carries."""
-    captions: Captions | None = None
-    split: Split = "paper"
-    masks: MaskConfig | None = None
-    """Holes of the condition "masked_image"."""
-    only_class: int | None = None
-    """Train on the images of this class alone, where the data set has classes."""
 
 
 @dataclass(frozen=True, kw_only=True)

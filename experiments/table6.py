@@ -3,6 +3,7 @@
 python -m experiments.table6 --profile mini
 """
 
+from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
 from experiments.recipes.mt_diffusion import (
@@ -16,7 +17,7 @@ from experiments.recipes.mt_diffusion import (
     sampled,
     tuned,
 )
-from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
 ADM, ADM_CLASS = "ADM (un-cond)", "ADM (class cond)"

@@ -3,6 +3,7 @@
 python -m experiments.table7 --profile mini
 """
 
+from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
 from experiments.recipes.mt_diffusion import (
@@ -15,7 +16,7 @@ from experiments.recipes.mt_diffusion import (
     tuned,
     with_holes,
 )
-from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
 from lightning_mmdiff.methods.classifier_guidance import GuideByClassifier
 from lightning_mmdiff.methods.single import Denoise, RealImages
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from tiny import tiny_config
 
+from datamodules.config import DataConfig
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
 from experiments.engine.work import Work
-from experiments.spec import DataConfig, Metric, Profile, Row, Run, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.spec import Metric, Profile, Row, Run, SampleRun, Table, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.schedules import Sampler

@@ -12,7 +12,7 @@ import small_runs
 from datamodules.batches.steps import Share
 from datamodules.celebamask_hq import CelebAMaskHQ
 from experiments.core import build
-from experiments.core.workspace import prepare_data
+from experiments.core.workspace import prepare_data, training_data
 from experiments.engine import stages
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 
@@ -27,6 +27,7 @@ from lightning import Callback, Trainer
 
 import small_runs
 from experiments.core import build
+from experiments.core.workspace import prepare_data, training_data
 from experiments.engine import stages
 
 torch.set_num_threads(1)
@@ -85,7 +86,7 @@ def out(tmp_path_factory) -> Path:
 
 def test_the_two_halves_make_the_batches_of_one_process(out) -> None:
     run = small_runs.expert(steps=12)
-    module = build.training_data(run, out / "data", out / "packed")
+    module = training_data(run, out / "data", out / "packed")
     module.setup()
     first, second = numbers(out / "train0.txt"), numbers(out / "train1.txt")
     assert len(first) == len(second) == 12

@@ -14,6 +14,7 @@ import torch
 import tyro
 
 from datamodules.faces import classes as face_classes
+from datamodules.faces.module import FaceDataModule
 from datamodules.prepare import prepare
 from experiments import INDEX
 from experiments.engine.cli import TableFlags, main
@@ -110,6 +111,7 @@ def test_snippets_run() -> None:
 def test_the_recipe_snippet_is_a_run_of_every_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = re.findall(r'`("eyes": .*?),`', README)
     monkeypatch.setitem(face_classes.LABEL_CONDITIONS, "eyes", ast.literal_eval("{" + line + "}")["eyes"])
+    monkeypatch.setattr(FaceDataModule, "known_conditions", (*face_classes.CONDITIONS, "eyes"))
     (block,) = [b for b in blocks(README, "python") if b.startswith("# in experiments/recipes/unite_and_conquer.py")]
     namespace = dict(vars(recipes))
     exec(block, namespace)

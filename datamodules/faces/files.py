@@ -20,6 +20,9 @@ class FaceFiles(ABC):
     total: int  # images the complete numbering has (a known gap counts)
     has_label_maps: bool
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
     @abstractmethod
     def name(self, number: int) -> str:
         """Return the file name of an image, which is its key in caption and attribute files."""

@@ -7,9 +7,9 @@ import logging
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, get_args
 
-from datamodules.base import PackedDataModule
+from datamodules.base import PackedDataModule, require_known
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import CONDITIONS, LABEL_CONDITIONS
 from datamodules.faces.files import FaceFiles
@@ -41,6 +41,7 @@ class FaceDataModule(PackedDataModule):
     train: FaceSplit
     test: FaceSplit
     known_conditions = CONDITIONS
+    options: ClassVar[tuple[str, ...]] = ("captions", "split")
 
     def __init__(
         self,
@@ -60,10 +61,19 @@ class FaceDataModule(PackedDataModule):
             root=root, image_size=image_size, batch_size=batch_size, conditions=conditions, seed=seed, flip=flip,
             num_workers=num_workers, cache=cache,
         )  # fmt: skip
-        if "caption" in conditions and captions is None:
-            raise UserError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
+        self.check_options(conditions, captions=captions, split=split)
         self.split, self.captions = split, captions
         self.excluded: list[str] = []  # images left out because they have no caption
+
+    @classmethod
+    def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
+        """Raise UserError for an unknown split or kind of captions, and for captions that are needed and not named."""
+        if "split" in options:
+            require_known("split", options["split"], get_args(Split))
+        if options.get("captions") is not None:
+            require_known("kind of captions", options["captions"], get_args(CaptionKind))
+        elif "caption" in conditions:
+            raise UserError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
 
     @abstractmethod
     def files(self) -> FaceFiles:

@@ -3,8 +3,6 @@
 import csv
 from pathlib import Path
 
-from scipy.io import loadmat
-
 from datamodules.storage.reading import some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
@@ -78,6 +76,8 @@ def _read_kaggle(path: Path) -> dict[str, str]:
 
 def _read_devkit(root: Path) -> dict[str, str]:
     """Read the development kit: line k of the ground truth is the ILSVRC2012_ID of image k, meta.mat has its wnid."""
+    from scipy.io import loadmat  # nobody else needs it
+
     synsets = loadmat(root / META_FILE, squeeze_me=True)["synsets"]
     wnid = {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets}
     numbers = [int(line) for line in (root / TRUTH_FILE).read_text().split()]

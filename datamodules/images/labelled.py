@@ -66,14 +66,22 @@ class LabelledDataModule(ArrayDataModule):
     """
 
     known_conditions = ("label", "masked_image", "caption")
+    options = ("only_class", "masks")
     train: LabelledSplit
     test: LabelledSplit
 
     def __init__(self, *, only_class: int | None = None, masks: MaskConfig | None = None, **settings: Any) -> None:
         super().__init__(**settings)
-        if "masked_image" in self.conditions and masks is None:
-            raise UserError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
+        self.check_options(self.conditions, only_class=only_class, masks=masks)
         self.only_class, self.masks = only_class, masks
+
+    @classmethod
+    def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
+        """Raise UserError for a class below 0, and for masks that are needed and not given."""
+        if options.get("only_class") is not None and options["only_class"] < 0:
+            raise UserError(f"only_class is {options['only_class']}, but classes count from 0.")
+        if "masked_image" in conditions and options.get("masks") is None:
+            raise UserError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
 
     def setup(self, stage: str | None = None) -> None:
         """Map the packed arrays.

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from datamodules import cityscapes
 from datamodules.batches.randomness import Draws
-from datamodules.images import cityscapes_files
-from datamodules.images.cifar10_files import CLASSES
-from datamodules.images.cityscapes_classes import TRAIN_ID_OF, label_picture
+from datamodules.cifar10 import CLASSES
+from datamodules.cityscapes import TRAIN_ID_OF, label_picture
 from datamodules.images.folder import CAPTION_FILE
 from datamodules.images.imagenet_labels import NAME_FILE
 from datamodules.mini import objects, streets
@@ -102,8 +102,8 @@ def write_cityscapes(root: Path, *, count: int, image_size: int, seed: int = 0) 
                 pictures, label_ids = streets.render(_streets(seed, part, numbers), image_size)
                 for i, picture, ids in zip(numbers.tolist(), pictures, label_ids):
                     frame = f"{CITY}_{i:06d}_000019"
-                    write_png(photos / f"{frame}{cityscapes_files.PHOTO}", hwc(picture)[..., ::-1])
-                    write_png(labels / f"{frame}{cityscapes_files.LABEL}", ids)
+                    write_png(photos / f"{frame}{cityscapes.PHOTO}", hwc(picture)[..., ::-1])
+                    write_png(labels / f"{frame}{cityscapes.LABEL}", ids)
                     colours = hwc(label_picture(TRAIN_ID_OF[ids]))
                     write_png(labels / f"{frame}_gtFine_color.png", colours[..., ::-1])
                 advance(len(numbers))
@@ -127,8 +127,11 @@ def write_night2day(root: Path, *, count: int, image_size: int, seed: int = 0) -
     write_once(root, _what("night and day", count, image_size, seed), "rendered images", _total(count), write)
 
 
-def write_digits(root: Path) -> None:
-    """Write scikit-learn's 1,797 digits as PNGs of 8 x 8 pixels in class folders: the first 1,500 to train on."""
+def write_digits(root: Path, **_: int) -> None:
+    """Write scikit-learn's 1,797 digits as PNGs of 8 x 8 pixels in class folders: the first 1,500 to train on.
+
+    There is one size and one number of them, so the settings of rendered images change nothing.
+    """
     from sklearn.datasets import load_digits  # takes a second to import
 
     def write(folder: Path, advance: Update) -> None:

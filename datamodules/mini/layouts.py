@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.faces.celebamask_hq_files import ATTRIBUTE_FILE, FACES_PER_FOLDER, MAPPING_FILE, MASK_FOLDER
+from datamodules.celebamask_hq import ATTRIBUTE_FILE, FACES_PER_FOLDER, MAPPING_FILE, MASK_FOLDER
 from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
-from datamodules.faces.ffhq_files import JSON_FILE, LABEL_FOLDER
+from datamodules.ffhq import JSON_FILE, LABEL_FOLDER
 from datamodules.mini import people as who
 from datamodules.mini.faces import render
 from datamodules.mini.writing import chunks, hwc, write_once, write_png

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from datamodules.batches.randomness import Draws
-from datamodules.images.cityscapes_classes import EGO_VEHICLE, TRAIN_CLASSES
+from datamodules.cityscapes import EGO_VEHICLE, TRAIN_CLASSES
 from datamodules.mini.drawing import EVERYWHERE, Array, Box, Canvas, Shape, column, ellipse, rounded_box
 
 LABEL = {name: label_id for name, label_id, _ in TRAIN_CLASSES} | {"ego vehicle": EGO_VEHICLE}

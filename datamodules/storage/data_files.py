@@ -22,6 +22,9 @@ class DataFiles(ABC):
     captions: list[str] | None = None  # one an item
     classes: list[str] | None = None  # names in the order of the labels
 
+    def __len__(self) -> int:
+        return self.num_train + self.num_test
+
     @abstractmethod
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
         """Return the uint8 arrays to fill, each with the shape of one item."""

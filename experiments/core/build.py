@@ -1,86 +1,18 @@
-"""Where configs become objects: data modules, models over their helpers, methods, trainers."""
+"""Where configs become objects: models over their helpers, methods, trainers."""
 
-import hashlib
-import json
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 
-from datamodules.base import PackedDataModule
-from datamodules.celebamask_hq import CelebAMaskHQ
-from datamodules.cifar10 import CIFAR10
-from datamodules.cityscapes import Cityscapes
-from datamodules.digits import Digits
-from datamodules.ffhq import FFHQ
-from datamodules.imagenet import ImageNet
-from datamodules.night2day import Night2Day
-from datamodules.regimes import AlternatingData
-from experiments.spec import DataConfig, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.steps import StopAfter
 from lightning_mmdiff.source import ModelSource
-
-FOLDERS = {
-    "celebamask_hq": "CelebAMask-HQ",
-    "ffhq": "ffhq",
-    "imagenet": "imagenet",
-    "cifar10": "cifar10",
-    "cityscapes": "cityscapes",
-    "night2day": "night2day",
-    "digits": "digits",
-}
-"""Folder of each data set below the data root."""
-
-
-def data(
-    config: DataConfig, root: Path, *, batch_size: int = 64, seed: int = 0, cache: Path | None = None
-) -> PackedDataModule:
-    """Data module of one data set below ``root``; packed data that is not beside its files already goes to ``cache``."""
-    common: dict[str, Any] = {
-        "root": root / FOLDERS[config.dataset],
-        "image_size": config.image_size,
-        "batch_size": batch_size,
-        "conditions": config.conditions,
-        "seed": seed,
-    }
-    module: PackedDataModule
-    match config.dataset:
-        case "celebamask_hq":
-            module = CelebAMaskHQ(captions=config.captions, split=config.split, **common)
-        case "ffhq":
-            module = FFHQ(captions=config.captions, split=config.split, **common)
-        case "imagenet":
-            module = ImageNet(only_class=config.only_class, masks=config.masks, **common)
-        case "cifar10":
-            module = CIFAR10(only_class=config.only_class, masks=config.masks, **common)
-        case "digits":
-            module = Digits(only_class=config.only_class, masks=config.masks, **common)
-        case "cityscapes":
-            module = Cityscapes(**common)
-        case "night2day":
-            module = Night2Day(**common)
-    if not module.folder.exists():
-        module.cache = cache
-    return module
-
-
-def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> LightningDataModule:
-    """Data of a training run: one data set, or several that take turns."""
-    modules = [data(c, root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
-    if len(modules) == 1:
-        return modules[0]
-    return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)
-
-
-def fingerprint(module: PackedDataModule) -> str:
-    """Short name of the packed content of a data set: it tells whether two folders hold the same images and labels."""
-    index = json.loads((module.folder / "index.json").read_text())
-    return hashlib.sha256(json.dumps(index["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def model(run: TrainRun, runs: Path | None) -> LightningModule:

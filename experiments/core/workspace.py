@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning import LightningDataModule
+
 from datamodules.base import PackedDataModule
-from datamodules.mini.image_layouts import (
-    write_cifar10,
-    write_cityscapes,
-    write_digits,
-    write_imagenet,
-    write_night2day,
-)
-from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments.core import build
+from datamodules.config import DataConfig
+from datamodules.regimes import AlternatingData
 from experiments.core.costs import data_of
-from experiments.spec import DataConfig, DatasetName, Profile, Run
+from experiments.spec import Profile, Run, TrainRun
+from lightning_mmdiff.errors import UserError
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
 """Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
@@ -37,15 +33,15 @@ class Workspace:
 
     @classmethod
     def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
-        """Workspace of the command line's flags."""
+        """Return the workspace of the command line's flags."""
         rendered = data is None and profile != "paper"
         root = Path("data") / profile if rendered else data or Path("data")
         cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
         return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
 
     def open(self, config: DataConfig) -> PackedDataModule:
-        """Data module of one data set."""
-        return build.data(config, self.data, cache=self.cache)
+        """Return the data module of one data set."""
+        return config.open(self.data, cache=self.cache)
 
 
 def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
@@ -53,26 +49,17 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
     configs = dict.fromkeys(c for run in runs for c in data_of(run))
     if workspace.rendered:
         count, size = RENDERED[workspace.profile]
-        for dataset in dict.fromkeys(c.dataset for c in configs):
-            _render(dataset, workspace.data / build.FOLDERS[dataset], count, size)
+        for entry in dict.fromkeys(c.data_set for c in configs):
+            if entry.render is None:
+                raise UserError(f"{entry.name} has no rendered stand-in: give the folder of the real data by --data.")
+            entry.render(workspace.data / entry.folder, count=count, image_size=size)
     for config in configs:
         workspace.open(config).prepare_data()
 
 
-def _render(dataset: DatasetName, folder: Path, count: int, size: int) -> None:
-    """Write a small data set in the layout of ``dataset``."""
-    match dataset:
-        case "celebamask_hq":
-            write_celebamask_hq(folder, count=count, image_size=size)
-        case "ffhq":
-            write_ffhq(folder, count=count, image_size=size)
-        case "imagenet":
-            write_imagenet(folder, count=count, image_size=size)
-        case "cityscapes":
-            write_cityscapes(folder, count=count, image_size=size)
-        case "night2day":
-            write_night2day(folder, count=count, image_size=size)
-        case "digits":
-            write_digits(folder)
-        case "cifar10":
-            write_cifar10(folder, count=count, image_size=size)
+def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> LightningDataModule:
+    """Return the data of a training run: one data set, or several that take turns."""
+    modules = [c.open(root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
+    if len(modules) == 1:
+        return modules[0]
+    return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)

@@ -16,7 +16,7 @@ from experiments.core import build, edits
 from experiments.core.costs import data_of
 from experiments.core.provenance import recorded
 from experiments.core.run_config import check_run_config
-from experiments.core.workspace import Workspace
+from experiments.core.workspace import Workspace, training_data
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
@@ -59,7 +59,7 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         UserError: if the folder of the run holds results of other settings.
     """
     folder = RunFolder(workspace.runs / run.name)
-    fingerprints = {c.dataset: build.fingerprint(workspace.open(c)) for c in data_of(run)}
+    fingerprints = {c.dataset: workspace.open(c).fingerprint() for c in data_of(run)}
     check_run_config(folder.path, run, fingerprints)
     if isinstance(run, TrainRun) and not folder.weights.exists():
         return False
@@ -80,7 +80,7 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         RunProgress(run.name, max_steps=config.max_steps),
         Checkpoints(folder.checkpoints, every=config.checkpoint_every),
     ]
-    data = build.training_data(run, workspace.data, workspace.cache)
+    data = training_data(run, workspace.data, workspace.cache)
     if (moments := _cached_latents(workspace, run)) is not None:
         assert isinstance(data, PackedDataModule), "latents of one data set are cached"
         data.cached["moments"] = moments

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import PackedDataModule
-from datamodules.images.cityscapes_classes import PALETTE
+from datamodules.cityscapes import PALETTE
 from experiments.core import build
 from experiments.core.edits import target_indices
 from experiments.protocols import configurations
@@ -207,9 +207,7 @@ class Samples:
             return {"features": extract_outputs(images, network(), (name,), device=DEVICE)[name]}
 
         path = self.folder.parent / "reference" / f"{data.dataset}-{data.split}-{data.image_size}px-{label}.npz"
-        return cached_reference(path, f"{build.fingerprint(self.data)} {data.captions} {len(indices)}", compute)[
-            "features"
-        ]
+        return cached_reference(path, f"{self.data.fingerprint()} {data.captions} {len(indices)}", compute)["features"]
 
     def _precision_recall(self, protocol: str) -> MetricResult:
         names = (
@@ -237,7 +235,7 @@ class Samples:
     @property
     def _class_evaluator(self) -> Any:
         """Classifier of clean images of this data set."""
-        kind = "digit" if self.run.data.dataset == "digits" else "object"
+        kind = self.run.data.data_set.shows
         return self.evaluators[f"{kind}-classifier-{self.run.data.image_size}"]
 
     def _evaluator_features(self, images: Tensor) -> np.ndarray:

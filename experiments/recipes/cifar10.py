@@ -7,8 +7,9 @@ Published here means Improved DDPM's CIFAR-10 (Nichol & Dhariwal 2021, App. B): 
 from dataclasses import replace
 
 from datamodules.batches.masking import MaskConfig
+from datamodules.config import DataConfig
 from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone, train_run
-from experiments.spec import DataConfig, Profile, TrainRun
+from experiments.spec import Profile, TrainRun
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig

@@ -7,21 +7,14 @@ images leave an autoencoder little to compress. Only ``mask_token_expert`` is la
 
 from dataclasses import replace
 
+from datamodules.config import DataConfig
+from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import NUM_CLASSES
 from experiments.recipes.evaluators import rendered_words
 from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.profiles import few_images
 from experiments.recipes.unite_and_conquer import CELEBA, expert, text_expert
-from experiments.spec import (
-    Captions,
-    DataConfig,
-    Metric,
-    Profile,
-    SampleRun,
-    TrainerConfig,
-    TrainRun,
-    seeded,
-)
+from experiments.spec import Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Collaborator
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.single import CountParameters
@@ -216,7 +209,7 @@ def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, .
 def data(profile: Profile, *conditions: str) -> DataConfig:
     """CelebA-HQ with the captions that define the split: beards and ages, or below paper all attributes."""
     size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
-    captions: Captions = "beard-and-age" if profile == "paper" else "celeba-dialog"
+    captions: CaptionKind = "beard-and-age" if profile == "paper" else "celeba-dialog"
     return DataConfig(dataset=CELEBA, image_size=size, conditions=conditions, captions=captions)
 
 

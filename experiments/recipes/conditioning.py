@@ -7,8 +7,9 @@ ten models of label sampling share it.
 
 from dataclasses import replace
 
+from datamodules.config import DataConfig
 from experiments.recipes.profiles import few_images
-from experiments.spec import DataConfig, Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.spec import Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.label_sampling import SampleByLabel
 from lightning_mmdiff.methods.single import Denoise, RealImages

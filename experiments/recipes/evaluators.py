@@ -9,10 +9,12 @@ from functools import cache
 
 import numpy as np
 
+from datamodules.config import DataConfig
+from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import ATTRIBUTES
 from datamodules.mini import objects
 from datamodules.mini.people import captions, invent
-from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
+from experiments.spec import Profile, TrainerConfig, TrainRun
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
@@ -38,7 +40,7 @@ def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
         TrainRun(
             name="face-parser",
             model=_shortened(FaceParserConfig(), steps),
-            data=_domains(profile),
+            data=(_faces(profile), *(() if profile == "smoke" else (_faces(profile, dataset="ffhq"),))),
             batch_size=4 if profile == "smoke" else 32,
             trainer=_trainer(steps),
         ),
@@ -55,7 +57,7 @@ def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
         TrainRun(
             name="attribute-judge",
             model=_shortened(AttributeClassifierConfig(attributes=indices), steps),
-            data=_domains(profile, "attributes")[:1],
+            data=(_faces(profile, "attributes"),),
             batch_size=4 if profile == "smoke" else 64,
             trainer=_trainer(steps),
         ),
@@ -68,7 +70,7 @@ def image_text_model(profile: Profile) -> TrainRun:
     return TrainRun(
         name="image-text-model",
         model=_shortened(ContrastiveConfig(vocabulary=rendered_words()), steps),
-        data=_domains(profile, "caption")[:1],
+        data=(_faces(profile, "caption"),),
         batch_size=8 if profile == "smoke" else 128,
         trainer=_trainer(steps),
     )
@@ -86,11 +88,10 @@ def object_captions(profile: Profile) -> TrainRun:
     )
 
 
-def _domains(profile: Profile, *conditions: str) -> tuple[DataConfig, ...]:
+def _faces(profile: Profile, *conditions: str, dataset: str = "celebamask_hq") -> DataConfig:
     size = 16 if profile == "smoke" else 32
-    source: Captions | None = "celeba-dialog" if "caption" in conditions else None
-    datasets: tuple[DatasetName, ...] = ("celebamask_hq",) if profile == "smoke" else ("celebamask_hq", "ffhq")
-    return tuple(DataConfig(dataset=d, image_size=size, conditions=conditions, captions=source) for d in datasets)
+    source: CaptionKind | None = "celeba-dialog" if "caption" in conditions else None
+    return DataConfig(dataset=dataset, image_size=size, conditions=conditions, captions=source)
 
 
 def _trainer(steps: int) -> TrainerConfig:

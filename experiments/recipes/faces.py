@@ -13,7 +13,7 @@ from experiments.recipes.unite_and_conquer import (
     unite,
     united,
 )  # fmt: skip
-from experiments.spec import Claim, DatasetName, Metric, Profile, Row, SampleRun, Table
+from experiments.spec import Claim, Metric, Profile, Row, SampleRun, Table
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.single import RealImages
@@ -74,7 +74,7 @@ DESCRIPTIONS = {
 }
 
 
-def single_and_united_rows(profile: Profile, seed: int, dataset: DatasetName) -> tuple[Row, ...]:
+def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
     """Experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
@@ -100,7 +100,7 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: DatasetName) ->
     )
 
 
-def ours(profile: Profile, seed: int, dataset: DatasetName) -> SampleRun:
+def ours(profile: Profile, seed: int, dataset: str) -> SampleRun:
     """Sample run of the paper's last row: hair expert and face expert united, w = 1, a = 1/N (Sec. 4.1)."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     return united(profile, "ours", dataset, unite(guided(hair, "hair"), guided(skin, face(profile))))
@@ -135,9 +135,7 @@ Published = Mapping[str, Mapping[str, tuple[float, ...]]]
 """Group -> row -> one value per column of ``COLUMNS``."""
 
 
-def labels_to_face(
-    profile: Profile, seed: int, *, name: str, dataset: DatasetName, title: str, published: Published
-) -> Table:
+def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, title: str, published: Published) -> Table:
     """Tables 1 and 2: rows as printed, then the same experts not united, then the fair rows."""
 
     def row(group: str, label: str, values: tuple[float, ...]) -> Row:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Literal
 
 from datamodules.batches.masking import MaskConfig
+from datamodules.config import DataConfig
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.profiles import few_images, with_steps
-from experiments.spec import DataConfig, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.spec import Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Modality
@@ -81,7 +82,7 @@ def masked_image(
     )
     name = name or ("mt-x" if concatenate else "mt-u")
     conditions = ("masked_image", "label") if label else ("masked_image",)
-    data = replace(images(profile, size, *conditions), masks=training_masks(profile))
+    data = images(profile, size, *conditions, masks=training_masks(profile))
     return train_run(profile, seed, f"{name}-{pixels(profile, size)}", model, data)
 
 
@@ -127,9 +128,7 @@ def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
     )
     words = "caption" in tasks or "random_caption" in tasks
     wanted = dict.fromkeys(task.removeprefix("random_") for task in tasks)
-    data = images(profile, 64, *wanted)
-    if "masked_image" in tasks:
-        data = replace(data, masks=training_masks(profile))
+    data = images(profile, 64, *wanted, masks=training_masks(profile) if "masked_image" in tasks else None)
     name = "mt-five-tasks" if len(tasks) > 1 else f"mt-{tasks[0].replace('_', '-')}-task"
     run = train_run(profile, seed, f"{name}-{pixels(profile, 64)}", model, data)
     embedder = Released("farl") if profile == "paper" else object_captions(profile)
@@ -144,7 +143,7 @@ def restoration_alone(profile: Profile, seed: int) -> TrainRun:
         image_size=pixels(profile, 64),
         **loss_and_optimizer(profile, 64),
     )
-    data = replace(images(profile, 64, "masked_image"), masks=training_masks(profile))
+    data = images(profile, 64, "masked_image", masks=training_masks(profile))
     return train_run(profile, seed, f"restoration-alone-{pixels(profile, 64)}", model, data)
 
 
@@ -227,15 +226,15 @@ def generated_or_real(run: TrainRun | None) -> MethodConfig:
     return RealImages() if run is None else Denoise(model=run)
 
 
-def images(profile: Profile, size: Size, *conditions: str) -> DataConfig:
+def images(profile: Profile, size: Size, *conditions: str, masks: MaskConfig | None = None) -> DataConfig:
     """ImageNet, or rendered objects in its layout."""
-    return DataConfig(dataset="imagenet", image_size=pixels(profile, size), conditions=conditions)
+    return DataConfig(dataset="imagenet", image_size=pixels(profile, size), conditions=conditions, masks=masks)
 
 
 def with_holes(profile: Profile, size: Size, patches: int, *conditions: str) -> DataConfig:
     """Test images with a fixed number of holes."""
-    data = images(profile, size, "masked_image", *conditions)
-    return replace(data, masks=MaskConfig(low=patches, high=patches, patch=patch(profile)))
+    masks = MaskConfig(low=patches, high=patches, patch=patch(profile))
+    return images(profile, size, "masked_image", *conditions, masks=masks)
 
 
 def training_masks(profile: Profile) -> MaskConfig:

@@ -8,9 +8,10 @@ of a tiny autoencoder, with the parts of the published network.
 from dataclasses import replace
 from typing import Literal
 
+from datamodules.config import DataConfig
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.mt_diffusion import GPUS, images, loss_and_optimizer, network_of, pixels, train_run
-from experiments.spec import DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
+from experiments.spec import Profile, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
@@ -38,7 +39,7 @@ TINY_LATENTS = VAEConfig(image_size=16, channels=(8, 16), num_res_blocks=1, norm
 """The autoencoder of smoke."""
 
 
-def translation(profile: Profile, seed: int, dataset: DatasetName, *, multi_task: bool) -> TrainRun:
+def translation(profile: Profile, seed: int, dataset: str, *, multi_task: bool) -> TrainRun:
     """PairedImage to picture (App. E.1); the network reads the source. Multi-task: it is also aggregated and given back."""
     name = f"{dataset}-{'mt' if multi_task else 'single-task'}"
     if profile == "paper":
@@ -55,7 +56,7 @@ def translation(profile: Profile, seed: int, dataset: DatasetName, *, multi_task
     return train_run(profile, seed, name, model, _photos(dataset, size))
 
 
-def _published_translation(seed: int, name: str, dataset: DatasetName, *, multi_task: bool) -> TrainRun:
+def _published_translation(seed: int, name: str, dataset: str, *, multi_task: bool) -> TrainRun:
     """App. E.1. The single task is the same without aggregation and with lambda 0: a conditional diffusion of latents."""
     photo = PairedImage(concatenate=True)
     model = MTDiffusionConfig(
@@ -69,7 +70,7 @@ def _published_translation(seed: int, name: str, dataset: DatasetName, *, multi_
     return replace(run, batch_size=GPUS * 32, autoencoder=Released("kl_f8_256"))
 
 
-def _photos(dataset: DatasetName, size: int) -> DataConfig:
+def _photos(dataset: str, size: int) -> DataConfig:
     return DataConfig(dataset=dataset, image_size=size, conditions=("photo",))
 
 

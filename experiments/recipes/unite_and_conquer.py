@@ -5,17 +5,11 @@ Published: Sec. 4.1 and supplement 7.3, 7.5; what the paper leaves open is taken
 
 from dataclasses import replace
 
+from datamodules.config import DataConfig
+from datamodules.faces.captions import CaptionKind
 from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import few_images, with_steps
-from experiments.spec import (
-    DataConfig,
-    DatasetName,
-    Profile,
-    SampleRun,
-    TrainerConfig,
-    TrainRun,
-    seeded,
-)
+from experiments.spec import Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.models.denoiser import DenoiserConfig
@@ -25,8 +19,8 @@ from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.schedules import Sampler
 
-CELEBA: DatasetName = "celebamask_hq"
-FFHQ: DatasetName = "ffhq"
+CELEBA = "celebamask_hq"
+FFHQ = "ffhq"
 MINI_STEPS = 600
 """Optimizer steps of one expert at mini."""
 CHANNELS = {"face_parts": 7, "mask": 19}
@@ -41,7 +35,7 @@ def face(profile: Profile) -> str:
     return "skin" if profile == "paper" else "face_parts"
 
 
-def second_domain(profile: Profile) -> DatasetName:
+def second_domain(profile: Profile) -> str:
     """Data set of the face map: FFHQ; smoke trains on CelebAMask-HQ alone, so that it runs on that one folder."""
     return CELEBA if profile == "smoke" else FFHQ
 
@@ -125,7 +119,7 @@ def released(profile: Profile, seed: int) -> TrainRun:
 
 
 def united(
-    profile: Profile, name: str, dataset: DatasetName, method: MethodConfig, *, num_images: int | None = None,
+    profile: Profile, name: str, dataset: str, method: MethodConfig, *, num_images: int | None = None,
     judged_attributes: bool = False,
 ) -> SampleRun:  # fmt: skip
     """Images of a method under the conditions of the test images of ``dataset``.
@@ -139,10 +133,7 @@ def united(
     published = SampleRun(
         name=seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
         method=method,
-        data=replace(
-            _data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
-            captions="celeba-dialog" if judged else None,
-        ),
+        data=_data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
         num_images=num_images or 3000,
         sampler=Sampler(name="spaced-ddim", num_steps=100) if method.takes_sampler else None,
         seed=seed,
@@ -192,6 +183,7 @@ def _small(run: TrainRun, profile: Profile, seed: int) -> TrainRun:
     )
 
 
-def _data(profile: Profile, dataset: DatasetName, *conditions: str) -> DataConfig:
+def _data(profile: Profile, dataset: str, *conditions: str) -> DataConfig:
     size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
-    return DataConfig(dataset=dataset, image_size=size, conditions=conditions)
+    captions: CaptionKind | None = "celeba-dialog" if "caption" in conditions else None
+    return DataConfig(dataset=dataset, image_size=size, conditions=conditions, captions=captions)

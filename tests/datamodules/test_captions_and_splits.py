@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from tiny_sets import make_celeba
 
-from datamodules.celebamask_hq import CelebAMaskHQ
+from datamodules.celebamask_hq import CelebAMaskHQ, CelebAMaskHQFiles
 from datamodules.faces.captions import caption_of
-from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles
 from datamodules.faces.packed import Packed
 from datamodules.faces.split import split_rows
 
@@ -45,7 +44,7 @@ def test_missing_captions_are_explained(tmp_path):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1, conditions=("caption",))
     with pytest.raises(FileNotFoundError, match="needs their files; looked for text/celeba-caption or"):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1, captions="mm-celeba").prepare_data()
-    with pytest.raises(ValueError, match="Unknown condition beard"):
+    with pytest.raises(ValueError, match="Unknown condition 'beard'"):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1, conditions=("beard",))
 
 

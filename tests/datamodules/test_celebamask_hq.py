@@ -7,9 +7,9 @@ from PIL import Image
 from tiny_sets import make_celeba, merge_by_the_book, write_attributes
 
 from datamodules.batches.steps import Draw
-from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ
-from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles, read_attributes
+from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ, CelebAMaskHQFiles, read_attributes
 from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES, FLIPPED_CLASSES
+from lightning_mmdiff.errors import UserError
 
 ALL = ("hair", "skin", "face_parts", "sketch", "attributes", "caption")
 
@@ -122,8 +122,8 @@ def test_images_alone_are_enough_for_celeba_hq(tmp_path):
     shutil.rmtree(root / "CelebAMask-HQ-mask-anno")
     data = opened(CelebAHQ, root, conditions=("sketch",))
     assert "label_map" not in data.test.batch([0])
-    with pytest.raises(FileNotFoundError, match="condition hair needs label maps; this data set has none"):
-        CelebAHQ(root=root, image_size=32, batch_size=1, conditions=("hair",)).prepare_data()
+    with pytest.raises(UserError, match="Unknown condition 'hair': choose from sketch, attributes, caption"):
+        CelebAHQ(root=root, image_size=32, batch_size=1, conditions=("hair",))
 
 
 def test_missing_root_prints_the_layout(tmp_path):

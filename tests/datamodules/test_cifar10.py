@@ -9,8 +9,7 @@ import torch
 from conftest import REAL
 from tiny_sets import opened, write_image
 
-from datamodules.cifar10 import CIFAR10
-from datamodules.images.cifar10_files import CLASSES, read_batch
+from datamodules.cifar10 import CIFAR10, CLASSES, read_batch
 
 
 def old_text(text):

@@ -5,8 +5,7 @@ from PIL import Image
 from tiny_sets import opened
 
 from datamodules.batches.steps import Draw
-from datamodules.cityscapes import Cityscapes
-from datamodules.images.cityscapes_classes import NAMES, PALETTE, TRAIN_ID_OF, label_picture
+from datamodules.cityscapes import NAMES, PALETTE, TRAIN_ID_OF, Cityscapes, label_picture
 
 # id -> train id as the data set's publishers list them; every other id is not judged
 BY_THE_BOOK = dict(zip((7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33), range(19)))

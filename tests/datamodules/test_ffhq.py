@@ -5,8 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.faces.ffhq_files import FFHQFiles
-from datamodules.ffhq import FFHQ
+from datamodules.ffhq import FFHQ, FFHQFiles
 
 
 def make_ffhq(root, numbers=range(4), folder="images1024x1024", size=32, label_mode="L"):

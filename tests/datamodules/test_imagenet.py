@@ -8,10 +8,10 @@ from PIL import Image
 from scipy.io import savemat
 from tiny_sets import opened, write_image
 
+from datamodules import imagenet
 from datamodules.batches.steps import Draw
-from datamodules.imagenet import DownsampledImageNet, ImageNet
-from datamodules.images import imagenet_files
-from datamodules.images.imagenet_files import center_crop
+from datamodules.imagenet import ImageNet, center_crop
+from datamodules.images.downsampled_imagenet import DownsampledImageNet
 from datamodules.mini import objects
 
 WNIDS = ("n01440764", "n01443537", "n02119789")
@@ -124,7 +124,7 @@ def test_incomplete_folders_are_errors(tmp_path, monkeypatch):
     def prepare():
         ImageNet(root=root, image_size=32, batch_size=1).prepare_data()
 
-    monkeypatch.setattr(imagenet_files, "OFFICIAL_CLASSES", 3)
+    monkeypatch.setattr(imagenet, "OFFICIAL_CLASSES", 3)
     with pytest.raises(
         FileNotFoundError, match="found 9 images to train and 6 to validate, expected 1,281,167 and 50,000"
     ):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from datamodules.batches.randomness import Draws
-from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles
+from datamodules.celebamask_hq import CelebAMaskHQFiles
 from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES
-from datamodules.faces.ffhq_files import FFHQFiles
+from datamodules.ffhq import FFHQFiles
 from datamodules.mini import people as who
 from datamodules.mini.faces import render
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq

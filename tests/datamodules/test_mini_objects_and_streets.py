@@ -9,9 +9,8 @@ from torch.nn import functional
 
 from datamodules.batches.randomness import Draws
 from datamodules.cifar10 import CIFAR10
+from datamodules.cityscapes import NAMES, TRAIN_ID_OF, CityscapesFiles, label_picture
 from datamodules.imagenet import ImageNet
-from datamodules.images.cityscapes_classes import NAMES, TRAIN_ID_OF, label_picture
-from datamodules.images.cityscapes_files import CityscapesFiles
 from datamodules.mini import objects, streets
 from datamodules.mini.image_layouts import write_cifar10, write_cityscapes, write_imagenet, write_night2day
 from datamodules.mini.things import THINGS

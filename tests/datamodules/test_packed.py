@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tiny_sets import make_celeba, write_attributes
 
-from datamodules.faces.celebamask_hq_files import CelebAMaskHQFiles
+from datamodules.celebamask_hq import CelebAMaskHQFiles
 from datamodules.faces.packed import open_packed, pack
 from datamodules.storage import packing
 

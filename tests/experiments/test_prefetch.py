@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import io
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from datamodules.catalogue import DATA_SETS
 from experiments import prefetch
 from lightning_mmdiff import weights
 from lightning_mmdiff.weights.download import download
@@ -141,7 +143,8 @@ def table(server, monkeypatch, tmp_path) -> Path:
         members=members,
     )
     by_hand = weights.Weight(name="by-hand", file="own.pth", purpose="a test", source="its author", licence="")
-    monkeypatch.setattr(weights, "WEIGHTS", (single, folder, by_hand))
+    for module in (weights, sys.modules[weights.find.__module__]):
+        monkeypatch.setattr(module, "WEIGHTS", (single, folder, by_hand))
     monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path / "weights"
 
@@ -198,10 +201,8 @@ def archive(names: dict[str, bytes]) -> bytes:
 
 def test_a_data_set_is_unpacked_whole_and_fetched_once(server, tmp_path) -> None:
     server.files["/set.tar.gz"] = content = archive({"set/a.txt": b"a", "set/sub/b.txt": b"b"})
-    entry = prefetch.Archive(
-        name="set", url=f"{server.url}/set.tar.gz", folder=".", contains="set", licence="",
-        sha256=hashlib.sha256(content).hexdigest(),
-    )  # fmt: skip
+    sha256 = hashlib.sha256(content).hexdigest()
+    entry = prefetch.Archive(url=f"{server.url}/set.tar.gz", contains="set", sha256=sha256)
     for _ in range(2):
         prefetch.fetch_archive(entry, tmp_path)
     assert (tmp_path / "set" / "sub" / "b.txt").read_text() == "b"
@@ -211,9 +212,7 @@ def test_a_data_set_is_unpacked_whole_and_fetched_once(server, tmp_path) -> None
 
 def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path) -> None:
     server.files["/set.tar.gz"] = archive({"set/a.txt": b"a", "../outside.txt": b"x"})
-    entry = prefetch.Archive(
-        name="set", url=f"{server.url}/set.tar.gz", folder="data", contains="set", licence="", sha256=""
-    )
+    entry = prefetch.Archive(url=f"{server.url}/set.tar.gz", contains="data/set")
     with pytest.raises(ValueError, match="cannot be unpacked"):
         prefetch.fetch_archive(entry, tmp_path)
     assert not (tmp_path / "data" / "set").exists()
@@ -223,5 +222,5 @@ def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path) -> None:
 def test_the_list_names_everything(capsys) -> None:
     prefetch.main(prefetch.PrefetchFlags())
     printed = capsys.readouterr().out
-    for name in [w.name for w in weights.WEIGHTS] + [a.name for a in prefetch.ARCHIVES] + list(prefetch.BY_HAND):
+    for name in [w.name for w in weights.WEIGHTS] + [entry.name for entry in DATA_SETS]:
         assert f"{name} " in printed

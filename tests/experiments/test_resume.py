@@ -177,14 +177,14 @@ def test_a_signal_saves_at_the_end_of_the_step(tmp_path, data, whole, number) ->
 
 def test_resumed_with_another_number_of_workers(tmp_path, data, whole, monkeypatch) -> None:
     folder = half_trained(RUN, data, tmp_path, 25)
-    plain = build.training_data
+    plain = stages.training_data
 
     def with_workers(*arguments):
         module = plain(*arguments)
         module.num_workers = 2
         return module
 
-    monkeypatch.setattr(build, "training_data", with_workers)
+    monkeypatch.setattr(stages, "training_data", with_workers)
     train(RUN, data, tmp_path)
     assert_same(folder, whole)
 

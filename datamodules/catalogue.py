@@ -1,0 +1,121 @@
+"""The data sets, each in one line. A new one is a file of its own and one more ``DataSet`` here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from datamodules.base import PackedDataModule, require_known
+from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ
+from datamodules.cifar10 import CIFAR10
+from datamodules.cityscapes import Cityscapes
+from datamodules.digits import Digits
+from datamodules.ffhq import FFHQ
+from datamodules.imagenet import ImageNet
+from datamodules.images.downsampled_imagenet import DownsampledImageNet
+from datamodules.mini.image_layouts import (
+    write_cifar10,
+    write_cityscapes,
+    write_digits,
+    write_imagenet,
+    write_night2day,
+)
+from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
+from datamodules.night2day import Night2Day
+
+
+class Render(Protocol):
+    """Writes a small stand-in in the layout of a data set; does nothing where the same one is there already."""
+
+    def __call__(self, root: Path, /, *, count: int, image_size: int) -> None:
+        """Write ``count`` images to train on, and some to test on, of ``image_size`` pixels below ``root``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A public archive that holds a whole data set."""
+
+    url: str
+    contains: str
+    """Folder below the data root that unpacking leaves, in the folder that the archive is unpacked into."""
+    sha256: str = ""
+    """"" is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """All that is known of a data set before it is opened."""
+
+    name: str
+    """What ``DataConfig.dataset`` says; part of the names of files, so it never changes."""
+    folder: str
+    """Below the root of all data sets."""
+    module: type[PackedDataModule]
+    render: Render | None = None
+    """None: there is no stand-in, and the real images are needed even for a small run."""
+    expected: int = 0
+    """Images that the published settings need; 0 is not compared."""
+    shows: str = "object"
+    """What one image shows; the classifier that judges samples is called after it."""
+    source: str = ""
+    """Where it can be had, for people."""
+    archive: Archive | None = None
+    """Where it can be had, for ``experiments.prefetch``."""
+
+
+DATA_SETS = (
+    DataSet(
+        name="celebamask_hq", folder="CelebAMask-HQ", module=CelebAMaskHQ, render=write_celebamask_hq, shows="face",
+        expected=29_999,  # of 30,000: one image is missing in some copies
+        source="github.com/switchablenorms/CelebAMask-HQ (Google Drive, non-commercial)",
+    ),
+    DataSet(
+        name="celeba_hq", folder="CelebAMask-HQ", module=CelebAHQ, render=write_celebamask_hq, shows="face",
+        expected=29_999, source="github.com/switchablenorms/CelebAMask-HQ (the same images; masks are not needed)",
+    ),
+    DataSet(
+        name="ffhq", folder="ffhq", module=FFHQ, render=write_ffhq, shows="face",
+        expected=30_000,  # the first of 70,000
+        source="github.com/NVlabs/ffhq-dataset (its own download script)",
+    ),
+    DataSet(
+        name="imagenet", folder="imagenet", module=ImageNet, render=write_imagenet,
+        expected=1_331_167, source="image-net.org (registration)",
+    ),
+    DataSet(
+        name="imagenet_downsampled", folder="imagenet_downsampled", module=DownsampledImageNet,
+        expected=1_331_167, source="image-net.org (registration; the downsampled arrays)",
+    ),
+    DataSet(
+        name="cifar10", folder="cifar10", module=CIFAR10, render=write_cifar10, expected=60_000,
+        source="www.cs.toronto.edu/~kriz/cifar.html (no licence stated)",
+        archive=Archive(
+            url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", contains="cifar10/cifar-10-batches-py",
+            sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        ),
+    ),
+    DataSet(
+        name="cityscapes", folder="cityscapes", module=Cityscapes, render=write_cityscapes, shows="street",
+        expected=3_475, source="cityscapes-dataset.com (registration)",
+    ),
+    DataSet(
+        name="night2day", folder="night2day", module=Night2Day, render=write_night2day, shows="street",
+        expected=20_110, source="github.com/phillipi/pix2pix (no licence stated)",
+        archive=Archive(
+            url="http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/night2day.tar.gz", contains="night2day",
+        ),
+    ),
+    DataSet(
+        name="digits", folder="digits", module=Digits, render=write_digits, shows="digit",
+        source="scikit-learn (python -m datamodules.prepare digits --render 1797 writes them)",
+    ),
+)  # fmt: skip
+
+
+def data_set(name: str) -> DataSet:
+    """Return the data set of that name.
+
+    Raises:
+        UserError: if there is none, with the nearest name.
+    """
+    require_known("data set", name, (entry.name for entry in DATA_SETS))
+    return next(entry for entry in DATA_SETS if entry.name == name)

@@ -1,0 +1,75 @@
+"""A data set as a run sees it: which, at what size, with which conditions. Everything is checked when it is written down."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from datamodules.base import PackedDataModule
+from datamodules.batches.masking import MaskConfig
+from datamodules.catalogue import DATA_SETS, DataSet, data_set
+from datamodules.faces.captions import CaptionKind
+from datamodules.faces.split import Split
+from lightning_mmdiff.errors import UserError
+
+COMMON = ("dataset", "image_size", "conditions")
+"""Fields that every data set takes; of the others each takes those in the ``options`` of its module."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """A data set as a run sees it."""
+
+    dataset: str
+    """Name in ``datamodules.catalogue``."""
+    image_size: int
+    """Height and width in pixels."""
+    conditions: tuple[str, ...] = ()
+    """Names of the conditions that a batch carries."""
+    captions: CaptionKind | None = None
+    split: Split = "paper"
+    masks: MaskConfig | None = None
+    """Holes of the condition "masked_image"."""
+    only_class: int | None = None
+    """Train on the images of this class alone, where the data set has classes."""
+
+    def __post_init__(self) -> None:
+        module = self.data_set.module
+        if self.image_size < 1:
+            raise UserError(f"{self.dataset} at image_size={self.image_size}: expected at least 1 pixel.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in (*COMMON, *module.options) and value != field.default:
+                takers = ", ".join(entry.name for entry in DATA_SETS if field.name in entry.module.options)
+                raise UserError(
+                    f"{self.dataset} takes no {field.name}, but {field.name}={value!r} was given: "
+                    f"leave it out, or choose one of {takers}."
+                )
+        module.check_conditions(self.conditions)
+        module.check_options(self.conditions, **self.options)
+
+    @property
+    def data_set(self) -> DataSet:
+        """Return what the catalogue knows of the data set."""
+        return data_set(self.dataset)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the fields that this data set takes and not every one does."""
+        return {name: getattr(self, name) for name in self.data_set.module.options}
+
+    def open(self, root: Path, *, batch_size: int = 64, seed: int = 0, cache: Path | None = None) -> PackedDataModule:
+        """Return the data module; nothing is read yet.
+
+        Args:
+            root: of all data sets.
+            batch_size: rows of a training batch over all processes.
+            seed: of the order of training images and of everything else that is drawn for them.
+            cache: folder for packed data that is not beside its files already.
+        """
+        module = self.data_set.module(
+            root=root / self.data_set.folder, image_size=self.image_size, batch_size=batch_size,
+            conditions=self.conditions, seed=seed, **self.options,
+        )  # fmt: skip
+        if not module.folder.exists():
+            module.cache = cache
+        return module
