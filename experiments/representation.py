@@ -37,6 +37,7 @@ def table(profile: Profile, seed: int) -> Table:
         sample = sampled(profile, f"{run.name.split('-seed')[0]}-generated", run, run.data[0], num_images=3000)
         return Row(group="MT-Diffusion" if run.name.startswith("joint") else "One task", label=label, sample=sample)
 
+    embedder = object_captions(profile)
     both = image_embedding(profile, seed, "joint-embedding")
     real = sampled(profile, "embedding-real", None, both.data[0], num_images=3000, method="real")
     return Table(
@@ -54,7 +55,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=CLAIMS,
         notes=NOTES,
-        evaluators=() if profile == "paper" else (object_captions(profile),),
+        evaluators=(embedder,) if embedder else (),
     )
 
 

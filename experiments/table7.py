@@ -15,6 +15,7 @@ from experiments.recipes.mt_diffusion import (
     tuned,
     with_holes,
 )
+from experiments.recipes.settings.mt_diffusion import of
 from experiments.spec import Claim, DataConfig, Profile, Row, Table, TrainRun
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
@@ -48,8 +49,6 @@ CLAIMS = (
     Claim(id="ADM", text="guidance raises IS", metric="IS", better="ADM, guided", worse="ADM"),
     Claim(id="ADM", text="guidance lowers recall", metric="Recall", better="ADM", worse="ADM, guided"),
 )  # fmt: skip
-SCALE = {"paper": 0.5, "mini": 1.0, "smoke": 1.0}
-"""Of guidance: ADM's for 128 pixels; the paper gives none."""
 NOTES = (
     "ADM* is the released checkpoint in the paper; no released weights were loaded here: it is ADM after all its steps, and ADM "
     "is the same trained on for as long as MT-Diffusion f is fine-tuned.",
@@ -62,7 +61,8 @@ NOTES = (
 def table(profile: Profile, seed: int) -> Table:
     """The paper's rows and real images."""
     label = images(profile, 128, "label")
-    holes = with_holes(profile, 128, 8 if profile == "paper" else 2, "label")  # of 16 or 4 pixels: about 10 %
+    settings = of(profile)
+    holes = with_holes(profile, 128, settings.few_patches, "label")
     classifier = noisy_classifier(profile, seed, size=128)
     released = adm(profile, seed, label=True, size=128)
     longer = tuned(profile, released, "adm-class-tuned")
@@ -79,7 +79,7 @@ def table(profile: Profile, seed: int) -> Table:
             data,
             num_images=50_000,
             classifier=classifier,
-            scale=SCALE[profile],
+            scale=settings.guidance_scale,
         )
         return (
             Row(label=text, published=dict(zip(COLUMNS, PUBLISHED[text])), sample=plain),

@@ -2,6 +2,7 @@
 
 from experiments.recipes.faces import DESCRIPTIONS as FACES
 from experiments.recipes.mt_diffusion import noisy_classifier
+from experiments.recipes.settings.mt_diffusion import of
 from experiments.spec import Metric, Profile, TrainRun
 
 PUBLISHED = {
@@ -69,4 +70,4 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
 
 def object_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
     """Classifier of clean objects, which evaluators samples below paper."""
-    return () if profile == "paper" else (noisy_classifier(profile, 0, noised=False),)
+    return () if of(profile).published_metrics else (noisy_classifier(profile, 0, noised=False),)

@@ -12,7 +12,10 @@ import numpy as np
 from datamodules.faces.classes import ATTRIBUTES
 from datamodules.mini import objects
 from datamodules.mini.people import captions, invent
-from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainerConfig, TrainRun
+from experiments.recipes.settings import mt_diffusion, unite_and_conquer
+from experiments.recipes.settings.evaluators import of
+from experiments.recipes.settings.training import Length
+from experiments.spec import Captions, DataConfig, Profile, TrainRun
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
@@ -31,70 +34,74 @@ JUDGED_ATTRIBUTES = (
 
 def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
     """Face parser trained on both rendered domains; none at paper."""
-    steps = {"smoke": 4, "mini": 500}.get(profile)
-    if steps is None:
-        return ()
-    return (
-        TrainRun(
-            name="face-parser",
-            model=_shortened(FaceParserConfig(), steps),
-            data=_domains(profile),
-            batch_size=4 if profile == "smoke" else 32,
-            trainer=_trainer(steps),
-        ),
-    )
+    length = of(profile).face_parser
+    return () if length is None else (_evaluator("face-parser", FaceParserConfig(), _domains(profile), length),)
 
 
 def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
     """Classifier of attributes that captions mention; none at paper."""
-    steps = {"smoke": 4, "mini": 600}.get(profile)
-    if steps is None:
+    length = of(profile).attributes
+    if length is None:
         return ()
-    indices = tuple(ATTRIBUTES.index(name) for name in JUDGED_ATTRIBUTES)
-    return (
-        TrainRun(
-            name="attribute-judge",
-            model=_shortened(AttributeClassifierConfig(attributes=indices), steps),
-            data=_domains(profile, "attributes")[:1],
-            batch_size=4 if profile == "smoke" else 64,
-            trainer=_trainer(steps),
-        ),
-    )
+    config = AttributeClassifierConfig(attributes=tuple(ATTRIBUTES.index(name) for name in JUDGED_ATTRIBUTES))
+    return (_evaluator("attribute-judge", config, _domains(profile, "attributes")[:1], length),)
 
 
-def image_text_model(profile: Profile) -> TrainRun:
-    """Image-text model in the role of FaRL, trained on rendered CelebA-HQ faces and their captions (FFHQ has none)."""
-    steps = {"smoke": 4, "mini": 600}[profile]
-    return TrainRun(
-        name="image-text-model",
-        model=_shortened(ContrastiveConfig(vocabulary=rendered_words()), steps),
-        data=_domains(profile, "caption")[:1],
-        batch_size=8 if profile == "smoke" else 128,
-        trainer=_trainer(steps),
-    )
+def image_text_model(profile: Profile) -> TrainRun | None:
+    """Image-text model in the role of FaRL, trained on rendered CelebA-HQ faces and their captions (FFHQ has none).
+
+    None at paper, where it is FaRL.
+    """
+    length = of(profile).face_captions
+    if length is None:
+        return None
+    config = ContrastiveConfig(vocabulary=rendered_words())
+    return _evaluator("image-text-model", config, _domains(profile, "caption")[:1], length)
 
 
-def object_captions(profile: Profile) -> TrainRun:
-    """Image-text model of rendered objects and their captions."""
-    steps, size = {"smoke": (4, 16), "mini": (400, 16)}[profile]
-    return TrainRun(
-        name="object-captions",
-        model=_shortened(ContrastiveConfig(vocabulary=object_words(), max_length=16), steps),
-        data=(DataConfig(dataset="imagenet", image_size=size, conditions=("caption",)),),
-        batch_size=8 if profile == "smoke" else 128,
-        trainer=_trainer(steps),
-    )
+def object_captions(profile: Profile) -> TrainRun | None:
+    """Image-text model of rendered objects and their captions; None at paper, where it is FaRL or CLIP."""
+    length = of(profile).object_captions
+    if length is None:
+        return None
+    config = ContrastiveConfig(vocabulary=object_words(), max_length=16)
+    size = mt_diffusion.of(profile).objects_64.image_size
+    data = DataConfig(dataset="imagenet", image_size=size, conditions=("caption",))
+    return _evaluator("object-captions", config, (data,), length)
 
 
 def _domains(profile: Profile, *conditions: str) -> tuple[DataConfig, ...]:
-    size = 16 if profile == "smoke" else 32
+    """CelebA-HQ, and where experts know two domains the other."""
+    settings = unite_and_conquer.of(profile)
     source: Captions | None = "celeba-dialog" if "caption" in conditions else None
-    datasets: tuple[DatasetName, ...] = ("celebamask_hq",) if profile == "smoke" else ("celebamask_hq", "ffhq")
-    return tuple(DataConfig(dataset=d, image_size=size, conditions=conditions, captions=source) for d in datasets)
+    return tuple(
+        DataConfig(dataset=d, image_size=settings.image_size, conditions=conditions, captions=source)
+        for d in dict.fromkeys((unite_and_conquer.CELEBA, settings.second_domain))
+    )
 
 
-def _trainer(steps: int) -> TrainerConfig:
-    return TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5))
+def _evaluator(
+    name: str,
+    config: FaceParserConfig | AttributeClassifierConfig | ContrastiveConfig,
+    data: tuple[DataConfig, ...],
+    length: Length,
+) -> TrainRun:
+    """The model's own training recipe, its learning rate falling to zero at the last step.
+
+    Args:
+        name: of the run.
+        config: of the model.
+        data: what it is trained on.
+        length: how long.
+    """
+    optimizer = replace(config.optimizer, decay_steps=length.trainer.max_steps)
+    return TrainRun(
+        name=name,
+        model=replace(config, optimizer=optimizer),
+        data=data,
+        batch_size=length.batch_size,
+        trainer=length.trainer,
+    )
 
 
 @cache
@@ -108,8 +115,3 @@ def rendered_words() -> tuple[str, ...]:
 def object_words() -> tuple[str, ...]:
     """Vocabulary of the captions of rendered objects."""
     return build_vocabulary(objects.captions(objects.invent(0, "train", np.arange(2000))))
-
-
-def _shortened(config, steps: int):
-    """The model's own training recipe, its learning rate falling to zero at ``steps``."""
-    return replace(config, optimizer=replace(config.optimizer, decay_steps=steps))
