@@ -158,8 +158,9 @@ def tuned(
     if tasks is not None:
         assert isinstance(model, MTDiffusionConfig)
         model = replace(model, tasks=tasks)
+    helpers = tuple(need for need in run.needs if need != run.initial)
     return replace(
-        run, name=seeded(name, run.seed), model=model, initial=run, needs=(run,),
+        run, name=seeded(name, run.seed), model=model, initial=run, needs=(*helpers, run),
         trainer=replace(run.trainer, max_steps=steps),
     )  # fmt: skip
 

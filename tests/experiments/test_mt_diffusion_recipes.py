@@ -18,6 +18,7 @@ from experiments.recipes import mt_latents as latents
 from experiments.recipes.settings.mt_diffusion import MINI
 from experiments.spec import SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
+from lightning_mmdiff.models.contrastive import ContrastiveModel
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.stable_diffusion import FILE
 
@@ -178,6 +179,15 @@ def test_the_curves_have_equal_steps_and_judge_without_the_label() -> None:
             assert after.initial == before
             assert isinstance(after.model, MTDiffusionConfig)
             assert after.model.aggregated == ()
+
+
+def test_a_tuned_model_keeps_its_embedder() -> None:
+    run = recipes.several_tasks("smoke", 0, "masked_image", "caption")
+    once = recipes.tuned("smoke", run, "once")
+    twice = recipes.tuned("smoke", once, "twice")
+    assert [need.name for need in run.needs] == ["object-captions"]
+    assert (once.needs, twice.needs) == ((*run.needs, run), (*run.needs, once))
+    assert isinstance(build.model(twice, None).embedder, ContrastiveModel)
 
 
 class Halves:
