@@ -29,7 +29,7 @@ STAND_INS = {
 
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
-    protocols = PUBLISHED if profile == "paper" else STAND_INS
+    protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
     return tuple(
         Metric(
             column=name,

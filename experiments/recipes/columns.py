@@ -56,7 +56,9 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
 
     Without ``objects``, which a small classifier of our own knows, IS has the classes of EfficientNet-Lite0 below paper.
     """
-    protocols = PUBLISHED if profile == "paper" else STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
+    protocols = (
+        PUBLISHED if of(profile).published_metrics else STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
+    )
     return tuple(
         Metric(
             column=name,

@@ -33,6 +33,6 @@ def real(profile: Profile, name: str, alpha: float) -> SampleRun:
 
 def edit_metrics(profile: Profile) -> tuple[Metric, ...]:
     """Does the edit follow mask and text, and is it still the same person?"""
-    protocol = "Identity-SFace" if profile == "paper" else "Identity-EffNetLite0"
+    protocol = "Identity-SFace" if of(profile).published_metrics else "Identity-EffNetLite0"
     identity = Metric(column=IDENTITY, protocol=protocol, better="higher", description=DESCRIPTIONS[protocol])
     return (*metrics(profile, TEXT, MASK, MIOU), identity)
