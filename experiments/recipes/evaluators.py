@@ -15,7 +15,8 @@ from datamodules.mini.people import captions, invent
 from experiments.recipes.settings import mt_diffusion, unite_and_conquer
 from experiments.recipes.settings.evaluators import of
 from experiments.recipes.settings.training import Length
-from experiments.spec import Captions, DataConfig, Profile, TrainRun
+from experiments.recipes.settings.unite_and_conquer import CELEBA
+from experiments.spec import Captions, DataConfig, DatasetName, Profile, TrainRun
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
@@ -35,7 +36,11 @@ JUDGED_ATTRIBUTES = (
 def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
     """Face parser trained on both rendered domains; none at paper."""
     length = of(profile).face_parser
-    return () if length is None else (_evaluator("face-parser", FaceParserConfig(), _domains(profile), length),)
+    if length is None:
+        return ()
+    domains = dict.fromkeys((CELEBA, unite_and_conquer.of(profile).second_domain))
+    data = tuple(_faces(profile, domain) for domain in domains)
+    return (_evaluator("face-parser", FaceParserConfig(), data, length),)
 
 
 def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
@@ -44,7 +49,7 @@ def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
     if length is None:
         return ()
     config = AttributeClassifierConfig(attributes=tuple(ATTRIBUTES.index(name) for name in JUDGED_ATTRIBUTES))
-    return (_evaluator("attribute-judge", config, _domains(profile, "attributes")[:1], length),)
+    return (_evaluator("attribute-judge", config, (_faces(profile, CELEBA, "attributes"),), length),)
 
 
 def image_text_model(profile: Profile) -> TrainRun | None:
@@ -56,7 +61,7 @@ def image_text_model(profile: Profile) -> TrainRun | None:
     if length is None:
         return None
     config = ContrastiveConfig(vocabulary=rendered_words())
-    return _evaluator("image-text-model", config, _domains(profile, "caption")[:1], length)
+    return _evaluator("image-text-model", config, (_faces(profile, CELEBA, "caption"),), length)
 
 
 def object_captions(profile: Profile) -> TrainRun | None:
@@ -70,14 +75,10 @@ def object_captions(profile: Profile) -> TrainRun | None:
     return _evaluator("object-captions", config, (data,), length)
 
 
-def _domains(profile: Profile, *conditions: str) -> tuple[DataConfig, ...]:
-    """CelebA-HQ, and where experts know two domains the other."""
-    settings = unite_and_conquer.of(profile)
-    source: Captions | None = "celeba-dialog" if "caption" in conditions else None
-    return tuple(
-        DataConfig(dataset=d, image_size=settings.image_size, conditions=conditions, captions=source)
-        for d in dict.fromkeys((unite_and_conquer.CELEBA, settings.second_domain))
-    )
+def _faces(profile: Profile, dataset: DatasetName, *conditions: str) -> DataConfig:
+    captions: Captions | None = "celeba-dialog" if "caption" in conditions else None
+    size = unite_and_conquer.of(profile).image_size
+    return DataConfig(dataset=dataset, image_size=size, conditions=conditions, captions=captions)
 
 
 def _evaluator(

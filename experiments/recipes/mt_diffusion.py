@@ -68,7 +68,7 @@ def masked_image(
     )
     name = name or ("mt-x" if concatenate else "mt-u")
     conditions = ("masked_image", "label") if label else ("masked_image",)
-    data = replace(images(profile, size, *conditions), masks=training_masks(profile))
+    data = images(profile, size, *conditions, masks=training_masks(profile))
     return train_run(profile, seed, name, model, data)
 
 
@@ -113,9 +113,7 @@ def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
     )
     words = "caption" in tasks or "random_caption" in tasks
     wanted = dict.fromkeys(task.removeprefix("random_") for task in tasks)
-    data = images(profile, 64, *wanted)
-    if "masked_image" in tasks:
-        data = replace(data, masks=training_masks(profile))
+    data = images(profile, 64, *wanted, masks=training_masks(profile) if "masked_image" in tasks else None)
     name = "mt-five-tasks" if len(tasks) > 1 else f"mt-{tasks[0].replace('_', '-')}-task"
     run = train_run(profile, seed, name, model, data)
     embedder = object_captions(profile) if words else None
@@ -131,7 +129,7 @@ def restoration_alone(profile: Profile, seed: int) -> TrainRun:
         image_size=settings.objects_64.image_size,
         **loss_and_optimizer(profile, 64),
     )
-    data = replace(images(profile, 64, "masked_image"), masks=training_masks(profile))
+    data = images(profile, 64, "masked_image", masks=training_masks(profile))
     return train_run(profile, seed, "restoration-alone", model, data)
 
 
@@ -208,15 +206,16 @@ def diffuses_latents(run: TrainRun) -> bool:
     return isinstance(run.model, MTDiffusionConfig) and (run.model.latents is not None or trained)
 
 
-def images(profile: Profile, size: Size, *conditions: str) -> DataConfig:
+def images(profile: Profile, size: Size, *conditions: str, masks: MaskConfig | None = None) -> DataConfig:
     """ImageNet, or rendered objects in its layout."""
-    return DataConfig(dataset="imagenet", image_size=of(profile).objects(size).image_size, conditions=conditions)
+    image_size = of(profile).objects(size).image_size
+    return DataConfig(dataset="imagenet", image_size=image_size, conditions=conditions, masks=masks)
 
 
 def with_holes(profile: Profile, size: Size, patches: int, *conditions: str) -> DataConfig:
     """Test images with a fixed number of holes."""
-    data = images(profile, size, "masked_image", *conditions)
-    return replace(data, masks=MaskConfig(low=patches, high=patches, patch=of(profile).patch))
+    masks = MaskConfig(low=patches, high=patches, patch=of(profile).patch)
+    return images(profile, size, "masked_image", *conditions, masks=masks)
 
 
 def training_masks(profile: Profile) -> MaskConfig:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.recipes.settings.unite_and_conquer import CELEBA, of
-from experiments.spec import DataConfig, DatasetName, ExpertUse, Method, Profile, SampleRun, TrainRun, seeded
+from experiments.spec import Captions, DataConfig, DatasetName, ExpertUse, Method, Profile, SampleRun, TrainRun, seeded
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.schedules import Sampler
@@ -118,10 +118,7 @@ def united(
         name=seeded(f"{name}-{dataset.replace('celebamask_hq', 'celeba')}", seed),
         method=method,
         experts=uses,
-        data=replace(
-            _data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
-            captions="celeba-dialog" if judged else None,
-        ),
+        data=_data(profile, dataset, *dict.fromkeys((*reference, *spatial, *judged))),
         num_images=num_images or 3000,
         sampler=Sampler(name="spaced-ddim", num_steps=100),
         seed=seed,
@@ -135,4 +132,5 @@ def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:
 
 
 def _data(profile: Profile, dataset: DatasetName, *conditions: str) -> DataConfig:
-    return DataConfig(dataset=dataset, image_size=of(profile).image_size, conditions=conditions)
+    captions: Captions | None = "celeba-dialog" if "caption" in conditions else None
+    return DataConfig(dataset=dataset, image_size=of(profile).image_size, conditions=conditions, captions=captions)
