@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from experiments.engine.cli import main
 from experiments.recipes.conditioning import (
-    BUDGETS,
     CROSS_ATTENTION,
     FILM,
     evaluator,
@@ -17,6 +16,7 @@ from experiments.recipes.conditioning import (
     unconditional,
     with_label,
 )
+from experiments.recipes.settings.lecture import of
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 TEN, EMBEDDING, FILMED, ATTENTION = "label sampling, ten models", "label embedding", "FiLM", "cross-attention"
@@ -73,13 +73,13 @@ def table(profile: Profile, seed: int) -> Table:
         title="Ways to condition on a label, digits",
         paper="Multimodal Models and Conditional Generation (Bereyhi, lecture of 2025)",
         metrics=metrics(),
-        rows=(*(row for budget in BUDGETS[profile] for row in rows(budget)), real),
+        rows=(*(row for budget in of(profile).budgets for row in rows(budget)), real),
         claims=tuple(
             Claim(
                 id=kind, text=f"{text}, {budget} steps", metric=metric, better=label_of(better, budget),
                 worse=label_of(worse, budget),
             )
-            for budget in BUDGETS[profile]
+            for budget in of(profile).budgets
             for kind, text, metric, better, worse in CLAIMS
         ),
         notes=NOTES,

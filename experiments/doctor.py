@@ -102,7 +102,7 @@ def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> tupl
     packed = "packed" if (module.folder / "index.json").is_file() else "packed when first used"
     found = f"{count:,} images in {module.root}, {packed} at {config.image_size} px"
     if count < whole:
-        state: State = "missing" if profile == "paper" else "note"
+        state: State = "note" if RENDERED.get(profile) else "missing"
         return state, found, f"the published setting has {whole:,}: fetch the rest"
     return "ok", found, ""
 
@@ -162,14 +162,14 @@ def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> 
     hours = {run.name: costs.hours(run, profile, speed=speed) for run in runs}
     longest = max(hours, key=lambda name: hours[name])
     total = sum(hours[run.name] * costs.processes(run) for run in runs)
-    unit = "GPU hours" if profile == "paper" else "hours"
+    unit = "GPU hours" if costs.on_gpus(profile) else "hours"
     found = f"about {total:,.1f} {unit} in all; longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
     if cluster and hours[longest] > cluster.max_hours:
         more = f"jobs end after {cluster.max_hours:g} h, are queued again and go on by themselves"
         yield Finding(what="hours", state="note", found=found, remedy=more)
     else:
         yield Finding(what="hours", state="ok", found=found)
-    if profile != "paper":
+    if not costs.on_gpus(profile):
         return
     yield _memory(runs, cluster)
     trainings = [run for run in runs if isinstance(run, TrainRun)]

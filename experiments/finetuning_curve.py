@@ -8,12 +8,11 @@ from dataclasses import replace
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
+from experiments.recipes.settings.mt_diffusion import of
 from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.single import Classify
 
-STEPS = {"paper": (0, 10_000, 20_000, 50_000, 100_000), "mini": (0, 50, 100, 200), "smoke": (0, 2)}
-"""Optimizer steps of fine-tuning on classification alone."""
 JOINT, ALONE = "MT-Diffusion-E", "classification alone"
 NOTES = (
     "Both rows have the same network and as many optimizer steps before the fine-tuning: joint training on images and labels, "
@@ -32,7 +31,8 @@ def classification_alone(profile: Profile, seed: int) -> TrainRun:
 def curve(profile: Profile, run: TrainRun, name: str) -> list[TrainRun]:
     """``run``, then the same after each number of further steps on classification."""
     runs = [run]
-    for before, after in zip(STEPS[profile], STEPS[profile][1:]):
+    steps = of(profile).curve
+    for before, after in zip(steps, steps[1:]):
         runs.append(tuned(profile, runs[-1], f"{name}-{after}", tasks=("label",), steps=after - before, constant=True))
     return runs
 
@@ -44,7 +44,7 @@ def label_of(name: str, steps: int) -> str:
 
 def table(profile: Profile, seed: int) -> Table:
     """Top-1 and top-5 over fine-tuning steps."""
-    data, steps = images(profile, 64, "label"), STEPS[profile]
+    data, steps = images(profile, 64, "label"), of(profile).curve
     curves = {
         JOINT: curve(profile, image_label(profile, seed, head="output"), "mt-e-classifier"),
         ALONE: curve(profile, classification_alone(profile, seed), "classification-alone"),

@@ -10,7 +10,7 @@ from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collabo
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.spec import Claim, Metric, Profile, Row, SampleRun, Table
-from experiments.table9 import ceiling
+from experiments.table9 import ceiling, judged
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import Collaborate
 from lightning_mmdiff.methods.composable import Compose
@@ -98,7 +98,6 @@ def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
 
 def claims(profile: Profile) -> tuple[Claim, ...]:
     """What each step up from constant to spatial influence adds, and what separate experts cost against a joint model."""
-    columns = (FID_ALL, TEXT, MASK) if profile == "paper" else (FID_ALL, TEXT, MASK, MIOU)
     pairs = (
         ("fitting the reliability beats the average", CONSTANT, AVERAGE),
         ("reliability over time beats a constant one", OVER_TIME, CONSTANT),
@@ -113,7 +112,7 @@ def claims(profile: Profile) -> tuple[Claim, ...]:
     return tuple(
         Claim(id="ours", text=text, metric=column, better=better, worse=worse)
         for text, better, worse in pairs
-        for column in columns
+        for column in judged(profile)
     )
 
 

@@ -29,12 +29,12 @@ def generated(profile: Profile, seed: int, name: str, *, class_embedding: bool) 
 
 def table(profile: Profile, seed: int) -> Table:
     """Both experts under the same masks."""
-    columns = (FID_ALL, MASK) if profile == "paper" else (FID_ALL, MASK, MIOU)
+    columns = metrics(profile, FID_ALL, MASK, MIOU)
     return Table(
         name="mask_tokens",
         title="Faces from mask tokens, with and without their class",
         paper="in no paper; the tokens are Collaborative Diffusion's (CVPR 2023), supplement A.1",
-        metrics=metrics(profile, *columns),
+        metrics=columns,
         rows=(
             Row(label=PUBLISHED, sample=generated(profile, seed, "mask-tokens", class_embedding=False)),
             Row(label=WITH_CLASSES, sample=generated(profile, seed, "mask-tokens-with-classes", class_embedding=True)),
@@ -42,10 +42,10 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=tuple(
             Claim(
-                id="ours", text="a token that says its class is followed better", metric=column,
+                id="ours", text="a token that says its class is followed better", metric=metric.column,
                 better=WITH_CLASSES, worse=PUBLISHED,
             )
-            for column in columns
+            for metric in columns
         ),
         notes=NOTES,
         evaluators=face_parser(profile),

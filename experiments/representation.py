@@ -39,6 +39,7 @@ def table(profile: Profile, seed: int) -> Table:
         )
         return Row(group="MT-Diffusion" if run.name.startswith("joint") else "One task", label=label, sample=sample)
 
+    embedder = object_captions(profile)
     both = image_embedding(profile, seed, "joint-embedding")
     real = sampled(profile, "embedding-real", generated_or_real(None), both.data[0], num_images=3000)
     return Table(
@@ -56,7 +57,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=CLAIMS,
         notes=NOTES,
-        evaluators=() if profile == "paper" else (object_captions(profile),),
+        evaluators=(embedder,) if isinstance(embedder, TrainRun) else (),
     )
 
 

@@ -16,6 +16,7 @@ from experiments.recipes.mt_diffusion import (
     tuned,
     with_holes,
 )
+from experiments.recipes.settings.mt_diffusion import of
 from experiments.spec import Claim, Profile, Row, Table, TrainRun
 from lightning_mmdiff.methods.classifier_guidance import GuideByClassifier
 from lightning_mmdiff.methods.single import Denoise, RealImages
@@ -51,8 +52,6 @@ CLAIMS = (
     Claim(id="ADM", text="guidance raises IS", metric="IS", better="ADM, guided", worse="ADM"),
     Claim(id="ADM", text="guidance lowers recall", metric="Recall", better="ADM", worse="ADM, guided"),
 )  # fmt: skip
-SCALE = {"paper": 0.5, "mini": 1.0, "smoke": 1.0}
-"""Of guidance: ADM's for 128 pixels; the paper gives none."""
 NOTES = (
     "ADM* is the released checkpoint in the paper; no released weights were loaded here: it is ADM after all its steps, and ADM "
     "is the same trained on for as long as MT-Diffusion f is fine-tuned.",
@@ -65,7 +64,8 @@ NOTES = (
 def table(profile: Profile, seed: int) -> Table:
     """The paper's rows and real images."""
     label = images(profile, 128, "label")
-    holes = with_holes(profile, 128, 8 if profile == "paper" else 2, "label")  # of 16 or 4 pixels: about 10 %
+    settings = of(profile)
+    holes = with_holes(profile, 128, settings.few_patches, "label")
     classifier = noisy_classifier(profile, seed, size=128)
     released = adm(profile, seed, label=True, size=128)
     longer = tuned(profile, released, "adm-class-tuned")
@@ -75,7 +75,7 @@ def table(profile: Profile, seed: int) -> Table:
     def rows(text: str, name: str, run: TrainRun, data: DataConfig = label) -> tuple[Row, Row]:
         guided = f"{text}, guided"
         plain = sampled(profile, f"{name}-generated-128", Denoise(model=run), data, num_images=50_000)
-        guide = GuideByClassifier(method=Denoise(model=run), classifier=classifier, scale=SCALE[profile])
+        guide = GuideByClassifier(method=Denoise(model=run), classifier=classifier, scale=settings.guidance_scale)
         guided_sample = sampled(profile, f"{name}-generated-128-guided", guide, data, num_images=50_000)
         return (
             Row(label=text, published=dict(zip(COLUMNS, PUBLISHED[text])), sample=plain),

@@ -46,8 +46,8 @@ def claims(worse: dict[str, str], columns: tuple[str, ...]) -> tuple[Claim, ...]
 
 
 def judged(profile: Profile) -> tuple[str, ...]:
-    """Columns on which claims are decided: all images, and below paper the mask's mIoU too."""
-    return (FID_ALL, TEXT, MASK) if profile == "paper" else (FID_ALL, TEXT, MASK, MIOU)
+    """Columns on which claims are decided: all images, and where the profile can measure it the mask's mIoU too."""
+    return tuple(metric.column for metric in metrics(profile, FID_ALL, TEXT, MASK, MIOU))
 
 
 def ceiling(profile: Profile) -> Row:

@@ -8,10 +8,11 @@ import torch
 from experiments.spec import Profile, Run, SampleRun, TrainRun
 from lightning_mmdiff.errors import UserError
 
-SECONDS = {"smoke": 0.01, "mini": 0.001}
-"""Seconds of one network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images a second)."""
+CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None}
+"""Seconds of one network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images a second).
+None: the profile runs on GPUs."""
 GPU_SECONDS = {32: 0.0005, 64: 0.001, 128: 0.003, 256: 0.01, 512: 0.04}
-"""The same at paper on one A100 by image size in pixels. Estimated from the networks' sizes, never measured."""
+"""The same on one A100 by image size in pixels. Estimated from the networks' sizes, never measured."""
 MARGIN = 1.5
 """Hours asked for, over hours estimated. Too few only send a job once more through the queue."""
 BACKWARD = 3.5
@@ -39,16 +40,20 @@ def hours(run: Run, profile: Profile, *, speed: float = 1.0) -> float:
 
     Args:
         run: with the number of its devices and nodes.
-        profile: paper runs on GPUs, the others on CPU cores.
+        profile: runs on GPUs or on CPU cores (``CPU_SECONDS``).
         speed: of one GPU, relative to an A100.
     """
-    if profile == "paper":
+    seconds = CPU_SECONDS[profile]
+    if seconds is None:
         pixels = max((config.image_size for config in data_of(run)), default=0)
         size = min((s for s in GPU_SECONDS if s >= pixels), default=max(GPU_SECONDS))
         seconds = GPU_SECONDS[size] / speed
-    else:
-        seconds = SECONDS[profile]
     return MARGIN * evaluations(run) * seconds / processes(run) / 3600
+
+
+def on_gpus(profile: Profile) -> bool:
+    """Return whether a profile needs GPUs."""
+    return CPU_SECONDS[profile] is None
 
 
 def processes(run: Run) -> int:

@@ -1,43 +1,25 @@
-"""Collaborative Diffusion's autoencoder, experts, dynamic diffusers and samples: the published setting, and what is smaller.
+"""Collaborative Diffusion's autoencoder, experts, dynamic diffusers and samples (CVPR 2023, Sec. 4.1, supplement A.1).
 
-Published: CVPR 2023, Sec. 4.1, supplement A.1, Tables A3 and A4; what the paper leaves open is the released code's (see
-PITFALLS.md). smoke has the same parts, tiny: autoencoder, cached latents, experts on tokens. mini diffuses pixels: 32-pixel
-images leave an autoencoder little to compress. Only ``mask_token_expert`` is latent there too.
+The numbers are in ``settings/collaborative.py``.
 """
 
 from dataclasses import replace
 
 from datamodules.config import DataConfig
-from datamodules.faces.captions import CaptionKind
-from datamodules.faces.classes import NUM_CLASSES
 from experiments.recipes.evaluators import rendered_words
 from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.profiles import few_images
-from experiments.recipes.unite_and_conquer import CELEBA, expert, text_expert
-from experiments.spec import Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
-from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Collaborator
+from experiments.recipes.settings.collaborative import of
+from experiments.recipes.settings.unite_and_conquer import CELEBA
+from experiments.recipes.unite_and_conquer import expert, text_expert
+from experiments.spec import Metric, Profile, SampleRun, TrainRun, seeded
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.single import CountParameters
-from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig, released_sampler
-from lightning_mmdiff.networks.dynamic_diffuser import (
-    DynamicDiffuserConfig,
-    dynamic_diffuser_unet,
-    mini_dynamic_diffuser,
-)
-from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig, ldm_unet
-from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig, TokensConfig
-from lightning_mmdiff.networks.vae import VAEConfig, vae_256
-from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.models.latent_denoiser import released_sampler
+from lightning_mmdiff.networks.tokens import MaskTokensConfig, TokensConfig
 from lightning_mmdiff.schedules import Sampler
 
-EPOCH = 27_000 / 32
-"""Optimizer steps of one pass over the training images, 32 at a time."""
-DIFFUSER_STEPS = {"paper": 187_000, "mini": 1000, "smoke": 6}
-"""Optimizer steps of the dynamic diffusers (Table A3)."""
-MINI_LATENT_STEPS = 1500
-"""Optimizer steps of a latent expert at mini."""
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID is that of 50 images (their answer to an issue); Text and Mask are in percent there."""
 PUBLISHED = {FID: "FID-50", FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy"}
@@ -45,12 +27,11 @@ STAND_INS = {
     FID: "FD-EffNetLite0-50", FID_ALL: "FD-EffNetLite0", TEXT: "Attributes-MiniJudge", MASK: "MaskAccuracy-MiniParser",
     MIOU: "mIoU-MiniParser",
 }  # fmt: skip
-FOUR_GPUS = TrainerConfig(max_steps=0, devices=4, checkpoint_every=2000)
 
 
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
-    protocols = PUBLISHED if profile == "paper" else STAND_INS
+    protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
     return tuple(
         Metric(
             column=name,
@@ -64,51 +45,43 @@ def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
 
 
 def autoencoder(profile: Profile) -> TrainRun:
-    """KL autoencoder of 256-pixel faces (A.1, Eq. 8); authors: 50 to 150 epochs, here 100."""
-    published = TrainRun(
+    """KL autoencoder of faces (A.1, Eq. 8)."""
+    settings = of(profile).autoencoder
+    return TrainRun(
         name="autoencoder",
-        model=AutoencoderConfig(vae=vae_256()),
+        model=settings.model,
         data=(data(profile),),
-        batch_size=64,
-        trainer=replace(FOUR_GPUS, max_steps=round(100 * EPOCH / 2)),
+        batch_size=settings.batch_size,
+        trainer=settings.trainer,
     )
-    if profile == "paper":
-        return published
-    size, channels = (32, (16, 32)) if profile == "mini" else (16, (8, 16))
-    config = AutoencoderConfig(
-        vae=VAEConfig(image_size=size, channels=channels, num_res_blocks=1, norm_groups=8),
-        perceptual_weight=0.0,
-        adversarial_weight=0.0,
-        scale_batches=2,
-        optimizer=OptimizerConfig(lr=1e-3, betas=(0.5, 0.9)),
-    )
-    if profile == "mini":
-        return replace(
-            published, model=config, batch_size=32, trainer=TrainerConfig(max_steps=500, checkpoint_every=100)
-        )
-    return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
 
 
 def mask_expert(profile: Profile, seed: int) -> TrainRun:
-    """Mask to face. At mini without its condition on one image in eight, which guidance needs; the paper's never are."""
-    if profile == "mini":
-        return expert(profile, seed, "mask-expert", (data(profile, "mask"),))
-    return _latent(profile, seed, "mask-expert", mask_tokens(profile))
+    """Mask to face. Of pixels without its condition on one image in eight, which guidance needs; the paper's never are."""
+    if of(profile).latent:
+        return mask_token_expert(profile, seed)
+    return expert(profile, seed, "mask-expert", (data(profile, "mask"),))
 
 
 def mask_token_expert(profile: Profile, seed: int, *, class_embedding: bool = False) -> TrainRun:
     """Mask to face by tokens, in latent space at mini too. ``class_embedding``: a token says which class it is."""
-    name = "mask-token-expert" if profile == "mini" else "mask-expert"
-    tokens = replace(mask_tokens(profile), class_embedding=class_embedding)
+    settings = of(profile)
+    name = "mask-expert" if settings.latent else "mask-token-expert"
+    tokens = settings.mask_expert.conditions
+    assert isinstance(tokens, MaskTokensConfig)
+    tokens = replace(tokens, class_embedding=class_embedding)
     return _latent(profile, seed, f"{name}-with-classes" if class_embedding else name, tokens)
 
 
 def words_expert(profile: Profile, seed: int) -> TrainRun:
-    """Text to face: a text transformer trained with the U-Net; at mini embeddings of captions by a small image-text model."""
-    if profile == "mini":  # Unite and Conquer's, but trained on texts as this paper does
+    """Text to face: a text transformer trained with the U-Net, or of pixels, on embeddings by a small image-text model."""
+    tokens = of(profile).text_tokens
+    if tokens is None:  # Unite and Conquer's, but trained on texts as this paper does
         run = replace(text_expert(profile, seed), name=seeded("words-expert", seed), data=(data(profile, "caption"),))
         return on_captions(run)
-    return _latent(profile, seed, "words-expert", text_tokens(profile))
+    if of(profile).rendered_words:
+        tokens = replace(tokens, vocabulary=rendered_words())
+    return _latent(profile, seed, "words-expert", tokens)
 
 
 def on_captions(run: TrainRun) -> TrainRun:
@@ -119,58 +92,23 @@ def on_captions(run: TrainRun) -> TrainRun:
     return replace(run, model=replace(run.model, conditions=replace(run.model.conditions, embedding_scale=scale)))
 
 
-def mask_tokens(profile: Profile) -> MaskTokensConfig:
-    """19 tokens, one a class."""
-    match profile:
-        case "paper":
-            return MaskTokensConfig()
-        case "mini":
-            return MaskTokensConfig(side=16, width=64)
-        case "smoke":
-            return MaskTokensConfig(side=8, width=16)
-
-
-def text_tokens(profile: Profile) -> TokensConfig:
-    """77 tokens of BERT's word pieces; at smoke 16 words."""
-    if profile == "paper":
-        return TextTokensConfig()
-    return TextTokensConfig(vocabulary=rendered_words(), width=16, num_layers=1, num_heads=2, head_dim=8, max_length=16)
-
-
 def diffusers(profile: Profile, seed: int) -> TrainRun:
     """The dynamic diffusers of both experts, which are frozen (Algorithm 1)."""
-    steps = DIFFUSER_STEPS[profile]
-    collaborators = (
-        Collaborator(conditions=condition_names(profile, "mask"), network=_diffuser(profile, "mask")),
-        Collaborator(conditions=condition_names(profile, "text"), network=_diffuser(profile, "text")),
-    )
-    config = CollaborativeConfig(collaborators=collaborators)
-    if profile == "mini":
-        optimizer = OptimizerConfig(lr=2.5e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps)
-        config = replace(config, min_snr=5.0, optimizer=optimizer)
-    published = TrainRun(
+    settings = of(profile)
+    return TrainRun(
         name=seeded("dynamic-diffusers", seed),
-        model=config,
+        model=settings.diffusers,
         data=(data(profile, "mask", "caption"),),
-        batch_size=32,
-        trainer=replace(FOUR_GPUS, max_steps=steps),
+        batch_size=settings.diffusers_length.batch_size,
+        trainer=settings.diffusers_length.trainer,
         experts=(mask_expert(profile, seed), words_expert(profile, seed)),
         seed=seed,
     )
-    match profile:
-        case "paper":
-            return published
-        case "mini":
-            return replace(
-                published, trainer=TrainerConfig(max_steps=steps, gradient_clip_val=1.0, checkpoint_every=100)
-            )
-        case "smoke":
-            return replace(published, batch_size=4, trainer=_smoke_trainer())
 
 
 def condition_names(profile: Profile, *modalities: str) -> tuple[str, ...]:
     """What the experts call the mask and the text: tokens of latent models, or the condition itself."""
-    return modalities if profile == "mini" else tuple(f"{name}_tokens" for name in modalities)
+    return tuple(f"{name}_tokens" for name in modalities) if of(profile).latent else modalities
 
 
 def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
@@ -183,19 +121,18 @@ def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
 
 def collaborated(profile: Profile, name: str, method: MethodConfig) -> SampleRun:
     """Faces under mask and caption of the test images; published: 3,000 images, DDIM with 50 steps and eta 1."""
-    seed = method.needs[0].seed if method.needs else 0
-    latent = profile != "mini" or any(run.model.caches_latents for run in method.needs)
-    judged = ("mask", "caption") if profile == "paper" else ("mask", "caption", "attributes")
+    settings, seed = of(profile), method.needs[0].seed if method.needs else 0
+    latent = settings.latent or any(run.model.caches_latents for run in method.needs)
     sampler = released_sampler() if latent else Sampler(name="ddim", num_steps=50, eta=1.0)
     published = SampleRun(
         name=seeded(name, seed),
         method=method,
-        data=data(profile, *judged),
+        data=data(profile, *settings.sampled),
         num_images=3000,
         sampler=sampler if method.takes_sampler else None,
         seed=seed,
     )
-    return few_images(published, profile)
+    return few_images(published, settings.samples)
 
 
 def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, ...]) -> SampleRun:
@@ -208,62 +145,19 @@ def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, .
 
 def data(profile: Profile, *conditions: str) -> DataConfig:
     """CelebA-HQ with the captions that define the split: beards and ages, or below paper all attributes."""
-    size = {"paper": 256, "mini": 32, "smoke": 16}[profile]
-    captions: CaptionKind = "beard-and-age" if profile == "paper" else "celeba-dialog"
-    return DataConfig(dataset=CELEBA, image_size=size, conditions=conditions, captions=captions)
+    settings = of(profile)
+    return DataConfig(dataset=CELEBA, image_size=settings.image_size, conditions=conditions, captions=settings.captions)
 
 
 def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig) -> TrainRun:
-    """A uni-modal latent diffusion model; authors: 100 to 200 epochs, here 150."""
-    published = TrainRun(
+    """A uni-modal latent diffusion model."""
+    settings = of(profile)
+    return TrainRun(
         name=seeded(name, seed),
-        model=LatentDenoiserConfig(network=ldm_unet(), conditions=tokens, checkpointing=True),
+        model=replace(settings.mask_expert, conditions=tokens),
         data=(data(profile, tokens.source),),
-        batch_size=32,
-        trainer=replace(FOUR_GPUS, max_steps=round(150 * EPOCH)),
+        batch_size=settings.expert.batch_size,
+        trainer=settings.expert.trainer,
         autoencoder=autoencoder(profile),
         seed=seed,
     )
-    match profile:
-        case "paper":
-            return published
-        case "mini":
-            config = LatentDenoiserConfig(
-                network=_tiny_unet(3, channels=(32, 64), context_dim=tokens.width),
-                conditions=tokens,
-                prediction="z0",
-                min_snr=5.0,
-                optimizer=OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=MINI_LATENT_STEPS),
-            )
-            trainer = TrainerConfig(
-                max_steps=MINI_LATENT_STEPS, gradient_clip_val=1.0, ema_decay=0.99, checkpoint_every=100
-            )
-            return replace(published, model=config, trainer=trainer)
-        case "smoke":
-            config = LatentDenoiserConfig(network=_tiny_unet(3), conditions=tokens)
-            return replace(published, model=config, batch_size=4, trainer=_smoke_trainer())
-
-
-def _diffuser(profile: Profile, modality: str) -> DynamicDiffuserConfig:
-    match profile:
-        case "paper":
-            return dynamic_diffuser_unet()
-        case "mini" if modality == "mask":
-            return mini_dynamic_diffuser(3 + NUM_CLASSES)
-        case "mini":
-            return mini_dynamic_diffuser(3, embedding_dim=64)
-        case "smoke":
-            return _tiny_unet(1)
-
-
-def _tiny_unet(
-    out_channels: int, *, channels: tuple[int, int] = (8, 16), context_dim: int = 16
-) -> CrossAttentionUNetConfig:
-    return CrossAttentionUNetConfig(
-        in_channels=3, out_channels=out_channels, channels=channels, attention_levels=(1,), num_res_blocks=1,
-        num_heads=2, context_dim=context_dim, norm_groups=8,
-    )  # fmt: skip
-
-
-def _smoke_trainer() -> TrainerConfig:
-    return TrainerConfig(max_steps=6, checkpoint_every=2)

@@ -2,6 +2,7 @@
 
 from experiments.recipes.faces import DESCRIPTIONS as FACES
 from experiments.recipes.mt_diffusion import noisy_classifier
+from experiments.recipes.settings.mt_diffusion import of
 from experiments.spec import Metric, Profile, TrainRun
 
 PUBLISHED = {
@@ -55,7 +56,9 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
 
     Without ``objects``, which a small classifier of our own knows, IS has the classes of EfficientNet-Lite0 below paper.
     """
-    protocols = PUBLISHED if profile == "paper" else STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
+    protocols = (
+        PUBLISHED if of(profile).published_metrics else STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
+    )
     return tuple(
         Metric(
             column=name,
@@ -69,4 +72,4 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
 
 def object_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
     """Classifier of clean objects, which evaluators samples below paper."""
-    return () if profile == "paper" else (noisy_classifier(profile, 0, noised=False),)
+    return () if of(profile).published_metrics else (noisy_classifier(profile, 0, noised=False),)

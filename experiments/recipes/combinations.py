@@ -18,42 +18,39 @@ from experiments.recipes.collaborative import (
 )
 from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import with_steps
+from experiments.recipes.settings import unite_and_conquer
+from experiments.recipes.settings.combinations import of
 from experiments.recipes.unite_and_conquer import expert
-from experiments.spec import Profile, TrainerConfig, TrainRun, seeded
+from experiments.spec import Profile, TrainRun, seeded
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
-from lightning_mmdiff.networks.presets import adm_256, mini_unet
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.released.catalogue import Released
 
 DROP = 0.1
 """Share of images without condition that the latent experts are trained with here: Eq. 10 asks what they say without."""
-MINI_STEPS, MINI_DIFFUSER_STEPS = 400, 500
-"""Optimizer steps at mini of an expert and of the dynamic diffusers; the joint models train as long as all of them."""
-FIT_STEPS = {"paper": 2000, "mini": 100, "smoke": 6}
-"""Batches on which a reliability is fitted."""
 
 
 def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: float) -> TrainRun:
     """w_i and a_j of Eq. 10 fitted to the denoising loss, constant or over time; ``total_weight`` 2 is guidance 2."""
-    steps = FIT_STEPS[profile]
+    settings = of(profile)
+    steps = settings.fit.trainer.max_steps
     config = ReliabilityConfig(
         conditions=(condition_names(profile, "mask"), condition_names(profile, "text")),
         num_terms=4 if over_time else 1,
         total_weight=total_weight,
-        min_snr=5.0 if profile == "mini" else None,
+        min_snr=settings.fit_min_snr,
         optimizer=OptimizerConfig(lr=0.05, betas=(0.9, 0.99), decay_steps=steps),
     )
     return TrainRun(
         name=seeded(f"reliability-{'over-time' if over_time else 'constant'}-{total_weight:g}", seed),
         model=config,
         data=(replace(data(profile, "mask", "caption"), split="validation"),),
-        batch_size=4 if profile == "smoke" else 32,
-        trainer=TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5)),
+        batch_size=settings.fit.batch_size,
+        trainer=settings.fit.trainer,
         experts=_experts(profile, seed),
         seed=seed,
     )
@@ -68,7 +65,8 @@ def experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
 def collaborators(profile: Profile, seed: int) -> TrainRun:
     """The dynamic diffusers of both."""
     run = _without_validation(diffusers(profile, seed))
-    run = with_steps(run, MINI_DIFFUSER_STEPS) if profile == "mini" else run
+    steps = of(profile).diffuser_steps
+    run = with_steps(run, steps) if steps else run
     return replace(run, experts=_experts(profile, seed))
 
 
@@ -79,18 +77,17 @@ def joint(profile: Profile, seed: int) -> TrainRun:
     model = replace(run.model, subsets=((("mask", "text"), 0.875), ((), 0.125)))
     run = _without_validation(replace(run, model=model, data=(data(profile, "mask", "caption"),)))
     run = with_steps(run, _joint_steps(profile, seed))
-    return on_captions(run) if profile == "mini" else run
+    return on_captions(run) if of(profile).scale_embedding else run
 
 
 def multi_task(profile: Profile, seed: int) -> TrainRun:
     """MT-Diffusion of the image, the picture of its mask (which the network reads too) and the embedding of its caption."""
-    width = 512 if profile == "paper" else 64
+    width = unite_and_conquer.of(profile).embedding_dim
     run = joint(profile, seed)
     assert isinstance(run.model, DenoiserConfig)
-    network = replace(adm_256(num_classes=None), in_channels=6) if profile == "paper" else mini_unet(6, 3)
     text = Embedding(name="text", dim=width, source="text", encoder="projection", condition="caption", width=4 * width)
     model = MTDiffusionConfig(
-        network=network,
+        network=of(profile).multi_task_network,
         modalities=(PairedImage(name="mask_picture", concatenate=True), text),
         image_size=run.model.image_size,
         schedule=run.model.schedule,
@@ -99,13 +96,12 @@ def multi_task(profile: Profile, seed: int) -> TrainRun:
         min_snr=run.model.min_snr,
         optimizer=run.model.optimizer,
     )
-    embedder = Released("farl") if profile == "paper" else image_text_model(profile)
     return replace(
         run,
         name=seeded("mt-mask-text", seed),
         model=model,
         data=(replace(run.data[0], conditions=("mask_picture", "caption")),),
-        embedder=embedder,
+        embedder=image_text_model(profile),
     )
 
 
@@ -114,9 +110,9 @@ def _joint_steps(profile: Profile, seed: int) -> int:
 
     At paper the joint models diffuse pixels beside latent experts: twice the steps of Unite and Conquer's experts.
     """
-    if profile == "paper":
-        return 2 * expert(profile, seed, "joint-expert", ()).trainer.max_steps
-    return sum(run.trainer.max_steps for run in (*_experts(profile, seed), collaborators(profile, seed)))
+    return of(profile).joint_steps or sum(
+        run.trainer.max_steps for run in (*_experts(profile, seed), collaborators(profile, seed))
+    )
 
 
 def _experts(profile: Profile, seed: int) -> tuple[TrainRun, ...]:
@@ -128,7 +124,8 @@ def _contender(profile: Profile, run: TrainRun) -> TrainRun:
     run = _without_validation(run)
     if isinstance(run.model, LatentDenoiserConfig):
         run = replace(run, model=replace(run.model, drop_probability=DROP))
-    return with_steps(run, MINI_STEPS) if profile == "mini" else run
+    steps = of(profile).expert_steps
+    return with_steps(run, steps) if steps else run
 
 
 def _without_validation(run: TrainRun) -> TrainRun:

@@ -1,14 +1,14 @@
 """Ways to condition on a label, on scikit-learn's digits (lecture, Bereyhi 2025): the models, their samples, their evaluator.
 
-The lecture prints no numbers and no settings, so nothing here is published: ``paper`` is a longer training of wider
-networks on the same digits. Digits stay at their own 8 x 8 pixels. Rows are compared at one budget of optimizer steps; the
-ten models of label sampling share it.
+The lecture prints no numbers and no settings, so nothing here is published: ``settings/lecture.py`` has ours. Digits stay at
+their own 8 x 8 pixels. Rows are compared at one budget of optimizer steps; the ten models of label sampling share it.
 """
 
 from dataclasses import replace
 
 from datamodules.config import DataConfig
 from experiments.recipes.profiles import few_images
+from experiments.recipes.settings.lecture import of
 from experiments.spec import Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.label_sampling import SampleByLabel
@@ -25,11 +25,6 @@ from lightning_mmdiff.schedules import Sampler
 
 PIXELS = 8
 CLASSES = 10
-BUDGETS = {"paper": (20_000, 5_000), "mini": (1000, 250), "smoke": (20, 10)}
-"""Optimizer steps of a row, all its models together: two lengths of training, each a training of its own."""
-BATCH = {"paper": 64, "mini": 32, "smoke": 4}
-WIDTH = {"paper": 48, "mini": 24, "smoke": 24}
-"""Channels of the U-Net; a third of it has about a tenth of the parameters."""
 FILM = ClassLayerConfig(kind="film", dim=32)
 CROSS_ATTENTION = ClassLayerConfig(kind="cross-attention", dim=32, num_tokens=4, num_heads=2)
 DESCRIPTIONS = {
@@ -83,7 +78,7 @@ def with_label(profile: Profile, seed: int, budget: int, name: str, layers: Clas
 
 def evaluator(profile: Profile) -> TrainRun:
     """Classifier of real digits."""
-    steps = {"paper": 2000, "mini": 500, "smoke": 4}[profile]
+    steps = of(profile).evaluator_steps
     optimizer = OptimizerConfig(
         lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, warmup_steps=min(50, steps), decay_steps=steps
     )
@@ -97,7 +92,7 @@ def evaluator(profile: Profile) -> TrainRun:
         name=f"digit-classifier-{PIXELS}",
         model=model,
         data=(digits("label"),),
-        batch_size=BATCH[profile],
+        batch_size=of(profile).batch_size,
         trainer=TrainerConfig(max_steps=steps, gradient_clip_val=1.0, checkpoint_every=max(2, steps // 5)),
     )
 
@@ -119,16 +114,16 @@ def generated(profile: Profile, name: str, seed: int, *runs: TrainRun) -> Sample
         sampler=Sampler(name="ddim", num_steps=50) if method.takes_sampler else None,
         seed=seed,
     )
-    return few_images(published, profile, mini=297, smoke=30)
+    return few_images(published, of(profile).samples)
 
 
 def _network(profile: Profile, *, small: bool = False) -> UNetConfig:
     """``mini_unet`` without patches: works at 8, 4 and 2 pixels."""
-    return replace(mini_unet(3, 3), patch_size=1, channels=WIDTH[profile] // (3 if small else 1))
+    return replace(mini_unet(3, 3), patch_size=1, channels=of(profile).channels // (3 if small else 1))
 
 
 def _run(profile: Profile, seed: int, name: str, network: UNetConfig, data: DataConfig, steps: int) -> TrainRun:
-    lr = {"paper": 1e-3, "mini": 2.5e-3, "smoke": 2.5e-3}[profile]
+    settings = of(profile)
     model = DenoiserConfig(
         network=network,
         conditions=ConditionConfig(label=("label", CLASSES) if network.num_classes else None),
@@ -136,12 +131,14 @@ def _run(profile: Profile, seed: int, name: str, network: UNetConfig, data: Data
         schedule="cosine",
         prediction="z0",
         min_snr=5.0,
-        optimizer=OptimizerConfig(lr=lr, betas=(0.9, 0.99), warmup_steps=min(50, steps // 4), decay_steps=steps),
+        optimizer=OptimizerConfig(
+            lr=settings.lr, betas=(0.9, 0.99), warmup_steps=min(50, steps // 4), decay_steps=steps
+        ),
     )
     trainer = TrainerConfig(
-        max_steps=steps, ema_decay=0.99, gradient_clip_val=1.0, checkpoint_every=2 if profile == "smoke" else 200
+        max_steps=steps, ema_decay=0.99, gradient_clip_val=1.0, checkpoint_every=settings.checkpoint_every
     )
     return TrainRun(
-        name=seeded(f"{name}-{steps}-steps", seed), model=model, data=(data,), batch_size=BATCH[profile],
+        name=seeded(f"{name}-{steps}-steps", seed), model=model, data=(data,), batch_size=settings.batch_size,
         trainer=trainer, seed=seed,
     )  # fmt: skip

@@ -14,10 +14,16 @@ from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import ATTRIBUTES
 from datamodules.mini import objects
 from datamodules.mini.people import captions, invent
-from experiments.spec import Profile, TrainerConfig, TrainRun
+from experiments.recipes.settings import mt_diffusion, unite_and_conquer
+from experiments.recipes.settings.evaluators import of
+from experiments.recipes.settings.training import Length
+from experiments.recipes.settings.unite_and_conquer import CELEBA
+from experiments.spec import Profile, TrainRun
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
+from lightning_mmdiff.released.catalogue import Released
+from lightning_mmdiff.source import ModelSource
 
 JUDGED_ATTRIBUTES = (
     "Black_Hair",
@@ -33,69 +39,74 @@ JUDGED_ATTRIBUTES = (
 
 def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
     """Face parser trained on both rendered domains; none at paper."""
-    steps = {"smoke": 4, "mini": 500}.get(profile)
-    if steps is None:
+    length = of(profile).face_parser
+    if length is None:
         return ()
-    return (
-        TrainRun(
-            name="face-parser",
-            model=_shortened(FaceParserConfig(), steps),
-            data=(_faces(profile), *(() if profile == "smoke" else (_faces(profile, dataset="ffhq"),))),
-            batch_size=4 if profile == "smoke" else 32,
-            trainer=_trainer(steps),
-        ),
-    )
+    domains = dict.fromkeys((CELEBA, unite_and_conquer.of(profile).second_domain))
+    data = tuple(_faces(profile, domain) for domain in domains)
+    return (_evaluator("face-parser", FaceParserConfig(), data, length),)
 
 
 def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
     """Classifier of attributes that captions mention; none at paper."""
-    steps = {"smoke": 4, "mini": 600}.get(profile)
-    if steps is None:
+    length = of(profile).attributes
+    if length is None:
         return ()
-    indices = tuple(ATTRIBUTES.index(name) for name in JUDGED_ATTRIBUTES)
-    return (
-        TrainRun(
-            name="attribute-judge",
-            model=_shortened(AttributeClassifierConfig(attributes=indices), steps),
-            data=(_faces(profile, "attributes"),),
-            batch_size=4 if profile == "smoke" else 64,
-            trainer=_trainer(steps),
-        ),
-    )
+    config = AttributeClassifierConfig(attributes=tuple(ATTRIBUTES.index(name) for name in JUDGED_ATTRIBUTES))
+    return (_evaluator("attribute-judge", config, (_faces(profile, CELEBA, "attributes"),), length),)
 
 
-def image_text_model(profile: Profile) -> TrainRun:
-    """Image-text model in the role of FaRL, trained on rendered CelebA-HQ faces and their captions (FFHQ has none)."""
-    steps = {"smoke": 4, "mini": 600}[profile]
+def image_text_model(profile: Profile) -> ModelSource:
+    """Image-text model in the role of FaRL, trained on rendered CelebA-HQ faces and their captions (FFHQ has none).
+
+    The released FaRL at paper.
+    """
+    length = of(profile).face_captions
+    if length is None:
+        return Released("farl")
+    config = ContrastiveConfig(vocabulary=rendered_words())
+    return _evaluator("image-text-model", config, (_faces(profile, CELEBA, "caption"),), length)
+
+
+def object_captions(profile: Profile) -> ModelSource:
+    """Image-text model of rendered objects and their captions; FaRL at paper."""
+    length = of(profile).object_captions
+    if length is None:
+        return Released("farl")
+    config = ContrastiveConfig(vocabulary=object_words(), max_length=16)
+    size = mt_diffusion.of(profile).objects_64.image_size
+    data = DataConfig(dataset="imagenet", image_size=size, conditions=("caption",))
+    return _evaluator("object-captions", config, (data,), length)
+
+
+def _faces(profile: Profile, dataset: str, *conditions: str) -> DataConfig:
+    captions: CaptionKind | None = "celeba-dialog" if "caption" in conditions else None
+    size = unite_and_conquer.of(profile).image_size
+    return DataConfig(dataset=dataset, image_size=size, conditions=conditions, captions=captions)
+
+
+def _evaluator(
+    name: str,
+    config: FaceParserConfig | AttributeClassifierConfig | ContrastiveConfig,
+    data: tuple[DataConfig, ...],
+    length: Length,
+) -> TrainRun:
+    """The model's own training recipe, its learning rate falling to zero at the last step.
+
+    Args:
+        name: of the run.
+        config: of the model.
+        data: what it is trained on.
+        length: how long.
+    """
+    optimizer = replace(config.optimizer, decay_steps=length.trainer.max_steps)
     return TrainRun(
-        name="image-text-model",
-        model=_shortened(ContrastiveConfig(vocabulary=rendered_words()), steps),
-        data=(_faces(profile, "caption"),),
-        batch_size=8 if profile == "smoke" else 128,
-        trainer=_trainer(steps),
+        name=name,
+        model=replace(config, optimizer=optimizer),
+        data=data,
+        batch_size=length.batch_size,
+        trainer=length.trainer,
     )
-
-
-def object_captions(profile: Profile) -> TrainRun:
-    """Image-text model of rendered objects and their captions."""
-    steps, size = {"smoke": (4, 16), "mini": (400, 16)}[profile]
-    return TrainRun(
-        name="object-captions",
-        model=_shortened(ContrastiveConfig(vocabulary=object_words(), max_length=16), steps),
-        data=(DataConfig(dataset="imagenet", image_size=size, conditions=("caption",)),),
-        batch_size=8 if profile == "smoke" else 128,
-        trainer=_trainer(steps),
-    )
-
-
-def _faces(profile: Profile, *conditions: str, dataset: str = "celebamask_hq") -> DataConfig:
-    size = 16 if profile == "smoke" else 32
-    source: CaptionKind | None = "celeba-dialog" if "caption" in conditions else None
-    return DataConfig(dataset=dataset, image_size=size, conditions=conditions, captions=source)
-
-
-def _trainer(steps: int) -> TrainerConfig:
-    return TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5))
 
 
 @cache
@@ -109,8 +120,3 @@ def rendered_words() -> tuple[str, ...]:
 def object_words() -> tuple[str, ...]:
     """Vocabulary of the captions of rendered objects."""
     return build_vocabulary(objects.captions(objects.invent(0, "train", np.arange(2000))))
-
-
-def _shortened(config, steps: int):
-    """The model's own training recipe, its learning rate falling to zero at ``steps``."""
-    return replace(config, optimizer=replace(config.optimizer, decay_steps=steps))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from experiments.recipes.evaluators import face_parser
+from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
     both_conditions,
     both_conditions_twice,
@@ -28,7 +29,7 @@ def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     substitutes = {"FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "KID": "KID-EffNetLite0"}
     substitutes |= {"mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser"}
     published = {"mIoU": "mIoU-LaPa", "F1": "F1-LaPa"}
-    names = published if profile == "paper" else substitutes
+    names = published if of(profile).published_metrics else substitutes
     return tuple(
         Metric(
             column=c,
@@ -42,7 +43,7 @@ def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
 
 def text_metric(profile: Profile) -> Metric:
     """Do the samples show what their caption says?"""
-    protocol = "Attributes-FaceClassifier" if profile == "paper" else "Attributes-MiniJudge"
+    protocol = "Attributes-FaceClassifier" if of(profile).published_metrics else "Attributes-MiniJudge"
     return Metric(column="Text", protocol=protocol, better="higher", description=DESCRIPTIONS[protocol])
 
 

@@ -48,6 +48,21 @@ def adm_256(*, num_classes: int | None = 1000) -> UNetConfig:
     )
 
 
+def improved_ddpm() -> UNetConfig:
+    """Improved DDPM for CIFAR-10 (Nichol & Dhariwal 2021, App. B), with a learned variance."""
+    return UNetConfig(
+        in_channels=3,
+        out_channels=6,
+        channels=128,
+        channel_mult=(1, 2, 2, 2),
+        num_res_blocks=3,
+        attention_levels=(1, 2),  # 16, 8 pixels
+        num_heads=4,
+        dropout=0.3,
+        resblock_updown=False,
+    )
+
+
 def unite_and_conquer_sketch(*, embedding_dim: int | None = None) -> UNetConfig:
     """Unite and Conquer's sketch network, 256 pixels: image and sketch as RGB; 311,027,910 parameters, legacy."""
     return UNetConfig(

@@ -30,7 +30,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def counted(run: TrainRun, modality: str, protocol: str) -> float:
-    return configuration_result(protocol, ExpertUse(run=run, conditions=recipes.asked("paper", modality))).value
+    return configuration_result(
+        protocol, ExpertUse(run=run, conditions=recipes.condition_names("paper", modality))
+    ).value
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from experiments.figures import galleries
 from experiments.protocols import costs as measured_costs
 from experiments.protocols.samples import Samples
 from experiments.recipes import conditioning as recipes
+from experiments.recipes.settings import lecture as settings
 from experiments.spec import SampleRun
 from lightning_mmdiff.methods.label_sampling import SampleByLabel
 from lightning_mmdiff.models.denoiser import DenoiserConfig
@@ -35,33 +36,33 @@ def of_budget(profile, budget: int) -> dict[str, SampleRun]:
     return {label.removesuffix(end): run for label, run in samples(profile).items() if label.endswith(end)}
 
 
-FULL = recipes.BUDGETS["mini"][0]
+FULL = settings.MINI.budgets[0]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_rows_of_a_group_have_the_same_budget(profile) -> None:
-    settings = set()
-    for budget in recipes.BUDGETS[profile]:
+    trainings = set()
+    for budget in settings.of(profile).budgets:
         rows = of_budget(profile, budget)
         assert len(rows) == 7
         for label, run in rows.items():
             models = run.needs
             steps = sum(m.trainer.max_steps for m in models)
-            assert (steps, {m.batch_size for m in models}) == (budget, {recipes.BATCH[profile]}), label
+            assert (steps, {m.batch_size for m in models}) == (budget, {settings.of(profile).batch_size}), label
             for trained in models:
                 model = trained.model
                 assert isinstance(model, DenoiserConfig)
                 assert model.optimizer.decay_steps == trained.trainer.max_steps
                 assert model.optimizer.warmup_steps <= trained.trainer.max_steps / 4
                 rest = (model.prediction, model.min_snr, model.schedule, model.optimizer.lr, trained.trainer.ema_decay)
-                settings.add(rest)
-    assert len(settings) == 1
+                trainings.add(rest)
+    assert len(trainings) == 1
     assert len({(r.data, r.num_images, r.sampler) for r in samples(profile).values()}) == 1
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_parameters_are_about_equal_but_for_ten_full_models(profile) -> None:
-    rows = of_budget(profile, recipes.BUDGETS[profile][0])
+    rows = of_budget(profile, settings.of(profile).budgets[0])
     count = {label: measured_costs.trained_parameters(run) for label, run in rows.items()}
     none = count.pop(conditioning.NONE)
     assert count.pop(conditioning.TEN) == 10 * none

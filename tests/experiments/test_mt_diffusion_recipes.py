@@ -15,9 +15,11 @@ from experiments.protocols.samples import Samples
 from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
 from experiments.recipes import mt_latents as latents
+from experiments.recipes.settings.mt_diffusion import MINI
 from experiments.spec import SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.single import RealImages
+from lightning_mmdiff.models.contrastive import ContrastiveModel
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.stable_diffusion import FILE
 from lightning_mmdiff.released.catalogue import Released
@@ -134,7 +136,7 @@ def test_mini_and_smoke_of_cifar10_are_table_5_on_photographs() -> None:
     ours, other = photographs.joint("mini", 0), recipes.masked_image("mini", 0)  # of twice the side
     assert (ours.model.network, ours.model.modalities) == (other.model.network, other.model.modalities)
     assert ours.data[0].image_size == ours.model.image_size == 32
-    assert ours.trainer == replace(other.trainer, max_steps=recipes.MINI_STEPS[32])
+    assert ours.trainer == replace(other.trainer, max_steps=MINI.photographs.training.trainer.max_steps)
     assert ours.model.optimizer == replace(other.model.optimizer, decay_steps=ours.trainer.max_steps)
     assert ours.data[0].masks == replace(other.data[0].masks, patch=8)
     data = {row.sample.data for row in cifar10.table("mini", 0).rows if row.sample and row.group == cifar10.RESTORED}
@@ -176,12 +178,21 @@ def test_the_curves_have_equal_steps_and_judge_without_the_label() -> None:
         finetuning_curve.curve("mini", finetuning_curve.classification_alone("mini", 0), "b"),
     ]
     steps = [[run.trainer.max_steps for run in curve] for curve in curves]
-    assert steps[0] == steps[1] == [recipes.MINI_STEPS[16], 50, 50, 100]
+    assert steps[0] == steps[1] == [MINI.training.trainer.max_steps, 50, 50, 100]
     for curve in curves:
         for before, after in zip(curve, curve[1:]):
             assert after.initial == before
             assert isinstance(after.model, MTDiffusionConfig)
             assert after.model.aggregated == ()
+
+
+def test_a_tuned_model_keeps_its_embedder() -> None:
+    run = recipes.several_tasks("smoke", 0, "masked_image", "caption")
+    once = recipes.tuned("smoke", run, "once")
+    twice = recipes.tuned("smoke", once, "twice")
+    assert [need.name for need in run.needs] == ["object-captions"]
+    assert (once.needs, twice.needs) == ((*run.needs, run), (*run.needs, once))
+    assert isinstance(build.model(twice, None).embedder, ContrastiveModel)
 
 
 class Halves:

@@ -1,0 +1,61 @@
+"""Settings of the comparison of all ways to combine a mask and a text, which no paper has."""
+
+from dataclasses import dataclass, replace
+
+from experiments.recipes.settings import unite_and_conquer
+from experiments.recipes.settings.training import Length, in_fifths
+from experiments.spec import Profile
+from lightning_mmdiff.networks.presets import adm_256, mini_unet
+from lightning_mmdiff.networks.unet import UNetConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Beside those of the experts' own papers."""
+
+    expert_steps: int | None
+    """Optimizer steps of an expert; None is as many as in Collaborative Diffusion."""
+    diffuser_steps: int | None
+    """Optimizer steps of the dynamic diffusers; None is as many as in Collaborative Diffusion."""
+    joint_steps: int | None
+    """Optimizer steps of a joint model; None is as many as both experts and their dynamic diffusers have together."""
+    scale_embedding: bool
+    """The joint model reads the embedding of a text at unit size for each component, as Collaborative Diffusion's expert."""
+    multi_task_network: UNetConfig
+    """Of MT-Diffusion: reads the image and the picture of its mask."""
+    fit: Length
+    """Of a reliability: its batches."""
+    fit_min_snr: float | None
+    """gamma of min-SNR weighting of the loss that a reliability is fitted to."""
+
+
+PAPER = Settings(
+    expert_steps=None,
+    diffuser_steps=None,
+    joint_steps=2 * unite_and_conquer.PAPER.training.trainer.max_steps,  # pixels beside latent experts: other steps
+    scale_embedding=False,
+    multi_task_network=replace(adm_256(num_classes=None), in_channels=6),
+    fit=in_fifths(2000, batch_size=32),
+    fit_min_snr=None,
+)
+MINI = replace(
+    PAPER,
+    expert_steps=400,
+    diffuser_steps=500,
+    joint_steps=None,
+    scale_embedding=True,
+    multi_task_network=mini_unet(6, 3),
+    fit=in_fifths(100, batch_size=32),
+    fit_min_snr=5.0,
+)
+SMOKE = replace(
+    PAPER,
+    joint_steps=None,
+    multi_task_network=mini_unet(6, 3),
+    fit=in_fifths(6, batch_size=4),
+)
+
+
+def of(profile: Profile) -> Settings:
+    """Return the settings of ``profile``."""
+    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
