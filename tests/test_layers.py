@@ -94,19 +94,16 @@ def test_imports_go_one_way(package: str) -> None:
         ("lightning_mmdiff/networks/unet.py", "def f():\n    import lightning_mmdiff.models.denoiser", False),
         ("lightning_mmdiff/callbacks/ema.py", "from lightning_mmdiff.models.training import x", False),
         ("lightning_mmdiff/methods/composable.py", "from lightning_mmdiff.models.training import x", True),
-        ("datamodules/base.py", "from experiments.spec import Run", False
-            "reports/site.py", "from lightning_mmdiff.errors import UserError", True
-        ),
+        ("datamodules/base.py", "from experiments.spec import Run", False),
+        ("reports/site.py", "from lightning_mmdiff.errors import UserError", True),
         ("reports/site.py", "from lightning_mmdiff.images import to_float", False),
         ("reports/site.py", "def f():\n    from experiments import INDEX", False),
         ("experiments/__init__.py", "from reports.schema import Entry", True),
-        ("experiments/__init__.py", "from experiments.spec import Run", False
-            "experiments/spec.py", "from experiments.core.build import x", False
-        ),
+        ("experiments/__init__.py", "from experiments.spec import Run", False),
+        ("experiments/spec.py", "from experiments.core.build import x", False),
         ("experiments/recipes/faces.py", "from experiments.core import costs", False),
-        ("experiments/recipes/deep/down.py", "from experiments.spec import Run", True
-            "experiments/core/build.py", "from experiments.protocols.score import x", False
-        ),
+        ("experiments/recipes/deep/down.py", "from experiments.spec import Run", True),
+        ("experiments/core/build.py", "from experiments.protocols.score import x", False),
         ("experiments/engine/cli.py", "from experiments.figures import reporting", True),
         ("experiments/engine/cli.py", "import slurm.submit", False),
         ("experiments/engine/cli.py", "from experiments import table1", False),
