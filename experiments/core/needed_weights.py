@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from experiments.protocols.catalogue import by_name
 from experiments.spec import Run, Table, TrainRun
 from lightning_mmdiff import weights
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
@@ -23,7 +24,7 @@ def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights
         runs: whose models count.
     """
     protocols = {metric.protocol for table in tables for metric in table.metrics}
-    names = {w.name for w in weights.WEIGHTS if protocols & set(w.protocols)}
+    names = {weight for protocol in protocols for weight in by_name(protocol).weights}
     for run in runs:
         names |= set(_of_model(run)) if isinstance(run, TrainRun) else set()
     return [w for w in weights.WEIGHTS if w.name in names]

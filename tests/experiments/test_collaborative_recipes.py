@@ -14,10 +14,11 @@ from datamodules.faces.classes import ATTRIBUTES
 from experiments import head_to_head, mask_tokens, table9, table11
 from experiments.core import build
 from experiments.protocols import influence
-from experiments.protocols.configurations import configuration_result
+from experiments.protocols.catalogue import by_name
+from experiments.protocols.samples import Samples
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
-from experiments.spec import ExpertUse, Profile, SampleRun, TrainRun, plan
+from experiments.spec import Profile, SampleRun, TrainRun, plan
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
@@ -29,7 +30,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def counted(run: TrainRun, modality: str, protocol: str) -> float:
-    return configuration_result(protocol, ExpertUse(run=run, conditions=recipes.asked("paper", modality))).value
+    sample = recipes.counted("paper", modality, run, recipes.condition_names("paper", modality))
+    return by_name(protocol).measure(Samples(Path(), sample, {}, None)).value  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""All protocols. A new one is a file of its own beside this one, and a line in ``PROTOCOLS``."""
+
+from difflib import get_close_matches
+
+from experiments.protocols import (
+    configurations,
+    costs,
+    distances,
+    embeddings,
+    faces,
+    influence,
+    labels,
+    pairs,
+    segmentation,
+)
+from experiments.protocols.protocol import Protocol
+from lightning_mmdiff.errors import UserError
+
+PROTOCOLS: tuple[Protocol, ...] = (
+    *distances.PROTOCOLS,
+    *pairs.PROTOCOLS,
+    *segmentation.PROTOCOLS,
+    *faces.PROTOCOLS,
+    *labels.PROTOCOLS,
+    *embeddings.PROTOCOLS,
+    *influence.PROTOCOLS,
+    *costs.PROTOCOLS,
+    *configurations.PROTOCOLS,
+)
+
+
+def by_name(name: str) -> Protocol:
+    """Return the protocol called ``name``.
+
+    Raises:
+        UserError: if there is none; names the nearest.
+    """
+    for protocol in PROTOCOLS:
+        if protocol.name == name:
+            return protocol
+    (nearest,) = get_close_matches(name, [p.name for p in PROTOCOLS], n=1, cutoff=0)
+    raise UserError(f"No protocol is called {name!r}; the nearest name is {nearest!r}.")
