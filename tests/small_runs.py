@@ -7,7 +7,8 @@ from tiny import tiny_config
 
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from experiments.engine.stages import Workspace
-from experiments.spec import DataConfig, ExpertUse, Metric, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.protocols.catalogue import column
+from experiments.spec import DataConfig, ExpertUse, Profile, Row, SampleRun, Table, TrainerConfig, TrainRun
 from lightning_mmdiff.schedules import Sampler
 
 HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))
@@ -51,7 +52,7 @@ def samples(run: TrainRun, *, num_images: int = 32, num_steps: int = 20) -> Samp
 
 def table_of(run: SampleRun, protocols: tuple[str, ...] = PROTOCOLS) -> Table:
     """One measured row."""
-    metrics = tuple(Metric(column=p, protocol=p, better="lower", description=p) for p in protocols)
+    metrics = tuple(column(p) for p in protocols)
     return Table(name="small", title="Small", paper="None", metrics=metrics, rows=(Row(label="ours", sample=run),))
 
 

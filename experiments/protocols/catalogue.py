@@ -14,6 +14,7 @@ from experiments.protocols import (
     segmentation,
 )
 from experiments.protocols.protocol import Protocol
+from experiments.spec import Metric
 from lightning_mmdiff.errors import UserError
 
 PROTOCOLS: tuple[Protocol, ...] = (
@@ -40,3 +41,9 @@ def by_name(name: str) -> Protocol:
             return protocol
     (nearest,) = get_close_matches(name, [p.name for p in PROTOCOLS], n=1, cutoff=0)
     raise UserError(f"No protocol is called {name!r}; the nearest name is {nearest!r}.")
+
+
+def column(name: str, protocol: str | None = None) -> Metric:
+    """Return the column ``name`` of a table, measured by ``protocol``; without one, its name is that of its protocol."""
+    found = by_name(protocol or name)
+    return Metric(column=name, protocol=found.name, better=found.better, description=found.description)

@@ -8,8 +8,8 @@ images leave an autoencoder little to compress. Only ``mask_token_expert`` is la
 from dataclasses import replace
 
 from datamodules.faces.classes import NUM_CLASSES
+from experiments.protocols.catalogue import column
 from experiments.recipes.evaluators import rendered_words
-from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.profiles import few_images
 from experiments.recipes.unite_and_conquer import CELEBA, expert, text_expert
 from experiments.spec import (
@@ -59,16 +59,7 @@ FOUR_GPUS = TrainerConfig(max_steps=0, devices=4, checkpoint_every=2000)
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
     protocols = PUBLISHED if profile == "paper" else STAND_INS
-    return tuple(
-        Metric(
-            column=name,
-            protocol=protocols[name],
-            better="lower" if name in (FID, FID_ALL) else "higher",
-            description=DESCRIPTIONS[protocols[name]],
-        )
-        for name in protocols
-        if not names or name in names
-    )
+    return tuple(column(name, protocols[name]) for name in protocols if not names or name in names)
 
 
 def autoencoder(profile: Profile) -> TrainRun:

@@ -5,8 +5,8 @@ The paper shows pictures and a user study; what is measured here is ours. Wanted
 
 from dataclasses import replace
 
+from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
-from experiments.recipes.faces import DESCRIPTIONS
 from experiments.spec import EditConfig, ExpertUse, Metric, Profile, SampleRun, seeded
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -49,6 +49,5 @@ def real(profile: Profile, name: str, alpha: float) -> SampleRun:
 
 def edit_metrics(profile: Profile) -> tuple[Metric, ...]:
     """Does the edit follow mask and text, and is it still the same person?"""
-    protocol = "Identity-SFace" if profile == "paper" else "Identity-EffNetLite0"
-    identity = Metric(column=IDENTITY, protocol=protocol, better="higher", description=DESCRIPTIONS[protocol])
+    identity = column(IDENTITY, "Identity-SFace" if profile == "paper" else "Identity-EffNetLite0")
     return (*metrics(profile, TEXT, MASK, MIOU), identity)

@@ -11,6 +11,7 @@ from torch import nn
 from experiments import INDEX
 from experiments.core import build
 from experiments.core.needed_weights import needed_weights
+from experiments.protocols.catalogue import by_name, column
 from experiments.recipes.unite_and_conquer import hair_expert, text_expert
 from experiments.spec import Run, Table, TrainRun, plan
 from lightning_mmdiff import weights
@@ -31,6 +32,13 @@ def test_every_file_that_the_code_asks_for_is_in_the_table() -> None:
     found = {n for path in (ROOT / "lightning_mmdiff").rglob("*.py") for n in asked.findall(path.read_text())}
     assert len(found) > 5
     assert found <= {weight.name for weight in weights.WEIGHTS}
+
+
+def test_a_metric_needs_the_files_of_its_protocol() -> None:
+    metrics = tuple(column(name) for name in ("mIoU-LaPa", "SSIM", "LPIPS", "KID"))
+    table = Table(name="any", title="", paper="", metrics=metrics, rows=())
+    assert names([table], []) == ["inception", "alexnet", "face_parser", "face_detector"]
+    assert set(names([table], [])) == {w for m in metrics for w in by_name(m.protocol).weights}
 
 
 def test_the_text_expert_needs_its_embedder() -> None:
