@@ -30,8 +30,9 @@ from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core import build
 from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
+from experiments.protocols.catalogue import column
 from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
-from experiments.spec import Metric, Profile, Row, SampleRun, Table
+from experiments.spec import Profile, Row, SampleRun, Table
 from lightning_mmdiff.callbacks.shards import shard_files
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.locks import WorkLocks
@@ -127,7 +128,7 @@ def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, T
     prepare_data(workspace, [expert, run])
     module = build.model(expert, workspace.runs)
     checkpoints.save_weights(module, RunFolder(workspace.runs / expert.name).weights, {})
-    metrics = tuple(Metric(column=p, protocol=p, better="lower", description="") for p in PROTOCOLS)
+    metrics = tuple(column(p) for p in PROTOCOLS)
     row = Row(label="scaling", sample=run)
     return workspace, run, Table(name="scaling", title="", paper="", metrics=metrics, rows=(row,))
 

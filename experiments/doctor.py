@@ -126,7 +126,7 @@ def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:
 
 def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
     """Optional Python packages behind the metrics."""
-    if any(metric.protocol.endswith("-LaPa") for table in tables for metric in table.metrics):
+    if "face_parser" in {weight.name for weight in needed_weights(tables, ())}:  # which pyfacer runs
         there = importlib.util.find_spec("facer") is not None
         found = "installed" if there else "not installed (mIoU and F1 of parsed faces)"
         remedy = "" if there else "pip install pyfacer==0.0.5"

@@ -6,10 +6,11 @@ python -m experiments.head_to_head --profile mini
 from dataclasses import replace
 
 from experiments.engine.cli import main
+from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
-from experiments.spec import Claim, Metric, Profile, Row, SampleRun, Table
+from experiments.spec import Claim, Profile, Row, SampleRun, Table
 from experiments.table9 import ceiling, judged
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import Collaborate
@@ -23,23 +24,11 @@ DIFFUSERS, JOINT, MULTI_TASK = "dynamic diffusers", "one joint model", "MT-Diffu
 UNITED = "average (Unite and Conquer, w = 1, a = 1/2)"
 PLAIN, GUIDED = "No guidance", "Guidance 2"
 COSTS = (
-    Metric(
-        column="Calls", protocol="NetworkCalls", better="lower",
-        description="Evaluations of a U-Net per image, dynamic diffusers included; counted while one image is sampled.",
-    ),
-    Metric(
-        column="GFLOPs", protocol="GigaFlops", better="lower",
-        description="1e9 floating-point operations per image, all networks.",
-    ),
-    Metric(
-        column="ms", protocol="MillisecondsPerImage", better="lower",
-        description="Wall clock of sampling, per image, on the machine of this run. Other work on it shows.",
-    ),
-    Metric(
-        column="Trained (M)", protocol="MillionParameters-Combination", better="lower",
-        description="Parameters that are trained for this way to combine; the average takes the experts as they are.",
-    ),
-)  # fmt: skip
+    column("Calls", "NetworkCalls"),
+    column("GFLOPs", "GigaFlops"),
+    column("ms", "MillisecondsPerImage"),
+    column("Trained (M)", "MillionParameters-Combination"),
+)
 NOTES = (
     "Without guidance, uniting (Eq. 10 with w = 1/2) is the plain average; with w = 1 and a = 1/2 it is the average at guidance "
     "2. So Unite and Conquer with constant reliability and Composable are one row each, and its fitted reliability is another.",

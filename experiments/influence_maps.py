@@ -4,25 +4,17 @@ python -m experiments.influence_maps --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.spec import Claim, Metric, Profile, Row, Table
+from experiments.protocols.catalogue import column
+from experiments.spec import Claim, Profile, Row, Table
 from experiments.table9 import OURS, RELEASED, ours
 from experiments.table10 import NO_SPACE, NO_TIME
 
 METRICS = (
-    Metric(column="Mask", protocol="Influence-Mask", better="higher", description="Mean influence of the mask, 0 to 1."),
-    Metric(
-        column="Contours", protocol="Influence-Contours", better="higher",
-        description="Mean influence of the mask on contours (pixels next to another class), minus that elsewhere.",
-    ),
-    Metric(
-        column="Skin", protocol="Influence-Skin", better="higher",
-        description="Mean influence of the text on skin, nose and neck away from contours, minus that elsewhere.",
-    ),
-    Metric(
-        column="Early", protocol="Influence-Early", better="higher",
-        description="Mean influence of the mask in the first third of the sampling steps, minus that in the last.",
-    ),
-)  # fmt: skip
+    column("Mask", "Influence-Mask"),
+    column("Contours", "Influence-Contours"),
+    column("Skin", "Influence-Skin"),
+    column("Early", "Influence-Early"),
+)
 CLAIMS = (
     Claim(id="CD4", text="the mask's influence lies on contours", metric="Contours", better=OURS, worse=NO_SPACE),
     Claim(id="CD4", text="the text's influence is stronger on skin", metric="Skin", better=OURS, worse=NO_SPACE),

@@ -4,20 +4,14 @@ python -m experiments.table12 --profile paper
 """
 
 from experiments.engine.cli import main
+from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import condition_names, counted, diffusers, mask_expert, words_expert
-from experiments.spec import Claim, Metric, Profile, Row, Table, TrainRun
+from experiments.spec import Claim, Profile, Row, Table, TrainRun
 
 UNET, TRAINED = "Parameters (M)", "Trained with it (M)"
 MASK, TEXT = "Mask-driven diffusion model", "Text-driven diffusion model"
 MASK_DIFFUSER, TEXT_DIFFUSER = "Dynamic diffuser, mask branch", "Dynamic diffuser, text branch"
 PUBLISHED = {MASK: 403.6, TEXT: 403.6, MASK_DIFFUSER: 13.1, TEXT_DIFFUSER: 13.1}
-METRICS = (
-    Metric(column=UNET, protocol=UNET, better="lower", description="Parameters of the U-Net, counted on the network."),
-    Metric(
-        column=TRAINED, protocol=TRAINED, better="lower",
-        description="All parameters that its run trains: the encoder of the condition too, or both dynamic diffusers.",
-    ),
-)  # fmt: skip
 NOTES = (
     "The paper counts the U-Nets alone. The text transformer is trained from scratch with its U-Net and is not in 403.6M; the "
     "frozen autoencoder (55.3M) is in neither column.",
@@ -37,7 +31,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="table12",
         title="Sizes of experts and dynamic diffusers",
         paper="Collaborative Diffusion (CVPR 2023), Table A4",
-        metrics=METRICS,
+        metrics=(column(UNET), column(TRAINED)),
         rows=tuple(
             Row(
                 label=label,

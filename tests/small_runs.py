@@ -10,7 +10,8 @@ from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
 from experiments.engine.work import Work
-from experiments.spec import Metric, Profile, Row, Run, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.protocols.catalogue import column
+from experiments.spec import Profile, Row, Run, SampleRun, Table, TrainerConfig, TrainRun
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.schedules import Sampler
@@ -69,7 +70,7 @@ def samples(run: TrainRun, *, num_images: int = 32, num_steps: int = 20) -> Samp
 
 def table_of(run: SampleRun, protocols: tuple[str, ...] = PROTOCOLS) -> Table:
     """One measured row."""
-    metrics = tuple(Metric(column=p, protocol=p, better="lower", description=p) for p in protocols)
+    metrics = tuple(column(p) for p in protocols)
     return Table(name="small", title="Small", paper="None", metrics=metrics, rows=(Row(label="ours", sample=run),))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from experiments.protocols.catalogue import by_name
 from experiments.spec import Run, Table, TrainRun
 from lightning_mmdiff import weights
 from lightning_mmdiff.released.catalogue import Released
@@ -15,7 +16,7 @@ def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights
         runs: whose models count.
     """
     protocols = {metric.protocol for table in tables for metric in table.metrics}
-    names = {w.name for w in weights.WEIGHTS if protocols & set(w.protocols)}
+    names = {weight for protocol in protocols for weight in by_name(protocol).weights}
     for run in runs:
         if isinstance(run, TrainRun):
             released = [source.entry for source in run.sources if isinstance(source, Released)]

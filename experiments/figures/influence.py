@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from experiments.figures.galleries import NUM_IMAGES, Strip
+from experiments.protocols.influence import influence_maps
 from experiments.protocols.samples import Samples
 from lightning_mmdiff.runtime.files import atomic_path
 
@@ -18,7 +19,7 @@ MODALITIES = ("mask", "text")
 
 def influence_strips(label: str, evaluation: Samples) -> Iterator[Strip]:
     """The samples of a row, then each modality's influence at some steps: dark is 0, bright is 1."""
-    influence = evaluation.influence
+    influence = influence_maps(evaluation)
     yield label, evaluation.images[:NUM_IMAGES].permute(0, 2, 3, 1).numpy()
     steps = np.linspace(0, len(influence.maps) - 1, NUM_TIMES).round().astype(int)
     for number, modality in enumerate(MODALITIES):
@@ -34,7 +35,7 @@ def plot_over_time(rows: Sequence[tuple[str, Samples]], path: Path) -> None:
         1, len(rows), figsize=(4.2 * len(rows), 3.6), sharey=True, squeeze=False, layout="constrained"
     )
     for ax, (label, evaluation) in zip(axes[0], rows):
-        influence = evaluation.influence
+        influence = influence_maps(evaluation)
         for region, values in influence.over_time().items():
             ax.plot(influence.timesteps, values, label=region)
         ax.axhline(0.5, color="0.7", linewidth=0.8, zorder=0)

@@ -1,84 +1,95 @@
 """What a model is, read off the network that its config builds (on the meta device): sizes and hyperparameters, never typed."""
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from experiments.core import build, costs
+from experiments.protocols.costs import constant
+from experiments.protocols.protocol import Protocol
 from experiments.spec import TrainRun
-from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.config import ExpertUse
-from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
-PROTOCOLS = (
-    "Parameters (M)", "Trained with it (M)", "Latent side", "Latent channels", "Diffusion steps", "Channels",
-    "Attention, coarsest", "Attention, finest", "Batch size", "Iterations", "Learning rate per image (1e-6)",
-)  # fmt: skip
 
-
-def configuration_result(protocol: str, use: ExpertUse) -> MetricResult:
-    """A number of the network of ``use``: a diffusion model, or the dynamic diffuser of the modality that it names.
-
-    "Parameters (M)": parameters of the U-Net alone, 1e6. "Trained with it (M)": of all that is trained in its run.
-    "Learning rate per image (1e-6)": rate over images per step, 1e-6, as code that scales the rate by the batch states it.
-    """
+def run_of(use: ExpertUse) -> TrainRun:
+    """Return the training of the expert; a released model has no configuration to count."""
     assert isinstance(use.run, TrainRun)
-    value = _value(protocol, use.run, network_of(use))
-    return MetricResult(protocol=protocol, value=value, n=1, better="lower", replicates=np.full(1000, value))
+    return use.run
 
 
 def network_of(use: ExpertUse) -> UNetConfig | CrossAttentionUNetConfig:
-    """Config of the U-Net that ``use`` means."""
-    assert isinstance(use.run, TrainRun)
-    model = use.run.model
+    """Return the config of the U-Net of ``use``: a diffusion model, or the dynamic diffuser of the modality it names."""
+    model = run_of(use).model
     if isinstance(model, CollaborativeConfig):
         return next(m.network for m in model.collaborators if m.conditions == use.conditions)
     assert isinstance(model, DenoiserConfig | LatentDenoiserConfig)
     return model.network
 
 
-def _value(protocol: str, run: TrainRun, network: UNetConfig | CrossAttentionUNetConfig) -> float:
-    match protocol:
-        case "Parameters (M)":
-            return _count(network) / 1e6
-        case "Trained with it (M)":
-            size = costs.size(run)
-            if size is None:
-                raise MissingFileError(f"{run.name} cannot be counted without weights that are not on disk.")
-            return size.trained / 1e6
-        case "Latent side" | "Latent channels" | "Diffusion steps":
-            return _diffused(run)[("Latent side", "Latent channels", "Diffusion steps").index(protocol)]
-        case "Channels":
-            return network.channels[0] if isinstance(network, CrossAttentionUNetConfig) else network.channels
-        case "Attention, coarsest":
-            return 2 ** max(network.attention_levels, default=0)
-        case "Attention, finest":
-            return 2 ** min(network.attention_levels, default=0)
-        case "Batch size":
-            return run.batch_size
-        case "Iterations":
-            return run.trainer.max_steps
-        case "Learning rate per image (1e-6)":
-            return 1e6 * run.model.optimizer.lr / run.batch_size
-    raise UserError(f"Unknown protocol of a configuration {protocol!r}.")
-
-
-def _count(network: UNetConfig | CrossAttentionUNetConfig) -> int:
+def unet_parameters(use: ExpertUse) -> int:
+    """Count the parameters of the U-Net alone."""
+    network = network_of(use)
     with torch.device("meta"):
         module: nn.Module = UNet(network) if isinstance(network, UNetConfig) else CrossAttentionUNet(network)
     return sum(p.numel() for p in module.parameters())
 
 
-def _diffused(run: TrainRun) -> tuple[int, int, int]:
-    """Side and channels of what is diffused, and T."""
+def trained_parameters(run: TrainRun) -> int:
+    """Count all parameters that ``run`` trains."""
+    size = costs.size(run)
+    if size is None:
+        raise MissingFileError(f"{run.name} cannot be counted without weights that are not on disk.")
+    return size.trained
+
+
+def width(use: ExpertUse) -> int:
+    """Return the channels of the first level."""
+    network = network_of(use)
+    return network.channels[0] if isinstance(network, CrossAttentionUNetConfig) else network.channels
+
+
+def _module(run: TrainRun) -> Any:
     with torch.device("meta"):
-        module: Any = build.model(run, None)
-    channels, side, _ = module.shape
-    return side, channels, len(module.schedule)
+        return build.model(run, None)
+
+
+def of_expert(name: str, number: Callable[[ExpertUse], float], description: str) -> Protocol:
+    """Return a protocol that reads a number off the first expert of a run."""
+    return constant(name, lambda samples: number(samples.run.method.uses[0]), description)
+
+
+PROTOCOLS = (
+    of_expert(
+        "Parameters (M)", lambda use: unet_parameters(use) / 1e6, "Parameters of the U-Net alone, counted on the network."
+    ),
+    of_expert(
+        "Trained with it (M)", lambda use: trained_parameters(run_of(use)) / 1e6,
+        "All parameters that its run trains: the encoder of the condition too, or both dynamic diffusers.",
+    ),
+    of_expert("Latent side", lambda use: _module(run_of(use)).shape[-1], "Height and width of what is diffused."),
+    of_expert("Latent channels", lambda use: _module(run_of(use)).shape[0], "Channels of what is diffused."),
+    of_expert("Diffusion steps", lambda use: len(_module(run_of(use)).schedule), "T."),
+    of_expert("Channels", width, "Width of the first level."),
+    of_expert(
+        "Attention, coarsest", lambda use: 2 ** max(network_of(use).attention_levels, default=0),
+        "Factor of the coarsest level with attention.",
+    ),
+    of_expert(
+        "Attention, finest", lambda use: 2 ** min(network_of(use).attention_levels, default=0),
+        "Factor of the finest level with attention.",
+    ),
+    of_expert("Batch size", lambda use: run_of(use).batch_size, "Images per optimizer step, over all GPUs."),
+    of_expert("Iterations", lambda use: run_of(use).trainer.max_steps, "Optimizer steps."),
+    of_expert(
+        "Learning rate per image (1e-6)", lambda use: 1e6 * run_of(use).model.optimizer.lr / run_of(use).batch_size,
+        "Learning rate over the images of a step, as code that scales the rate by the batch states it.",
+    ),
+)  # fmt: skip

@@ -1,14 +1,8 @@
-"""What the images of a row cost: parameters trained for them, and the time that sampling them took on this machine.
-
-"MillionParameters": trainable parameters of the distinct models that the row asks, counted on the networks.
-"MillionParameters-Combination": the same, but none for an average of experts that exist already.
-"MillisecondsPerImage": wall clock of the sample stage as it was recorded (models loaded, shards written), over the images.
-"NetworkCalls", "GigaFlops": what sampling one image takes, counted while it is sampled.
-Real images cost neither.
-"""
+"""What the images of a row cost: parameters trained for them, network calls, and the time that sampling them took."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +12,40 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.core import build, costs
+from experiments.protocols.protocol import Protocol
+from experiments.protocols.samples import Samples
 from experiments.spec import SampleRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.unet import UNet
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 NUM_REPLICATES = 1000
-"""As of a mean. All are equal: neither number depends on which images were made."""
+"""As of a mean. All are equal: the numbers do not depend on which images were made."""
 
 
-def cost_result(protocol: str, run: SampleRun, folder: Path) -> MetricResult:
-    """Measure "MillionParameters" or "MillisecondsPerImage" of the run in ``folder``.
+def constant(
+    name: str, value: Callable[[Samples], float], description: str, *, of_all_images: bool = False
+) -> Protocol:
+    """Return a number without a spread; low is better.
 
-    Raises:
-        MissingFileError: if the number is not known on this machine, saying why.
+    Args:
+        name: of the protocol.
+        value: the number.
+        description: for the reader of a report.
+        of_all_images: whether it was found on every image of the run, or on one.
     """
-    if run.method.is_real:
-        value = 0.0
-    elif protocol.startswith("MillionParameters"):
-        given = protocol.endswith("-Combination") and len(run.method.uses) > 1
-        value = 0.0 if given else trained_parameters(run) / 1e6
-    else:
-        value = 1e3 * sampling_seconds(folder) / run.num_images
-    return MetricResult(
-        protocol=protocol, value=value, n=run.num_images, better="lower", replicates=np.full(NUM_REPLICATES, value)
-    )
+
+    def measure(samples: Samples) -> MetricResult:
+        number = value(samples)
+        return MetricResult(
+            protocol=name, value=number, n=samples.run.num_images if of_all_images else 1, better="lower",
+            replicates=np.full(NUM_REPLICATES, number),
+        )  # fmt: skip
+
+    return Protocol(name=name, better="lower", description=description, measure=measure)
 
 
 def trained_parameters(run: SampleRun) -> int:
@@ -56,13 +57,32 @@ def trained_parameters(run: SampleRun) -> int:
     return sum(size.trained for size in sizes.values() if size is not None)
 
 
+def million_parameters(samples: Samples, *, to_combine: bool) -> float:
+    """Return the parameters trained for the run in 1e6; ``to_combine``: none where experts are averaged as they are."""
+    if samples.are_real or (to_combine and samples.average_experts):
+        return 0.0
+    return trained_parameters(samples.run) / 1e6
+
+
+def milliseconds_per_image(samples: Samples) -> float:
+    """Return the wall clock of the sample stage over its images."""
+    return 0.0 if samples.are_real else 1e3 * sampling_seconds(samples.folder) / samples.run.num_images
+
+
 def sampling_seconds(folder: Path) -> float:
     """Wall clock of the sample stage, all its interruptions and processes together."""
-    path = folder / "provenance.json"
+    path = RunFolder(folder).provenance
     stages = json.loads(path.read_text())["stage"] if path.exists() else {}
     if "sample" not in stages:
         raise MissingFileError(f"{path} has no record of how long sampling took.")
     return float(stages["sample"]["seconds"])
+
+
+def one_image(samples: Samples) -> tuple[float, float]:
+    """Return the network calls and 1e9 FLOPs of one sample; real images take none."""
+    if samples.are_real:
+        return 0.0, 0.0
+    return evaluations_per_image(samples.run, samples.folder.parent, samples.data.test.batch([0]))
 
 
 def evaluations_per_image(run: SampleRun, runs: Path, batch: Mapping[str, Any]) -> tuple[int, float]:
@@ -88,3 +108,30 @@ def evaluations_per_image(run: SampleRun, runs: Path, batch: Mapping[str, Any]) 
     finally:
         hook.remove()
     return calls, counter.get_total_flops() / 1e9
+
+
+PROTOCOLS = (
+    constant(
+        "MillionParameters", partial(million_parameters, to_combine=False),
+        "Parameters trained for the row, counted on its networks, in millions; real images need none.",
+        of_all_images=True,
+    ),
+    constant(
+        "MillionParameters-Combination", partial(million_parameters, to_combine=True),
+        "Parameters that are trained for this way to combine; the average takes the experts as they are.",
+        of_all_images=True,
+    ),
+    constant(
+        "MillisecondsPerImage", milliseconds_per_image,
+        "Wall clock of sampling as recorded, loading the models included, over the images. Other work on the machine shows.",
+        of_all_images=True,
+    ),
+    constant(
+        "NetworkCalls", lambda samples: samples.once(one_image)[0],
+        "Evaluations of a U-Net per image, dynamic diffusers included; counted while one image is sampled.",
+    ),
+    constant(
+        "GigaFlops", lambda samples: samples.once(one_image)[1],
+        "1e9 floating-point operations per image, all networks.",
+    ),
+)  # fmt: skip

@@ -1,43 +1,21 @@
 """How well a model tells the embedding of a clean test image that it sees alone, without the embedding in z_t (App. E.4)."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.core import build
-from experiments.spec import SampleRun
+from experiments.protocols.protocol import Protocol, image_mean
+from experiments.protocols.samples import Samples
+from lightning_mmdiff import weights
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
-from lightning_mmdiff.metrics.results import MetricResult, mean_result
-
-JUDGE = "object-captions"
-"""The image-text model whose embeddings are learned below paper."""
-
-
-def embedding_result(protocol: str, run: SampleRun, runs: Path, image: Tensor, evaluators: Any) -> MetricResult:
-    """Measure "EmbeddingCosine-..." or "EmbeddingRetrieval-..." of the model of ``run``.
-
-    Args:
-        protocol: which of them.
-        run: its first expert is the model; the real images stand for the embedding itself.
-        runs: folder of the trained models.
-        image: test images, uint8 [N, 3, S, S].
-        evaluators: give the image-text model, for the row of real images.
-
-    Raises:
-        FileNotFoundError: if weights are not on disk.
-    """
-    if run.method.is_real:
-        embedder = _released() if protocol.endswith("CLIP-H") else evaluators[JUDGE]
-        true = predicted = _batches(embedder.embed_images, image)
-    else:
-        model = build.trained(run.needs[0], runs)
-        true, predicted = _batches(model.embedder.embed_images, image), predicted_embeddings(model, image)
-    scores = retrieved if protocol.startswith("EmbeddingRetrieval") else cosines
-    return mean_result(protocol, scores(predicted, true).double().numpy(), better="higher")
 
 
 def cosines(predicted: Tensor, true: Tensor) -> Tensor:
@@ -61,12 +39,66 @@ def predicted_embeddings(model: MTDiffusion, image: Tensor) -> Tensor:
     return torch.cat(rows).float()
 
 
+def embeddings(samples: Samples, *, embedder: Callable[[Samples], Any]) -> tuple[Tensor, Tensor]:
+    """Return what the run's first expert predicts for the test images, and the truth, each [N, D].
+
+    The real images stand for the embedding itself: truth by ``embedder``, twice.
+    """
+    if samples.are_real:
+        true = _batches(embedder(samples).embed_images, samples.real)
+        return true, true
+    model = build.trained(samples.run.needs[0], samples.folder.parent)
+    return predicted_embeddings(model, samples.real), _batches(model.embedder.embed_images, samples.real)
+
+
+def small_model(samples: Samples) -> Any:
+    """Return the image-text model whose embeddings are learned below paper."""
+    return samples.evaluators["object-captions"]
+
+
+def released_model(samples: Samples) -> Any:
+    """Return CLIP ViT-H/14."""
+    from lightning_mmdiff.networks.farl import load_clip  # imports transformers, which takes seconds
+
+    return load_clip(weights.require("clip_h"))
+
+
+small_embeddings = partial(embeddings, embedder=small_model)
+released_embeddings = partial(embeddings, embedder=released_model)
+
+
 def _batches(embed: Any, image: Tensor) -> Tensor:
     return torch.cat([embed(batch) for batch in image.split(64)]).float()
 
 
-def _released() -> Any:
-    from lightning_mmdiff import weights
-    from lightning_mmdiff.networks.farl import load_clip  # imports transformers, which takes seconds
+def _mean(
+    name: str,
+    score: Callable[[Tensor, Tensor], Tensor],
+    pairs: Callable[[Samples], tuple[Tensor, Tensor]],
+    description: str,
+    weights: tuple[str, ...] = (),
+) -> Protocol:
+    def scores(samples: Samples) -> NDArray[np.float64]:
+        return score(*samples.once(pairs)).double().numpy()
 
-    return load_clip(weights.require("clip_h"))
+    return image_mean(name, scores, better="higher", description=description, weights=weights)
+
+
+PROTOCOLS = (
+    _mean(
+        "EmbeddingCosine-CLIP-H", cosines, released_embeddings,
+        "Cosine of the predicted and the true CLIP ViT-H/14 embedding of test images, mean.", ("clip_h",),
+    ),
+    _mean(
+        "EmbeddingRetrieval-CLIP-H", retrieved, released_embeddings,
+        "Share of test images whose predicted embedding is nearer to theirs than to any other's.", ("clip_h",),
+    ),
+    _mean(
+        "EmbeddingCosine-MiniCLIP", cosines, small_embeddings,
+        "As EmbeddingCosine-CLIP-H, with our small image-text model.",
+    ),
+    _mean(
+        "EmbeddingRetrieval-MiniCLIP", retrieved, small_embeddings,
+        "As EmbeddingRetrieval-CLIP-H, with our small image-text model.",
+    ),
+)  # fmt: skip

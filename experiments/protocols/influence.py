@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from datamodules.base import PackedDataModule
 from datamodules.faces.classes import FACE_CLASSES
 from experiments.core import build
+from experiments.protocols.protocol import image_mean
+from experiments.protocols.samples import Samples
 from experiments.spec import SampleRun
-from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.results import MetricResult, mean_result
 from lightning_mmdiff.metrics.segmentation import resize_labels
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 NUM_IMAGES = 64
 """Samples whose influence is recorded; the same images as the run's first shards."""
@@ -37,27 +38,10 @@ class InfluenceMaps:
         """``folder`` is the run's; ``data`` is set up."""
         self.folder, self.run, self.data = folder, run, data
 
-    def measure(self, protocol: str) -> MetricResult:
-        """Difference of the mask's mean influence between two places or times, per image."""
-        influence = self.maps[:, 0]  # the mask's, [steps, N, h, w]
-        match protocol:
-            case "Influence-Mask":
-                values = influence.mean(axis=(0, 2, 3))
-            case "Influence-Contours":
-                values = _contrast(influence, self.regions[CONTOURS])
-            case "Influence-Skin":
-                values = _contrast(1 - influence, self.regions["skin"])  # of the text
-            case "Influence-Early":
-                third = max(1, len(influence) // 3)
-                values = influence[:third].mean(axis=(0, 2, 3)) - influence[-third:].mean(axis=(0, 2, 3))
-            case _:
-                raise UserError(f"Unknown protocol of influence {protocol!r}.")
-        return mean_result(protocol, values, better="higher")
-
     @cached_property
     def maps(self) -> NDArray[np.float64]:
         """Influence of every model, [steps, M, N, h, w] in the order of sampling; recorded once."""
-        path = self.folder / "influence.npz"
+        path = RunFolder(self.folder).influence
         if not path.exists():
             maps = self._record()
             with atomic_path(path) as temporary:
@@ -130,3 +114,55 @@ def _contrast(maps: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
     over_time, both = maps.mean(axis=0), inside.any(axis=(1, 2)) & ~inside.all(axis=(1, 2))
     means = [(over_time * where).sum(axis=(1, 2)) / where.sum(axis=(1, 2)).clip(min=1) for where in (inside, ~inside)]
     return np.where(both, means[0] - means[1], 0.0)
+
+
+def influence_maps(samples: Samples) -> InfluenceMaps:
+    """Return the influence of the collaborating experts on the first samples."""
+    return samples.once(_influence_maps)
+
+
+def _influence_maps(samples: Samples) -> InfluenceMaps:
+    return InfluenceMaps(samples.folder, samples.run, samples.data)
+
+
+def mask_influence(samples: Samples) -> NDArray[np.float64]:
+    """Return the mean influence of the mask on each image, [N]."""
+    return influence_maps(samples).maps[:, 0].mean(axis=(0, 2, 3))
+
+
+def contours_contrast(samples: Samples) -> NDArray[np.float64]:
+    """Return the influence of the mask on contours minus that elsewhere, [N]."""
+    found = influence_maps(samples)
+    return _contrast(found.maps[:, 0], found.regions[CONTOURS])
+
+
+def skin_contrast(samples: Samples) -> NDArray[np.float64]:
+    """Return the influence of the text, which is the rest, on skin minus that elsewhere, [N]."""
+    found = influence_maps(samples)
+    return _contrast(1 - found.maps[:, 0], found.regions["skin"])
+
+
+def early_contrast(samples: Samples) -> NDArray[np.float64]:
+    """Return the influence of the mask in the first third of the steps minus that in the last, [N]."""
+    influence = influence_maps(samples).maps[:, 0]  # [steps, N, h, w]
+    third = max(1, len(influence) // 3)
+    return influence[:third].mean(axis=(0, 2, 3)) - influence[-third:].mean(axis=(0, 2, 3))
+
+
+PROTOCOLS = (
+    image_mean(
+        "Influence-Mask", mask_influence, better="higher", description="Mean influence of the mask, 0 to 1."
+    ),
+    image_mean(
+        "Influence-Contours", contours_contrast, better="higher",
+        description="Mean influence of the mask on contours (pixels next to another class), minus that elsewhere.",
+    ),
+    image_mean(
+        "Influence-Skin", skin_contrast, better="higher",
+        description="Mean influence of the text on skin, nose and neck away from contours, minus that elsewhere.",
+    ),
+    image_mean(
+        "Influence-Early", early_contrast, better="higher",
+        description="Mean influence of the mask in the first third of the sampling steps, minus that in the last.",
+    ),
+)  # fmt: skip

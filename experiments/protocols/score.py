@@ -12,16 +12,18 @@ from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
 from experiments.core import build
+from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.spec import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
     """Protocols that metrics.json does not hold yet."""
-    path = folder / "metrics.json"
+    path = RunFolder(folder).metrics
     done = json.loads(path.read_text()) if path.exists() else {}
     return [p for p in protocols if p not in done]
 
@@ -33,33 +35,35 @@ def score(
 
     Processes that do this at once share out the features by shard, then the protocols.
     """
-    if run.method.reads_data:
+    samples, files = Samples(folder, run, evaluators, data), RunFolder(folder)
+    if samples.show_data:
         data.setup()
-    evaluation, locks = Samples(folder, run, evaluators, data), WorkLocks(folder / ".locks")
+    locks = WorkLocks(files.locks)
     reasons: dict[str, str] = {}
-    todo = missing(folder, protocols)
+    todo = {name: by_name(name) for name in missing(folder, protocols)}
     with suppress(FileNotFoundError):  # no weights: the protocol will say so
-        evaluation.prepare(todo)
-    share = locks.share({p: p for p in todo}, lambda p: p in reasons or not missing(folder, [p]))
-    for protocol in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
+        samples.prepare(p.features for p in todo.values() if p.features)
+    share = locks.share({name: name for name in todo}, lambda name: name in reasons or not missing(folder, [name]))
+    for name in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
         try:
-            result = evaluation.measure(protocol)
+            result = todo[name].measure(samples)
         except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
-            reasons[protocol] = str(error)
+            reasons[name] = str(error)
         else:
-            if run.method.reads_data and result.n > len(data.test):
+            assert (result.protocol, result.better) == (name, todo[name].better)
+            if samples.show_data and result.n > len(data.test):
                 result = replace(result, extra={**result.extra, "test_images": len(data.test)})
-            with locks.acquire("metrics.json"):
+            with locks.acquire(files.metrics.name):
                 save_results(folder, sorted([*_stored(folder), result], key=lambda r: r.protocol))
     _save_reasons(folder, reasons, locks)
 
 
 def _save_reasons(folder: Path, reasons: dict[str, str], locks: WorkLocks) -> None:
     """Add ``reasons`` to unmeasured.json and drop those of protocols that are measured by now."""
-    path = folder / "unmeasured.json"
+    path = RunFolder(folder).unmeasured
     if not reasons and not path.exists():
         return
-    with locks.acquire("unmeasured.json"):
+    with locks.acquire(path.name):
         old = json.loads(path.read_text()) if path.exists() else {}
         left = {p: reason for p, reason in sorted((old | reasons).items()) if missing(folder, [p])}
         if left:
@@ -85,14 +89,14 @@ class Evaluators:
 
 def _stored(folder: Path) -> list[MetricResult]:
     """Results that an earlier call has measured."""
-    path = folder / "metrics.json"
-    if not path.exists():
+    files = RunFolder(folder)
+    if not files.metrics.exists():
         return []
-    with np.load(folder / "replicates.npz") as replicates:
+    with np.load(files.replicates) as replicates:
         return [
             MetricResult(
                 protocol=protocol, value=entry["value"], n=entry["n"], better=entry["better"],
                 replicates=replicates[protocol], extra={k: v for k, v in entry.items() if k not in RESERVED},
             )
-            for protocol, entry in json.loads(path.read_text()).items()
+            for protocol, entry in json.loads(files.metrics.read_text()).items()
         ]  # fmt: skip

@@ -6,8 +6,8 @@ The numbers are in ``settings/collaborative.py``.
 from dataclasses import replace
 
 from datamodules.config import DataConfig
+from experiments.protocols.catalogue import column
 from experiments.recipes.evaluators import rendered_words
-from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.collaborative import of
 from experiments.recipes.settings.unite_and_conquer import CELEBA
@@ -32,16 +32,7 @@ STAND_INS = {
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
     protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
-    return tuple(
-        Metric(
-            column=name,
-            protocol=protocols[name],
-            better="lower" if name in (FID, FID_ALL) else "higher",
-            description=DESCRIPTIONS[protocols[name]],
-        )
-        for name in protocols
-        if not names or name in names
-    )
+    return tuple(column(name, protocols[name]) for name in protocols if not names or name in names)
 
 
 def autoencoder(profile: Profile) -> TrainRun:

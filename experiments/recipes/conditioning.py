@@ -7,6 +7,7 @@ their own 8 x 8 pixels. Rows are compared at one budget of optimizer steps; the 
 from dataclasses import replace
 
 from datamodules.config import DataConfig
+from experiments.protocols.catalogue import column
 from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.lecture import of
 from experiments.spec import Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
@@ -27,22 +28,14 @@ PIXELS = 8
 CLASSES = 10
 FILM = ClassLayerConfig(kind="film", dim=32)
 CROSS_ATTENTION = ClassLayerConfig(kind="cross-attention", dim=32, num_tokens=4, num_heads=2)
-DESCRIPTIONS = {
-    "Label-DigitClassifier": "Share of samples that a small classifier of real digits gives the label they were made for.",
-    "FD-DigitClassifier": "Frechet distance on what that classifier's last layer reads, to the real test digits. Not an FID.",
-    "FD-EffNetLite0": "Frechet distance on 1280 EfficientNet-Lite0 features (224 px) to the real test digits. Not an FID.",
-    "MillionParameters": "Parameters trained for the row, counted on its networks, in millions; real images need none.",
-    "MillisecondsPerImage": "Wall clock of sampling as recorded, loading the models included, over the images.",
-}
-LOWER = ("FD-DigitClassifier", "FD-EffNetLite0", "MillionParameters", "MillisecondsPerImage")
+COLUMNS = (
+    "Label-DigitClassifier", "FD-DigitClassifier", "FD-EffNetLite0", "MillionParameters", "MillisecondsPerImage"
+)  # fmt: skip
 
 
 def metrics() -> tuple[Metric, ...]:
     """All columns; the lecture names none, so each has the name of its protocol."""
-    return tuple(
-        Metric(column=name, protocol=name, better="lower" if name in LOWER else "higher", description=text)
-        for name, text in DESCRIPTIONS.items()
-    )
+    return tuple(column(name) for name in COLUMNS)
 
 
 def digits(*conditions: str) -> DataConfig:

@@ -7,8 +7,8 @@ Wanted are mask and text of the next test image.
 from dataclasses import replace
 from typing import Literal
 
+from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
-from experiments.recipes.faces import DESCRIPTIONS
 from experiments.recipes.settings.collaborative import of
 from experiments.spec import Metric, Profile, SampleRun, seeded
 from lightning_mmdiff.methods.collaborative.editing import EditTogether
@@ -41,6 +41,5 @@ def real(profile: Profile, name: str, of_edit: Literal["before", "target"]) -> S
 
 def edit_metrics(profile: Profile) -> tuple[Metric, ...]:
     """Does the edit follow mask and text, and is it still the same person?"""
-    protocol = "Identity-SFace" if of(profile).published_metrics else "Identity-EffNetLite0"
-    identity = Metric(column=IDENTITY, protocol=protocol, better="higher", description=DESCRIPTIONS[protocol])
+    identity = column(IDENTITY, "Identity-SFace" if of(profile).published_metrics else "Identity-EffNetLite0")
     return (*metrics(profile, TEXT, MASK, MIOU), identity)

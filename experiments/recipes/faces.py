@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from experiments.protocols.catalogue import column
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
@@ -24,55 +25,22 @@ BOTH, OURS = "one model, both conditions", "OURS"
 GAN_WHY = "the GAN baseline is not built yet; its data schedules are (datamodules/regimes.py)"
 
 
+PUBLISHED = {"mIoU": "mIoU-LaPa", "F1": "F1-LaPa"}
+STAND_INS = {
+    "FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "KID": "KID-EffNetLite0", "mIoU": "mIoU-MiniParser",
+    "F1": "F1-MiniParser",
+}  # fmt: skip
+
+
 def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     """The paper's columns, each under the protocol that ``profile`` can measure."""
-    substitutes = {"FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "KID": "KID-EffNetLite0"}
-    substitutes |= {"mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser"}
-    published = {"mIoU": "mIoU-LaPa", "F1": "F1-LaPa"}
-    names = published if of(profile).published_metrics else substitutes
-    return tuple(
-        Metric(
-            column=c,
-            protocol=names.get(c, c),
-            better="lower" if c in ("FID", "KID", "LPIPS") else "higher",
-            description=DESCRIPTIONS[names.get(c, c)],
-        )
-        for c in columns
-    )
+    protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
+    return tuple(column(name, protocols.get(name)) for name in columns)
 
 
 def text_metric(profile: Profile) -> Metric:
     """Do the samples show what their caption says?"""
-    protocol = "Attributes-FaceClassifier" if of(profile).published_metrics else "Attributes-MiniJudge"
-    return Metric(column="Text", protocol=protocol, better="higher", description=DESCRIPTIONS[protocol])
-
-
-DESCRIPTIONS = {
-    "FID": "Frechet distance on Inception-v3 (clean-fid, mode clean) to the real test images.",
-    "FD-EffNetLite0": "Frechet distance on 1280 EfficientNet-Lite0 features (224 px) to the real test images. Not an FID.",
-    "KID": "Cubic-kernel distance, unbiased, on the same features as FID.",
-    "KID-EffNetLite0": "Cubic-kernel distance, unbiased, on the same features as FD-EffNetLite0 at unit length. Not a KID.",
-    "LPIPS": "LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
-    "PD-EffNetLite0": "Perceptual distance on EfficientNet-Lite0 stages (112 px) to the real image whose conditions were "
-    "given, mean. Not LPIPS.",
-    "SSIM": "11x11 Gaussian window, sigma 1.5, valid crop, mean of RGB, to the real image whose conditions were given.",
-    "mIoU-LaPa": "FaRL parser (LaPa), classes background, skin, hair: mean over classes present, then over images.",
-    "F1-LaPa": "FaRL parser (LaPa), classes background, skin, hair: mean Dice over classes present, then over images.",
-    "mIoU-MiniParser": "Our small face parser; IoU of hair, skin, nose, eyes, brows, mouth against the label map that gave the "
-    "conditions; mean over classes present, then over images.",
-    "F1-MiniParser": "As mIoU-MiniParser, with the Dice coefficient.",
-    "FID-50": "As FID, of the first 50 samples alone.",
-    "FD-EffNetLite0-50": "As FD-EffNetLite0, of the first 50 samples alone.",
-    "CLIPScore": "100 times the cosine of sample and caption by CLIP ViT-B/32, mean over images.",
-    "MaskAccuracy": "Share of pixels that CelebAMask-HQ's parser finds as in the mask, 19 classes, 512 px, mean over images.",
-    "MaskAccuracy-MiniParser": "Share of pixels that our small parser finds as in the mask, 19 classes, mean over images.",
-    "Attributes-MiniJudge": "Share of eight attributes (hair colours, glasses, hat, male, smiling) that a separate small "
-    "classifier reads off the sample as they are in the face whose caption was given.",
-    "Identity-EffNetLite0": "Cosine of EfficientNet-Lite0 features before and after the edit. Knows objects, not persons; "
-    "see the row of another person for its floor.",
-    "Identity-SFace": "Cosine of SFace embeddings of the aligned faces before and after; 0 where no face is found.",
-    "Attributes-FaceClassifier": "As at mini, by a classifier trained on CelebA; no paper publishes its weights.",
-}
+    return column("Text", "Attributes-FaceClassifier" if of(profile).published_metrics else "Attributes-MiniJudge")
 
 
 def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:

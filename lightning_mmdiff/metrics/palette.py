@@ -9,6 +9,7 @@ run over the classes that occur (in the target for accuracy, in either map for I
 Cityscapes' colours are close (bus and train differ by 20): compare pictures that were never compressed with losses.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.metrics.segmentation import confusion, resize_labels
 
 Array = NDArray[np.float64]
-PROTOCOLS = ("PixelAccuracy-Palette", "ClassAccuracy-Palette", "ClassIoU-Palette")
 
 
 def nearest_colour(images: Tensor, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -81,7 +81,9 @@ def palette_scores(counts: NDArray, *, only_present: bool = False) -> Array:
 
 
 def palette_results(
+    protocols: Sequence[str],
     counts: NDArray[np.int64],
+    /,
     *,
     only_present: bool = False,
     num: int = 1000,
@@ -91,8 +93,9 @@ def palette_results(
     """Return the three scores of a set of images, replicates from resampled images.
 
     Args:
+        protocols: names of per-pixel accuracy, per-class accuracy and class IoU.
         counts: confusion matrix of each image, [N, K, K], from ``palette_confusion``.
-        only_present: see ``palette_scores``; adds "-Present" to the protocols.
+        only_present: see ``palette_scores``.
         num: number of replicates.
         seed: of the resamples.
         extra: what a reader must know.
@@ -108,14 +111,14 @@ def palette_results(
     replicates = palette_scores(resampled, only_present=only_present)
     return [
         MetricResult(
-            protocol=protocol + "-Present" * only_present,
+            protocol=protocol,
             value=float(value[i]),
             n=len(counts),
             better="higher",
             replicates=replicates[:, i],
             extra=extra,
         )
-        for i, protocol in enumerate(PROTOCOLS)
+        for i, protocol in enumerate(protocols)
     ]
 
 

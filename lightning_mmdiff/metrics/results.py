@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
-from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates, unit_length
+from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
@@ -84,10 +84,8 @@ def kernel_result(
 ) -> MetricResult:
     """Return the kernel distance of ``features`` [N, D] to ``reference`` [M, D], which is not resampled.
 
-    "KID" takes Inception features as they are; any other protocol scales features to unit length first (see ``kid``).
+    Inception features are taken as they are; others are scaled by ``kid.unit_length`` before.
     """
-    if protocol != "KID":
-        features, reference = unit_length(features), unit_length(reference)
     replicates = kernel_distance_replicates(features, reference, num=num, seed=seed)
     value = kernel_distance(features, reference)
     return MetricResult(
@@ -100,6 +98,7 @@ def save_results(folder: Path, results: Sequence[MetricResult]) -> None:
     names = [result.protocol for result in results]
     if len(set(names)) != len(names):
         raise UserError(f"Two results of one protocol: {names}; name what differs in the protocol.")
-    with atomic_path(RunFolder(folder).replicates) as temporary:
+    files = RunFolder(folder)
+    with atomic_path(files.replicates) as temporary:
         np.savez(temporary, **{result.protocol: result.replicates for result in results})  # type: ignore[arg-type]
-    write_json(RunFolder(folder).metrics, {result.protocol: result.to_json() for result in results})
+    write_json(files.metrics, {result.protocol: result.to_json() for result in results})

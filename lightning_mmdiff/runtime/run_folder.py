@@ -57,6 +57,11 @@ class RunFolder:
         return self.path / "features"
 
     @property
+    def influence(self) -> Path:
+        """Recorded influence of collaborating experts on the first samples."""
+        return self.path / "influence.npz"
+
+    @property
     def metrics(self) -> Path:
         """Measured values."""
         return self.path / "metrics.json"

@@ -30,7 +30,6 @@ class Weight:
     url: str = ""  # direct download; "" must be fetched by hand
     hub_id: str = ""  # set for a folder of a Hugging Face model: owner/name
     members: tuple[FolderFile, ...] = ()  # the files of that folder
-    protocols: tuple[str, ...] = ()  # metrics that cannot be measured without it
 
 
 CLIP_FILES = tuple(
@@ -58,7 +57,6 @@ WEIGHTS = (
         licence="NVIDIA Source Code License (non-commercial)",
         sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
         size=95_607_719,
-        protocols=("FID", "FID-50", "FID-ADM", "sFID-ADM", "IS-ADM", "Precision", "Recall"),
     ),
     Weight(
         name="alexnet",
@@ -69,7 +67,6 @@ WEIGHTS = (
         licence="BSD-3-Clause",
         sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         size=244_408_911,
-        protocols=("LPIPS",),
     ),
     Weight(
         name="vgg16",
@@ -106,7 +103,6 @@ WEIGHTS = (
         url="https://github.com/FacePerceiver/facer/releases/download/models-v1/"
         "face_parsing.farl.lapa.main_ema_136500_jit191.pt",
         licence="MIT",
-        protocols=("mIoU-LaPa", "F1-LaPa"),
     ),
     Weight(
         name="face_detector",
@@ -117,7 +113,6 @@ WEIGHTS = (
         licence="MIT",
         sha256="2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
         size=1_789_735,
-        protocols=("mIoU-LaPa", "F1-LaPa"),
     ),
     Weight(
         name="celebamask_parser",
@@ -125,7 +120,6 @@ WEIGHTS = (
         purpose="mask accuracy of Collaborative Diffusion (published as model.pth; rename it)",
         source="the face_parsing folder of github.com/switchablenorms/CelebAMask-HQ",
         licence="non-commercial research",
-        protocols=("MaskAccuracy",),
     ),
     Weight(
         name="yunet",
@@ -136,7 +130,6 @@ WEIGHTS = (
         "face_detection_yunet/face_detection_yunet_2023mar.onnx",
         licence="MIT",
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-        protocols=("Identity-SFace",),
     ),
     Weight(
         name="sface",
@@ -148,7 +141,6 @@ WEIGHTS = (
         licence="Apache-2.0",
         sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         size=38_696_353,
-        protocols=("Identity-SFace",),
     ),
     Weight(
         name="bert_tokenizer",
@@ -167,7 +159,6 @@ WEIGHTS = (
         url="https://huggingface.co/openai/clip-vit-base-patch32/resolve/3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
         hub_id="openai/clip-vit-base-patch32",
         members=CLIP_FILES,
-        protocols=("CLIPScore",),
     ),
     Weight(
         name="clip_h",

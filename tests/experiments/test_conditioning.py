@@ -14,6 +14,7 @@ from experiments import conditioning
 from experiments.core import costs
 from experiments.figures import galleries
 from experiments.protocols import costs as measured_costs
+from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.recipes import conditioning as recipes
 from experiments.recipes.settings import lecture as settings
@@ -112,11 +113,11 @@ def evaluation(folder: Path, data: Digits, images: np.ndarray) -> Samples:
 def test_the_test_digits_themselves_have_distance_zero_and_the_judges_own_accuracy(tmp_path, data) -> None:
     images = data.test.batch(range(297))
     found = evaluation(tmp_path, data, images["image"].numpy())
-    assert found.measure("FD-DigitClassifier").value == pytest.approx(0, abs=1e-6)
+    assert by_name("FD-DigitClassifier").measure(found).value == pytest.approx(0, abs=1e-6)
     evaluator = found.evaluators["digit-classifier-8"]
     logits = evaluator(images["image"].float() / 127.5 - 1, torch.zeros(297))
     right = logits.argmax(dim=1) == images["conditions"]["label"]
-    assert found.measure("Label-DigitClassifier").value == pytest.approx(right.double().mean().item())
+    assert by_name("Label-DigitClassifier").measure(found).value == pytest.approx(right.double().mean().item())
 
 
 def test_other_pictures_are_farther_away(tmp_path, data) -> None:
@@ -125,7 +126,7 @@ def test_other_pictures_are_farther_away(tmp_path, data) -> None:
     distances = []
     for name, images in (("noise", noise), ("digits", digits)):
         (tmp_path / name).mkdir()
-        distances.append(evaluation(tmp_path / name, data, images).measure("FD-DigitClassifier").value)
+        distances.append(by_name("FD-DigitClassifier").measure(evaluation(tmp_path / name, data, images)).value)
     assert distances[0] > 10 * distances[1] > 0
 
 
@@ -141,10 +142,12 @@ def test_a_sheet_shows_the_digits_in_order(tmp_path, data) -> None:
 
 def test_time_is_what_was_recorded_and_real_images_cost_nothing(tmp_path) -> None:
     run, real = of_budget("mini", FULL)[conditioning.FILMED], samples("mini")["real images"]
+    generated, originals = (Samples(tmp_path, r, {}, None) for r in (run, real))  # type: ignore[arg-type]
+    milliseconds, parameters = by_name("MillisecondsPerImage"), by_name("MillionParameters")
     with pytest.raises(FileNotFoundError, match="no record of how long sampling took"):
-        measured_costs.cost_result("MillisecondsPerImage", run, tmp_path)
+        milliseconds.measure(generated)
     (tmp_path / "provenance.json").write_text(json.dumps({"stage": {"sample": {"seconds": 29.7}}}))
-    result = measured_costs.cost_result("MillisecondsPerImage", run, tmp_path)
+    result = milliseconds.measure(generated)
     assert (result.value, result.n) == (pytest.approx(100), 297)
-    assert measured_costs.cost_result("MillionParameters", run, tmp_path).value == pytest.approx(1.524107)
-    assert [measured_costs.cost_result(p, real, tmp_path).value for p in recipes.LOWER[2:]] == [0, 0]
+    assert parameters.measure(generated).value == pytest.approx(1.524107)
+    assert [p.measure(originals).value for p in (parameters, milliseconds)] == [0, 0]

@@ -11,6 +11,7 @@ from experiments import cifar10, finetuning_curve, night2day, representation, ta
 from experiments.core import build
 from experiments.doctor import needed_weights
 from experiments.protocols import embeddings as embedding_scores
+from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
@@ -224,6 +225,6 @@ def test_hidden_and_visible_pixels_are_judged_apart(tmp_path) -> None:
     samples[0, :, 4:] -= 6  # one image has changed what was visible
     (tmp_path / "samples").mkdir()
     np.save(tmp_path / "samples" / "00000.npy", samples)
-    evaluation = Samples(tmp_path, run, {}, data)  # type: ignore[arg-type]
-    assert evaluation.measure("PSNR-Hidden").value == pytest.approx(10 * np.log10(255**2 / 10**2))
-    assert evaluation.measure("MAE-Visible").value == pytest.approx((6 + 0) / 2)
+    found = Samples(tmp_path, run, {}, data)  # type: ignore[arg-type]
+    assert by_name("PSNR-Hidden").measure(found).value == pytest.approx(10 * np.log10(255**2 / 10**2))
+    assert by_name("MAE-Visible").measure(found).value == pytest.approx((6 + 0) / 2)

@@ -1,77 +1,110 @@
-"""The table of weights against the code that reads them: nothing is needed that it does not list."""
+"""The weight files that are named beforehand against the code that reads them: neither asks for more than the other."""
 
-import ast
 import importlib
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from experiments import INDEX
 from experiments.core import build
 from experiments.core.needed_weights import needed_weights
+from experiments.protocols.catalogue import by_name, column
 from experiments.recipes.unite_and_conquer import hair_expert, text_expert
-from experiments.spec import TrainRun, plan
+from experiments.spec import Run, Table, TrainRun, plan
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import MissingFileError
+from lightning_mmdiff.networks import farl, stable_diffusion
+from lightning_mmdiff.networks.tokens import TextTokens
+from lightning_mmdiff.runtime import checkpoints
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = re.compile(r"^(FID|sFID|LPIPS|CLIP|Identity-SFace)|-(ADM|LaPa)$|^(KID|IS|Precision|Recall|MaskAccuracy)$")
-"""Protocols that by their names are of published networks; ours and those of Python packages say so in their names."""
 
 
-def measured_protocols() -> Iterator[str]:
-    """Every protocol that some ``measure`` has a case for."""
-    for path in (ROOT / "experiments").rglob("*.py"):
-        functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
-        for function in [f for f in functions if f.name == "measure"]:
-            for node in ast.walk(function):
-                if isinstance(node, ast.MatchValue) and isinstance(node.value, ast.Constant):
-                    yield str(node.value.value)
-
-
-def test_every_metric_on_published_weights_has_its_file_in_the_table() -> None:
-    protocols = set(measured_protocols())
-    assert {"FID", "LPIPS", "mIoU-LaPa", "SSIM"} <= protocols
-    listed = {protocol for weight in weights.WEIGHTS for protocol in weight.protocols}
-    assert {p for p in protocols if PUBLISHED.search(p)} <= listed, "name its file in lightning_mmdiff/weights/table.py"
-    assert listed - {"Identity-SFace"} <= protocols  # the library measures that one; no table does
+def names(tables: list[Table], runs: list[Run]) -> list[str]:
+    return [weight.name for weight in needed_weights(tables, runs)]
 
 
 def test_every_file_that_the_code_asks_for_is_in_the_table() -> None:
     asked = re.compile(r'weights\.require\("(\w+)"\)')
-    names = {n for path in (ROOT / "lightning_mmdiff").rglob("*.py") for n in asked.findall(path.read_text())}
-    assert len(names) > 5
-    assert names <= {weight.name for weight in weights.WEIGHTS}
+    found = {n for path in (ROOT / "lightning_mmdiff").rglob("*.py") for n in asked.findall(path.read_text())}
+    assert len(found) > 5
+    assert found <= {weight.name for weight in weights.WEIGHTS}
+
+
+def test_a_metric_needs_the_files_of_its_protocol() -> None:
+    metrics = tuple(column(name) for name in ("mIoU-LaPa", "SSIM", "LPIPS", "KID"))
+    table = Table(name="any", title="", paper="", metrics=metrics, rows=())
+    assert names([table], []) == ["inception", "alexnet", "face_parser", "face_detector"]
+    assert set(names([table], [])) == {w for m in metrics for w in by_name(m.protocol).weights}
 
 
 def test_the_text_expert_needs_its_embedder() -> None:
-    assert [w.name for w in needed_weights([], [text_expert("paper", 0)])] == ["farl", "clip"]
-    assert needed_weights([], [text_expert("mini", 0), hair_expert("paper", 0)]) == []
+    assert names([], [text_expert("paper", 0)]) == ["farl", "clip"]
+    assert names([], [text_expert("mini", 0), hair_expert("paper", 0)]) == []
 
 
+class AnyState(dict):
+    """A file of weights that has every entry."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
+@pytest.fixture
+def asked(monkeypatch) -> set[str]:
+    """Names of the files that are asked for; they count as there, but neither they nor trained weights are read."""
+    found: set[str] = set()
+
+    def require(name: str) -> Path:
+        found.add(name)
+        return Path(name)
+
+    def nothing(*_args, **_options) -> None: ...
+
+    monkeypatch.setattr(weights, "require", require)
+    monkeypatch.setattr(torch, "load", lambda *_args, **_options: AnyState())
+    monkeypatch.setattr(farl, "load_clip", lambda _folder: nn.Identity())
+    for owner, reader in (
+        (farl, "clip_tokenizer"), (farl, "load_openai_clip"), (stable_diffusion, "load_diffusers"),
+        (checkpoints, "load_weights"), (nn.Module, "load_state_dict"),
+    ):  # fmt: skip
+        monkeypatch.setattr(owner, reader, nothing)
+    monkeypatch.setattr("transformers.BertTokenizer.from_pretrained", nothing)
+    return found
+
+
+@pytest.mark.parametrize("profile", ["mini", "paper"])
 @pytest.mark.parametrize("name", [entry.name for entry in INDEX])
-def test_models_that_cannot_be_built_lack_a_file_that_is_named_beforehand(name, tmp_path, monkeypatch) -> None:
-    for variable in ("MMDIFF_WEIGHTS", "TORCH_HOME", "HF_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / variable))
-    table = importlib.import_module(f"experiments.{name}").table("paper", 0)
-    models: dict[str, TrainRun] = {}  # one of each kind
-    for run in plan([table]):
+def test_models_ask_for_exactly_the_files_that_are_named_beforehand(name, profile, asked, tmp_path) -> None:
+    runs = plan([importlib.import_module(f"experiments.{name}").table(profile, 0)])
+    kinds: dict[str, TrainRun] = {}  # one of each kind
+    for run in runs:
         if isinstance(run, TrainRun):
-            models.setdefault(f"{type(run.model).__name__} {getattr(run.model, 'modalities', '')}", run)
-    for run in models.values():
-        lacking = why_it_cannot_be_built(run, tmp_path)
-        files = [w.file for w in needed_weights([table], [run])]
-        assert not lacking or any(file in lacking for file in files), lacking
-
-
-def why_it_cannot_be_built(run: TrainRun, runs: Path) -> str:
-    """The sentence that names the missing file; "" where none is, or where it is the result of another run."""
-    try:
+            kinds.setdefault(f"{type(run.model).__name__} {names([], [run])}", run)
+    for run in kinds.values():
+        asked.clear()
         with torch.device("meta"):
-            build.model(replace(run, initial=None), runs)
-    except FileNotFoundError as error:
-        return "" if "train this model first" in str(error) else str(error)
-    return ""
+            model = build.model(run, tmp_path)
+        for tokens in (module for module in model.modules() if isinstance(module, TextTokens)):
+            _ = tokens.tokenize  # whose word pieces are loaded with the first text
+        own, helpers = set(names([], [run])), set(names([], plan_of(run)))
+        assert own <= asked <= own | helpers, run.name
+
+
+def plan_of(run: TrainRun) -> list[TrainRun]:
+    """``run`` and all that it needs."""
+    return [run, *(r for need in run.needs for r in plan_of(need))]
+
+
+def test_a_model_that_cannot_be_built_says_which_file_is_missing(tmp_path, monkeypatch) -> None:
+    for variable in (weights.ENVIRONMENT_VARIABLE, "TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    run = text_expert("paper", 0)
+    with pytest.raises(MissingFileError, match="LAIONFace20M"), torch.device("meta"):
+        build.model(run, tmp_path)

@@ -87,7 +87,7 @@ def test_results_make_the_round_trip_through_the_files(rng, tmp_path):
     results = [
         mean_result("SSIM", rng.random(40), better="higher"),
         frechet_result("FD-EffNetLite0", x, fit_gaussian(y), num=50, reference="60 real images"),
-        kernel_result("KID-EffNetLite0", x, y, num=50),
+        kernel_result("KID-EffNetLite0", unit_length(x), unit_length(y), num=50),
     ]
     save_results(tmp_path / "run", results)
     stored = json.loads((tmp_path / "run" / "metrics.json").read_text())

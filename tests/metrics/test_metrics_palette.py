@@ -11,6 +11,7 @@ from lightning_mmdiff.metrics.palette import nearest_colour, palette_confusion, 
 from lightning_mmdiff.metrics.segmentation import resize_labels
 
 PALETTE = np.array([[128, 64, 128], [0, 0, 142], [0, 60, 100], [0, 80, 100], [70, 130, 180]], np.uint8)
+NAMES = ("PixelAccuracy", "ClassAccuracy", "ClassIoU")
 
 
 @pytest.fixture
@@ -48,11 +49,11 @@ def test_scores_equal_scikit_learn_over_all_pixels(pictures):
     judged = target != 255
     p, t = nearest_colour(images, PALETTE)[judged], target[judged]
     assert set(p) == set(t) == {0, 1, 2, 3}  # class 4 never occurs
-    values = [r.value for r in palette_results(counts, num=5)]
+    values = [r.value for r in palette_results(NAMES, counts, num=5)]
     labels = {"labels": range(5), "average": "macro", "zero_division": 0}  # as published: an absent class counts 0
     expected = [accuracy_score(t, p), recall_score(t, p, **labels), jaccard_score(t, p, **labels)]
     np.testing.assert_allclose(values, expected, rtol=1e-12)
-    present = [r.value for r in palette_results(counts, only_present=True, num=5)]
+    present = [r.value for r in palette_results(NAMES, counts, only_present=True, num=5)]
     labels["labels"] = range(4)
     expected = [accuracy_score(t, p), recall_score(t, p, **labels), jaccard_score(t, p, **labels)]
     np.testing.assert_allclose(present, expected, rtol=1e-12)
@@ -62,7 +63,7 @@ def test_iou_equals_torchmetrics_where_every_class_occurs(pictures):
     images, target = pictures
     p, t = (torch.from_numpy(a).long() for a in (nearest_colour(images, PALETTE[:4]), target))
     theirs = MulticlassJaccardIndex(4, average="macro", ignore_index=255)(p, t)
-    ours = palette_results(palette_confusion(images, target, PALETTE[:4]), num=2)[2]
+    ours = palette_results(NAMES, palette_confusion(images, target, PALETTE[:4]), num=2)[2]
     assert ours.value == pytest.approx(float(theirs), rel=1e-5)
 
 
@@ -101,7 +102,7 @@ def test_labels_are_resized_as_pil_does(pictures, size):
 def test_replicates_are_the_scores_of_the_common_resamples(pictures):
     counts = palette_confusion(*pictures, PALETTE)
     for only_present in (False, True):
-        results = palette_results(counts, only_present=only_present, num=20, note="256 px")
+        results = palette_results(NAMES, counts, only_present=only_present, num=20, note="256 px")
         for i, result in enumerate(results):
 
             def score(c, i=i, only_present=only_present):
@@ -109,7 +110,7 @@ def test_replicates_are_the_scores_of_the_common_resamples(pictures):
 
             np.testing.assert_allclose(result.replicates, bootstrap_statistic(score, counts, num=20), rtol=1e-12)
             assert result.n == 7
-            assert result.protocol.endswith("-Present") == only_present
+            assert result.protocol == NAMES[i]
             assert result.to_json()["note"] == "256 px"
 
 
@@ -124,4 +125,4 @@ def test_errors(pictures):
     with pytest.raises(ValueError, match="7 images and 6 targets"):
         palette_confusion(images, target[:6], PALETTE)
     with pytest.raises(ValueError, match="judged pixels"):
-        palette_results(np.zeros((2, 5, 5), np.int64))
+        palette_results(NAMES, np.zeros((2, 5, 5), np.int64))

@@ -1,0 +1,105 @@
+"""Do samples show the label they were made for, and does a model tell the label of a test image?"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.core import build
+from experiments.protocols.protocol import Protocol
+from experiments.protocols.samples import Samples
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
+from lightning_mmdiff.metrics.classification import accuracy_result
+from lightning_mmdiff.metrics.frechet import fit_gaussian
+from lightning_mmdiff.metrics.inception_score import inception_score_result
+from lightning_mmdiff.metrics.results import MetricResult, frechet_result
+
+
+def evaluator(samples: Samples, *, of: str) -> Any:
+    """Return the classifier of clean images "of" objects or digits at the samples' size."""
+    return samples.evaluators[f"{of}-classifier-{samples.run.data.image_size}"]
+
+
+def probabilities(samples: Samples, *, of: str) -> NDArray[np.float64]:
+    """Return the probability of each class by the evaluator, [N, K]."""
+    classifier = evaluator(samples, of=of)
+    return torch.cat([classifier.predict(batch) for batch in samples.images.split(64)]).double().numpy()
+
+
+object_probabilities = partial(probabilities, of="object")
+digit_probabilities = partial(probabilities, of="digit")
+
+
+def own_logits(samples: Samples) -> NDArray[np.float64]:
+    """Return what the run's own model says of the classes of the real test images, [N, K]."""
+    model = build.trained(samples.run.needs[0], samples.folder.parent)
+    rows = []
+    for number, batch in enumerate(samples.real.split(64)):
+        if isinstance(model, MTDiffusion):
+            rows.append(model.predictions(batch, 0, torch.Generator().manual_seed(number))["label"])
+        else:
+            rows.append(model.predict(batch).log())
+    return torch.cat(rows).double().numpy()
+
+
+def accuracy(name: str, logits: Callable[[Samples], NDArray], description: str, *, k: int = 1) -> Protocol:
+    """Return the share of images whose label is among the ``k`` largest of the ``logits`` (any increasing function of them).
+
+    Args:
+        name: of the protocol.
+        logits: of each image, [N, K].
+        description: for the reader of a report.
+        k: how many guesses count.
+    """
+
+    def measure(samples: Samples) -> MetricResult:
+        labels = samples.test["conditions"]["label"].numpy()
+        return accuracy_result(name, samples.once(logits), labels, k=k)
+
+    return Protocol(name=name, better="higher", description=description, measure=measure)
+
+
+def object_score(samples: Samples) -> MetricResult:
+    """Measure the Inception score on the classes of the evaluator of objects."""
+    return inception_score_result("IS-ObjectClassifier", np.log(samples.once(object_probabilities).clip(1e-12)))
+
+
+def digit_distance(samples: Samples) -> MetricResult:
+    """Measure the Frechet distance on what the last layer of the evaluator of digits reads."""
+    real = samples.data.test.batch(list(range(len(samples.data.test))))["image"]
+    reference = fit_gaussian(_last_layer(samples, real))
+    return frechet_result(
+        "FD-DigitClassifier", _last_layer(samples, samples.stored), reference, reference=samples.against
+    )
+
+
+def _last_layer(samples: Samples, images: Tensor) -> NDArray[np.float64]:
+    classifier = evaluator(samples, of="digit")
+    return torch.cat([classifier.features(batch) for batch in images.split(64)]).double().numpy()
+
+
+PROTOCOLS = (
+    Protocol(
+        name="IS-ObjectClassifier", better="higher", measure=object_score,
+        description="Inception score on the ten classes of a small classifier of our own, at most 10. Not an IS.",
+    ),
+    Protocol(
+        name="FD-DigitClassifier", better="lower", measure=digit_distance,
+        description="Frechet distance on what the last layer of a small classifier of digits reads, to the real test digits. "
+        "Not an FID.",
+    ),
+    accuracy(
+        "Label-ObjectClassifier", object_probabilities,
+        "Share of samples that a separate small classifier gives the class they were made for.",
+    ),
+    accuracy(
+        "Label-DigitClassifier", digit_probabilities,
+        "Share of samples that a small classifier of real digits gives the label they were made for.",
+    ),
+    accuracy("Top1", own_logits, "Share of test images whose most likely class is theirs."),
+    accuracy("Top5", own_logits, "Share of test images with their class among the five most likely.", k=5),
+)  # fmt: skip
