@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from datamodules.batches.masking import MaskConfig
 from datamodules.faces.split import Split
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
@@ -63,7 +64,7 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
+class TrainerConfig(Config):
     """How long and on what; the names are those of ``lightning.Trainer`` where it has them."""
 
     max_steps: int
@@ -79,7 +80,7 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRun:
+class TrainRun(Config):
     """One model: what is trained, on what, for how long, with which frozen models."""
 
     name: str
@@ -100,13 +101,14 @@ class TrainRun:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         devices = self.trainer.devices * self.trainer.num_nodes
         if self.batch_size % devices:
             raise UserError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpertUse:
+class ExpertUse(Config):
     """A trained model and those of its conditions it is asked about, with its place in Eq. 10 of Unite and Conquer."""
 
     run: TrainRun
@@ -117,7 +119,7 @@ class ExpertUse:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig:
+class EditConfig(Config):
     """Edits of test images: each shall get the conditions of the next one."""
 
     name: str
@@ -130,7 +132,7 @@ class EditConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleRun:
+class SampleRun(Config):
     """One folder of images: which experts, united how, under the conditions of which test images."""
 
     name: str
@@ -169,7 +171,7 @@ Run = TrainRun | SampleRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class Metric(Config):
     """A column: the paper's name for it, and the protocol by which we measure it (which is what we call our number)."""
 
     column: str
@@ -179,7 +181,7 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(Config):
     """A row: as printed in the paper, as measured by us, or both."""
 
     group: str = ""
@@ -191,6 +193,7 @@ class Row:
     """Reason, where the row is not measured."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         assert (self.sample is None) == (self.why is not None), f"{self.label}: a row is measured, or says why not"
 
 

@@ -8,9 +8,11 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from lightning_mmdiff.configs import Config
+
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
+class OptimizerConfig(Config):
     """AdamW and its learning-rate curve."""
 
     lr: float

@@ -11,9 +11,10 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule, match
-from lightning_mmdiff.respaced import RespacedScheduler
+from lightning_mmdiff.respaced import RespacedScheduler, Variance
 
 __all__ = [
     "NoiseSchedule",
@@ -74,7 +75,7 @@ def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
+class Sampler(Config):
     """How to go from z_T to z_0. All of them take predicted noise; none of them needs a network of its own.
 
     "spaced-ddpm" and "spaced-ddim" are OpenAI's respaced samplers (see ``spaced``), the others are diffusers'.
@@ -87,9 +88,10 @@ class Sampler:
     spacing: str | None = None
     """Which timesteps. diffusers: "trailing" (default), "leading" (as latent diffusion: 1, 21, ..., 981) or "linspace".
     Spaced: OpenAI's strings, e.g. "100" (the default, str(num_steps)), "ddim100", "10,10,3,2,2"."""
-    variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_small"  # DDPM: of the noise it adds
+    variance: Variance = "fixed_small"  # DDPM: of the noise it adds
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.num_steps < 1:
             raise UserError(f"num_steps must be positive, got {self.num_steps}.")
         if self.eta and self.name not in ("ddim", "spaced-ddim"):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination, unite
 from lightning_mmdiff.models.latent_denoiser import clean_images
@@ -27,7 +28,7 @@ from lightning_mmdiff.sampling import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReliabilityConfig:
+class ReliabilityConfig(Config):
     """Curves over time, and how they are fitted."""
 
     conditions: tuple[tuple[str, ...], ...]

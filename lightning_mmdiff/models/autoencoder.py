@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lightning_mmdiff import images, seeding, weights
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
@@ -30,7 +31,7 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
+class AutoencoderConfig(Config):
     """Architecture and loss; the defaults are the released ones."""
 
     vae: VAEConfig

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff import images
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder, TextEncoder
@@ -22,7 +23,7 @@ MAX_SCALE = 100.0  # CLIP, Sec. 2.5: the learned scale is clipped to prevent an 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContrastiveConfig:
+class ContrastiveConfig(Config):
     """Architecture and training of the image and text encoders."""
 
     vocabulary: tuple[str, ...]

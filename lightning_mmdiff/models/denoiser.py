@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
@@ -26,7 +27,7 @@ from lightning_mmdiff.sampling import Conditions, SamplingModule
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserConfig:
+class DenoiserConfig(Config):
     """Architecture and loss of one diffusion model."""
 
     network: UNetConfig

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder
 from lightning_mmdiff.networks.segmenter import Segmenter
@@ -21,7 +22,7 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Degradation:
+class Degradation(Config):
     """Random damage during training, so that an evaluator is not thrown off by the noise and tint of generated images.
 
     All in the scale of an image in [-1, 1]; each image draws its own amounts, uniformly.
@@ -38,7 +39,7 @@ class Degradation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceParserConfig:
+class FaceParserConfig(Config):
     """Architecture and training of the evaluator of masks."""
 
     num_classes: int = 19
@@ -49,7 +50,7 @@ class FaceParserConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttributeClassifierConfig:
+class AttributeClassifierConfig(Config):
     """Architecture and training of the evaluator of attributes."""
 
     attributes: tuple[int, ...]

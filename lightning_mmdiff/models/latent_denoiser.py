@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images, schedules
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.latents import Moments
 from lightning_mmdiff.models.training import SupervisedModel
@@ -24,7 +25,7 @@ from lightning_mmdiff.sampling import Conditions, SamplingModule
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentDenoiserConfig:
+class LatentDenoiserConfig(Config):
     """Architecture and loss of one latent diffusion model; the defaults are the published ones."""
 
     network: CrossAttentionUNetConfig

@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images, schedules
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.evaluators import Degradation, degrade
 from lightning_mmdiff.models.training import SupervisedModel
@@ -29,7 +30,7 @@ PUBLISHED = OptimizerConfig(lr=3e-4, weight_decay=0.05, decay_steps=300_000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyClassifierConfig:
+class NoisyClassifierConfig(Config):
     """Architecture and training of a classifier."""
 
     network: ClassifierConfig
@@ -44,6 +45,7 @@ class NoisyClassifierConfig:
     optimizer: OptimizerConfig = PUBLISHED
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.noised and self.degradation is not None:
             raise UserError("degradation damages clean images; a classifier of noised ones takes none.")
 

@@ -13,12 +13,13 @@ from typing import Literal
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import GroupNorm, scale_shift, zero
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassLayerConfig:
+class ClassLayerConfig(Config):
     """Layers through which the class acts: after each residual block that does not change the size."""
 
     kind: Literal["film", "cross-attention"]
@@ -32,6 +33,7 @@ class ClassLayerConfig:
     """Else one layer, after the first convolution of the U-Net."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind == "film" and (self.num_tokens, self.num_heads) != (1, 1):
             raise UserError(
                 f"FiLM reads one vector of a class and has no heads; got num_tokens={self.num_tokens}, "

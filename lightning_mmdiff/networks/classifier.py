@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import Attention, GroupNorm, Resample, ResBlock, timestep_embedding
 from lightning_mmdiff.networks.unet import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierConfig:
+class ClassifierConfig(Config):
     """Shape of a classifier. Level 0 is the finest; each further level halves the size."""
 
     num_classes: int
@@ -36,6 +37,7 @@ class ClassifierConfig:
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         levels = range(len(self.channel_mult))
         if not set(self.attention_levels) <= set(levels):
             raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")

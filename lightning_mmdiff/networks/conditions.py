@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.images import to_float
 
@@ -28,7 +29,7 @@ NULL_CLASS = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionConfig:
+class ConditionConfig(Config):
     """What a network can be conditioned on. The order of ``spatial`` is the order of the input channels."""
 
     spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
@@ -39,6 +40,7 @@ class ConditionConfig:
     rgb: bool = False  # maps of one channel are repeated to three, as in the released code of Unite and Conquer
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = self.names
         if len(set(names)) != len(names):
             raise UserError(f"conditions must have distinct names, got {names}.")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1]
@@ -28,7 +29,7 @@ Tokenize = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipSize:
+class ClipSize(Config):
     """Architecture of a CLIP with a vision transformer; the defaults are ViT-B/16, the size of FaRL."""
 
     image_size: int = 224

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.image_text import PAD, UNKNOWN, words
 from lightning_mmdiff.networks.text_transformer import TextTransformer
@@ -24,7 +25,7 @@ WORD_PIECES = 30_522
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskTokensConfig:
+class MaskTokensConfig(Config):
     """A mask as tokens, [B, num_classes, width]."""
 
     name: str = "mask_tokens"
@@ -50,7 +51,7 @@ class MaskTokensConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTokensConfig:
+class TextTokensConfig(Config):
     """A caption as tokens, [B, max_length, width]; the defaults are the paper's: 166,590,080 parameters."""
 
     name: str = "text_tokens"

@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import (
     Attention,
@@ -32,7 +33,7 @@ from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetConfig:
+class UNetConfig(Config):
     """Shape of a U-Net. Level 0 is the finest; each further level halves the size.
 
     Exactly one of ``head_channels`` and ``num_heads`` is given. A level has ``num_res_blocks`` blocks on the way
@@ -57,6 +58,7 @@ class UNetConfig:
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.head_channels is None) == (self.num_heads is None):
             raise UserError(f"give head_channels or num_heads, got {self.head_channels} and {self.num_heads}.")
         levels = range(len(self.channel_mult))

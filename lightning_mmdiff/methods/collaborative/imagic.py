@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser
 from lightning_mmdiff.models.training import SupervisedModel
@@ -25,7 +26,7 @@ from lightning_mmdiff.runtime import checkpoints
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagicConfig:
+class ImagicConfig(Config):
     """Length and rates of the two stages."""
 
     condition_steps: int = 500

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_mmdiff.configs import Config
+
 InfluenceSchedule = Literal["none", "released"]
 """none: Eq. 5-7 as printed. released: the released sampler's extra factor, see ``released_schedule``."""
 
@@ -40,7 +42,7 @@ def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfluenceConfig:
+class InfluenceConfig(Config):
     """How sampling uses the learned influence; training never reads it."""
 
     schedule: InfluenceSchedule = "none"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
@@ -43,7 +44,7 @@ def collaborate(eps: Tensor, influence: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collaborator:
+class Collaborator(Config):
     """One modality: what its expert is asked about, and its dynamic diffuser."""
 
     conditions: tuple[str, ...]
@@ -52,7 +53,7 @@ class Collaborator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollaborativeConfig:
+class CollaborativeConfig(Config):
     """Dynamic diffusers and their training (Algorithm 1)."""
 
     members: tuple[Collaborator, ...]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityData, Shape
@@ -24,7 +25,7 @@ IMAGE = "image"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MTDiffusionConfig:
+class MTDiffusionConfig(Config):
     """Architecture and loss."""
 
     network: SharedConfig
@@ -54,6 +55,7 @@ class MTDiffusionConfig:
     """Released weights that the U-Net starts from (``weight_files``); None starts afresh."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = [IMAGE, *(m.name for m in self.modalities)]
         if len(set(names)) < len(names):
             raise UserError(f"Modalities need distinct names other than {IMAGE!r}; got {names[1:]}.")
