@@ -36,6 +36,12 @@ class Config:
         """Refuse numbers below ``low``."""
         self._require(lambda number: number >= low, f"at least {low}", *names)
 
+    def _filled(self, *names: str) -> None:
+        """Refuse empty tuples."""
+        for name in names:
+            if getattr(self, name) == ():
+                raise UserError(f"{type(self).__name__} has {name}=(); expected one entry or more.")
+
     def _shares(self, *names: str) -> None:
         """Refuse numbers outside [0, 1]."""
         self._require(lambda number: 0 <= number <= 1, "a number in [0, 1]", *names)

@@ -23,6 +23,13 @@ class OptimizerConfig(Config):
     decay_steps: int | None = None
     """The rate falls linearly to zero at this optimizer step; None keeps it constant."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("lr")
+        self._decays("betas")
+        self._at_least(0, "weight_decay", "warmup_steps")
+        self._at_least(1, "decay_steps")
+
 
 def rate(step: int, config: OptimizerConfig) -> float:
     """Factor in (0, 1] on the learning rate at optimizer step ``step`` (counted from 0)."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule, match
-from lightning_mmdiff.respaced import RespacedScheduler, Variance
+from lightning_mmdiff.respaced import RespacedScheduler, Variance, steps_of_sections
 
 __all__ = [
     "NoiseSchedule",
@@ -92,14 +92,18 @@ class Sampler(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_steps < 1:
-            raise UserError(f"num_steps must be positive, got {self.num_steps}.")
+        self._at_least(1, "num_steps")
+        self._shares("eta")
         if self.eta and self.name not in ("ddim", "spaced-ddim"):
             raise UserError(f"eta belongs to DDIM, but the sampler is {self.name}: leave it at 0.")
         if self.variance != "fixed_small" and self.name not in ("ddpm", "spaced-ddpm"):
             raise UserError(f"variance belongs to DDPM, but the sampler is {self.name}: leave it at fixed_small.")
         known = ("trailing", "leading", "linspace")
-        if not self.name.startswith("spaced") and self.spacing not in (None, *known):
+        if self.name.startswith("spaced"):
+            kept = sum(steps_of_sections(self.spacing or str(self.num_steps)))
+            if kept != self.num_steps:
+                raise UserError(f"spacing {self.spacing!r} keeps {kept} steps, but num_steps is {self.num_steps}.")
+        elif self.spacing not in (None, *known):
             raise UserError(f"spacing {self.spacing!r} is unknown to {self.name}; expected one of {known}.")
 
 

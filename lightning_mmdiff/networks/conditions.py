@@ -41,9 +41,14 @@ class ConditionConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._positive("embedding_scale")
+        self._at_least(1, "projected_channels")
         names = self.names
         if len(set(names)) != len(names):
             raise UserError(f"conditions must have distinct names, got {names}.")
+        sizes = dict((*self.spatial, *(pair for pair in (self.embedding, self.label) if pair)))
+        if wrong := [name for name, size in sizes.items() if size < 1]:
+            raise UserError(f"conditions {wrong} have no channels, width or classes; expected at least 1 in {sizes}.")
         if self.projected_channels is not None and not self.spatial:
             raise UserError("projected_channels needs at least one spatial condition to project.")
 

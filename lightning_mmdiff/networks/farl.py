@@ -50,6 +50,17 @@ class ClipSize(Config):
     end_token: int = 49407
     """The text's embedding is read where this token first stands."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "patch_size", "vision_layers", "vision_heads", "text_layers", "text_heads", "embedding_dim")
+        self._at_least(1, "end_token")  # the start token is the one before it
+        self._at_least(2, "context_length")
+        self._multiples(self.patch_size, "image_size")
+        self._multiples(self.vision_heads, "vision_width")
+        self._multiples(self.text_heads, "text_width")
+        if self.end_token >= self.vocabulary_size:
+            raise UserError(f"end_token {self.end_token} is outside the vocabulary of {self.vocabulary_size} tokens.")
+
 
 def clip_model(size: ClipSize) -> CLIPModel:
     """Build a CLIP with random weights."""

@@ -34,6 +34,9 @@ class CrossAttentionUNetConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._filled("channels")
+        self._at_least(1, "in_channels", "out_channels", "channels", "num_res_blocks", "num_heads", "context_dim")
+        self._at_least(1, "norm_groups")
         if not set(self.attention_levels) <= set(range(len(self.channels))):
             raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.channels) - 1}.")
         if len(self.heads) != len(self.channels):

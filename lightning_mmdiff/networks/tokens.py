@@ -39,6 +39,11 @@ class MaskTokensConfig(Config):
     class_embedding: bool = False
     """Add a learned vector to the token of each class, which tells classes apart."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "num_classes", "side", "width")
+        check_names(self.name, self.source)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all conditions: one."""
@@ -66,6 +71,12 @@ class TextTokensConfig(Config):
     max_length: int = 77
     """Tokens; the rest of a longer caption is not read."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("vocabulary")
+        self._at_least(1, "width", "num_layers", "num_heads", "head_dim", "max_length")
+        check_names(self.name, self.source)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all conditions: one."""
@@ -78,6 +89,12 @@ class TextTokensConfig(Config):
 
 
 TokensConfig = MaskTokensConfig | TextTokensConfig
+
+
+def check_names(tokens: str, source: str) -> None:
+    """Raise UserError where tokens are called as what they are made of: that would be taken for the tokens."""
+    if tokens == source:
+        raise UserError(f"The tokens and their source are both called {source!r}: give the tokens a name of their own.")
 
 
 def token_encoder(config: TokensConfig) -> "MaskTokens | TextTokens":

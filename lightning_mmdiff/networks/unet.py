@@ -29,7 +29,7 @@ from lightning_mmdiff.networks.blocks import (
     timestep_embedding,
     zero,
 )
-from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, CrossAttention, FiLM, class_layer
+from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, Stack, class_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,11 @@ class UNetConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._filled("channel_mult")
+        self._at_least(1, "in_channels", "out_channels", "channel_mult", "num_res_blocks", "head_channels", "num_heads")
+        self._at_least(1, "embedding_dim", "num_classes", "patch_size", "norm_groups")
+        self._multiples(2, "channels")  # sines and cosines of the timestep
+        self._shares("dropout")
         if (self.head_channels is None) == (self.num_heads is None):
             raise UserError(f"give head_channels or num_heads, got {self.head_channels} and {self.num_heads}.")
         levels = range(len(self.channel_mult))
@@ -87,19 +92,6 @@ class UNetConfig(Config):
     def output_width(self) -> int:
         """Channels that the output block reads."""
         return self.channels * self.channel_mult[0]
-
-
-class Stack(nn.ModuleList):
-    """Layers one after another: residual blocks see timestep and embedding, layers of the class its vectors."""
-
-    def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None, tokens: Tensor | None = None) -> Tensor:
-        """[B, C, H, W] -> [B, C', H', W']."""
-        for layer in self:
-            if isinstance(layer, ResBlock):
-                h = layer(h, time, embedding)
-            else:
-                h = layer(h, tokens) if isinstance(layer, FiLM | CrossAttention) else layer(h)
-        return h
 
 
 class UNet(nn.Module):

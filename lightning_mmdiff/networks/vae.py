@@ -43,6 +43,8 @@ class VAEConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._filled("channels")
+        self._at_least(1, "image_size", "channels", "num_res_blocks", "latent_channels", "norm_groups")
         if self.image_size % self.factor:
             raise UserError(f"image_size {self.image_size} must be a multiple of {self.factor}, the factor of the VAE.")
         if wrong := [width for width in self.channels if width % self.norm_groups]:
