@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from datamodules.batches.masking import MaskConfig
 from datamodules.faces.split import Split
+from experiments.core.run_checks import check_sampling, check_training, diffuses_latents
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
@@ -78,6 +79,13 @@ class TrainerConfig(Config):
     checkpoint_every: int
     """Optimizer steps between checkpoints."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "max_steps")  # Lightning's -1 never ends; recipes start from 0
+        self._at_least(1, "devices", "num_nodes", "checkpoint_every")
+        self._positive("gradient_clip_val")
+        self._decays("ema_decay")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRun(Config):
@@ -102,6 +110,7 @@ class TrainRun(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._at_least(1, "batch_size")
         devices = self.trainer.devices * self.trainer.num_nodes
         if self.batch_size % devices:
             raise UserError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
@@ -117,6 +126,10 @@ class ExpertUse(Config):
     reliability: float | None = None
     """None is 1 / N."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("weight")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditConfig(Config):
@@ -129,6 +142,10 @@ class EditConfig(Config):
     """Strength: 0 gives back the image, 1 is the wanted condition. Of ``real``: 0 is the image, 1 the one it is edited after."""
     modality: int | None = None
     """Number of the expert that edits alone; None is all of them together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "modality")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,12 +168,22 @@ class SampleRun(Config):
     scale: float | None = None
     """Of classifier guidance."""
     start: float | None = None
-    """SDEdit: share of the noising steps after which sampling starts, in (0, 1]."""
+    """SDEdit: share of the noising steps after which sampling starts, in [0, 1]."""
     influence: InfluenceConfig | None = None
     """How the influence of dynamic diffusers is used; None is as the paper prints it."""
     edit: EditConfig | None = None
     """What is done to the test images, where they are not only a source of conditions."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "num_images", "shard_size")
+        self._at_least(0, "scale")
+        self._shares("start")
+        if self.scale is not None and self.classifier is None:
+            raise UserError(f"{self.name} has scale={self.scale}, which belongs to a classifier, and has none.")
+        if self.sampler.clip and any(diffuses_latents(run) for run in self.needs):
+            raise UserError(f"{self.name} samples latents, which are not in [-1, 1]: its sampler needs clip=False.")
 
     @property
     def needs(self) -> tuple[TrainRun, ...]:
@@ -239,12 +266,20 @@ def seeded(name: str, seed: int) -> str:
 
 
 def plan(tables: Iterable[Table]) -> list[Run]:
-    """Runs of the tables, each once and after what it needs."""
+    """Runs of the tables, each once and after what it needs.
+
+    Raises:
+        UserError: if the data of a training or the sampler of samples do not fit the model.
+    """
     order: dict[Run, None] = {}
 
     def visit(run: Run) -> None:
         for need in run.needs:
             visit(need)
+        if isinstance(run, TrainRun):
+            check_training(run)
+        else:
+            check_sampling(run)
         order[run] = None
 
     for table in tables:

@@ -233,7 +233,9 @@ def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig) -> Tra
     """A uni-modal latent diffusion model; authors: 100 to 200 epochs, here 150."""
     published = TrainRun(
         name=seeded(name, seed),
-        model=LatentDenoiserConfig(network=ldm_unet(), conditions=tokens, checkpointing=True),
+        model=LatentDenoiserConfig(
+            network=replace(ldm_unet(), context_dim=tokens.width), conditions=tokens, checkpointing=True
+        ),
         data=(data(profile, tokens.source),),
         batch_size=32,
         trainer=replace(FOUR_GPUS, max_steps=round(150 * EPOCH)),

@@ -25,7 +25,7 @@ from lightning_mmdiff import images, seeding, weights
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.training import SupervisedModel
-from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
+from lightning_mmdiff.networks.patch_discriminator import SMALLEST_IMAGE, PatchDiscriminator
 from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior
 from lightning_mmdiff.optimization import OptimizerConfig
 
@@ -45,6 +45,16 @@ class AutoencoderConfig(Config):
     scale_batches: int = 16
     """Training batches on which the scale of the latents is measured at the end."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=2.88e-4, betas=(0.5, 0.9))  # 4.5e-6 x 64 images a step
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "kl_weight", "perceptual_weight", "adversarial_weight", "adversarial_start")
+        self._at_least(1, "scale_batches")
+        if self.adversarial_weight and self.vae.image_size < SMALLEST_IMAGE:
+            raise UserError(
+                f"The discriminator needs images of at least {SMALLEST_IMAGE} pixels, these have {self.vae.image_size}: set "
+                "adversarial_weight to 0."
+            )
 
 
 def reconstruction_loss(image: Tensor, reconstruction: Tensor, perceptual: Tensor | float) -> Tensor:

@@ -37,6 +37,11 @@ class Degradation(Config):
     contrast: float = 0.15
     """Largest relative change of the distance from mid-grey."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "noise", "brightness", "colour")
+        self._shares("contrast")  # beyond 1 some images would become negatives
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceParserConfig(Config):
@@ -47,6 +52,11 @@ class FaceParserConfig(Config):
     """Channels at S/2, and at S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=500)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(lambda number: 1 <= number <= 256, "1 to 256 classes (a label map is uint8)", "num_classes")
+        self._multiples(8, "channels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +69,12 @@ class AttributeClassifierConfig(Config):
     """Channels at S/2, S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, weight_decay=0.01, warmup_steps=50, decay_steps=600)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("attributes")
+        self._at_least(0, "attributes")
+        self._multiples(8, "channels")
 
 
 def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tensor:

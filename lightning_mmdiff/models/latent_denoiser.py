@@ -41,6 +41,25 @@ class LatentDenoiserConfig(Config):
     """Recompute activations in the backward pass."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Conditions that training batches must carry: they would be null otherwise."""
+        return (self.conditions.source,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._shares("drop_probability")
+        self._positive("min_snr")
+        network = self.network
+        if network.out_channels != network.in_channels:
+            raise UserError(
+                f"The network reads {network.in_channels} channels and makes {network.out_channels}; latents need as many."
+            )
+        if network.context_dim != self.conditions.width:
+            raise UserError(
+                f"The network takes tokens of width {network.context_dim}; the condition gives {self.conditions.width}."
+            )
+
 
 class LatentDenoiser(SupervisedModel, SamplingModule):
     """A diffusion model p(latent | condition)."""
@@ -64,7 +83,7 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
             seed: of initial weights, timesteps, noise and dropped conditions.
 
         Raises:
-            UserError: if the sampler clips, or the network does not fit the latents or the tokens.
+            UserError: if the sampler clips, or the network does not fit the latents.
         """
         SamplingModule.__init__(
             self,
@@ -75,10 +94,9 @@ class LatentDenoiser(SupervisedModel, SamplingModule):
         )
         if self.sampler.clip:
             raise UserError("Latents are not in [-1, 1]: the sampler of latent diffusion needs clip=False.")
-        if config.network.in_channels != self.shape[0] or config.network.context_dim != config.conditions.width:
+        if config.network.in_channels != self.shape[0]:
             raise UserError(
-                f"The network takes latents of {config.network.in_channels} channels and tokens of width "
-                f"{config.network.context_dim}; the autoencoder gives {self.shape[0]}, the condition {config.conditions.width}."
+                f"The network takes latents of {config.network.in_channels} channels; the autoencoder gives {self.shape[0]}."
             )
         self.config, self.seed, self.optimizer_config, self.moments = config, seed, config.optimizer, moments
         with torch.random.fork_rng(devices=[]):

@@ -40,6 +40,12 @@ class ImagicConfig(Config):
     checkpoint_every: int = 250
     """Steps between checkpoints of a stage."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "condition_steps", "network_steps")
+        self._at_least(1, "batch_size", "checkpoint_every")
+        self._positive("min_snr")
+
 
 def interpolate(target: Tensor, optimized: Tensor, alpha: float) -> Tensor:
     """Condition between the one that gives back the image (alpha 0) and the wanted one (1); beyond 1 is allowed (Eq. 14)."""

@@ -56,3 +56,7 @@ class InfluenceConfig(Config):
     guidance: float = 1.0
     """Every expert's prediction becomes eps(null) + guidance (eps(c) - eps(null)) before Eq. 7; 1 is the paper: none. At equal
     influence, 2 is Unite and Conquer with two experts, w = 1 and a = 1/2. The experts must know the null condition."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "scheduled", "guidance")

@@ -51,6 +51,13 @@ class Collaborator(Config):
     """Names as in the expert's own config; the dynamic diffuser sees the same."""
     network: DynamicDiffuserConfig
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network.out_channels != 1:
+            raise UserError(
+                f"A dynamic diffuser has one output channel, its influence; got {self.network.out_channels}."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class CollaborativeConfig(Config):
@@ -60,6 +67,11 @@ class CollaborativeConfig(Config):
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("members")
+        self._positive("min_snr")
 
 
 class Collaborative(SupervisedModel, ExpertCombination):

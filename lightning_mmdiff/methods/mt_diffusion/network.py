@@ -15,7 +15,7 @@ from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityDat
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
 from lightning_mmdiff.networks.heads import Features
 from lightning_mmdiff.networks.shared import SharedConfig, num_classes, shared_network
-from lightning_mmdiff.networks.unet import UNet
+from lightning_mmdiff.networks.unet import UNet, UNetConfig
 from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -56,6 +56,8 @@ class MTDiffusionConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._at_least(1, "image_size")
+        self._positive("min_snr")
         names = [IMAGE, *(m.name for m in self.modalities)]
         if len(set(names)) < len(names):
             raise UserError(f"Modalities need distinct names other than {IMAGE!r}; got {names[1:]}.")
@@ -63,6 +65,11 @@ class MTDiffusionConfig(Config):
             raise UserError(f"tasks are {self.tasks}; expected one or more of {names}, or None for all.")
         if self.learned_variance and self.prediction != "eps":
             raise UserError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
+        if self.learned_variance and (self.latents or self.network.out_channels % 2):
+            raise UserError(
+                "learned_variance needs pixels, whose 8 bits the variational bound counts, and an even number of output "
+                f"channels; got {self.network.out_channels} and latents={self.latents}."
+            )
         wanted = self.channels * (1 + sum(m.concatenate for m in self.modalities))
         if self.network.in_channels != wanted:
             raise UserError(
@@ -76,6 +83,24 @@ class MTDiffusionConfig(Config):
             raise UserError(
                 f"label_dropout is {self.label_dropout} and the network has {classes} classes; expected a "
                 "share in [0, 1] and num_classes of the network."
+            )
+        self._check_space()
+
+    def _check_space(self) -> None:
+        """Refuse images or latents that the network cannot take, and released weights that do not fit it."""
+        size, side = self.image_size, self.latents.latent_shape[1] if self.latents else self.image_size
+        if side % self.network.multiple:
+            raise UserError(
+                f"The network halves {side} positions; expected a multiple of {self.network.multiple} (image_size {size})."
+            )
+        if self.latents and (self.channels, size) != (self.latents.latent_channels, self.latents.image_size):
+            raise UserError(
+                f"The network makes {self.channels} channels of images of {size} pixels; latents are of {self.latents}."
+            )
+        if self.pretrained and (isinstance(self.network, UNetConfig) or self.network.in_channels != self.channels):
+            raise UserError(
+                f"pretrained={self.pretrained!r} is a U-Net with cross-attention that reads the image alone: the network is a "
+                f"{type(self.network).__name__} of {self.network.in_channels} input channels. Set pretrained to None."
             )
 
     @property
