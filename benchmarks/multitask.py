@@ -23,7 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core import build
 from experiments.recipes import mt_diffusion as recipes
-from experiments.spec import Profile, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff import seeding
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label
 from lightning_mmdiff.methods.mt_diffusion.modality import ModalityData

@@ -32,7 +32,8 @@ from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.protocols.catalogue import column
 from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
-from experiments.spec import Profile, Row, SampleRun, Table
+from experiments.runs import SampleRun
+from experiments.spec import Profile, Row, Table
 from lightning_mmdiff.callbacks.shards import shard_files
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.locks import WorkLocks

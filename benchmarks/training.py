@@ -25,7 +25,8 @@ from datamodules.mini.layouts import write_celebamask_hq
 from experiments.core import build
 from experiments.core.workspace import training_data
 from experiments.recipes.unite_and_conquer import hair_expert
-from experiments.spec import Profile, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff import seeding
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve

@@ -14,7 +14,8 @@ from experiments.recipes.mt_diffusion import (
     shortened,
     with_holes,
 )
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 SHARES = (0.25, 0.5, 1.0)
 """Of the full training; each length has a training of its own."""

@@ -17,7 +17,8 @@ from experiments.recipes.conditioning import (
     with_label,
 )
 from experiments.recipes.settings.lecture import of
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 TEN, EMBEDDING, FILMED, ATTENTION = "label sampling, ten models", "label embedding", "FiLM", "cross-attention"
 NONE, TEN_SMALL, FIRST = "no condition", "label sampling, ten small models", "FiLM after the first layer only"

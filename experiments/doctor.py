@@ -26,7 +26,8 @@ from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
 from experiments.core.needed_weights import needed_weights
 from experiments.core.workspace import RENDERED, Workspace
-from experiments.spec import Profile, Run, SampleRun, Table, TrainRun, plan
+from experiments.runs import Run, SampleRun, TrainRun
+from experiments.spec import Profile, Table, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder

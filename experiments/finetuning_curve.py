@@ -9,7 +9,8 @@ from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
 from experiments.recipes.settings.mt_diffusion import of
-from experiments.spec import Claim, Profile, Row, Table, TrainRun, seeded
+from experiments.runs import TrainRun, seeded
+from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.single import Classify
 

@@ -10,7 +10,8 @@ from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
-from experiments.spec import Claim, Profile, Row, SampleRun, Table
+from experiments.runs import SampleRun
+from experiments.spec import Claim, Profile, Row, Table
 from experiments.table9 import ceiling, judged
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import Collaborate

@@ -6,7 +6,8 @@ python -m experiments.mask_tokens --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, collaborated, mask_token_expert, metrics
 from experiments.recipes.evaluators import face_parser
-from experiments.spec import Claim, Profile, Row, SampleRun, Table
+from experiments.runs import SampleRun
+from experiments.spec import Claim, Profile, Row, Table
 from experiments.table9 import ceiling
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.config import ExpertUse

@@ -8,7 +8,8 @@ from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
 from experiments.recipes.mt_latents import LATENTS, translation
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 SINGLE, OURS = "single-task diffusion", "MT-Diffusion"
 PUBLISHED = {SINGLE: {"FID": 40.73, "IS": 3.84}, OURS: {"FID": 37.93, "IS": 3.94}, "real images": {"IS": 3.65}}

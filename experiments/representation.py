@@ -8,7 +8,8 @@ from experiments.recipes.columns import columns
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
 from experiments.recipes.mt_latents import REPRESENTATION, image_embedding
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 IMAGE, EMBEDDING, JOINT = "image alone", "embedding alone", "MT-Diffusion"
 PROJECTED, PLAIN = "MT-Diffusion, embedding encoded by a projection", "MT-Diffusion without aggregation"

@@ -6,7 +6,8 @@ python -m experiments.table12 --profile paper
 from experiments.engine.cli import main
 from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import condition_names, counted, diffusers, mask_expert, words_expert
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 UNET, TRAINED = "Parameters (M)", "Trained with it (M)"
 MASK, TEXT = "Mask-driven diffusion model", "Text-driven diffusion model"

@@ -17,7 +17,8 @@ from experiments.recipes.mt_diffusion import (
     sampled,
     tuned,
 )
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 COLUMNS = ("IS", "FID", "sFID", "Precision", "Recall")
 ADM, ADM_CLASS = "ADM (un-cond)", "ADM (class cond)"

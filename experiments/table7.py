@@ -17,7 +17,8 @@ from experiments.recipes.mt_diffusion import (
     with_holes,
 )
 from experiments.recipes.settings.mt_diffusion import of
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.classifier_guidance import GuideByClassifier
 from lightning_mmdiff.methods.single import Denoise, RealImages
 

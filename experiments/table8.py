@@ -8,7 +8,8 @@ from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
 from experiments.recipes.mt_latents import LATENTS, translation
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 COLUMNS = ("Pixel acc.", "Class acc.", "Class IoU")
 SINGLE, OURS = "Single-task diffusion", "MT-Diffusion"

@@ -6,7 +6,8 @@ python -m experiments.table9 --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
-from experiments.spec import Claim, Profile, Row, SampleRun, Table
+from experiments.runs import SampleRun
+from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.collaborative.model import Collaborate
 from lightning_mmdiff.methods.composable import Compose

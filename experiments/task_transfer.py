@@ -6,7 +6,8 @@ python -m experiments.task_transfer --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
 from experiments.recipes.mt_diffusion import adm, generated_or_real, images, sampled, several_tasks
-from experiments.spec import Claim, Profile, Row, Table, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Claim, Profile, Row, Table
 
 ALONE, ALL = "image alone", "all five"
 TASKS = ("masked_image", "caption", "random_caption", "label")

@@ -81,7 +81,7 @@ class NoiseSchedule:
         """Alpha_t and sigma_t, [B, 1, ..., 1] (scalars if t is), of the dtype and device of ``like`` [B, ...]."""
         log_snr, variance = self.log_snr(t), self.variance(t)
         alpha, sigma = (variance * log_snr.sigmoid()).sqrt(), (variance * (-log_snr).sigmoid()).sqrt()
-        return _per_image(alpha, like), _per_image(sigma, like)
+        return per_image(alpha, like), per_image(sigma, like)
 
     def add_noise(self, z0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """z_t = alpha_t z_0 + sigma_t eps, [B, ...]."""
@@ -96,7 +96,7 @@ class NoiseSchedule:
     def eps_from_v(self, v: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Noise from v and z_t: (sigma_t z_t + alpha_t v) / (alpha_t^2 + sigma_t^2), [B, ...]."""
         alpha, sigma = self.coefficients(t, z)
-        return (sigma * z + alpha * v) / _per_image(self.variance(t), z)
+        return (sigma * z + alpha * v) / per_image(self.variance(t), z)
 
     def eps_from_z0(self, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
         """Noise from a clean image and z_t: (z_t - alpha_t z_0) / sigma_t, [B, ...]."""
@@ -150,7 +150,7 @@ def _interpolate(table: Tensor, t: Tensor) -> Tensor:
     return table[left]
 
 
-def _per_image(value: Tensor, like: Tensor) -> Tensor:
+def per_image(value: Tensor, like: Tensor) -> Tensor:
     """[B] or a scalar, as [B, 1, ..., 1] beside ``like`` [B, ...]."""
     value = value.to(device=like.device, dtype=like.dtype)
     return value if value.ndim == 0 else value.view(-1, *[1] * (like.ndim - 1))

@@ -8,9 +8,11 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from lightning_mmdiff.configs import Config
+
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
+class OptimizerConfig(Config):
     """AdamW and its learning-rate curve."""
 
     lr: float
@@ -20,6 +22,13 @@ class OptimizerConfig:
     """Optimizer steps of linear warm-up."""
     decay_steps: int | None = None
     """The rate falls linearly to zero at this optimizer step; None keeps it constant."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("lr")
+        self._decays("betas")
+        self._at_least(0, "weight_decay", "warmup_steps")
+        self._at_least(1, "decay_steps")
 
 
 def rate(step: int, config: OptimizerConfig) -> float:

@@ -5,8 +5,8 @@ Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021
 
 from torch import Tensor
 
+from lightning_mmdiff.bound import variational_bound
 from lightning_mmdiff.noise import NoiseSchedule, Prediction
-from lightning_mmdiff.respaced import variational_bound
 
 
 def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, z: Tensor, t: Tensor) -> Tensor:

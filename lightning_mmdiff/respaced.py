@@ -1,4 +1,4 @@
-"""Respaced DDPM and DDIM with learned variance, and the bound that trains it (Improved DDPM, Nichol & Dhariwal 2021).
+"""Respaced DDPM and DDIM with learned variance (Improved DDPM, Nichol & Dhariwal 2021).
 
 This is the sampler that Unite and Conquer's released code uses. diffusers cannot stand in for it: for 100 of 1000 steps
 its DDIM takes the previous step to be t - 10, which is not the previous step that was kept.
@@ -16,9 +16,24 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.noise import NoiseSchedule
+from lightning_mmdiff.noise import per_image
 
 Variance = Literal["fixed_small", "fixed_large", "learned_range"]
+
+
+def steps_of_sections(spacing: str) -> list[int]:
+    """Return the numbers of OpenAI's string ``spacing``: steps of each section, or of "ddim100" the one number.
+
+    Raises:
+        UserError: if it is none of OpenAI's strings.
+    """
+    try:
+        counts = [int(n) for n in spacing.replace("fast27", "10,10,3,2,2").removeprefix("ddim").split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1 or (spacing.startswith("ddim") and len(counts) > 1):
+        raise UserError(f'spacing {spacing!r} is none of "100", "10,10,3,2,2", "ddim100", "fast27".')
+    return counts
 
 
 def respace(num_timesteps: int, spacing: str) -> list[int]:
@@ -30,12 +45,9 @@ def respace(num_timesteps: int, spacing: str) -> list[int]:
     Raises:
         UserError: if the string cannot be met.
     """
+    counts = steps_of_sections(spacing)
     if spacing == "fast27":
         return [*respace(num_timesteps, "10,10,3,2,2")[:-1], num_timesteps - 3]
-    try:
-        counts = [int(count) for count in spacing.removeprefix("ddim").split(",")]
-    except ValueError:
-        raise UserError(f'spacing {spacing!r} is none of "100", "10,10,3,2,2", "ddim100", "fast27".') from None
     if spacing.startswith("ddim"):
         for every in range(1, num_timesteps):
             if len(range(0, num_timesteps, every)) == counts[0]:
@@ -69,7 +81,7 @@ class PosteriorTable:
     def log_variance(self, k: int | Tensor, raw: Tensor) -> Tensor:
         """Interpolated log variance (Improved DDPM, Eq. 15); ``raw`` is -1 for beta_tilde, 1 for beta."""
         fraction = (raw + 1) / 2
-        log_beta, log_beta_tilde = (_like(table[k], raw) for table in (self.beta.log(), self.log_beta_tilde))
+        log_beta, log_beta_tilde = (per_image(table[k], raw) for table in (self.beta.log(), self.log_beta_tilde))
         return fraction * log_beta + (1 - fraction) * log_beta_tilde
 
 
@@ -201,53 +213,3 @@ class RespacedScheduler:
         std = self.eta * math.sqrt((1 - previous) / (1 - alpha_bar) * (1 - alpha_bar / previous))  # Eq. 16
         mean = math.sqrt(previous) * z0 + math.sqrt(1 - previous - std**2) * eps  # Eq. 12
         return mean, torch.tensor(std).to(z) if std else None
-
-
-def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """One term of the variational bound, the part of the hybrid loss that trains the variance (Improved DDPM, Eq. 16).
-
-    KL(q(z_(t-1) | z_t, z_0) || p(z_(t-1) | z_t)) for t > 0, -log p(z_0 | z_t) of 8-bit pixels for t = 0. The predicted
-    noise gets no gradient. The Gaussian CDF of t = 0 is exact; the released code approximates it (by 5e-4 bits).
-
-    Args:
-        schedule: variance preserving.
-        output: predicted noise and raw variance, [B, 2C, H, W].
-        z0: image in [-1, 1], a multiple of 1 / 127.5 from -1, [B, C, H, W].
-        z: z_t, [B, C, H, W].
-        t: timesteps, [B] int64.
-
-    Returns:
-        Bits per dimension, float32 [B].
-    """
-    table = make_posterior_table(schedule.alpha_bar)
-    t = t.cpu()
-    eps, raw = output.float().chunk(2, dim=1)
-    mean_z0, mean_z = _like(table.z0[t], z), _like(table.z[t], z)
-    predicted = mean_z0 * schedule.z0_from_eps(eps.detach(), z, t) + mean_z * z
-    log_variance = table.log_variance(t, raw)
-    true_log_variance = _like(table.log_beta_tilde[t], z)
-    kl = gaussian_kl(mean_z0 * z0 + mean_z * z, true_log_variance, predicted, log_variance)
-    nll = -discretised_log_likelihood(z0, predicted, log_variance)
-    bits = torch.where(_like(t == 0, z).bool(), nll, kl) / math.log(2)
-    return bits.flatten(1).mean(dim=1)
-
-
-def gaussian_kl(mean: Tensor, log_variance: Tensor, mean_p: Tensor, log_variance_p: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(mean_p, exp(log_variance_p))) of each number, in nats."""
-    ratio = log_variance - log_variance_p
-    return 0.5 * (-1 - ratio + ratio.exp() + (mean - mean_p).square() * (-log_variance_p).exp())
-
-
-def discretised_log_likelihood(z0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Log of the mass of N(mean, exp(log_variance)) in the 8-bit bin of z0; -1 and 1 own the tails. In nats."""
-    scale = (-0.5 * log_variance).exp()
-    below = torch.special.ndtr((z0 - 1 / 255 - mean) * scale)
-    above = torch.special.ndtr((z0 + 1 / 255 - mean) * scale)
-    mass = torch.where(z0 > 0.999, 1.0, above) - torch.where(z0 < -0.999, 0.0, below)
-    return mass.clamp(min=1e-12).log()
-
-
-def _like(value: Tensor, like: Tensor) -> Tensor:
-    """[B] or a scalar, as [B, 1, ..., 1] of the dtype and device of ``like`` [B, ...]."""
-    value = value.to(device=like.device, dtype=like.dtype)
-    return value if value.ndim == 0 else value.view(-1, *[1] * (like.ndim - 1))

@@ -11,9 +11,10 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from torch import Tensor
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule, match
-from lightning_mmdiff.respaced import RespacedScheduler
+from lightning_mmdiff.respaced import RespacedScheduler, Variance, steps_of_sections
 
 __all__ = [
     "NoiseSchedule",
@@ -74,7 +75,7 @@ def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
+class Sampler(Config):
     """How to go from z_T to z_0. All of them take predicted noise; none of them needs a network of its own.
 
     "spaced-ddpm" and "spaced-ddim" are OpenAI's respaced samplers (see ``spaced``), the others are diffusers'.
@@ -87,17 +88,22 @@ class Sampler:
     spacing: str | None = None
     """Which timesteps. diffusers: "trailing" (default), "leading" (as latent diffusion: 1, 21, ..., 981) or "linspace".
     Spaced: OpenAI's strings, e.g. "100" (the default, str(num_steps)), "ddim100", "10,10,3,2,2"."""
-    variance: Literal["fixed_small", "fixed_large", "learned_range"] = "fixed_small"  # DDPM: of the noise it adds
+    variance: Variance = "fixed_small"  # DDPM: of the noise it adds
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise UserError(f"num_steps must be positive, got {self.num_steps}.")
+        super().__post_init__()
+        self._at_least(1, "num_steps")
+        self._shares("eta")
         if self.eta and self.name not in ("ddim", "spaced-ddim"):
             raise UserError(f"eta belongs to DDIM, but the sampler is {self.name}: leave it at 0.")
         if self.variance != "fixed_small" and self.name not in ("ddpm", "spaced-ddpm"):
             raise UserError(f"variance belongs to DDPM, but the sampler is {self.name}: leave it at fixed_small.")
         known = ("trailing", "leading", "linspace")
-        if not self.name.startswith("spaced") and self.spacing not in (None, *known):
+        if self.name.startswith("spaced"):
+            kept = sum(steps_of_sections(self.spacing or str(self.num_steps)))
+            if kept != self.num_steps:
+                raise UserError(f"spacing {self.spacing!r} keeps {kept} steps, but num_steps is {self.num_steps}.")
+        elif self.spacing not in (None, *known):
             raise UserError(f"spacing {self.spacing!r} is unknown to {self.name}; expected one of {known}.")
 
 

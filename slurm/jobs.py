@@ -12,7 +12,8 @@ from typing import Literal
 from experiments import INDEX
 from experiments.core.cluster import Cluster
 from experiments.core.costs import hours
-from experiments.spec import Profile, Run, Table, TrainRun, plan
+from experiments.runs import Run, TrainRun
+from experiments.spec import Profile, Table, plan
 from lightning_mmdiff.errors import UserError
 
 MINUTES = {"data": 240, "report": 60}

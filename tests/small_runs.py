@@ -11,7 +11,8 @@ from experiments.core.workspace import Workspace
 from experiments.engine import stages
 from experiments.engine.work import Work
 from experiments.protocols.catalogue import column
-from experiments.spec import Profile, Row, Run, SampleRun, Table, TrainerConfig, TrainRun
+from experiments.runs import Run, SampleRun, TrainerConfig, TrainRun
+from experiments.spec import Profile, Row, Table
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.schedules import Sampler

@@ -19,7 +19,8 @@ from datamodules.prepare import prepare
 from experiments import INDEX
 from experiments.engine.cli import TableFlags, main
 from experiments.recipes import unite_and_conquer as recipes
-from experiments.spec import Profile, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff.weights import WEIGHTS
 from reports.__main__ import main as reports_main
 

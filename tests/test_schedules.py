@@ -227,17 +227,29 @@ def test_spacings():
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "message"),
     [
-        {"name": "ddpm", "num_steps": 0},
-        {"name": "unipc", "num_steps": 5, "eta": 1.0},
-        {"name": "ddim", "num_steps": 5, "variance": "learned_range"},
-        {"name": "ddim", "num_steps": 5, "spacing": "ddim100"},
+        ({"name": "ddpm", "num_steps": 0}, "num_steps=0; expected at least 1"),
+        ({"name": "ddim", "num_steps": 5, "eta": 1.5}, r"eta=1.5; expected a number in \[0, 1\]"),
+        ({"name": "ddim", "num_steps": 5, "eta": -0.5}, r"eta=-0.5; expected a number in \[0, 1\]"),
+        ({"name": "unipc", "num_steps": 5, "eta": 1.0}, "eta belongs to DDIM, but the sampler is unipc"),
+        ({"name": "spaced-ddpm", "num_steps": 5, "eta": 1.0}, "eta belongs to DDIM"),
+        ({"name": "ddim", "num_steps": 5, "variance": "learned_range"}, "variance belongs to DDPM"),
+        ({"name": "ddim", "num_steps": 5, "spacing": "ddim100"}, "unknown to ddim; expected one of .*leading"),
+        ({"name": "spaced-ddim", "num_steps": 5, "spacing": "leading"}, 'is none of "100"'),
+        ({"name": "spaced-ddim", "num_steps": 50, "spacing": "ddim100"}, "keeps 100 steps, but num_steps is 50"),
+        ({"name": "spaced-ddpm", "num_steps": 26, "spacing": "10,10,3,2,2"}, "keeps 27 steps, but num_steps is 26"),
+        ({"name": "spaced-ddim", "num_steps": 25, "spacing": "ddim25,75"}, "'ddim25,75' is none of"),
     ],
 )
-def test_samplers_refuse_settings_that_nothing_reads(options):
-    with pytest.raises(ValueError, match="got 0|belongs to|unknown to"):
+def test_samplers_refuse_what_nothing_reads_or_what_fails_in_mid_sampling(options, message):
+    with pytest.raises(ValueError, match=message):
         Sampler(**options)
+
+
+@pytest.mark.parametrize("spacing", [None, "27", "10,10,3,2,2", "ddim27", "fast27"])
+def test_openais_spacings_of_27_steps_are_accepted(spacing):
+    Sampler(name="spaced-ddpm", num_steps=27, spacing=spacing)
 
 
 @pytest.mark.parametrize("num_steps", [2, 5, 25])

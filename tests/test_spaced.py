@@ -5,13 +5,11 @@ import math
 import pytest
 import torch
 
+from lightning_mmdiff.bound import discretised_log_likelihood, gaussian_kl, variational_bound
 from lightning_mmdiff.respaced import (
     RespacedScheduler,
-    discretised_log_likelihood,
-    gaussian_kl,
     make_posterior_table,
     respace,
-    variational_bound,
 )
 from lightning_mmdiff.schedules import by_name
 
@@ -33,7 +31,7 @@ def test_respacing():
     assert respace(1000, "fast27")[-2:] == [800, 997]
 
 
-@pytest.mark.parametrize("spacing", ["2000", "ddim600", "often", "0"])
+@pytest.mark.parametrize("spacing", ["2000", "ddim600", "often", "0", "10,-1", "ddim25,75"])
 def test_impossible_respacings_are_refused(spacing):
     with pytest.raises(ValueError, match="spacing"):
         respace(1000, spacing)

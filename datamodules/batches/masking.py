@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.batches.randomness import Draws
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskConfig:
+class MaskConfig(Config):
     """How images are masked."""
 
     low: int
@@ -25,6 +26,7 @@ class MaskConfig:
     """Share of the training images that are hidden as a whole; test images never are."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.low <= self.high or self.patch < 1 or not 0 <= self.complete <= 1:
             raise UserError(f"{self}: expected 0 <= low <= high patches of at least 1 pixel, and complete in [0, 1].")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from experiments.spec import SampleRun, TrainerConfig, TrainRun
+from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.runtime import checkpoints

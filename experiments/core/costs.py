@@ -5,7 +5,8 @@ from functools import cache
 
 import torch
 
-from experiments.spec import Profile, Run, SampleRun, TrainRun
+from experiments.runs import Run, SampleRun, TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 
 CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None}

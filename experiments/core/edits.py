@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
 from experiments.core import build
-from experiments.spec import SampleRun
+from experiments.runs import SampleRun
 from lightning_mmdiff.methods.collaborative.editing import CollaborativeEditor, EditTogether
 from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.runtime.locks import WorkLocks

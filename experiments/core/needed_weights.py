@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from experiments.protocols.catalogue import by_name
-from experiments.spec import Run, Table, TrainRun
+from experiments.runs import Run, TrainRun
+from experiments.spec import Table
 from lightning_mmdiff import weights
 from lightning_mmdiff.released.catalogue import Released
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from experiments.spec import Run, SampleRun, Table, TrainRun
+from experiments.runs import Run, SampleRun, TrainRun
+from experiments.spec import Table
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 

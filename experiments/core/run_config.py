@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.spec import Run
+from experiments.runs import Run
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder

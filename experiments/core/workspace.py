@@ -10,7 +10,8 @@ from datamodules.base import PackedDataModule
 from datamodules.config import DataConfig
 from datamodules.regimes import AlternatingData
 from experiments.core.costs import data_of
-from experiments.spec import Profile, Run, TrainRun
+from experiments.runs import Run, TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from experiments.engine.endings import endings
-from experiments.spec import Profile, Run, SampleRun, TableFunction, TrainRun, plan
+from experiments.runs import Run, SampleRun, TrainRun
+from experiments.spec import Profile, TableFunction, plan
 from lightning_mmdiff.errors import UserError
 
 if TYPE_CHECKING:

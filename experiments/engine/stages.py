@@ -20,7 +20,8 @@ from experiments.core.workspace import Workspace, training_data
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
-from experiments.spec import Run, SampleRun, Table, TrainRun
+from experiments.runs import Run, SampleRun, TrainRun
+from experiments.spec import Table
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve

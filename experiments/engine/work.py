@@ -12,7 +12,8 @@ from experiments.core.costs import evaluations, processes
 from experiments.core.provenance import is_first_process
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
-from experiments.spec import Run, SampleRun, Table, TrainRun
+from experiments.runs import Run, SampleRun, TrainRun
+from experiments.spec import Table
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import remove_stale
 from lightning_mmdiff.runtime.locks import WorkLocks

@@ -9,7 +9,7 @@ from torch import nn
 from experiments.core import build, costs
 from experiments.protocols.costs import constant
 from experiments.protocols.protocol import Protocol
-from experiments.spec import TrainRun
+from experiments.runs import TrainRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.config import ExpertUse

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from experiments.core import build, costs
 from experiments.protocols.protocol import Protocol
 from experiments.protocols.samples import Samples
-from experiments.spec import SampleRun
+from experiments.runs import SampleRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult

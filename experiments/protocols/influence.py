@@ -12,7 +12,7 @@ from datamodules.faces.classes import FACE_CLASSES
 from experiments.core import build
 from experiments.protocols.protocol import image_mean
 from experiments.protocols.samples import Samples
-from experiments.spec import SampleRun
+from experiments.runs import SampleRun
 from lightning_mmdiff.metrics.segmentation import resize_labels
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.run_folder import RunFolder

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules.base import PackedDataModule
 from experiments.core.edits import target_indices
-from experiments.spec import SampleRun
+from experiments.runs import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
 from lightning_mmdiff.methods.single import RealImages
 from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs

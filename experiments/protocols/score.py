@@ -14,7 +14,7 @@ from datamodules.base import PackedDataModule
 from experiments.core import build
 from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
-from experiments.spec import SampleRun, TrainRun
+from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks

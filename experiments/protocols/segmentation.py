@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from datamodules.images.cityscapes_classes import PALETTE
 from numpy.typing import NDArray
 
+from datamodules.cityscapes import PALETTE
 from datamodules.faces.classes import FACE_CLASSES
 from experiments.protocols.protocol import Protocol, image_mean, one_of
 from experiments.protocols.samples import DEVICE, Samples

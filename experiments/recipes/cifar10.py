@@ -9,7 +9,8 @@ from datamodules.batches.masking import MaskConfig
 from datamodules.config import DataConfig
 from experiments.recipes.mt_diffusion import adm, masked_image, restoration_alone
 from experiments.recipes.settings.mt_diffusion import of
-from experiments.spec import Profile, TrainRun, seeded
+from experiments.runs import TrainRun, seeded
+from experiments.spec import Profile
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig

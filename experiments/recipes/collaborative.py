@@ -12,7 +12,8 @@ from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.collaborative import of
 from experiments.recipes.settings.unite_and_conquer import CELEBA
 from experiments.recipes.unite_and_conquer import expert, text_expert
-from experiments.spec import Metric, Profile, SampleRun, TrainRun, seeded
+from experiments.runs import SampleRun, TrainRun, seeded
+from experiments.spec import Metric, Profile
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.single import CountParameters
 from lightning_mmdiff.models.denoiser import DenoiserConfig

@@ -3,7 +3,8 @@
 from experiments.protocols.catalogue import column
 from experiments.recipes.mt_diffusion import noisy_classifier
 from experiments.recipes.settings.mt_diffusion import of
-from experiments.spec import Metric, Profile, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Metric, Profile
 
 PUBLISHED = {
     "Precision": "Precision", "Recall": "Recall", "IS": "IS-ADM", "FID": "FID-ADM", "sFID": "sFID-ADM", "LPIPS": "LPIPS",

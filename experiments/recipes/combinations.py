@@ -21,7 +21,8 @@ from experiments.recipes.profiles import with_steps
 from experiments.recipes.settings import unite_and_conquer
 from experiments.recipes.settings.combinations import of
 from experiments.recipes.unite_and_conquer import expert
-from experiments.spec import Profile, TrainRun, seeded
+from experiments.runs import TrainRun, seeded
+from experiments.spec import Profile
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage

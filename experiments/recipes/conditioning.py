@@ -10,7 +10,8 @@ from datamodules.config import DataConfig
 from experiments.protocols.catalogue import column
 from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.lecture import of
-from experiments.spec import Metric, Profile, SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.runs import SampleRun, TrainerConfig, TrainRun, seeded
+from experiments.spec import Metric, Profile
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.label_sampling import SampleByLabel
 from lightning_mmdiff.methods.single import Denoise, RealImages

@@ -10,7 +10,8 @@ from typing import Literal
 from experiments.protocols.catalogue import column
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
 from experiments.recipes.settings.collaborative import of
-from experiments.spec import Metric, Profile, SampleRun, seeded
+from experiments.runs import SampleRun, seeded
+from experiments.spec import Metric, Profile
 from lightning_mmdiff.methods.collaborative.editing import EditTogether
 from lightning_mmdiff.methods.single import RealImages
 

@@ -18,7 +18,8 @@ from experiments.recipes.settings import mt_diffusion, unite_and_conquer
 from experiments.recipes.settings.evaluators import of
 from experiments.recipes.settings.training import Length
 from experiments.recipes.settings.unite_and_conquer import CELEBA
-from experiments.spec import Profile, TrainRun
+from experiments.runs import TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff.models.contrastive import ContrastiveConfig
 from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary

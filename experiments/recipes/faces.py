@@ -15,7 +15,8 @@ from experiments.recipes.unite_and_conquer import (
     unite,
     united,
 )  # fmt: skip
-from experiments.spec import Claim, Metric, Profile, Row, SampleRun, Table
+from experiments.runs import SampleRun
+from experiments.spec import Claim, Metric, Profile, Row, Table
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.single import RealImages

@@ -11,7 +11,8 @@ from datamodules.config import DataConfig
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.recipes.settings.mt_diffusion import Size, of
-from experiments.spec import Profile, SampleRun, TrainRun, seeded
+from experiments.runs import SampleRun, TrainRun, seeded
+from experiments.spec import Profile
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Modality

@@ -11,7 +11,8 @@ from datamodules.config import DataConfig
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.settings.mt_latents import of
 from experiments.recipes.settings.training import AutoencoderTraining
-from experiments.spec import Profile, TrainRun, seeded
+from experiments.runs import TrainRun, seeded
+from experiments.spec import Profile
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modalities import PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from experiments.recipes.settings.samples import FewerImages
-from experiments.spec import SampleRun, TrainRun
+from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.schedules import Sampler
 
 

@@ -10,7 +10,8 @@ from datamodules.faces.captions import CaptionKind
 from experiments.recipes.evaluators import image_text_model
 from experiments.recipes.profiles import few_images, with_steps
 from experiments.recipes.settings.unite_and_conquer import CELEBA, of
-from experiments.spec import Profile, SampleRun, TrainRun, seeded
+from experiments.runs import SampleRun, TrainRun, seeded
+from experiments.spec import Profile
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.models.denoiser import DenoiserConfig

@@ -143,6 +143,10 @@ class GuideByClassifier(MethodConfig):
     scale: float = 1.0
     """s."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "scale")
+
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> ClassifierGuided:
         """Classifier guidance around the method's own module."""
         model = self.method.build(trained, sampler=sampler, seed=seed)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from lightning import LightningModule
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
@@ -15,7 +16,7 @@ Trained = Callable[[ModelSource], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpertUse:
+class ExpertUse(Config):
     """A trained model and those of its conditions it is asked about, with its place in Eq. 10 of Unite and Conquer."""
 
     run: ModelSource
@@ -24,9 +25,13 @@ class ExpertUse:
     reliability: float | None = None
     """None is 1 / N."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("weight")
+
 
 @dataclass(frozen=True, kw_only=True)
-class MethodConfig:
+class MethodConfig(Config):
     """Base of the ways to make images (or to judge a model). A new way is a subclass with its ``build``; rows hold it."""
 
     makes_images: ClassVar[bool] = True

@@ -47,6 +47,12 @@ class ReliabilityConfig(ModelConfig):
         """Build the curves over trained experts."""
         return LearnedReliability(experts, self, seed=seed)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("conditions")
+        self._at_least(1, "num_terms", "num_bins")
+        self._positive("total_weight", "min_snr")
+
 
 def chebyshev(t: Tensor, num_steps: int, num_terms: int) -> Tensor:
     """Polynomials cos(k arccos(u)), u = 2t / (T - 1) - 1, float64 [..., num_terms], at timesteps t [...] in 0 ... T - 1."""
@@ -102,14 +108,10 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
             seed: of timesteps and noise, and of sampling.
 
         Raises:
-            UserError: if the numbers of experts and of their conditions differ, or ``total_weight`` is not positive.
+            UserError: if the numbers of experts and of their conditions differ.
         """
         if len(denoisers) != len(config.conditions):
             raise UserError(f"{len(denoisers)} experts were given with conditions for {len(config.conditions)}.")
-        if config.total_weight is not None and config.total_weight <= 0:
-            raise UserError(f"total_weight must be positive (it is the sum of all w_i > 0), got {config.total_weight}.")
-        if config.num_terms < 1:
-            raise UserError(f"A curve needs at least one term, got num_terms={config.num_terms}.")
         experts = [Expert(denoiser=d, conditions=names) for d, names in zip(denoisers, config.conditions)]
         ExpertCombination.__init__(self, experts, sampler=sampler or denoisers[0].sampler, sampling_seed=seed)
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer

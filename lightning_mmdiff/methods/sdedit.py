@@ -133,7 +133,11 @@ class EditWithSDEdit(MethodConfig):
 
     model: ModelSource
     start: float = 0.5
-    """Share of the noising steps after which sampling starts, in (0, 1]."""
+    """Share of the noising steps after which sampling starts, in [0, 1]; 0 gives back the masked image."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._shares("start")
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> SDEdit:
         """SDEdit with the model."""

@@ -25,7 +25,7 @@ from lightning_mmdiff import images, seeding, weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
-from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
+from lightning_mmdiff.networks.patch_discriminator import SMALLEST_IMAGE, PatchDiscriminator
 from lightning_mmdiff.networks.vae import VAE, VAEConfig, kl_divergence, sample_posterior
 from lightning_mmdiff.optimization import OptimizerConfig
 
@@ -60,6 +60,16 @@ class AutoencoderConfig(ModelConfig):
     def weight_files(self) -> tuple[str, ...]:
         """The trunk of the perceptual distance."""
         return ("vgg16",) if self.perceptual_weight else ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "kl_weight", "perceptual_weight", "adversarial_weight", "adversarial_start")
+        self._at_least(1, "scale_batches")
+        if self.adversarial_weight and self.vae.image_size < SMALLEST_IMAGE:
+            raise UserError(
+                f"The discriminator needs images of at least {SMALLEST_IMAGE} pixels, these have {self.vae.image_size}: set "
+                "adversarial_weight to 0."
+            )
 
 
 def reconstruction_loss(image: Tensor, reconstruction: Tensor, perceptual: Tensor | float) -> Tensor:

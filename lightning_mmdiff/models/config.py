@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 from lightning import LightningModule
 from torch import nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.optimization import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(Config):
     """Base of the frozen dataclasses that configure a model.
 
     A subclass defines ``build(self, *, seed, ...)``; its other arguments are the roles of the frozen models that it takes,
@@ -35,6 +36,16 @@ class ModelConfig:
     def weight_files(self) -> tuple[str, ...]:
         """Names of the published files (``weights.table``) that the model is built from."""
         return ()
+
+    @property
+    def required_conditions(self) -> tuple[str, ...]:
+        """Conditions that training batches must carry: they would be null otherwise, without a word."""
+        return ()
+
+    @property
+    def pixels(self) -> int | None:
+        """Height and width of the images that it is trained on; None where any will do."""
+        return None
 
     @classmethod
     def roles(cls) -> dict[str, bool]:

@@ -16,7 +16,7 @@ from lightning_mmdiff import images
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
-from lightning_mmdiff.networks.image_text import ImageEncoder, TextEncoder
+from lightning_mmdiff.networks.image_text import HEADS, ImageEncoder, TextEncoder
 from lightning_mmdiff.optimization import OptimizerConfig
 
 MAX_SCALE = 100.0  # CLIP, Sec. 2.5: the learned scale is clipped to prevent an unstable training
@@ -42,6 +42,15 @@ class ContrastiveConfig(ModelConfig):
     def build(self, *, seed: int) -> "ContrastiveModel":
         """Build the model."""
         return ContrastiveModel(self, seed=seed)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.vocabulary:
+            raise UserError("ContrastiveConfig.vocabulary is empty: build it with build_vocabulary(training captions).")
+        self._at_least(1, "embedding_dim", "text_layers", "max_length")
+        self._multiples(8, "image_channels")
+        self._multiples(HEADS, "text_width")
+        self._require(lambda value: value >= 1 / MAX_SCALE, f"at least {1 / MAX_SCALE}", "initial_temperature")
 
 
 def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, caption: Tensor) -> Tensor:
@@ -73,8 +82,6 @@ class ContrastiveModel(SupervisedModel):
 
     def __init__(self, config: ContrastiveConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
-        if not config.vocabulary:
-            raise UserError("ContrastiveConfig.vocabulary is empty: build it with build_vocabulary(training captions).")
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -48,6 +48,56 @@ class DenoiserConfig(ModelConfig):
         """Build the model; ``embedder`` is needed where it is conditioned on an embedding."""
         return Denoiser(self, embedder=embedder, seed=seed)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "image_size")
+        self._positive("min_snr")
+        network, embedding, label = self.network, self.conditions.embedding, self.conditions.label
+        if self.image_size % network.multiple:
+            raise UserError(
+                f"image_size {self.image_size} must be a multiple of {network.multiple}, as the network halves it."
+            )
+        if self.learned_variance and self.prediction != "eps":
+            raise UserError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
+        channels = (3 + self.conditions.channels, 6 if self.learned_variance else 3)
+        if (network.in_channels, network.out_channels) != channels:
+            raise UserError(
+                f"The network has {network.in_channels} input and {network.out_channels} output channels; expected "
+                f"{channels[0]}, 3 of the image and {self.conditions.channels} of the conditions, and {channels[1]} "
+                f"(learned_variance={self.learned_variance})."
+            )
+        if network.embedding_dim != (embedding[1] if embedding else None):
+            raise UserError(
+                f"The network has embedding_dim={network.embedding_dim}, but the embedding of the conditions is {embedding}: "
+                "give both the same width, or neither any."
+            )
+        if network.num_classes != (label[1] if label else None):
+            raise UserError(
+                f"The network has num_classes={network.num_classes}, but the label of the conditions is {label}: "
+                "give both the same number of classes, or neither any."
+            )
+        self._check_subsets()
+
+    @property
+    def pixels(self) -> int:
+        """Height and width of the images that it is trained on."""
+        return self.image_size
+
+    @property
+    def required_conditions(self) -> tuple[str, ...]:
+        """Conditions that training batches must carry: they would be null otherwise. An embedding is made of the image."""
+        label = self.conditions.label
+        return (*(name for name, _ in self.conditions.spatial), *((label[0],) if label else ()))
+
+    def _check_subsets(self) -> None:
+        kept, shares = {name for names, _ in self.subsets for name in names}, [share for _, share in self.subsets]
+        if unknown := sorted(kept - set(self.conditions.names)):
+            raise UserError(f"subsets keep {unknown}; the conditions are {list(self.conditions.names)}.")
+        if self.subsets and (min(shares) < 0 or abs(sum(shares) - 1) > 1e-6):
+            raise UserError(
+                f"The probabilities of subsets must be positive and sum to 1; {shares} sum to {sum(shares):g}."
+            )
+
 
 class Denoiser(DiffusionModel):
     """A diffusion model of pixels, p(z | conditions)."""
@@ -70,11 +120,7 @@ class Denoiser(DiffusionModel):
                 trained on them where a batch has captions, else on those of the image (supplement 7.3). Never stored.
             sampler: how ``predict_step`` samples; default DDIM with 50 steps.
             seed: of initial weights, timesteps, noise and dropped conditions.
-
-        Raises:
-            UserError: if the network has other classes than the conditions.
         """
-        _check_classes(config)
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50),
             schedule=schedules.by_name(config.schedule),
@@ -163,13 +209,3 @@ class Denoiser(DiffusionModel):
         if self.embedder is None:
             raise UserError("This model is conditioned on an embedding: pass embedder= (a CLIP-like model).")
         return self.embedder
-
-
-def _check_classes(config: DenoiserConfig) -> None:
-    """Raise ValueError where the network and the conditions disagree on the number of classes."""
-    label = config.conditions.label
-    if config.network.num_classes != (label[1] if label else None):
-        raise UserError(
-            f"The network has num_classes={config.network.num_classes}, but the label of the conditions is {label}: "
-            "give both the same number of classes, or neither any."
-        )

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightning_mmdiff import images
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import ImageEncoder
@@ -22,7 +23,7 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Degradation:
+class Degradation(Config):
     """Random damage during training, so that an evaluator is not thrown off by the noise and tint of generated images.
 
     All in the scale of an image in [-1, 1]; each image draws its own amounts, uniformly.
@@ -37,6 +38,11 @@ class Degradation:
     contrast: float = 0.15
     """Largest relative change of the distance from mid-grey."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "noise", "brightness", "colour")
+        self._shares("contrast")  # beyond 1 some images would become negatives
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceParserConfig(ModelConfig):
@@ -47,6 +53,11 @@ class FaceParserConfig(ModelConfig):
     """Channels at S/2, and at S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), warmup_steps=50, decay_steps=500)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(lambda number: 1 <= number <= 256, "1 to 256 classes (a label map is uint8)", "num_classes")
+        self._multiples(8, "channels")
 
     def build(self, *, seed: int) -> "FaceParser":
         """Build the model."""
@@ -63,6 +74,12 @@ class AttributeClassifierConfig(ModelConfig):
     """Channels at S/2, S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, weight_decay=0.01, warmup_steps=50, decay_steps=600)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("attributes")
+        self._at_least(0, "attributes")
+        self._multiples(8, "channels")
 
     def build(self, *, seed: int) -> "AttributeClassifier":
         """Build the model."""

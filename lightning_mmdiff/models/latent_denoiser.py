@@ -51,6 +51,25 @@ class LatentDenoiserConfig(ModelConfig):
         """The tokenizer of the text, where it is the published one."""
         return self.conditions.weight_files
 
+    @property
+    def required_conditions(self) -> tuple[str, ...]:
+        """Conditions that training batches must carry: they would be null otherwise."""
+        return (self.conditions.source,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._shares("drop_probability")
+        self._positive("min_snr")
+        network = self.network
+        if network.out_channels != network.in_channels:
+            raise UserError(
+                f"The network reads {network.in_channels} channels and makes {network.out_channels}; latents need as many."
+            )
+        if network.context_dim != self.conditions.width:
+            raise UserError(
+                f"The network takes tokens of width {network.context_dim}; the condition gives {self.conditions.width}."
+            )
+
 
 class LatentDenoiser(DiffusionModel):
     """A diffusion model p(latent | condition)."""
@@ -74,7 +93,7 @@ class LatentDenoiser(DiffusionModel):
             seed: of initial weights, timesteps, noise and dropped conditions.
 
         Raises:
-            UserError: if the sampler clips, or the network does not fit the latents or the tokens.
+            UserError: if the sampler clips, or the network does not fit the latents.
         """
         super().__init__(
             sampler=sampler or released_sampler(),
@@ -83,10 +102,11 @@ class LatentDenoiser(DiffusionModel):
             sampling_seed=seed,
             latent=True,
         )
-        if config.network.in_channels != self.shape[0] or config.network.context_dim != config.conditions.width:
+        if self.sampler.clip:
+            raise UserError("Latents are not in [-1, 1]: the sampler of latent diffusion needs clip=False.")
+        if config.network.in_channels != self.shape[0]:
             raise UserError(
-                f"The network takes latents of {config.network.in_channels} channels and tokens of width "
-                f"{config.network.context_dim}; the autoencoder gives {self.shape[0]}, the condition {config.conditions.width}."
+                f"The network takes latents of {config.network.in_channels} channels; the autoencoder gives {self.shape[0]}."
             )
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
         self.condition_names, self.own_tokens = (config.conditions.name,), config.conditions.name

@@ -45,6 +45,7 @@ class NoisyClassifierConfig(ModelConfig):
     optimizer: OptimizerConfig = PUBLISHED
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.noised and self.degradation is not None:
             raise UserError("degradation damages clean images; a classifier of noised ones takes none.")
 

@@ -13,12 +13,13 @@ from typing import Literal
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.networks.blocks import GroupNorm, scale_shift, zero
+from lightning_mmdiff.networks.blocks import GroupNorm, ResBlock, scale_shift, zero
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassLayerConfig:
+class ClassLayerConfig(Config):
     """Layers through which the class acts: after each residual block that does not change the size."""
 
     kind: Literal["film", "cross-attention"]
@@ -32,16 +33,15 @@ class ClassLayerConfig:
     """Else one layer, after the first convolution of the U-Net."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "dim", "num_tokens", "num_heads")
         if self.kind == "film" and (self.num_tokens, self.num_heads) != (1, 1):
             raise UserError(
                 f"FiLM reads one vector of a class and has no heads; got num_tokens={self.num_tokens}, "
                 f"num_heads={self.num_heads}."
             )
-        if self.num_tokens < 1 or self.dim % self.num_heads:
-            raise UserError(
-                f"num_tokens must be at least 1 and num_heads divide dim; got {self.num_tokens} tokens, {self.num_heads} "
-                f"heads and dim {self.dim}."
-            )
+        if self.dim % self.num_heads:
+            raise UserError(f"num_heads must divide dim; got {self.num_heads} heads and dim {self.dim}.")
 
 
 class ClassTokens(nn.Module):
@@ -89,6 +89,19 @@ class CrossAttention(nn.Module):
         k, v = pairs.permute(2, 0, 3, 1, 4)  # [B, heads, K, D / heads] each
         answer = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).flatten(1, 2)  # [B, D, H W]
         return h + self.out(answer).view_as(h)
+
+
+class Stack(nn.ModuleList):
+    """Layers one after another: residual blocks see timestep and embedding, layers of the class its vectors."""
+
+    def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None, tokens: Tensor | None = None) -> Tensor:
+        """[B, C, H, W] -> [B, C', H', W']."""
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                h = layer(h, time, embedding)
+            else:
+                h = layer(h, tokens) if isinstance(layer, FiLM | CrossAttention) else layer(h)
+        return h
 
 
 def class_layer(config: ClassLayerConfig, channels: int, *, groups: int) -> FiLM | CrossAttention:

@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import Attention, GroupNorm, Resample, ResBlock, timestep_embedding
-from lightning_mmdiff.networks.unet import Stack
+from lightning_mmdiff.networks.class_layers import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierConfig:
+class ClassifierConfig(Config):
     """Shape of a classifier. Level 0 is the finest; each further level halves the size."""
 
     num_classes: int
@@ -36,12 +37,23 @@ class ClassifierConfig:
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("channel_mult")
+        self._positive("channel_mult")
+        self._at_least(1, "num_classes", "image_size", "in_channels", "num_res_blocks", "head_channels", "patch_size")
+        self._at_least(1, "norm_groups")
+        self._multiples(2, "channels")  # sines and cosines of the timestep
+        self._shares("dropout")
         levels = range(len(self.channel_mult))
         if not set(self.attention_levels) <= set(levels):
             raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
         if self.image_size % self.multiple:
             raise UserError(f"image_size {self.image_size} must be a multiple of {self.multiple}.")
         for level in levels:
+            if self.channels * self.channel_mult[level] != self.width(level):
+                raise UserError(
+                    f"{self.channels} channels times {self.channel_mult[level]} is no whole number of channels."
+                )
             if self.width(level) % self.norm_groups:
                 raise UserError(
                     f"{self.width(level)} channels at level {level} must be a multiple of norm_groups {self.norm_groups}."

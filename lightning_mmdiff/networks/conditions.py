@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.images import to_float
 
@@ -28,7 +29,7 @@ NULL_CLASS = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionConfig:
+class ConditionConfig(Config):
     """What a network can be conditioned on. The order of ``spatial`` is the order of the input channels."""
 
     spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
@@ -39,9 +40,15 @@ class ConditionConfig:
     rgb: bool = False  # maps of one channel are repeated to three, as in the released code of Unite and Conquer
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("embedding_scale")
+        self._at_least(1, "projected_channels")
         names = self.names
         if len(set(names)) != len(names):
             raise UserError(f"conditions must have distinct names, got {names}.")
+        sizes = dict((*self.spatial, *(pair for pair in (self.embedding, self.label) if pair)))
+        if wrong := [name for name, size in sizes.items() if size < 1]:
+            raise UserError(f"conditions {wrong} have no channels, width or classes; expected at least 1 in {sizes}.")
         if self.projected_channels is not None and not self.spatial:
             raise UserError("projected_channels needs at least one spatial condition to project.")
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig, ldm_unet
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
@@ -46,12 +45,10 @@ def mini_dynamic_diffuser(in_channels: int, *, embedding_dim: int | None = None)
 
 
 class DynamicDiffuser(nn.Module):
-    """D_phi of Eq. 5 for one expert."""
+    """D_phi of Eq. 5 for one expert; ``config`` has one output channel."""
 
     def __init__(self, config: DynamicDiffuserConfig) -> None:
         super().__init__()
-        if config.out_channels != 1:
-            raise UserError(f"A dynamic diffuser has one output channel, its influence; got {config.out_channels}.")
         self.network: nn.Module
         match config:
             case UNetConfig():

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1]
@@ -28,7 +29,7 @@ Tokenize = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipSize:
+class ClipSize(Config):
     """Architecture of a CLIP with a vision transformer; the defaults are ViT-B/16, the size of FaRL."""
 
     image_size: int = 224
@@ -48,6 +49,17 @@ class ClipSize:
     """D, length of an embedding."""
     end_token: int = 49407
     """The text's embedding is read where this token first stands."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "patch_size", "vision_layers", "vision_heads", "text_layers", "text_heads", "embedding_dim")
+        self._at_least(1, "end_token")  # the start token is the one before it
+        self._at_least(2, "context_length")
+        self._multiples(self.patch_size, "image_size")
+        self._multiples(self.vision_heads, "vision_width")
+        self._multiples(self.text_heads, "text_width")
+        if self.end_token >= self.vocabulary_size:
+            raise UserError(f"end_token {self.end_token} is outside the vocabulary of {self.vocabulary_size} tokens.")
 
 
 def clip_model(size: ClipSize) -> CLIPModel:

@@ -13,6 +13,8 @@ from lightning_mmdiff.networks.segmenter import ConvBlock
 
 PAD, UNKNOWN = 0, 1
 """Tokens before the words of a vocabulary: word i is token i + 2."""
+HEADS = 4
+"""Heads of attention over the words."""
 
 
 def words(text: str) -> list[str]:
@@ -71,7 +73,13 @@ class TextEncoder(nn.Module):
         self.embedding = nn.Embedding(len(self.vocabulary) + 2, width, padding_idx=PAD)
         self.position = nn.Parameter(torch.randn(max_length, width) * 0.02)
         layer = nn.TransformerEncoderLayer(
-            width, nhead=4, dim_feedforward=4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width,
+            nhead=HEADS,
+            dim_feedforward=4 * width,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
         )
         self.transformer = nn.TransformerEncoder(layer, num_layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)

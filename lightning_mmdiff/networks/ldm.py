@@ -13,12 +13,13 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import zero
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossAttentionUNetConfig:
+class CrossAttentionUNetConfig(Config):
     """Shape of the U-Net. Level 0 is the finest; each further level halves the size."""
 
     in_channels: int  # of the latent
@@ -32,6 +33,10 @@ class CrossAttentionUNetConfig:
     projection: Literal["linear"] | None = None  # into and out of attention, as Stable Diffusion 2; None: a convolution
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("channels")
+        self._at_least(1, "in_channels", "out_channels", "channels", "num_res_blocks", "num_heads", "context_dim")
+        self._at_least(1, "norm_groups")
         if not set(self.attention_levels) <= set(range(len(self.channels))):
             raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.channels) - 1}.")
         if len(self.heads) != len(self.channels):

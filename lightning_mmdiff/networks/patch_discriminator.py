@@ -2,6 +2,9 @@
 
 from torch import Tensor, nn
 
+SMALLEST_IMAGE = 24
+"""Height and width in pixels of which one logit is left."""
+
 
 class PatchDiscriminator(nn.Module):
     """4x4 convolutions C-2C-4C-8C with stride 2, 2, 2, 1, batch norm from the second on, and a last one to one channel."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.image_text import PAD, UNKNOWN, words
 from lightning_mmdiff.networks.text_transformer import TextTransformer
@@ -24,7 +25,7 @@ WORD_PIECES = 30_522
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskTokensConfig:
+class MaskTokensConfig(Config):
     """A mask as tokens, [B, num_classes, width]."""
 
     name: str = "mask_tokens"
@@ -37,6 +38,11 @@ class MaskTokensConfig:
     width: int = 640
     class_embedding: bool = False
     """Add a learned vector to the token of each class, which tells classes apart."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "num_classes", "side", "width")
+        check_names(self.name, self.source)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +65,7 @@ class MaskTokensConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTokensConfig:
+class TextTokensConfig(Config):
     """A caption as tokens, [B, max_length, width]; the defaults are the paper's: 166,590,080 parameters."""
 
     name: str = "text_tokens"
@@ -73,6 +79,12 @@ class TextTokensConfig:
     head_dim: int = 64
     max_length: int = 77
     """Tokens; the rest of a longer caption is not read."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("vocabulary")
+        self._at_least(1, "width", "num_layers", "num_heads", "head_dim", "max_length")
+        check_names(self.name, self.source)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,6 +107,12 @@ class TextTokensConfig:
 
 
 TokensConfig = MaskTokensConfig | TextTokensConfig
+
+
+def check_names(tokens: str, source: str) -> None:
+    """Raise UserError where tokens are called as what they are made of: that would be taken for the tokens."""
+    if tokens == source:
+        raise UserError(f"The tokens and their source are both called {source!r}: give the tokens a name of their own.")
 
 
 class MaskTokens(nn.Module):

@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import (
     Attention,
@@ -28,11 +29,11 @@ from lightning_mmdiff.networks.blocks import (
     timestep_embedding,
     zero,
 )
-from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, CrossAttention, FiLM, class_layer
+from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, Stack, class_layer
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetConfig:
+class UNetConfig(Config):
     """Shape of a U-Net. Level 0 is the finest; each further level halves the size.
 
     Exactly one of ``head_channels`` and ``num_heads`` is given. A level has ``num_res_blocks`` blocks on the way
@@ -57,6 +58,12 @@ class UNetConfig:
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("channel_mult")
+        self._at_least(1, "in_channels", "out_channels", "channel_mult", "num_res_blocks", "head_channels", "num_heads")
+        self._at_least(1, "embedding_dim", "num_classes", "patch_size", "norm_groups")
+        self._multiples(2, "channels")  # sines and cosines of the timestep
+        self._shares("dropout")
         if (self.head_channels is None) == (self.num_heads is None):
             raise UserError(f"give head_channels or num_heads, got {self.head_channels} and {self.num_heads}.")
         levels = range(len(self.channel_mult))
@@ -85,19 +92,6 @@ class UNetConfig:
     def output_width(self) -> int:
         """Channels that the output block reads."""
         return self.channels * self.channel_mult[0]
-
-
-class Stack(nn.ModuleList):
-    """Layers one after another: residual blocks see timestep and embedding, layers of the class its vectors."""
-
-    def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None, tokens: Tensor | None = None) -> Tensor:
-        """[B, C, H, W] -> [B, C', H', W']."""
-        for layer in self:
-            if isinstance(layer, ResBlock):
-                h = layer(h, time, embedding)
-            else:
-                h = layer(h, tokens) if isinstance(layer, FiLM | CrossAttention) else layer(h)
-        return h
 
 
 class UNet(nn.Module):

@@ -12,13 +12,14 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 
 LOG_VARIANCE_RANGE = (-30.0, 20.0)  # of the posterior, as latent diffusion clamps it
 
 
 @dataclass(frozen=True, kw_only=True)
-class VAEConfig:
+class VAEConfig(Config):
     """Shape of the autoencoder. The latent has one side for ``2 ** (levels - 1)`` pixels."""
 
     image_size: int
@@ -41,6 +42,9 @@ class VAEConfig:
         return (self.latent_channels, side, side)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("channels")
+        self._at_least(1, "image_size", "channels", "num_res_blocks", "latent_channels", "norm_groups")
         if self.image_size % self.factor:
             raise UserError(f"image_size {self.image_size} must be a multiple of {self.factor}, the factor of the VAE.")
         if wrong := [width for width in self.channels if width % self.norm_groups]:

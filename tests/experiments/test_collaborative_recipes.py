@@ -18,7 +18,8 @@ from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.recipes import collaborative as recipes
 from experiments.recipes import combinations
-from experiments.spec import Profile, SampleRun, TrainRun, plan
+from experiments.runs import SampleRun, TrainRun
+from experiments.spec import Profile, plan
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig

@@ -18,7 +18,7 @@ from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.recipes import conditioning as recipes
 from experiments.recipes.settings import lecture as settings
-from experiments.spec import SampleRun
+from experiments.runs import SampleRun
 from lightning_mmdiff.methods.label_sampling import SampleByLabel
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier

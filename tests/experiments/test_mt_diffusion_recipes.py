@@ -17,7 +17,8 @@ from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
 from experiments.recipes import mt_latents as latents
 from experiments.recipes.settings.mt_diffusion import MINI
-from experiments.spec import SampleRun, TrainRun, plan
+from experiments.runs import SampleRun, TrainRun
+from experiments.spec import plan
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.single import RealImages
 from lightning_mmdiff.models.contrastive import ContrastiveModel

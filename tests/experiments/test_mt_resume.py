@@ -15,7 +15,7 @@ from datamodules.mini.image_layouts import write_imagenet
 from experiments.core import build
 from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
-from experiments.spec import SampleRun, TrainerConfig, TrainRun
+from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label, MaskedImage
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion, RestoreMasked

@@ -13,7 +13,8 @@ from experiments.core import build
 from experiments.core.needed_weights import needed_weights
 from experiments.protocols.catalogue import by_name, column
 from experiments.recipes.unite_and_conquer import hair_expert, text_expert
-from experiments.spec import Run, Table, TrainRun, plan
+from experiments.runs import Run, TrainRun
+from experiments.spec import Table, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.networks import farl, stable_diffusion

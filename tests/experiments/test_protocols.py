@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import tiny_config
 
+from datamodules.config import DataConfig
 from experiments import INDEX
 from experiments.core import build
 from experiments.protocols import embeddings
@@ -20,7 +21,8 @@ from experiments.protocols.samples import Samples
 from experiments.protocols.score import missing, score
 from experiments.recipes.evaluators import attribute_evaluator, face_parser, object_captions
 from experiments.recipes.mt_diffusion import noisy_classifier
-from experiments.spec import DataConfig, ExpertUse, SampleRun, TrainerConfig, TrainRun
+from experiments.runs import SampleRun, TrainerConfig, TrainRun
+from experiments.spec import ExpertUse
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.metrics.kid import kernel_distance, unit_length

@@ -15,7 +15,7 @@ from lightning import Callback
 from experiments.core import build
 from experiments.core.workspace import prepare_data
 from experiments.engine import stages
-from experiments.spec import TrainRun
+from experiments.runs import TrainRun
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.runtime import interruption
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint

@@ -14,7 +14,8 @@ import pytest
 from experiments import INDEX
 from experiments.core.run_config import as_json, check_run_config, differences
 from experiments.recipes import unite_and_conquer as recipes
-from experiments.spec import Run, plan
+from experiments.runs import Run
+from experiments.spec import plan
 from lightning_mmdiff.errors import UserError
 from reports import old_configs
 from reports.old_configs import OLD_NAMES, upgrade

@@ -15,7 +15,8 @@ from experiments import INDEX
 from experiments.engine import cli, stages
 from experiments.engine.cli import TableFlags, main
 from experiments.figures import reporting
-from experiments.spec import SampleRun, TrainRun, plan
+from experiments.runs import SampleRun, TrainRun
+from experiments.spec import plan
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

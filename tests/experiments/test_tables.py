@@ -16,7 +16,8 @@ from experiments.core import build
 from experiments.engine.cli import TableFlags, main
 from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
-from experiments.spec import SampleRun, Table, TrainRun, plan
+from experiments.runs import SampleRun, TrainRun
+from experiments.spec import Table, plan
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 PROFILES = ("smoke", "mini", "paper")

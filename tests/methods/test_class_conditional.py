@@ -12,12 +12,13 @@ from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncod
 from lightning_mmdiff.sampling import SamplingWrapper, SchedulerWrapper
 
 
-def class_config(**options) -> DenoiserConfig:
+def class_config(subsets: tuple = (), **options) -> DenoiserConfig:
     config = tiny_config(spatial=(), **options)
     return dataclasses.replace(
         config,
         network=dataclasses.replace(config.network, num_classes=4),
         conditions=ConditionConfig(label=("label", 4)),
+        subsets=subsets,
     )
 
 
@@ -106,9 +107,9 @@ def test_errors():
         model.predict_noise(z, t, {"label": torch.tensor([0, 1], dtype=torch.int32)})
     config = class_config()
     with pytest.raises(ValueError, match="num_classes=4, but the label of the conditions is None"):
-        Denoiser(dataclasses.replace(config, conditions=ConditionConfig()))
+        dataclasses.replace(config, conditions=ConditionConfig())
     with pytest.raises(ValueError, match="num_classes=4, but the label of the conditions is .'label', 3.: give both"):
-        Denoiser(dataclasses.replace(config, conditions=ConditionConfig(label=("label", 3))))
+        dataclasses.replace(config, conditions=ConditionConfig(label=("label", 3)))
 
 
 @pytest.mark.parametrize("name", ["ddim", "ddpm", "dpm-solver++", "spaced-ddpm"])

@@ -326,7 +326,7 @@ def test_same_diffusers_over_other_experts() -> None:
     ("make", "message"),
     [
         (lambda: Collaborative(experts("hair"), config("hair", "skin")), "1 experts were given for 2 collaborators"),
-        (lambda: Collaborative([], config()), "at least one"),
+        (lambda: config(), r"collaborators=\(\); expected one entry or more"),
         (
             lambda: Collaborative(experts("hair", "hair"), config("hair", "skin")),
             "asked about skin, but its model knows hair",

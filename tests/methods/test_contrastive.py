@@ -167,7 +167,7 @@ def test_a_lightning_checkpoint_loads_weights_only(trained, tmp_path):
 
 def test_an_empty_vocabulary_is_an_error():
     with pytest.raises(ValueError, match="build_vocabulary"):
-        ContrastiveModel(ContrastiveConfig(vocabulary=()))
+        ContrastiveConfig(vocabulary=())
 
 
 def test_the_scale_is_clipped():

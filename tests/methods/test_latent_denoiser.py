@@ -200,8 +200,10 @@ def test_collaboration_follows_each_condition() -> None:
         ),
         (
             lambda: latent_denoiser(MaskTokensConfig(num_classes=3, side=8, width=10)),
-            "tokens of width 12; the autoencoder gives 3, the condition 10",
+            "tokens of width 12; the condition gives 10",
         ),
+        (lambda: LatentDenoiserConfig(network=unet(2), conditions=MASK), "reads 3 channels and makes 2"),
+        (lambda: latent_denoiser(drop_probability=1.5), r"drop_probability=1.5; expected a number in \[0, 1\]"),
         (
             lambda: latent_denoiser().network(torch.zeros(1, 3, 8, 8), torch.tensor([1]), torch.zeros(2, 3, 12)),
             r"tokens are \[2, 3, 12\]",

@@ -201,8 +201,8 @@ def test_experts_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"total_weight": 0.0}, "total_weight must be positive"),
-        ({"num_terms": 0}, "at least one term"),
+        ({"total_weight": 0.0}, "total_weight=0.0; expected a number above 0"),
+        ({"num_terms": 0}, "num_terms=0; expected at least 1"),
     ],
 )
 def test_bad_input_is_one_sentence(options: dict, message: str) -> None:

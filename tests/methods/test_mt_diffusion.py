@@ -19,6 +19,7 @@ from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS, ConditionConfig
 from lightning_mmdiff.networks.presets import mini_classifier
 from lightning_mmdiff.networks.unet import UNetConfig
+from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler
@@ -273,9 +274,8 @@ def test_classifier_on_the_output() -> None:
     module.loss(batch(), step()).backward()
     assert module.network.unet.out_conv.weight.grad.abs().sum() > 0
     assert module.predictions(batch()["image"], 0, step())["label"].shape == (4, 3)
-    for wrong in (None, replace(classifier, image_size=16), replace(classifier, num_classes=4)):
-        with pytest.raises(ValueError, match="must read .*3, 8, 8.* and know 3 classes"):
-            model(Label(num_classes=3, head="output", classifier=wrong))
+    with pytest.raises(ValueError, match=r"must read \[3, 8, 8\], but it reads \[3, 16, 16\]"):
+        model(Label(num_classes=3, head="output", classifier=replace(classifier, image_size=16)))
 
 
 def test_what_no_loss_trains_is_frozen() -> None:
@@ -371,7 +371,8 @@ def test_schedules_that_remember_the_modality_start_from_it(name: str) -> None:
     generators = lambda: [seeding.image_generator(0, i) for i in range(4)]  # noqa: E731
     noise = torch.stack([torch.randn(3, 8, 8, generator=g) for g in generators()])
     encodings = module.encode_conditions(known["conditions"])[GIVEN].encodings
-    torch.testing.assert_close(module.start(known, generators()), noise + aggregate(module.shifts, encodings, 999))
+    start = module.initial_latents(known, generators())
+    torch.testing.assert_close(start, noise + aggregate(module.shifts, encodings, 999))
     with pytest.raises(ValueError, match=f"masked_image is missing, and with aggregation '{name}'.*collapse"):
         module.predict_step(given())
     assert model(MaskedImage(), PairedImage(aggregation="none"), aggregation=name).predict_step(known).shape == (
@@ -493,13 +494,52 @@ def test_frozen_helpers_are_in_no_file(tmp_path) -> None:
         ((MaskedImage(),), {"tasks": ("label",)}, r"tasks are \('label',\); expected one or more of"),
         ((MaskedImage(),), {"tasks": ()}, "tasks are"),
         ((MaskedImage(),), {"learned_variance": True, "prediction": "z0"}, "learned_variance needs"),
-        ((Label(num_classes=3, renew_every=0),), {}, "renew_every=0 .* expected at least 1 step"),
-        ((Label(num_classes=3, encoder="table", renew_every=8),), {}, "renew_every=8 and encoder='table'"),
+        ((MaskedImage(),), {"min_snr": 0.0}, "min_snr=0.0; expected a number above 0"),
+        (
+            (MaskedImage(),),
+            {"pretrained": "stable_diffusion_2"},
+            "with cross-attention .* the network is a UNetConfig of 3",
+        ),
+        (
+            (MaskedImage(),),
+            {"latents": VAEConfig(image_size=16, channels=(32, 32)), "learned_variance": True},
+            "learned_variance needs pixels",
+        ),
+        (
+            (),
+            {"latents": VAEConfig(image_size=16, channels=(32, 32))},
+            "3 channels of images of 8 pixels; latents are of",
+        ),
+        ((), {"latents": VAEConfig(image_size=8, channels=(32,) * 4)}, "halves 1 positions; expected a multiple of 2"),
     ],
 )
 def test_configs_that_make_no_sense(modalities, options, message) -> None:
     with pytest.raises(ValueError, match=message):
         model(*modalities, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"renew_every": 0}, "renew_every=0 .* expected at least 1 step"),
+        ({"renew_every": 8, "encoder": "table"}, "renew_every=8 and encoder='table'"),
+        ({"head": "output"}, "head='output' and classifier=None"),
+        ({"classifier": mini_classifier(3)}, "head='middle' and classifier=.*: \"output\" alone takes one"),
+        ({"head": "output", "classifier": mini_classifier(4)}, "3 classes, its classifier 4: make them equal"),
+    ],
+)
+def test_labels_that_make_no_sense(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Label(num_classes=3, **options)
+
+
+def test_images_that_the_network_cannot_halve_are_refused() -> None:
+    config = model(MaskedImage()).config
+    with pytest.raises(ValueError, match="halves 9 positions; expected a multiple of 2"):
+        replace(config, image_size=9)
+    odd = replace(config.network, out_channels=7)
+    with pytest.raises(ValueError, match="even number of output channels; got 7"):
+        replace(config, network=odd, learned_variance=True)
 
 
 def test_networks_that_cannot_carry_the_modalities() -> None:

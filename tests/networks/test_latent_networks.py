@@ -146,8 +146,3 @@ def test_kl_divergence_is_the_textbook_one() -> None:
 def test_impossible_shapes(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CrossAttentionUNetConfig(**{**vars(SMALL), **change})
-
-
-def test_influence_has_one_channel() -> None:
-    with pytest.raises(ValueError, match="one output channel"):
-        DynamicDiffuser(SMALL)

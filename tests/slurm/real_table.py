@@ -12,7 +12,8 @@ import small_runs
 import torch
 
 from experiments.engine.cli import main
-from experiments.spec import Table, TrainerConfig, TrainRun
+from experiments.runs import TrainerConfig, TrainRun
+from experiments.spec import Table
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.models.evaluators import Degradation, FaceParser, FaceParserConfig
 from lightning_mmdiff.optimization import OptimizerConfig

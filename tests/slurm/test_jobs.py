@@ -14,7 +14,8 @@ from experiments import INDEX, table1
 from experiments.core.cluster import Cluster
 from experiments.core.run_config import as_json
 from experiments.engine import cli
-from experiments.spec import SampleRun, TrainRun, plan
+from experiments.runs import SampleRun, TrainRun
+from experiments.spec import plan
 from lightning_mmdiff.runtime.files import write_json
 from slurm import jobs as jobs_module
 from slurm import records, scheduler, status, submit

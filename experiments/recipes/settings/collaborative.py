@@ -11,7 +11,8 @@ from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import NUM_CLASSES
 from experiments.recipes.settings.samples import MINI_IMAGES, SMOKE_IMAGES, FewerImages
 from experiments.recipes.settings.training import AutoencoderTraining, Length
-from experiments.spec import Profile, TrainerConfig
+from experiments.runs import TrainerConfig
+from experiments.spec import Profile
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Collaborator
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig

@@ -9,7 +9,8 @@ from typing import Literal
 
 from experiments.recipes.settings.samples import MINI_IMAGES, SMOKE_IMAGES, FewerImages
 from experiments.recipes.settings.training import SHORT_LOSS, Loss, Training, short_training
-from experiments.spec import Profile, TrainerConfig
+from experiments.runs import TrainerConfig
+from experiments.spec import Profile
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.presets import (
     adm_64,

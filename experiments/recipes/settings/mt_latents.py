@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from experiments.recipes.settings import mt_diffusion
 from experiments.recipes.settings.training import SHORT_LOSS, AutoencoderTraining, Loss, Training, short_training
-from experiments.spec import Profile, TrainerConfig
+from experiments.runs import TrainerConfig
+from experiments.spec import Profile
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig

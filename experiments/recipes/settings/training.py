@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from experiments.spec import TrainerConfig
+from experiments.runs import TrainerConfig
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig

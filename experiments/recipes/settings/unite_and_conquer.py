@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from experiments.recipes.settings.samples import MINI_IMAGES, SMOKE_IMAGES, FewerImages
 from experiments.recipes.settings.training import SHORT_LOSS, Loss, Training, short_training
-from experiments.spec import Profile, TrainerConfig
+from experiments.runs import TrainerConfig
+from experiments.spec import Profile
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig

@@ -52,6 +52,10 @@ class EditTogether(Collaborate):
     modality: int | None = None
     """Number of the expert that edits alone; None is all of them together."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "modality")
+
     @property
     def target_shift(self) -> int:
         """The next test image."""

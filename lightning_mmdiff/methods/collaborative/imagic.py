@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -25,7 +26,7 @@ from lightning_mmdiff.runtime.steps import StopAfter
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagicConfig:
+class ImagicConfig(Config):
     """Length and rates of the two stages."""
 
     condition_steps: int = 500
@@ -38,6 +39,12 @@ class ImagicConfig:
     """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
     checkpoint_every: int = 250
     """Steps between checkpoints of a stage."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "condition_steps", "network_steps")
+        self._at_least(1, "batch_size", "checkpoint_every")
+        self._positive("min_snr")
 
 
 def interpolate(target: Tensor, optimized: Tensor, alpha: float) -> Tensor:

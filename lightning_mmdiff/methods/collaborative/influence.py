@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_mmdiff.configs import Config
+
 InfluenceSchedule = Literal["none", "released"]
 """none: Eq. 5-7 as printed. released: the released sampler's extra factor, see ``released_schedule``."""
 
@@ -40,7 +42,7 @@ def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfluenceConfig:
+class InfluenceConfig(Config):
     """How sampling uses the learned influence; training never reads it."""
 
     schedule: InfluenceSchedule = "none"
@@ -54,3 +56,7 @@ class InfluenceConfig:
     guidance: float = 1.0
     """Every expert's prediction becomes eps(null) + guidance (eps(c) - eps(null)) before Eq. 7; 1 is the paper: none. At equal
     influence, 2 is Unite and Conquer with two experts, w = 1 and a = 1/2. The experts must know the null condition."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "scheduled", "guidance")

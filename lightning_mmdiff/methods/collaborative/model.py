@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.config import MethodConfig, Trained
@@ -46,12 +47,19 @@ def collaborate(eps: Tensor, influence: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collaborator:
+class Collaborator(Config):
     """One modality: what its expert is asked about, and its dynamic diffuser."""
 
     conditions: tuple[str, ...]
     """Names as in the expert's own config; the dynamic diffuser sees the same."""
     network: DynamicDiffuserConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network.out_channels != 1:
+            raise UserError(
+                f"A dynamic diffuser has one output channel, its influence; got {self.network.out_channels}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +74,11 @@ class CollaborativeConfig(ModelConfig):
     def build(self, *, seed: int, experts: Sequence[DiffusionModel]) -> "Collaborative":
         """Build the dynamic diffusers over trained experts."""
         return Collaborative(experts, self, seed=seed)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._filled("collaborators")
+        self._positive("min_snr")
 
 
 class Collaborative(SupervisedModel, ExpertCombination):

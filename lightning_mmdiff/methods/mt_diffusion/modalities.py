@@ -97,6 +97,23 @@ class Label(Modality):
     classifier: ClassifierConfig | None = None
     """-E's."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "num_classes")
+        if self.renew_every is not None and (self.encoder != "network" or self.renew_every < 1):
+            raise UserError(
+                f"{self.name} has renew_every={self.renew_every} and encoder={self.encoder!r}; expected at least 1 step and "
+                "encoder='network', or None."
+            )
+        if (self.head == "output") != (self.classifier is not None):
+            raise UserError(
+                f'{self.name} has head={self.head!r} and classifier={self.classifier}: "output" alone takes one.'
+            )
+        if self.classifier is not None and self.classifier.num_classes != self.num_classes:
+            raise UserError(
+                f"{self.name} has {self.num_classes} classes, its classifier {self.classifier.num_classes}: make them equal."
+            )
+
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Probabilities [B, num_classes] from int64 [B]; -1 is unknown."""
         if self.name not in conditions:
@@ -117,14 +134,13 @@ class Label(Modality):
         """-M or -E."""
         if self.head == "middle":
             return heads.MiddleLinear(network, self.num_classes)
-        found = self.classifier
-        read = None if found is None else (found.in_channels, found.image_size, found.image_size)
-        if found is None or read != tuple(shape) or found.num_classes != self.num_classes:
+        assert self.classifier is not None
+        read = [self.classifier.in_channels, self.classifier.image_size, self.classifier.image_size]
+        if read != list(shape):
             raise UserError(
-                f"{self.name} has head='output': its classifier must read {list(shape)} and know {self.num_classes} "
-                f"classes; got {found}."
+                f"{self.name} has head='output': its classifier must read {list(shape)}, but it reads {read}."
             )
-        return heads.OutputClassifier(found)
+        return heads.OutputClassifier(self.classifier)
 
     def estimate(self, prediction: Tensor) -> Tensor:
         """Probabilities from logits."""
@@ -135,12 +151,7 @@ class Label(Modality):
         return F.cross_entropy(prediction.float(), data.x, reduction="none")
 
     def check(self, network: SharedConfig) -> None:
-        """A label encoded by the network must be a class of it, and only such a one is renewed."""
-        if self.renew_every is not None and (self.encoder != "network" or self.renew_every < 1):
-            raise UserError(
-                f"{self.name} has renew_every={self.renew_every} and encoder={self.encoder!r}; expected at least 1 step and "
-                "encoder='network', or None."
-            )
+        """A label encoded by the network must be a class of it."""
         if self.encoder == "network" and num_classes(network) != self.num_classes:
             raise UserError(
                 f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
@@ -164,6 +175,10 @@ class Embedding(Modality):
     """The shared U-Net with the vector as its condition, as in the paper; or a learned coarse picture, linear in it."""
     width: int = 1024
     """Of the head's hidden layer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "dim", "width")
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Vectors [B, dim]."""

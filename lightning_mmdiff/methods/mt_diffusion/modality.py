@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.networks.shared import SharedConfig
@@ -52,7 +53,7 @@ class FrozenHelpers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Modality(ABC):
+class Modality(Config, ABC):
     """One modality x_i beside the image. ``name`` is its condition in a batch."""
 
     name: str
@@ -66,6 +67,7 @@ class Modality(ABC):
     """Share of the training images that are trained without E_i: their head must read the image, not E_i."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.weight < 0 or not 0 <= self.hide_fraction <= 1:
             raise UserError(
                 f"{self.name} has weight {self.weight} and hide_fraction {self.hide_fraction}; expected a weight of at least 0 "

@@ -74,6 +74,14 @@ class MTDiffusion(SeededTraining, SamplingModule):
         shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
         if shape[0] != config.channels:
             raise UserError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
+        if autoencoder is not None and config.learned_variance:
+            raise UserError(
+                "learned_variance needs pixels, whose 8 bits the variational bound counts; these are latents."
+            )
+        if shape[1] % config.network.multiple:
+            raise UserError(
+                f"The network halves {shape[1]} positions; expected a multiple of {config.network.multiple}."
+            )
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50, clip=autoencoder is None),
             schedule=schedules.by_name(config.schedule),

@@ -51,6 +51,9 @@ class MTDiffusionConfig(ModelConfig):
     compile: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "image_size")
+        self._positive("min_snr")
         names = [IMAGE, *(m.name for m in self.modalities)]
         if len(set(names)) < len(names):
             raise UserError(f"Modalities need distinct names other than {IMAGE!r}; got {names[1:]}.")
@@ -58,6 +61,8 @@ class MTDiffusionConfig(ModelConfig):
             raise UserError(f"tasks are {self.tasks}; expected one or more of {names}, or None for all.")
         if self.learned_variance and self.prediction != "eps":
             raise UserError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
+        if self.learned_variance and self.network.out_channels % 2:
+            raise UserError(f"learned_variance needs an even number of channels; got {self.network.out_channels}.")
         wanted = self.channels * (1 + sum(m.concatenate for m in self.modalities))
         if self.network.in_channels != wanted:
             raise UserError(
@@ -72,6 +77,10 @@ class MTDiffusionConfig(ModelConfig):
                 f"label_dropout is {self.label_dropout} and the network has {classes} classes; expected a "
                 "share in [0, 1] and num_classes of the network."
             )
+        if self.image_size % self.network.multiple:
+            raise UserError(
+                f"image_size {self.image_size} must be a multiple of {self.network.multiple}, as the network halves it."
+            )
 
     @property
     def channels(self) -> int:
@@ -85,6 +94,11 @@ class MTDiffusionConfig(ModelConfig):
         from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion  # which imports this file
 
         return MTDiffusion(self, embedder=embedder, autoencoder=autoencoder, seed=seed)
+
+    @property
+    def pixels(self) -> int:
+        """Height and width of the images that it is trained on."""
+        return self.image_size
 
     @property
     def active(self) -> tuple[str, ...]:

@@ -1,0 +1,171 @@
+"""What can be done once and kept in a folder: a training, a set of samples. Every run is a frozen value."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from datamodules.config import DataConfig
+from lightning_mmdiff.configs import Config
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.models.config import ModelConfig
+from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
+
+HELPERS = ("embedder", "autoencoder", "experts")
+"""Roles of the frozen models that a model is built over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig(Config):
+    """How long and on what; the names are those of ``lightning.Trainer`` where it has them."""
+
+    max_steps: int
+    """Optimizer steps."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    devices: int = 1
+    num_nodes: int = 1
+    gradient_clip_val: float | None = None
+    ema_decay: float | None = None
+    """Weight of the old average per step; None keeps the last weights."""
+    checkpoint_every: int
+    """Optimizer steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(0, "max_steps")  # Lightning's -1 never ends; recipes start from 0
+        self._at_least(1, "devices", "num_nodes", "checkpoint_every")
+        self._positive("gradient_clip_val")
+        self._decays("ema_decay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRun(Config, ModelSource):
+    """One model: what is trained, on what, for how long, with which frozen models."""
+
+    name: str
+    model: ModelConfig
+    """It says by ``roles`` which of the helpers below it takes."""
+    data: tuple[DataConfig, ...]
+    """One data set, or several that take turns (see ``regime``)."""
+    regime: Literal["combined", "fine_tuning"] = "combined"
+    """Combined: data sets alternate by step. Fine-tuning: the first until ``switch_step``, then the second."""
+    switch_step: int | None = None
+    batch_size: int
+    """Images per optimizer step, over all devices."""
+    trainer: TrainerConfig
+    embedder: ModelSource | None = None
+    """Frozen image-text model of what is conditioned on an embedding."""
+    autoencoder: ModelSource | None = None
+    """Frozen autoencoder whose latents are diffused."""
+    experts: tuple[ModelSource, ...] = ()
+    """Frozen diffusion models that are combined, in their order."""
+    initial: ModelSource | None = None
+    """Where the weights come from (fine-tuning); None starts afresh."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "batch_size")
+        devices = self.trainer.devices * self.trainer.num_nodes
+        if self.batch_size % devices:
+            raise UserError(f"{self.name} has batch_size {self.batch_size}, which {devices} devices cannot share.")
+        roles = self.model.roles()
+        missing = [role for role, needed in roles.items() if needed and not getattr(self, role)]
+        unknown = [role for role in HELPERS if getattr(self, role) and role not in roles]
+        if missing or unknown:
+            kind = type(self.model).__name__
+            raise UserError(
+                f"{self.name}: {kind} takes {', '.join(roles) or 'no helper'}; "
+                + " and ".join([f"{role} is missing" for role in missing] + [f"{role} is given" for role in unknown])
+                + "."
+            )
+
+    def check(self) -> None:
+        """Raise UserError where data, model and regime do not fit together, and nothing else would notice.
+
+        This is part of a plan, not of the construction: recipes make small runs of published ones in several steps.
+        """
+        found = f"{self.name} has max_steps={self.trainer.max_steps}, {len(self.data)} data sets, regime={self.regime!r} and "
+        found += f"switch_step={self.switch_step}; "
+        if self.trainer.max_steps < 1 or not self.data:
+            raise UserError(f"{found}expected at least one step and one data set.")
+        if (self.regime == "fine_tuning") != (self.switch_step is not None):
+            raise UserError(f"{found}fine-tuning and a switch_step need each other.")
+        if self.switch_step and (len(self.data) != 2 or not 1 <= self.switch_step < self.trainer.max_steps):
+            raise UserError(f"{found}expected two data sets, and a switch before the last step.")
+        sizes = {data.image_size for data in self.data}
+        if self.model.pixels is not None and sizes != {self.model.pixels}:
+            raise UserError(f"{self.name} is a model of {self.model.pixels} pixels; its data have {sorted(sizes)}.")
+        given = {name for data in self.data for name in data.conditions}
+        if missing := [name for name in self.model.required_conditions if name not in given]:
+            raise UserError(
+                f"{self.name} is conditioned on {missing}, but its data give {sorted(given)}: it would learn without; request "
+                "them from the data."
+            )
+
+    @property
+    def helpers(self) -> dict[str, ModelSource | tuple[ModelSource, ...]]:
+        """The frozen models that this one is built over, by role."""
+        return {role: value for role in HELPERS if (value := getattr(self, role))}
+
+    @property
+    def sources(self) -> tuple[ModelSource, ...]:
+        """Helpers and ``initial``, each once, in the order of their roles."""
+        return tuple(dict.fromkeys(s for s in (self.embedder, self.autoencoder, *self.experts, self.initial) if s))
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether it, or a model that it combines, is a diffusion of an autoencoder's latents."""
+        experts = (expert for expert in self.experts if isinstance(expert, TrainRun))
+        return self.autoencoder is not None or any(expert.is_latent for expert in experts)
+
+    @property
+    def needs(self) -> tuple["TrainRun", ...]:
+        """Models that must be trained first."""
+        return tuple(source for source in self.sources if isinstance(source, TrainRun))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRun(Config):
+    """One folder of images: which experts, united how, under the conditions of which test images."""
+
+    name: str
+    method: MethodConfig
+    data: DataConfig
+    """Its test split gives the conditions, and the reference of the metrics."""
+    num_images: int
+    shard_size: int = 64
+    """Images per file and per batch."""
+    sampler: Sampler | None = None
+    """None where the method makes images without one, or none."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least(1, "num_images", "shard_size")
+        if (self.sampler is None) == self.method.takes_sampler:
+            says = "needs a sampler" if self.sampler is None else "takes no sampler"
+            raise UserError(f"{self.name}: {type(self.method).__name__} {says}.")
+        if self.sampler and self.sampler.clip and any(run.is_latent for run in self.needs):
+            raise UserError(f"{self.name} samples latents, which are not in [-1, 1]: its sampler needs clip=False.")
+
+    def check(self) -> None:
+        """Raise UserError where the sampler needs a variance that a model does not learn."""
+        learned = self.sampler is not None and self.sampler.variance == "learned_range"
+        if learned and not all(getattr(run.model, "learned_variance", True) for run in self.needs):
+            raise UserError(
+                f"{self.name} samples with variance='learned_range'; its models need learned_variance=True."
+            )
+
+    @property
+    def needs(self) -> tuple[TrainRun, ...]:
+        """Models that must be trained first, each once."""
+        return tuple(source for source in self.method.needs if isinstance(source, TrainRun))
+
+
+Run = TrainRun | SampleRun
+
+
+def seeded(name: str, seed: int) -> str:
+    """Name of the run of one training seed."""
+    return name if seed == 0 else f"{name}-seed{seed}"
