@@ -24,8 +24,8 @@ from datamodules.config import DataConfig
 from experiments import INDEX
 from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
-from experiments.core.needed_weights import needed_weights
 from experiments.core.workspace import RENDERED, Workspace
+from experiments.protocols.needed_weights import needed_weights
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Profile, Table, plan
 from lightning_mmdiff import weights

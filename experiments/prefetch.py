@@ -59,7 +59,7 @@ def main(flags: PrefetchFlags) -> None:
 
 
 def _needed(table: str) -> list[str]:
-    from experiments.core.needed_weights import needed_weights  # imports every method
+    from experiments.protocols.needed_weights import needed_weights  # imports every method
 
     if table not in {entry.name for entry in INDEX}:
         raise UserError(f"No table is called {table!r}; there are {', '.join(e.name for e in INDEX)}.")

@@ -5,7 +5,7 @@ import lightning
 import pytest
 import torch
 
-from datamodules.batches.steps import StepBatchSampler, StepLoader
+from datamodules.batches.steps import PredictBatches, Share, StepBatchSampler, StepLoader
 from datamodules.celebamask_hq import CelebAMaskHQ
 
 
@@ -57,9 +57,55 @@ def test_batches_larger_than_the_data_span_passes(caplog):
     assert sorted(halves[0] + halves[1]) == sorted(StepBatchSampler(3, 6, seed=4).draws(1))
 
 
+def test_one_image_in_batches_of_one():
+    assert [[draw.item for draw in batch] for batch in take(StepBatchSampler(1, 1), 3)] == [[0]] * 3
+
+
+def test_a_batch_of_all_images_repeats_none(caplog):
+    sampler = StepBatchSampler(6, 6, seed=3)
+    assert caplog.text == ""
+    passes = [[draw.item for draw in batch] for batch in take(sampler, 4)]
+    assert [sorted(one) for one in passes] == [list(range(6))] * 4
+    assert len(set(map(tuple, passes))) > 1
+
+
+def test_the_incomplete_last_batch_of_a_pass_is_dropped():
+    """23 images in batches of 5: four batches a pass, whose 20 images differ; the fifth batch begins the next pass."""
+    batches = [[draw.item for draw in batch] for batch in take(StepBatchSampler(23, 5, seed=7), 20)]
+    assert {len(batch) for batch in batches} == {5}
+    for first in range(0, 20, 4):
+        assert len({item for batch in batches[first : first + 4] for item in batch}) == 20
+    spanning = [{item for batch in batches[first : first + 4] for item in batch} for first in range(1, 17)]
+    assert min(map(len, spanning)) < 20  # three batches of one pass and one of the next share images
+    assert {item for batch in batches for item in batch} == set(range(23))
+
+
+def test_passes_are_in_another_order_for_another_seed_and_remembered_in_any_order_of_steps():
+    sampler = StepBatchSampler(10, 5, seed=1)
+    forward = [sampler.draws(step) for step in range(6)]
+    assert [sampler.draws(step) for step in reversed(range(6))] == forward[::-1]
+    assert [d.item for d in sampler.draws(0)] != [d.item for d in StepBatchSampler(10, 5, seed=2).draws(0)]
+
+
+def test_process_r_of_n_gets_the_rows_r_r_plus_n_and_so_on():
+    whole = StepBatchSampler(23, 6, seed=2).draws(4)
+    shares = [StepBatchSampler(23, 6, seed=2, rank=rank, world_size=3).draws(4) for rank in range(3)]
+    assert shares == [whole[0::3], whole[1::3], whole[2::3]]
+
+
+def test_choices_are_uniform_below_two_to_the_31():
+    choices = torch.tensor([draw.choice for batch in take(StepBatchSampler(50, 50), 40) for draw in batch])
+    assert choices.min() >= 0
+    assert 2**31 * 0.99 < choices.max() < 2**31
+    assert (choices.double().mean() / 2**30 - 1).abs() < 0.06  # 4 standard errors of 2,000 draws
+    assert len(choices.unique()) > 1990
+
+
 def test_bad_batch_sizes_are_explained():
     with pytest.raises(ValueError, match="batch_size is 0 and there are 8 training images; both must be at least 1"):
         StepBatchSampler(8, 0)
+    with pytest.raises(ValueError, match="batch_size is 8 and there are 0 training images"):
+        StepBatchSampler(0, 8)
     with pytest.raises(ValueError, match="cannot be shared by 3 processes; choose a multiple of 3"):
         StepBatchSampler(8, 4, world_size=3)
 
@@ -71,6 +117,40 @@ def square_of(step):
 def test_workers_keep_the_order_of_the_steps():
     loader = StepLoader(square_of, next_step=lambda: 3, num_workers=2)
     assert [batch["step"] for batch in itertools.islice(loader, 7)] == list(range(3, 10))
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_stream_begins_at_its_step_and_asks_for_it_at_each_iteration(start):
+    steps = iter([start, start + 10])
+    loader = StepLoader(square_of, next_step=lambda: next(steps))
+    assert [batch["step"] for batch in itertools.islice(loader, 3)] == [start, start + 1, start + 2]
+    assert [batch["step"] for batch in itertools.islice(loader, 2)] == [start + 10, start + 11]
+
+
+def test_shares_hold_every_item_once():
+    shares = [Share(7, rank=rank, world_size=3) for rank in range(3)]
+    assert [list(share) for share in shares] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert [len(share) for share in shares] == [3, 2, 2]
+    assert list(Share(1, rank=1, world_size=2)) == []
+
+
+class Squares:
+    """Items by number: three of them."""
+
+    def __len__(self):
+        return 3
+
+    def batch(self, indices):
+        return {"square": [i**2 for i in indices], "index": "replaced"}
+
+
+def test_images_beyond_the_split_are_made_of_its_items_again():
+    batches = PredictBatches(Squares(), [[0, 2, 3], [5]])
+    assert len(batches) == 2
+    first, second = batches[0], batches[1]
+    assert (first["square"], second["square"]) == ([0, 4, 0], [4])
+    assert (first["index"].tolist(), second["index"].tolist()) == ([0, 2, 3], [5])
+    assert first["index"].dtype == torch.int64
 
 
 class Recorder(lightning.LightningModule):

@@ -10,8 +10,8 @@ from torch import nn
 
 from experiments import INDEX
 from experiments.core import build
-from experiments.core.needed_weights import needed_weights
 from experiments.protocols.catalogue import by_name, column
+from experiments.protocols.needed_weights import needed_weights
 from experiments.recipes.unite_and_conquer import hair_expert, text_expert
 from experiments.runs import Run, TrainRun
 from experiments.spec import Table, plan

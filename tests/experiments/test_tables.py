@@ -4,11 +4,13 @@ import importlib
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import small_runs
 import torch
+from PIL import Image
 
 import experiments
 from experiments import INDEX
@@ -17,11 +19,15 @@ from experiments.engine.cli import TableFlags, main
 from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.runs import SampleRun, TrainRun
-from experiments.spec import Table, plan
+from experiments.spec import Row, Table, plan
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 PROFILES = ("smoke", "mini", "paper")
 NAMES = [entry.name for entry in INDEX]
+MODELS = {t.__name__ for t in ModelConfig.__subclasses__() if t.__module__.startswith("lightning_mmdiff")}
+FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
+"""Helpers of a model: no training moves them."""
 
 
 def table(name: str, profile: str, seed: int = 0) -> Table:
@@ -141,20 +147,63 @@ def test_index_lists_every_table_module() -> None:
 
 @pytest.mark.parametrize("profile", ["smoke", "mini"])
 def test_every_model_of_a_small_profile_can_be_built(profile: str) -> None:
-    for run in plan([table(name, profile) for name in NAMES]):
-        if isinstance(run, TrainRun) and not run.needs:
-            assert sum(p.numel() for p in build.model(run, None).parameters()) < 3e6
+    """With its frozen helpers, whose architecture alone is built; what trains is small, seeded and of its own config."""
+    runs = [run for run in plan([table(name, profile) for name in NAMES]) if isinstance(run, TrainRun)]
+    assert {type(run.model).__name__ for run in runs} == MODELS
+    for run in runs:
+        module = build.model(run, None)
+        assert (module.config, module.seed) == (run.model, run.seed)
+        trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        assert 0 < sum(p.numel() for p in trained.values()) < 3e6
+        assert not any(n.startswith(FROZEN) for n in trained)
+        assert all(p.isfinite().all() for p in module.parameters())
+
+
+class Pictures:
+    """Test images of one colour each with maps of another, as a split gives them: image i is 10 i, its map 100 + shade."""
+
+    def __init__(self, shade: int) -> None:
+        self.shade = shade
+
+    def __len__(self) -> int:
+        return 3
+
+    def batch(self, numbers: list[int]) -> dict:
+        values = torch.tensor([10 * i for i in numbers], dtype=torch.uint8)
+        maps = torch.full((len(numbers), 1, 8, 8), 100 + self.shade, dtype=torch.uint8)
+        image = values.view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+        return {"image": image, "conditions": {"hair": maps, "caption": ["a face"] * len(numbers)}}
 
 
 def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, tmp_path) -> None:
-    pictures = {name: np.full((2, 4, 4, 3), value, np.uint8) for name, value in (("a", 1), ("b", 2))}
-    monkeypatch.setattr(reporting, "_evaluation", lambda workspace, table, row: row)
-    monkeypatch.setattr(galleries, "condition_strips", lambda row: iter([("real image", pictures[row[0]])]))
-    monkeypatch.setattr(galleries, "sample_strips", lambda row, _, parsed: [(row, pictures[row[0]])])
-    drawn: list[str] = []
-    monkeypatch.setattr(galleries, "sheet", lambda strips, path: drawn.extend(label for label, _ in strips))
-    reporting._draw(None, table("table6", "smoke"), ["a1", "a2", "b1"], tmp_path / "sheet.png")
-    assert drawn == ["real image", "a1", "a2", "real image", "b1"]
+    """Drawn in full and read back: each strip's pictures stand in its line, in the colours that they have."""
+    run = small_runs.samples(small_runs.expert(steps=1), num_images=4)
+    rows = [Row(label=label, sample=replace(run, name=label)) for label in ("first", "second", "third")]
+    looks = {"first": (0, 200), "second": (0, 210), "third": (7, 220)}  # shade of the conditions, of the samples
+
+    def evaluation(workspace: None, of: Table, row: Row) -> SimpleNamespace:
+        shade, colour = looks[row.label]
+        data = SimpleNamespace(test=Pictures(shade))
+        return SimpleNamespace(run=row.sample, data=data, images=torch.full((4, 3, 8, 8), colour, dtype=torch.uint8))
+
+    monkeypatch.setattr(reporting, "_evaluation", evaluation)
+    reporting._draw(None, small_runs.table_of(run), rows, tmp_path / "sheet.png")
+    side = 80 + 2
+    with Image.open(tmp_path / "sheet.png") as drawn:
+        assert drawn.size == (galleries.LABEL_WIDTH + 4 * side, 7 * side)
+        pixels = np.asarray(drawn.convert("RGB"))
+    centres = pixels[40::side, galleries.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
+    assert (centres == centres[..., :1]).all()
+    own, expected = (
+        [0, 10, 20, 0],
+        lambda value: [value] * 4,
+    )  # three test images: the fourth sample is the first's again
+    assert centres[..., 0].tolist() == [
+        own, expected(100), expected(200), expected(210),  # the second row has the same conditions
+        own, expected(107), expected(220),
+    ]  # fmt: skip
+    ink = (pixels[:, : galleries.LABEL_WIDTH] < 128).any(axis=2)
+    assert all(ink[line * side : (line + 1) * side].any() for line in range(7))  # every strip is labelled
 
 
 def test_a_batch_that_devices_cannot_share_is_refused_before_anything_runs() -> None:

@@ -4,10 +4,11 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reports.claims import find_row
-from reports.results import frame, load_table
+from reports.results import as_json, frame, load_table
 from reports.settings import differences
 from reports.statistics import centred_interval, t_interval
 
@@ -138,6 +139,104 @@ def test_agrees_below_the_noise_floor(make_table):
     assert rows_of(folder)["SPADE (Fine-tuning)"].cells[1].verdict == "agrees"
 
 
+def verdict_of(make_table, published, *, value=0.5, interval=None):
+    """Cell of a row whose one seed scored so, at paper."""
+
+    def change(stored):
+        stored["rows"][0]["published"]["mIoU"] = published
+
+    folder = make_table("paper", change)
+    entry = {"value": value, "n": 5} | ({"interval": interval} if interval else {})
+    (folder / "../../spade/metrics.json").write_text(json.dumps({"mIoU": entry}))
+    return rows_of(folder)["SPADE (Fine-tuning)"].cells[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "published", "interval", "verdict", "reason"),
+    [
+        (0.5, 0.75, (0.25, 0.75), "within noise", "the gap is at most half the 95% interval"),  # just at it
+        (0.5, 0.625, (0.4375, 0.5625), "differs", "20.0% from the published value"),  # half is half of the width
+        (0.5, 0.375, (0.25, 0.75), "within noise", "the gap is at most half the 95% interval"),  # on either side
+        (1013.0, 1000.0, None, "agrees", "within 1.3% of the published value"),  # just at the floor, 13.0 in binary too
+        (987.0, 1000.0, None, "agrees", "within 1.3% of the published value"),
+        (1014.0, 1000.0, None, "differs", "1.4% from the published value"),
+        (-1010.0, -1000.0, None, "agrees", "within 1.3% of the published value"),
+        (-1100.0, -1000.0, None, "differs", "10.0% from the published value"),
+        (1100.0, 1000.0, (1000.5, 1199.5), "differs", "10.0% from the published value"),  # a gap of 100, half is 99.5
+        (0.5, 0.0, None, "differs", "published value is 0"),
+        (0.0, 0.0, None, "agrees", "within 1.3% of the published value"),
+    ],
+)
+def test_verdicts_at_their_boundaries(make_table, value, published, interval, verdict, reason):
+    cell = verdict_of(make_table, published, value=value, interval=interval)
+    assert (cell.verdict, cell.reason) == (verdict, reason)
+
+
+def test_a_cell_without_a_published_number_has_no_verdict(make_table):
+    cell = rows_of(make_table("paper"))["INADE (Combined training)"].cells[1]
+    assert (cell.published, cell.verdict, cell.reason) == (None, None, "nothing published")
+
+
+def test_two_seeds_use_students_t_too(make_table):
+    folder = make_table()
+    (folder / "../../inade-2/metrics.json").unlink()
+    cell = rows_of(folder)["INADE (Combined training)"].cells[0]
+    assert (cell.value, cell.seed_values) == (51.0, (50.0, 52.0))
+    half = 12.7062 * math.sqrt(2) / math.sqrt(2)  # t with 1 degree of freedom; the deviation of 50, 52 is sqrt(2)
+    assert cell.interval == pytest.approx((51 - half, 51 + half), abs=1e-3)
+
+
+def test_the_smallest_number_of_images_is_told(make_table):
+    folder = make_table()
+    path = folder / "../../inade-1/metrics.json"
+    path.write_text(path.read_text().replace("500", "100"))
+    assert [cell.n for cell in rows_of(folder)["INADE (Combined training)"].cells] == [100, 100]
+
+
+def test_seeds_of_which_none_is_measured_are_told_one_by_one(make_table):
+    """Failed outranks running, which outranks pending; one seed alone needs no number."""
+    folder = make_table()
+    for seed in range(3):
+        (folder / f"../../ours-{seed}/metrics.json").unlink()
+    names = ("failed.txt", "shard-0.npz", "config.json", "done", "provenance.json", "replicates.npz")
+    for name in names:
+        (folder / "../../ours-2" / name).unlink(missing_ok=True)
+    (folder / "../../ours-2").rmdir()
+    row = rows_of(folder)["Ours, 3 seeds (Others)"]
+    running = "seed 0: started, not scored yet; seed 1: started, not scored yet"
+    assert (row.state, row.reason) == ("running", f"{running}; seed 2: not started")
+    (folder / "../../ours-1/failed.txt").write_text("disk full")
+    row = rows_of(folder)["Ours, 3 seeds (Others)"]
+    assert (row.state, row.reason) == (
+        "failed",
+        "seed 0: started, not scored yet; seed 1: failed: disk full; seed 2: not started",
+    )
+    assert [(cell.value, cell.reason) for cell in row.cells] == [(None, "failed")] * 2
+
+
+def test_a_row_without_runs_needs_a_reason_or_says_that_it_has_none(make_table):
+    row = rows_of(make_table("mini", lambda stored: stored["rows"][4].update(why=None)))["TediGAN (Others)"]
+    assert (row.state, row.reason) == ("not measured", "no reason was given")
+    assert [cell.reason for cell in row.cells] == ["not measured"] * 2
+
+
+def test_a_protocol_that_could_not_be_measured_says_why(make_table):
+    folder = make_table()
+    (folder / "../../ours/metrics.json").write_text('{"mIoU": {"value": 0.5}}')
+    (folder / "../../ours/unmeasured.json").write_text('{"FD-EffNetLite0": "no EfficientNet here"}')
+    assert rows_of(folder)["Ours (Others)"].cells[0].reason == "no EfficientNet here"
+
+
+def test_best_is_the_highest_where_higher_is_better_and_ties_share_it(make_table):
+    folder = make_table()
+    table = load_table(folder / "table.json")
+    assert {row.label for row in table.rows if row.cells[1].best} == {"Ours", "Ours, 3 seeds"}
+    path = folder / "../../ours/metrics.json"
+    path.write_text(path.read_text().replace('"value": 0.81', '"value": 0.8'))
+    table = load_table(folder / "table.json")
+    assert {row.label for row in table.rows if row.cells[1].best} == {"Ours, 3 seeds"}
+
+
 def test_claims(make_table):
     table = load_table(make_table() / "table.json")
     claims = {claim.id: claim for claim in table.claims}
@@ -198,7 +297,35 @@ def test_rows_are_found_by_group_and_label(make_table):
 
 def test_frame_has_a_line_for_every_cell(make_table):
     table = load_table(make_table() / "table.json")
-    assert len(frame(table)) == len(table.rows) * len(table.metrics)
+    lines = frame(table)
+    assert len(lines) == len(table.rows) * len(table.metrics)
+    inade = lines[(lines.row == "INADE") & (lines.column == "FID")].iloc[0]
+    cell = rows_of(table.folder)["INADE (Combined training)"].cells[0]
+    assert (inade.low, inade.high) == cell.interval
+    assert (inade.seeds, inade.seed_values, inade.n) == ("0 1 2", "50.0 52.0 51.0", 500)
+    assert (inade.group, inade.protocol, inade.better, inade.published) == (
+        "Combined training",
+        "FD-EffNetLite0",
+        "lower",
+        54.27,
+    )
+    empty = lines[lines.row == "TediGAN"].iloc[0]
+    assert pd.isna(empty.low)
+    assert pd.isna(empty.n)
+
+
+def test_json_has_the_cells_by_column(make_table):
+    table = load_table(make_table() / "table.json")
+    stored = as_json(table)
+    row = stored["rows"][0]
+    assert (row["group"], row["label"], row["state"], list(row["cells"])) == (
+        "Fine-tuning",
+        "SPADE",
+        "measured",
+        ["FID", "mIoU"],
+    )
+    assert row["cells"]["mIoU"]["value"] == 0.55
+    assert [claim["decision"] for claim in stored["claims"]] == [claim.decision for claim in table.claims]
 
 
 def test_differences_name_the_leaf():
@@ -221,3 +348,13 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
     path.write_text(json.dumps({"name": "table1"}))
     with pytest.raises(ValueError, match="lacks title, paper"):
         load_table(path)
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="lacks name, title"):
+        load_table(path)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "/tmp"])
+def test_the_name_of_a_table_is_no_path(make_table, name):
+    folder = make_table("mini", lambda stored: stored.update(name=name))
+    with pytest.raises(ValueError, match=f"the name of a table is the name of its files, found '{name}'"):
+        load_table(folder / "table.json")
