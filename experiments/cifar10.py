@@ -10,7 +10,7 @@ from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
 from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.config import MethodConfig
-from lightning_mmdiff.methods.mt_diffusion.model import RestoreMasked
+from lightning_mmdiff.methods.mt_diffusion.restoration import RestoreMasked
 from lightning_mmdiff.methods.sdedit import EditWithSDEdit
 from lightning_mmdiff.methods.single import Denoise, RealImages
 

@@ -14,7 +14,6 @@ from datamodules.base import PackedDataModule
 from experiments.core.edits import target_indices
 from experiments.runs import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
-from lightning_mmdiff.methods.single import RealImages
 from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs
 from lightning_mmdiff.metrics.networks import FeatureNetwork
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -71,7 +70,7 @@ class Samples:
         """Samples, uint8 [N, 3, H, W]; for the ceiling the real images themselves."""
         if not self.are_real:
             return self.stored
-        return self.originals if self.run.method == RealImages(of_edit="before") else self.real
+        return self.originals if self.run.method.is_unedited else self.real
 
     @cached_property
     def originals(self) -> Tensor:

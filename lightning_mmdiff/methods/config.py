@@ -74,6 +74,11 @@ class MethodConfig(Config):
         return 1
 
     @property
+    def is_unedited(self) -> bool:
+        """Whether the images are those of an edit before it."""
+        return False
+
+    @property
     def target_shift(self) -> int:
         """Image i is given the conditions of test image i + this."""
         return 0

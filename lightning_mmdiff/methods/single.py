@@ -74,6 +74,11 @@ class RealImages(MethodConfig):
         return 0
 
     @property
+    def is_unedited(self) -> bool:
+        """Where they bound a table of edits from below."""
+        return self.of_edit == "before"
+
+    @property
     def target_shift(self) -> int:
         """As that of the edits."""
         return 0 if self.of_edit is None else 1

@@ -9,7 +9,6 @@ sampling starts from q(z_T | E) where E is known.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 
 from lightning_mmdiff import images, schedules
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.methods.config import MethodConfig, Trained
 from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     ShiftedScheduler,
     aggregate,
@@ -35,11 +33,9 @@ from lightning_mmdiff.methods.mt_diffusion.modality import (
     show_pixels,
 )
 from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork
-from lightning_mmdiff.methods.single import ready
 from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.prediction import denoising_loss, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule
-from lightning_mmdiff.source import ModelSource
 
 GIVEN = "given"
 """Where ``encode_conditions`` puts what is known of a batch."""
@@ -261,17 +257,3 @@ class MTDiffusion(SeededTraining, SamplingModule):
             for m, shift in zip(self.modalities, self.shifts)
             if m.name in self.config.aggregated and not m.concatenate and shift.any() and m.name not in given.complete
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RestoreMasked(MethodConfig):
-    """Sample from a model that knows a masked image, and keep what that shows."""
-
-    model: ModelSource
-
-    def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> MTDiffusion:
-        """The model, keeping the known pixels in every step."""
-        model = ready(trained, self.model, sampler, seed)
-        assert isinstance(model, MTDiffusion)
-        model.keep_known = True
-        return model
