@@ -18,8 +18,9 @@ from experiments.engine import stages
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.callbacks.shards import read_images
 from lightning_mmdiff.methods.mt_diffusion.modalities import Label, MaskedImage
-from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion, RestoreMasked
+from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
+from lightning_mmdiff.methods.mt_diffusion.restoration import RestoreMasked
 from lightning_mmdiff.methods.single import Denoise
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime.steps import steps_done

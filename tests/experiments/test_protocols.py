@@ -22,9 +22,11 @@ from experiments.protocols.score import missing, score
 from experiments.recipes.evaluators import attribute_evaluator, face_parser, object_captions
 from experiments.recipes.mt_diffusion import noisy_classifier
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
-from experiments.spec import ExpertUse
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
+from lightning_mmdiff.methods.single import Classify, RealImages
+from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.metrics.kid import kernel_distance, unit_length
 from lightning_mmdiff.runtime.checkpoints import save_weights
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -68,10 +70,12 @@ class AnyData:
         self.attributes = torch.from_numpy(rng.integers(0, 2, (COUNT, 40)).astype(np.int8))
         self.label = torch.arange(COUNT)
         folder.mkdir()
-        (folder / "index.json").write_text(json.dumps({"fingerprint": "any"}))
 
     def __len__(self) -> int:
         return COUNT
+
+    def fingerprint(self) -> str:
+        return "any"
 
     def setup(self) -> None:
         """Nothing to open."""
@@ -101,17 +105,15 @@ def runs(tmp_path_factory) -> SimpleNamespace:
     for run in (denoiser, classifier):
         save_weights(build.model(run, None), RunFolder(root / run.name).weights, {})
 
-    def sampled(name: str, method, *experts: TrainRun) -> Samples:
-        run = SampleRun(
-            name=name, method=method, experts=tuple(ExpertUse(run=e, conditions=()) for e in experts), data=data,
-            num_images=COUNT, sampler=Sampler(name="ddim", num_steps=2),
-        )  # fmt: skip
+    def sampled(name: str, method: MethodConfig) -> Samples:
+        sampler = Sampler(name="ddim", num_steps=2) if method.takes_sampler else None
+        run = SampleRun(name=name, method=method, data=data, num_images=COUNT, sampler=sampler)
         return _samples(root / name, run, AnyData(root / f"{name}-data"), classifier)
 
     return SimpleNamespace(
-        generated=sampled("generated", "denoise", denoiser),
-        classified=sampled("classified", "classify", classifier),
-        real=sampled("real", "real"),
+        generated=sampled("generated", Unite(experts=(ExpertUse(run=denoiser, conditions=()),))),
+        classified=sampled("classified", Classify(model=classifier)),
+        real=sampled("real", RealImages()),
     )
 
 

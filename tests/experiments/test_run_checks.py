@@ -7,8 +7,14 @@ import small_runs
 
 from experiments.recipes.collaborative import mask_token_expert
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
-from experiments.spec import EditConfig, ExpertUse, plan
+from experiments.spec import plan
+from lightning_mmdiff.methods.classifier_guidance import GuideByClassifier
+from lightning_mmdiff.methods.collaborative.editing import EditTogether
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
+from lightning_mmdiff.methods.config import ExpertUse
+from lightning_mmdiff.methods.sdedit import EditWithSDEdit
+from lightning_mmdiff.methods.single import RealImages
+from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.schedules import Sampler
 
 EXPERT = small_runs.expert(steps=4)
@@ -26,14 +32,20 @@ SAMPLES = small_runs.samples(EXPERT)
         (lambda: replace(EXPERT, batch_size=0), "batch_size=0; expected at least 1"),
         (lambda: ExpertUse(run=EXPERT, conditions=("hair",), weight=0.0), "weight=0.0; expected a number above 0"),
         (
-            lambda: EditConfig(name="e", imagic=ImagicConfig(), alpha=0.5, modality=-1),
+            lambda: EditTogether(model=EXPERT, name="e", imagic=ImagicConfig(), alpha=0.5, modality=-1),
             "modality=-1; expected at least 0",
         ),
         (lambda: replace(SAMPLES, num_images=0), "num_images=0; expected at least 1"),
         (lambda: replace(SAMPLES, shard_size=0), "shard_size=0; expected at least 1"),
-        (lambda: replace(SAMPLES, start=1.5), r"start=1.5; expected a number in \[0, 1\]"),
-        (lambda: replace(SAMPLES, scale=2.0), "scale=2.0, which belongs to a classifier, and has none"),
-        (lambda: replace(SAMPLES, scale=-1.0, classifier=EXPERT), "scale=-1.0; expected at least 0"),
+        (lambda: EditWithSDEdit(model=EXPERT, start=1.5), r"start=1.5; expected a number in \[0, 1\]"),
+        (
+            lambda: GuideByClassifier(method=SAMPLES.method, classifier=EXPERT, scale=-1.0),
+            "scale=-1.0; expected at least 0",
+        ),
+        (lambda: replace(SAMPLES, sampler=None), "Unite needs a sampler"),
+        (lambda: replace(SAMPLES, method=RealImages()), "RealImages takes no sampler"),
+        (lambda: replace(EXPERT, experts=(EXPERT,)), "DenoiserConfig takes embedder; experts is given"),
+        (lambda: replace(mask_token_expert("smoke", 0), autoencoder=None), "takes autoencoder; autoencoder is missing"),
     ],
 )
 def test_numbers_out_of_range_are_refused(make, message: str) -> None:
@@ -45,7 +57,7 @@ def test_a_sampler_of_latents_does_not_clip() -> None:
     """Fault A9: only the constructor of the model looked at it, and samplers were assigned afterwards."""
     use = ExpertUse(run=mask_token_expert("smoke", 0), conditions=("mask_tokens",))
     free = Sampler(name="ddim", num_steps=2, clip=False)
-    latent = replace(SAMPLES, experts=(use,), sampler=free)
+    latent = replace(SAMPLES, method=Unite(experts=(use,)), sampler=free)
     with pytest.raises(ValueError, match="samples latents, which are not in .* its sampler needs clip=False"):
         replace(latent, sampler=replace(free, clip=True))
 
@@ -53,14 +65,17 @@ def test_a_sampler_of_latents_does_not_clip() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": ()}, "max_steps=4 and 0 data sets; expected at least 1 of each"),
-        ({"trainer": replace(EXPERT.trainer, max_steps=0)}, "max_steps=0 and 1 data sets"),
-        ({"regime": "fine_tuning"}, "regime='fine_tuning' and switch_step=None: one needs the other"),
-        ({"switch_step": 2}, "regime='combined' and switch_step=2: one needs the other"),
-        ({"regime": "fine_tuning", "switch_step": 2}, "has 1 data sets and switch_step=2; expected two"),
+        ({"data": ()}, "max_steps=4, 0 data sets, .* expected at least one step and one data set"),
+        ({"trainer": replace(EXPERT.trainer, max_steps=0)}, "max_steps=0, 1 data sets"),
+        (
+            {"regime": "fine_tuning"},
+            "regime='fine_tuning' and switch_step=None; fine-tuning and a switch_step need each other",
+        ),
+        ({"switch_step": 2}, "regime='combined' and switch_step=2; fine-tuning and a switch_step need each other"),
+        ({"regime": "fine_tuning", "switch_step": 2}, "1 data sets, .*switch_step=2; expected two"),
         (
             {"regime": "fine_tuning", "switch_step": 4, "data": (small_runs.HAIR,) * 2},
-            "expected two, and a step from 1 to 3",
+            "expected two data sets, and a switch before the last step",
         ),
         ({"data": (replace(small_runs.HAIR, image_size=32),)}, r"a model of 16 pixels; its data have \[32\]"),
         (
@@ -91,6 +106,8 @@ def test_tokens_of_a_latent_expert_need_their_source() -> None:
     run = mask_token_expert("smoke", 0)
     without: TrainRun = replace(run, data=tuple(replace(d, conditions=("caption",)) for d in run.data))
     use = ExpertUse(run=without, conditions=("mask_tokens",))
-    sample: SampleRun = replace(SAMPLES, experts=(use,), sampler=Sampler(name="ddim", num_steps=2, clip=False))
+    sample: SampleRun = replace(
+        SAMPLES, method=Unite(experts=(use,)), sampler=Sampler(name="ddim", num_steps=2, clip=False)
+    )
     with pytest.raises(ValueError, match=r"conditioned on \['mask'\], but its data give \['caption'\]"):
         plan([small_runs.table_of(sample)])

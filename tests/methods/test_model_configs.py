@@ -22,7 +22,7 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 PLAIN = tiny_config()  # one map of one channel
 TEXT = tiny_config(spatial=(), embedding=("text", 4))
-COLLABORATIVE = CollaborativeConfig(members=(Collaborator(conditions=(), network=mini_unet(3, 1)),))
+COLLABORATIVE = CollaborativeConfig(collaborators=(Collaborator(conditions=(), network=mini_unet(3, 1)),))
 SMALL_VAE = VAEConfig(image_size=16, channels=(8, 16), norm_groups=8)
 
 
@@ -99,7 +99,7 @@ def test_a_dynamic_diffuser_has_one_output_channel() -> None:
     [
         (AutoencoderConfig, {"vae": SMALL_VAE, "adversarial_weight": 0.0, "kl_weight": -1.0}, "kl_weight=-1.0"),
         (AutoencoderConfig, {"vae": SMALL_VAE, "adversarial_weight": 0.0, "scale_batches": 0}, "scale_batches=0"),
-        (CollaborativeConfig, {"members": ()}, r"members=\(\); expected one entry or more"),
+        (CollaborativeConfig, {"collaborators": ()}, r"collaborators=\(\); expected one entry or more"),
         (InfluenceConfig, {"scheduled": -1}, "scheduled=-1; expected at least 0"),
         (ReliabilityConfig, {"conditions": ()}, r"conditions=\(\); expected one entry or more"),
         (ReliabilityConfig, {"conditions": (("hair",),), "num_bins": 0}, "num_bins=0; expected at least 1"),

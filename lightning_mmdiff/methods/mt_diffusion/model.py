@@ -32,7 +32,7 @@ from lightning_mmdiff.methods.mt_diffusion.modality import (
     check_visible,
     show_pixels,
 )
-from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork
+from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork, diffusion_space
 from lightning_mmdiff.models.training import SeededTraining
 from lightning_mmdiff.prediction import denoising_loss, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule
@@ -66,18 +66,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
             autoencoder: frozen ``networks.vae.VAE``: diffuse its latents, not pixels. Neither helper is ever stored.
             keep_known: put the pixels that a masked image shows into the predicted z_0 of every step; False: Algorithm 1.
         """
-        size = config.image_size
-        shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
-        if shape[0] != config.channels:
-            raise UserError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
-        if autoencoder is not None and config.learned_variance:
-            raise UserError(
-                "learned_variance needs pixels, whose 8 bits the variational bound counts; these are latents."
-            )
-        if shape[1] % config.network.multiple:
-            raise UserError(
-                f"The network halves {shape[1]} positions; expected a multiple of {config.network.multiple}."
-            )
+        shape = diffusion_space(config, autoencoder)
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50, clip=autoencoder is None),
             schedule=schedules.by_name(config.schedule),

@@ -111,6 +111,23 @@ class MTDiffusionConfig(ModelConfig):
         return tuple(m.name for m in self.modalities if m.name in self.active and len(self.active) > 1)
 
 
+def diffusion_space(config: MTDiffusionConfig, autoencoder: Any) -> Shape:
+    """[C, H, W] of what is diffused: pixels, or the latents of ``autoencoder``.
+
+    Raises:
+        UserError: if the network cannot take it.
+    """
+    size = config.image_size
+    shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
+    if shape[0] != config.channels:
+        raise UserError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
+    if autoencoder is not None and config.learned_variance:
+        raise UserError("learned_variance needs pixels, whose 8 bits the variational bound counts; these are latents.")
+    if shape[1] % config.network.multiple:
+        raise UserError(f"The network halves {shape[1]} positions; expected a multiple of {config.network.multiple}.")
+    return shape
+
+
 class MTNetwork(nn.Module):
     """A U-Net that all tasks share, with an encoder and a head for each modality."""
 
