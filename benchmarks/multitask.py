@@ -56,14 +56,14 @@ def pairs(profile: Profile, size: recipes.Size) -> dict[str, tuple[TrainRun, Tra
     image, reading = recipes.adm(profile, 0, label=False, size=size), recipes.restoration_alone(profile, 0)
     found = {"masked image, -U": (recipes.masked_image(profile, 0, concatenate=False, size=size), image)}
     if size == 64:
-        labelled, in_turn = (
+        labeled, in_turn = (
             recipes.image_label(profile, 0, head="middle", renew_every=n) for n in (None, recipes.IN_TURN)
         )
-        classes = replace(recipes.adm(profile, 0, label=True), batch_size=labelled.batch_size)
+        classes = replace(recipes.adm(profile, 0, label=True), batch_size=labeled.batch_size)
         found |= {
             "masked image, -X": (recipes.masked_image(profile, 0), reading),
             "label, encoded by a table": (recipes.several_tasks(profile, 0, "label"), image),
-            "label, encoded by the U-Net (-M)": (labelled, classes),
+            "label, encoded by the U-Net (-M)": (labeled, classes),
             "label, encoded by the U-Net in turn": (in_turn, classes),
         }
     return found

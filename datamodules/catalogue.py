@@ -87,7 +87,7 @@ DATA_SETS = (
     ),
     DataSet(
         name="cifar10", folder="cifar10", module=CIFAR10, render=write_cifar10, expected=60_000,
-        source="www.cs.toronto.edu/~kriz/cifar.html (no licence stated)",
+        source="www.cs.toronto.edu/~kriz/cifar.html (no license stated)",
         archive=Archive(
             url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", contains="cifar10/cifar-10-batches-py",
             sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
@@ -99,7 +99,7 @@ DATA_SETS = (
     ),
     DataSet(
         name="night2day", folder="night2day", module=Night2Day, render=write_night2day, shows="street",
-        expected=20_110, source="github.com/phillipi/pix2pix (no licence stated)",
+        expected=20_110, source="github.com/phillipi/pix2pix (no license stated)",
         archive=Archive(
             url="http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/night2day.tar.gz", contains="night2day",
         ),

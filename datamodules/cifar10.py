@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.images.folder import FolderFiles, number_of
-from datamodules.images.labelled import LabelledDataModule
+from datamodules.images.labeled import LabeledDataModule
 from datamodules.storage.data_files import DataFiles
 from datamodules.storage.reading import require_images, require_no_enlarging, require_root, require_square, some
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -129,7 +129,7 @@ def _encode(text: str, _encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-class CIFAR10(LabelledDataModule):
+class CIFAR10(LabeledDataModule):
     """50,000 images of ten classes to train on, 10,000 to test on; 32 pixels."""
 
     layout = LAYOUT

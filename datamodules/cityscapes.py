@@ -41,9 +41,9 @@ TRAIN_CLASSES: tuple[tuple[str, int, tuple[int, int, int]], ...] = (
 
 NAMES = tuple(name for name, _, _ in TRAIN_CLASSES)
 NUM_CLASSES = len(TRAIN_CLASSES)
-PALETTE = np.array([colour for _, _, colour in TRAIN_CLASSES], np.uint8)  # [19, 3] RGB
+PALETTE = np.array([color for _, _, color in TRAIN_CLASSES], np.uint8)  # [19, 3] RGB
 EGO_VEHICLE = 1  # label id of the car that carries the camera; void
-LABEL_IDS = frozenset((*range(34), 255))  # that occur on disk; 255 is a licence plate (id -1)
+LABEL_IDS = frozenset((*range(34), 255))  # that occur on disk; 255 is a license plate (id -1)
 
 
 def _train_id_of() -> np.ndarray:
@@ -52,19 +52,19 @@ def _train_id_of() -> np.ndarray:
     return table
 
 
-def _colour_of() -> np.ndarray:
+def _color_of() -> np.ndarray:
     table = np.zeros((256, 3), np.uint8)
     table[:NUM_CLASSES] = PALETTE
     return table
 
 
 TRAIN_ID_OF = _train_id_of()  # uint8 [256], by label id
-_COLOUR_OF = _colour_of()
+_COLOR_OF = _color_of()
 
 
 def label_picture(label_map: np.ndarray) -> np.ndarray:
-    """Return train ids [..., H, W] in the official colours, uint8 [..., 3, H, W] RGB; void is black."""
-    return np.moveaxis(_COLOUR_OF[label_map], -1, -3)
+    """Return train ids [..., H, W] in the official colors, uint8 [..., 3, H, W] RGB; void is black."""
+    return np.moveaxis(_COLOR_OF[label_map], -1, -3)
 
 
 PHOTO, LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
@@ -183,7 +183,7 @@ class Cityscapes(ArrayDataModule):
     """2,975 street scenes to train on and 500 to test on, squeezed to squares.
 
     Args:
-        direction: "photo_to_labels": the image is the label picture in the official colours, its condition "photo";
+        direction: "photo_to_labels": the image is the label picture in the official colors, its condition "photo";
             "labels_to_photo": the image is the photograph, its condition "label_picture".
         settings: see ``PackedDataModule``.
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from datamodules.images.folder import FolderFiles
-from datamodules.images.labelled import LabelledDataModule
+from datamodules.images.labeled import LabeledDataModule
 from lightning_mmdiff.errors import UserError
 
 SIZE = 8  # pixels
@@ -28,7 +28,7 @@ class DigitFiles(FolderFiles):
         return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
-class Digits(LabelledDataModule):
+class Digits(LabeledDataModule):
     """1,500 digits to train on, 297 to test on, gray as RGB."""
 
     layout = LAYOUT

@@ -7,7 +7,7 @@ from PIL import Image
 
 from datamodules.images import imagenet_labels as class_ids
 from datamodules.images.folder import FolderFiles, Listing, list_images, number_of
-from datamodules.images.labelled import LabelledDataModule
+from datamodules.images.labeled import LabeledDataModule
 from datamodules.storage.reading import read_image, require_images
 from lightning_mmdiff.errors import MissingFileError, UserError
 
@@ -79,7 +79,7 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-class ImageNet(LabelledDataModule):
+class ImageNet(LabeledDataModule):
     """1,281,167 photographs of 1,000 classes to train on, 50,000 to test on; cropped as ADM does."""
 
     layout = LAYOUT

@@ -33,7 +33,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 State = Literal["ok", "note", "missing"]
-COLOURS = {"ok": "green", "note": "yellow", "missing": "bold red"}
+COLORS = {"ok": "green", "note": "yellow", "missing": "bold red"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ def main(flags: DoctorFlags) -> int:
     findings = diagnose([module.table(flags.profile, seed) for seed in range(flags.seeds)], flags)
     grid = Grid("what", "", "found", "what to do", title=f"{flags.table} at {flags.profile}", show_lines=True)
     for f in findings:
-        grid.add_row(f.what, Text(f.state, style=COLOURS[f.state]), Text(f.found), Text(f.remedy))
+        grid.add_row(f.what, Text(f.state, style=COLORS[f.state]), Text(f.found), Text(f.remedy))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
     console.print(grid)
     missing = [f.what for f in findings if f.state == "missing"]

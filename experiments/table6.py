@@ -30,7 +30,7 @@ LONGER, X_PLAIN, M_HIDDEN, M_IN_TURN = (
     "-M, E(y) half hidden",
     "-M, E(y) in turn",
 )
-BASE, MASKED, LABELS, FAIR = "One task", "Masked-image training", "Joint image-label modelling", "Not in the paper"
+BASE, MASKED, LABELS, FAIR = "One task", "Masked-image training", "Joint image-label modeling", "Not in the paper"
 PUBLISHED = {
     ADM: (15.64, 23.22, 16.53, 0.57, 0.60),
     ADM_CLASS: (22.69, 16.35, 17.49, 0.59, 0.62),

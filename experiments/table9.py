@@ -22,7 +22,7 @@ NOTES = (
     "The paper's FID is that of 50 images (said by its authors, not in the paper); Mask is printed there in percent.",
     "Influence as the paper prints it (Eq. 5-7). The released sampler multiplies that of the mask by a cosine of the time on "
     "top, which neither the paper nor the training has: the row 'released influence schedule'.",
-    "Captions speak of hair colour, glasses, hat, sex and smile at mini, of beard and age in the paper.",
+    "Captions speak of hair color, glasses, hat, sex and smile at mini, of beard and age in the paper.",
 )
 
 

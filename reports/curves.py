@@ -23,7 +23,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
 MAX_POINTS = 300
 FEW = 12  # points are marked where there are no more
 LOG_FROM = 20.0  # a range of more than this factor is drawn on a logarithmic axis
-COLOURS = 4
+COLORS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ def _figure(name: str, quantity: str, lines: Sequence[Curve]) -> str:
 
 
 def chart(lines: Sequence[Curve], label: str) -> str:
-    """An SVG line chart with colours that the page defines; logarithmic where the values span more than one decade."""
+    """An SVG line chart with colors that the page defines; logarithmic where the values span more than one decade."""
     ys = [y for curve in lines for _, y in curve.points]
     low, high = min(ys), max(ys)
     logarithmic = low > 0 and high / low > LOG_FROM
@@ -162,10 +162,10 @@ def chart(lines: Sequence[Curve], label: str) -> str:
     for i, curve in enumerate(lines):
         path = " ".join("{},{}".format(*place(*point)) for point in _thin(curve.points))
         title = f"<title>{escape_html(curve.run)}</title>"
-        parts.append(f'<polyline class="line s{i % COLOURS}" points="{path}">{title}</polyline>')
+        parts.append(f'<polyline class="line s{i % COLORS}" points="{path}">{title}</polyline>')
         marks = curve.points if len(curve.points) <= FEW else ()
         dots = ("{},{}".format(*place(*point)) for point in marks)
-        parts += [f'<path class="dot s{i % COLOURS}" d="M{dot}h0"/>' for dot in dots]
+        parts += [f'<path class="dot s{i % COLORS}" d="M{dot}h0"/>' for dot in dots]
     return "".join(parts) + "</svg>"
 
 

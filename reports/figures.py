@@ -48,12 +48,12 @@ def _panel(axis: Axes, table: TableResult, rows: tuple[Row, ...], column: int) -
         cell = row.cells[column]
         if cell.value is None:
             continue
-        colour = "#0b6e99" if row.ceiling else "#1b1f24"
+        color = "#0b6e99" if row.ceiling else "#1b1f24"
         if cell.interval:
-            axis.plot(cell.interval, (y, y), color=colour, linewidth=1.4, alpha=0.6)
-        axis.plot(cell.value, y, marker="s" if row.ceiling else "o", color=colour, markersize=7 if cell.best else 5)
+            axis.plot(cell.interval, (y, y), color=color, linewidth=1.4, alpha=0.6)
+        axis.plot(cell.value, y, marker="s" if row.ceiling else "o", color=color, markersize=7 if cell.best else 5)
         if row.ceiling:
-            axis.axvline(cell.value, color=colour, linestyle=":", linewidth=1)
+            axis.axvline(cell.value, color=color, linestyle=":", linewidth=1)
         if cell.published is not None and cell.verdict != "not comparable":
             axis.plot(cell.published, y, marker="D", markerfacecolor="none", color="#a40e26", markersize=6)
     if not any(row.cells[column].value is not None for row in rows):

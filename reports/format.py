@@ -132,7 +132,7 @@ def verdict_symbol(cell: Cell) -> str:
 
 
 def decision(claim: Claim) -> str:
-    """Symbol and word, so that it reads without colour."""
+    """Symbol and word, so that it reads without color."""
     return f"{DECISION_SYMBOLS[claim.decision]} {claim.decision}"
 
 

@@ -116,8 +116,14 @@ def _released(name: str) -> dict[str, Any]:
     return {"type": "Released", "name": name}
 
 
+def _american(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields are spelled as in America."""
+    return {"color" if key == "colour" else key: value for key, value in fields.items()}
+
+
 RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "CollaborativeConfig": _collaborators,
+    "Degradation": _american,
     "TrainRun": _roles,
     "SampleRun": _method,
 }

@@ -17,7 +17,7 @@ def t_interval(values: Sequence[float]) -> Interval:
     return float(sample.mean() - half), float(sample.mean() + half)
 
 
-def centred_interval(estimate: float, replicates: np.ndarray) -> Interval:
+def centerd_interval(estimate: float, replicates: np.ndarray) -> Interval:
     """Percentile interval of the replicates, moved so that their mean is the estimate.
 
     The move takes out the bootstrap's bias: a resample holds fewer distinct images, which a Frechet distance punishes.

@@ -132,7 +132,7 @@ def banner(watermark: str) -> str:
 
 
 def badge(text: str, kind: str, tip: str = "") -> str:
-    """A pill; its colour goes by the first word of ``kind``."""
+    """A pill; its color goes by the first word of ``kind``."""
     title = f' title="{escape_html(tip)}"' if tip else ""
     return f'<span class="badge {escape_html(kind.split()[0])}"{title}>{escape_html(text)}</span>'
 

@@ -18,7 +18,7 @@ from slurm.jobs import jobs_folder
 from slurm.status import logs as logs_of
 from slurm.status import survey_jobs
 
-COLOURS = {"running": "cyan", "waiting": "", "done": "green", "failed": "bold red", "stopped": "red"}
+COLORS = {"running": "cyan", "waiting": "", "done": "green", "failed": "bold red", "stopped": "red"}
 
 
 def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
@@ -35,11 +35,11 @@ def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
         )
     grid = Grid("job", "run", "state", "", box=None)
     for line in lines:
-        grid.add_row(line.job, line.name, Text(line.state, style=COLOURS[line.state]), Text(line.detail))
+        grid.add_row(line.job, line.name, Text(line.state, style=COLORS[line.state]), Text(line.detail))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(grid)
     states = [line.state for line in lines]
-    console.print(", ".join(f"{states.count(s)} {s}" for s in COLOURS if s in states))
+    console.print(", ".join(f"{states.count(s)} {s}" for s in COLORS if s in states))
     if "failed" in states:
         console.print(
             f"Look into it with python -m slurm logs NAME --profile {profile}; go on with python -m slurm resubmit TABLE."

@@ -51,7 +51,7 @@ def run(*words: str) -> str:
 
 
 def submit(script: Path, dependency: str) -> str:
-    """Queue a script and return its number. A job whose dependency has failed is cancelled rather than kept waiting."""
+    """Queue a script and return its number. A job whose dependency has failed is canceled rather than kept waiting."""
     out = run("sbatch", "--parsable", f"--dependency={dependency}", "--kill-on-invalid-dep=yes", str(script))
     return out.strip().split(";")[0]
 

@@ -52,7 +52,7 @@ def test_temporary_files_of_dead_writers_go(tmp_path, name, age, goes) -> None:
     assert path.exists() != goes
 
 
-def test_the_name_of_a_temporary_file_is_recognised(tmp_path) -> None:
+def test_the_name_of_a_temporary_file_is_recognized(tmp_path) -> None:
     with atomic_path(tmp_path / "a.b.json") as temporary:
         stale = Path(str(temporary).replace(f".{os.getpid()}.", f".{NOBODY}."))
         stale.touch()

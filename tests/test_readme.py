@@ -96,9 +96,9 @@ def test_the_index_is_in_the_readme(entry) -> None:
     assert f"| {entry.mini} |" in rows[0]
 
 
-def test_every_weight_file_is_in_the_readme_with_its_licence() -> None:
+def test_every_weight_file_is_in_the_readme_with_its_license() -> None:
     for weight in WEIGHTS:
-        assert any(f"`{weight.file}`" in line and weight.licence in line for line in README.splitlines()), weight.file
+        assert any(f"`{weight.file}`" in line and weight.license in line for line in README.splitlines()), weight.file
 
 
 def test_snippets_run() -> None:

@@ -51,7 +51,7 @@ def test_network_sees_timesteps_of_the_original_schedule():
         spaced.step(torch.zeros(1, 1), 5, torch.zeros(1, 1))
 
 
-def neighbours(name: str, k: int) -> tuple[int, float, float]:
+def neighbors(name: str, k: int) -> tuple[int, float, float]:
     """Timestep k of 100, its alpha_bar and that of the step kept before it, by direct computation."""
     kept = [round(i * 999 / 99) for i in range(100)]
     alpha_bar = by_name(name).alpha_bar
@@ -64,7 +64,7 @@ def neighbours(name: str, k: int) -> tuple[int, float, float]:
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_ddim_step_is_eq_12_of_the_paper(name, k, eta, clip):
     z, eps, noise = (torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(i)) for i in range(3))
-    t, a, b = neighbours(name, k)
+    t, a, b = neighbors(name, k)
     z0 = (z.double() - math.sqrt(1 - a) * eps) / math.sqrt(a)
     z0 = z0.clamp(-1, 1) if clip else z0
     direction = (z - math.sqrt(a) * z0) / math.sqrt(1 - a)
@@ -80,7 +80,7 @@ def test_ddim_step_is_eq_12_of_the_paper(name, k, eta, clip):
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_ddpm_step_is_the_posterior_of_the_chain(name, k, variance):
     z, eps, raw, noise = (torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(i)) for i in range(4))
-    t, a, b = neighbours(name, k)
+    t, a, b = neighbors(name, k)
     beta = 1 - a / b
     z0 = ((z.double() - math.sqrt(1 - a) * eps) / math.sqrt(a)).clamp(-1, 1)
     # Bayes: N(z_s; sqrt(b) z_0, 1 - b) times N(z_t; sqrt(a / b) z_s, beta), as a Gaussian of z_s.

@@ -33,7 +33,7 @@ def tiny_config(
 
 
 def randomized(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Replace every parameter, the zero-initialised ones included, by small noise, so that outputs say something."""
+    """Replace every parameter, the zero-initialized ones included, by small noise, so that outputs say something."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)

@@ -42,6 +42,6 @@ class Draws:
         return self.uniform(name) < probability
 
     def choose(self, name: str, weights: np.ndarray) -> np.ndarray:
-        """Return int64 [B] in [0, K) with unnormalised ``weights``, [K] or [B, K]."""
+        """Return int64 [B] in [0, K) with unnormalized ``weights``, [K] or [B, K]."""
         edges = np.cumsum(np.broadcast_to(weights, (len(self.indices), np.shape(weights)[-1])), axis=1)
         return (self.uniform(name)[:, None] * edges[:, -1:] >= edges).sum(axis=1)

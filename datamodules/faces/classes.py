@@ -44,7 +44,7 @@ def _palette() -> np.ndarray:
 
 
 PALETTE = _palette()
-"""Colour of each class."""
+"""Color of each class."""
 
 
 def _membership(groups: tuple[tuple[str, ...], ...]) -> np.ndarray:

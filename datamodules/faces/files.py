@@ -89,6 +89,6 @@ def read_label_png(path: Path, num_classes: int) -> np.ndarray:
     if label_map.max() >= num_classes:
         raise UserError(
             f"{path}: holds class {label_map.max()}, expected 0 to {num_classes - 1} (official CelebAMask-HQ order); "
-            "was it written in another order, or as colours?"
+            "was it written in another order, or as colors?"
         )
     return label_map

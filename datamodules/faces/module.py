@@ -28,7 +28,7 @@ class FaceDataModule(PackedDataModule):
         root: folder of the data set.
         image_size: pixels.
         batch_size: rows of a training batch over all processes.
-        conditions: of "mask" (all 19 classes), "mask_picture" (their colours), "hair", "skin", "face_parts", "sketch",
+        conditions: of "mask" (all 19 classes), "mask_picture" (their colors), "hair", "skin", "face_parts", "sketch",
             "attributes", "caption".
         seed: of the order of training images, the mirroring and the choice among captions.
         flip: mirror half of the training images.
@@ -107,9 +107,9 @@ class FaceDataModule(PackedDataModule):
 
     def _needs(self) -> Iterator[tuple[str, str]]:
         """Yield the optional things this configuration cannot do without, each with the reason."""
-        labelled = [name for name in self.conditions if name in (*LABEL_CONDITIONS, "mask_picture")]
-        if labelled:
-            yield "label_map", f"condition {some(labelled)} needs label maps"
+        labeled = [name for name in self.conditions if name in (*LABEL_CONDITIONS, "mask_picture")]
+        if labeled:
+            yield "label_map", f"condition {some(labeled)} needs label maps"
         if "attributes" in self.conditions:
             yield "attributes", "condition attributes needs the attribute file"
         if self.captions:

@@ -59,7 +59,7 @@ def pack(files: FaceFiles, *, image_size: int, folder: Path) -> bool:
     """Pack ``files`` into ``folder`` unless it holds them already; return whether there was work to do.
 
     Raises:
-        ValueError: naming every damaged, misshapen or mislabelled file (up to 20).
+        ValueError: naming every damaged, misshapen or mislabeled file (up to 20).
         OSError: where the folder cannot be written or the disk is too full.
     """
     fingerprint = {"version": VERSION, "pixels": files.pixel_fingerprint(), "text": files.text_fingerprint()}

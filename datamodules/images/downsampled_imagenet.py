@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.images import imagenet_labels as class_ids
-from datamodules.images.labelled import LabelledDataModule
+from datamodules.images.labeled import LabeledDataModule
 from datamodules.storage.data_files import DataFiles
 from datamodules.storage.progress import progress_bar
 from datamodules.storage.reading import require_root, some
@@ -23,7 +23,7 @@ LAYOUT = f"""\
 
 
 class DownsampledFiles(DataFiles):
-    """Ten arrays to train on and one to validate: whole images squeezed to S x S, not ADM's centre crop.
+    """Ten arrays to train on and one to validate: whole images squeezed to S x S, not ADM's center crop.
 
     Their labels count from 1 in the order of ``map_clsloc.txt``; ours are ranks of sorted wnids.
     """
@@ -90,7 +90,7 @@ class DownsampledFiles(DataFiles):
             raise UserError(f"{self.root / name}: cannot read {key!r} ({error}); fetch this file again.") from error
 
 
-class DownsampledImageNet(LabelledDataModule):
+class DownsampledImageNet(LabeledDataModule):
     """The same images, squeezed to 64 or 32 pixels by others. FID against ADM's statistics is biased: those are crops."""
 
     layout = LAYOUT

@@ -1,4 +1,4 @@
-"""Labelled or paired images decoded once into memory-mapped arrays, and their training and test parts."""
+"""Labeled or paired images decoded once into memory-mapped arrays, and their training and test parts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

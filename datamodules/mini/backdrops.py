@@ -33,7 +33,7 @@ def _wall(canvas: Canvas, draws: Draws) -> None:
     angle = draws.uniform("wall angle", 0, 6.28)
     slope = column(np.cos(angle)) * canvas.u + column(np.sin(angle)) * canvas.v
     distance = np.clip(0.35 * (canvas.u**2 + canvas.v**2) + 0.25 * slope, 0, 1)[:, None]
-    canvas.colour[:] = near[:, :, None, None] * (1 - distance) + far[:, :, None, None] * distance
+    canvas.color[:] = near[:, :, None, None] * (1 - distance) + far[:, :, None, None] * distance
 
 
 def _outdoors(canvas: Canvas, draws: Draws) -> None:
@@ -50,18 +50,18 @@ def _outdoors(canvas: Canvas, draws: Draws) -> None:
     softness = column(draws.uniform("horizon softness", 0.06, 0.25))
     below = np.clip(0.5 + (canvas.v - column(draws.uniform("horizon", -0.25, 0.5))) / softness, 0, 1)[:, None]
     haze = 1 + 0.12 * np.clip(canvas.v, -1, 1)[:, None]
-    canvas.colour[:] = (sky[:, :, None, None] * (1 - below) + ground[:, :, None, None] * below) * haze
+    canvas.color[:] = (sky[:, :, None, None] * (1 - below) + ground[:, :, None, None] * below) * haze
     for i in range(NUM_LIGHTS):
         cu, cv, radius = (
             column(draws.uniform(f"light {i} {what}", *limits))
             for what, limits in (("u", (-1, 1)), ("v", (-0.9, 0.6)), ("radius", (0.10, 0.28)))
         )
-        colour = hsv(
+        color = hsv(
             draws.uniform(f"light {i} hue"), draws.uniform(f"light {i} saturation", 0.1, 0.45), np.full(len(cu), 0.85)
         )
         canvas.paint(
             partial(ellipse, cu=cu, cv=cv, ru=radius, rv=radius),
-            colour, box=EVERYWHERE, softness=0.08, opacity=draws.uniform(f"light {i} opacity", 0.15, 0.55),
+            color, box=EVERYWHERE, softness=0.08, opacity=draws.uniform(f"light {i} opacity", 0.15, 0.55),
         )  # fmt: skip
 
 
@@ -69,4 +69,4 @@ def add_grain(canvas: Canvas, people: People) -> None:
     """Add the camera's noise of domain B."""
     if people.domain == "B":
         noise = people.draws.uniform("grain", -GRAIN, GRAIN, count=canvas.size**2)
-        canvas.colour += noise.reshape(-1, 1, canvas.size, canvas.size)
+        canvas.color += noise.reshape(-1, 1, canvas.size, canvas.size)

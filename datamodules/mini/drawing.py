@@ -22,27 +22,27 @@ class Canvas:
     Args:
         size: pixels.
         tilt: rotation of each face in radians, [B].
-        centre: its position in the image, [B, 2].
+        center: its position in the image, [B, 2].
         scale: its size, 1 = the image is 2 wide, [B].
     """
 
-    def __init__(self, size: int, tilt: Array, centre: Array, scale: Array) -> None:
+    def __init__(self, size: int, tilt: Array, center: Array, scale: Array) -> None:
         self.size, self.scale = size, scale[:, None, None].astype(np.float32)
         self.cos, self.sin = np.cos(tilt)[:, None, None], np.sin(tilt)[:, None, None]
-        self.centre = centre.astype(np.float32)[:, :, None, None]
+        self.center = center.astype(np.float32)[:, :, None, None]
         line = ((np.arange(size, dtype=np.float32) + 0.5) / size) * 2 - 1
-        x, y = line[None, None, :] - self.centre[:, 0], line[None, :, None] - self.centre[:, 1]
+        x, y = line[None, None, :] - self.center[:, 0], line[None, :, None] - self.center[:, 1]
         self.u = (self.cos * x + self.sin * y) / self.scale
         self.v = (self.cos * y - self.sin * x) / self.scale
         self.pixel = 2 / (size * self.scale)  # width of a pixel, [B, 1, 1]
-        self.colour = np.zeros((len(scale), 3, size, size), np.float32)
+        self.color = np.zeros((len(scale), 3, size, size), np.float32)
         self.label = np.zeros((len(scale), size, size), np.uint8)
         self.light: Array = np.ones((1, 1, 1, 1), np.float32)
 
     def paint(
         self,
         shape: Shape,
-        colour: Array | Callable[[Array, Array], Array],
+        color: Array | Callable[[Array, Array], Array],
         *,
         box: Box = EVERYWHERE,
         label: int | None = None,
@@ -55,7 +55,7 @@ class Canvas:
 
         Args:
             shape: distance to its edge.
-            colour: [B, 3], or a function of (u, v) giving [B, 3, h, w]; 0 to 1.
+            color: [B, 3], or a function of (u, v) giving [B, 3, h, w]; 0 to 1.
             box: where to look; smaller is faster.
             label: class of the pixels at least half covered; None leaves classes alone.
             keep: classes that ``label`` does not replace.
@@ -63,7 +63,7 @@ class Canvas:
             opacity: 0 to 1, a number or [B].
             softness: width of the edge where it is wider than a pixel.
         """
-        if not len(self.colour) or (where is not None and not where.any()):
+        if not len(self.color) or (where is not None and not where.any()):
             return
         rows, columns = self._window(box)
         if rows.start >= rows.stop or columns.start >= columns.stop:
@@ -77,22 +77,22 @@ class Canvas:
             window = self.label[:, rows, columns]
             window[(cover > 0.5) & ~np.isin(window, keep)] = label
         cover = (cover * np.reshape(np.float32(opacity), (-1, 1, 1)))[:, None]
-        ink = colour(u, v) if callable(colour) else colour[:, :, None, None]
+        ink = color(u, v) if callable(color) else color[:, :, None, None]
         lit = self.light if self.light.shape[-1] == 1 else self.light[:, :, rows, columns]
-        target = self.colour[:, :, rows, columns]
+        target = self.color[:, :, rows, columns]
         target += cover * (ink * lit - target)
 
     def image(self) -> Array:
         """Return uint8 [B, 3, S, S]."""
-        return np.rint(np.clip(self.colour, 0, 1) * 255).astype(np.uint8)
+        return np.rint(np.clip(self.color, 0, 1) * 255).astype(np.uint8)
 
     def _window(self, box: Box) -> tuple[slice, slice]:
         """Return the rows and columns that ``box`` touches in any image."""
         if box is EVERYWHERE:
             return slice(0, self.size), slice(0, self.size)
         u, v = (np.array(corners, np.float32) for corners in ((box[0], box[1]) * 2, (box[2],) * 2 + (box[3],) * 2))
-        x = self.centre[:, 0] + self.scale * (self.cos * u - self.sin * v)
-        y = self.centre[:, 1] + self.scale * (self.sin * u + self.cos * v)
+        x = self.center[:, 0] + self.scale * (self.cos * u - self.sin * v)
+        y = self.center[:, 1] + self.scale * (self.sin * u + self.cos * v)
         return self._pixels(y), self._pixels(x)
 
     def _pixels(self, position: Array) -> slice:

@@ -1,4 +1,4 @@
-"""The shape, colours and pose of faces: what every part of the drawing needs to know.
+"""The shape, colors and pose of faces: what every part of the drawing needs to know.
 
 Lengths are in units of half the image at scale 1; see ``drawing`` for the coordinates.
 """
@@ -43,7 +43,7 @@ class Face:
         self.canvas = Canvas(
             size,
             tilt=draws.uniform("tilt", -0.12, 0.12) * reach,
-            centre=np.stack([draws.uniform("x", -0.06, 0.06), draws.uniform("y", 0.03, 0.11)], 1) * reach,
+            center=np.stack([draws.uniform("x", -0.06, 0.06), draws.uniform("y", 0.03, 0.11)], 1) * reach,
             scale=draws.uniform("scale", 0.98, 1.16) if outdoors else draws.uniform("scale", 1.08, 1.18),
         )
         self.yaw = column(draws.uniform("yaw", -0.07, 0.07) * reach)  # shift of the features to a side
@@ -75,7 +75,7 @@ class Face:
         canvas.light = (falloff - 0.06 * np.clip(canvas.v, -1, 1))[:, None]
 
     def strands(self, u: Array, v: Array) -> Array:
-        """Return the hair's colour [B, 3, h, w]: strands falling from the crown, a gloss below it."""
+        """Return the hair's color [B, 3, h, w]: strands falling from the crown, a gloss below it."""
         phase = column(self.people.draws.uniform("strands", 0, 6))
         fan = u / (np.abs(v + 0.95) + 0.35)
         strand = np.sin(fan * 23 + phase) * np.sin(fan * 11 + 1.7 * phase)

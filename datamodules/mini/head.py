@@ -21,13 +21,13 @@ def paint_body(face: Face) -> None:
     canvas, draws = face.canvas, face.people.draws
     neck_width = column(np.where(face.people.male, 0.25, 0.19)) + 0.3 * (face.width - 0.45)
 
-    def neck_colour(u: Array, v: Array) -> Array:
+    def neck_color(u: Array, v: Array) -> Array:
         dark = np.clip(1.0 - (v - 0.50) / 0.3, 0, 1)[:, None]  # the chin's shadow
         return face.skin[:, :, None, None] * (1 - 0.55 * dark) + face.shadow[:, :, None, None] * 0.55 * dark
 
     canvas.paint(
         lambda u, v: rounded_box(u, v, 0, 0.80, neck_width, 0.5, 0.05),
-        neck_colour, label=LABEL["neck"], box=(-0.4, 0.4, 0.25, 1.35),
+        neck_color, label=LABEL["neck"], box=(-0.4, 0.4, 0.25, 1.35),
     )  # fmt: skip
     depth, pointed = column(draws.uniform("neckline", 0.06, 0.2)), column(draws.chance("pointed", 0.5))
 
@@ -62,14 +62,14 @@ def paint_ears_and_head(face: Face) -> None:
             box=(side * 0.5 - 0.17, side * 0.5 + 0.17, -0.15, 0.2),
         )  # fmt: skip
 
-    def face_colour(u: Array, v: Array) -> Array:
+    def face_color(u: Array, v: Array) -> Array:
         rim = np.clip(1 + face.head(u, v) / 0.20, 0, 1) ** 2 * 0.30
         blush = np.exp(-(((np.abs(u - face.yaw) - 0.25) / 0.12) ** 2) - ((v - 0.17) / 0.1) ** 2)
         rosy = face.skin * np.array([1.0, 0.80, 0.78], np.float32)
         base = face.skin[:, :, None, None] + (face.shadow - face.skin)[:, :, None, None] * rim[:, None]
         return base + (rosy - face.skin)[:, :, None, None] * (0.5 * blush)[:, None]
 
-    canvas.paint(face.head, face_colour, label=LABEL["skin"], box=(-0.56, 0.56, -0.68, 0.64))
+    canvas.paint(face.head, face_color, label=LABEL["skin"], box=(-0.56, 0.56, -0.68, 0.64))
     for side in (-1, 1):  # wrinkles
         fold = partial(arc, cu=face.yaw + side * 0.24, cv=0.26, half=0.05, bend=0.09, thick=0.012)
         canvas.paint(
@@ -81,7 +81,7 @@ def paint_ears_and_head(face: Face) -> None:
 def paint_beard(face: Face) -> None:
     """Paint stubble, goatee or full beard; its class is skin, as in CelebAMask-HQ."""
     people, canvas = face.people, face.canvas
-    colour = face.hair * 0.8 + face.skin * 0.1
+    color = face.hair * 0.8 + face.skin * 0.1
 
     def full(u: Array, v: Array) -> Array:
         cheek = ellipse(u, v, face.yaw, 0.02, face.width * 0.83, 0.40)
@@ -91,8 +91,8 @@ def paint_beard(face: Face) -> None:
         return np.maximum(ellipse(u, v, face.yaw, 0.42, 0.19, 0.20), face.head(u, v))
 
     area = (-0.52, 0.52, 0.0, 0.64)
-    canvas.paint(full, colour, where=people.beard == who.FULL_BEARD, opacity=0.9, box=area, softness=0.05)
-    canvas.paint(around_mouth, colour, where=people.beard >= who.GOATEE, opacity=0.85, box=area, softness=0.04)
+    canvas.paint(full, color, where=people.beard == who.FULL_BEARD, opacity=0.9, box=area, softness=0.05)
+    canvas.paint(around_mouth, color, where=people.beard >= who.GOATEE, opacity=0.85, box=area, softness=0.04)
     stubble = people.beard == who.STUBBLE
     canvas.paint(full, face.shadow * 0.8, where=stubble, opacity=0.4, box=area, softness=0.1)
     canvas.paint(around_mouth, face.shadow * 0.8, where=stubble, opacity=0.3, box=area, softness=0.1)

@@ -29,7 +29,7 @@ CITY = "minitown"
 
 
 def write_imagenet(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write labelled objects of ten classes in the layout of ImageNet, with names of classes and captions.
+    """Write labeled objects of ten classes in the layout of ImageNet, with names of classes and captions.
 
     Args:
         root: folder to create.
@@ -91,7 +91,7 @@ def write_cifar10(root: Path, *, count: int, image_size: int, seed: int = 0) -> 
 
 
 def write_cityscapes(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write street scenes in the layout of Cityscapes: photographs, label ids, label colours; square. As above."""
+    """Write street scenes in the layout of Cityscapes: photographs, label ids, label colors; square. As above."""
 
     def write(folder: Path, advance: Update) -> None:
         for part, number in _parts(count):
@@ -104,8 +104,8 @@ def write_cityscapes(root: Path, *, count: int, image_size: int, seed: int = 0) 
                     frame = f"{CITY}_{i:06d}_000019"
                     write_png(photos / f"{frame}{cityscapes.PHOTO}", hwc(picture)[..., ::-1])
                     write_png(labels / f"{frame}{cityscapes.LABEL}", ids)
-                    colours = hwc(label_picture(TRAIN_ID_OF[ids]))
-                    write_png(labels / f"{frame}_gtFine_color.png", colours[..., ::-1])
+                    colors = hwc(label_picture(TRAIN_ID_OF[ids]))
+                    write_png(labels / f"{frame}_gtFine_color.png", colors[..., ::-1])
                 advance(len(numbers))
 
     write_once(root, _what("streets", count, image_size, seed), "rendered images", _total(count), write)

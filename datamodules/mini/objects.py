@@ -1,4 +1,4 @@
-"""Draws labelled objects: one of ten things of varied colour, pose and light before a varied background.
+"""Draws labeled objects: one of ten things of varied color, pose and light before a varied background.
 
 images = render(invent(seed, "train", np.arange(64)), 32)
 """
@@ -16,13 +16,13 @@ from datamodules.mini.things import THINGS
 Part = Literal["train", "val"]
 
 NAMES = tuple(THINGS)
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
-COLOUR_RGB = np.array(
+COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+COLOR_RGB = np.array(
     [[0.84, 0.16, 0.16], [0.95, 0.52, 0.12], [0.94, 0.84, 0.22], [0.20, 0.62, 0.26],
      [0.18, 0.38, 0.82], [0.55, 0.24, 0.68], [0.94, 0.94, 0.92], [0.12, 0.12, 0.14]],
     np.float32,
 )  # fmt: skip
-MUTED = 0.6  # colourfulness of backgrounds
+MUTED = 0.6  # colorfulness of backgrounds
 NUM_SPOTS = 3  # blurred, behind the object
 GRAIN = 0.02  # of full scale, either way
 
@@ -32,31 +32,31 @@ class Objects:
     """B objects; arrays of length B."""
 
     thing: np.ndarray  # label, index into NAMES
-    colour: np.ndarray  # index into COLOURS
-    background: np.ndarray  # index into COLOURS, another one
+    color: np.ndarray  # index into COLORS
+    background: np.ndarray  # index into COLORS, another one
     draws: Draws  # for everything that has no name
 
 
 def invent(seed: int, part: Part, indices: np.ndarray) -> Objects:
     """Return the objects of ``indices``; each is a function of (seed, part, index). Object i is thing i mod 10."""
     draws = Draws("objects", seed, part, indices=indices)
-    colour = draws.choose("colour", np.ones(len(COLOURS)))
-    other = draws.choose("background", np.ones(len(COLOURS) - 1))
+    color = draws.choose("colour", np.ones(len(COLORS)))
+    other = draws.choose("background", np.ones(len(COLORS) - 1))
     return Objects(
         thing=np.asarray(indices) % len(NAMES),
-        colour=colour,
-        background=(colour + 1 + other) % len(COLOURS),
+        color=color,
+        background=(color + 1 + other) % len(COLORS),
         draws=draws,
     )
 
 
 def captions(objects: Objects) -> list[str]:
     """Return "a red star on green" and the like."""
-    words = zip(objects.thing.tolist(), objects.colour.tolist(), objects.background.tolist())
+    words = zip(objects.thing.tolist(), objects.color.tolist(), objects.background.tolist())
     article = {True: "an", False: "a"}
     return [
-        f"{article[COLOURS[colour] == 'orange']} {COLOURS[colour]} {NAMES[thing]} on {COLOURS[background]}"
-        for thing, colour, background in words
+        f"{article[COLORS[color] == 'orange']} {COLORS[color]} {NAMES[thing]} on {COLORS[background]}"
+        for thing, color, background in words
     ]
 
 
@@ -66,7 +66,7 @@ def render(objects: Objects, size: int) -> Array:
     canvas = Canvas(
         size,
         tilt=draws.uniform("tilt", -0.35, 0.35),
-        centre=np.stack([draws.uniform("x", -0.14, 0.14), draws.uniform("y", -0.14, 0.14)], 1),
+        center=np.stack([draws.uniform("x", -0.14, 0.14), draws.uniform("y", -0.14, 0.14)], 1),
         scale=draws.uniform("scale", 0.62, 0.9),
     )
     _paint_background(canvas, objects)
@@ -76,7 +76,7 @@ def render(objects: Objects, size: int) -> Array:
     canvas.paint(outline, partial(_surface, objects))
     _paint_details(canvas, objects)
     noise = draws.uniform("grain", -GRAIN, GRAIN, count=size**2)
-    canvas.colour += noise.reshape(-1, 1, size, size)
+    canvas.color += noise.reshape(-1, 1, size, size)
     return canvas.image()
 
 
@@ -89,9 +89,9 @@ def _outline(thing: np.ndarray, u: Array, v: Array) -> Array:
     return distance
 
 
-def _varied(draws: Draws, name: str, colour: np.ndarray, reach: float) -> Array:
-    """Return [B, 3]: named colours, each a little off."""
-    return np.clip(COLOUR_RGB[colour] + draws.uniform(name, -reach, reach, count=3), 0, 1)
+def _varied(draws: Draws, name: str, color: np.ndarray, reach: float) -> Array:
+    """Return [B, 3]: named colors, each a little off."""
+    return np.clip(COLOR_RGB[color] + draws.uniform(name, -reach, reach, count=3), 0, 1)
 
 
 def _paint_background(canvas: Canvas, objects: Objects) -> None:
@@ -106,7 +106,7 @@ def _paint_background(canvas: Canvas, objects: Objects) -> None:
     share = np.clip(0.5 + 0.35 * along, 0, 1)
     waves = 0.5 + 0.5 * np.sin(along * column(draws.uniform("stripes", 4, 9)))
     share = np.where(column(draws.chance("striped", 0.2)) > 0, waves, share)[:, None]
-    canvas.colour[:] = near[:, :, None, None] * (1 - share) + far[:, :, None, None] * share
+    canvas.color[:] = near[:, :, None, None] * (1 - share) + far[:, :, None, None] * share
     for i in range(NUM_SPOTS):
         cu, cv, radius = (
             column(draws.uniform(f"spot {i} {what}", *limits))
@@ -120,11 +120,11 @@ def _paint_background(canvas: Canvas, objects: Objects) -> None:
 
 
 def _surface(objects: Objects, u: Array, v: Array) -> Array:
-    """Return the object's colour [B, 3, h, w], lit from above."""
+    """Return the object's color [B, 3, h, w], lit from above."""
     draws = objects.draws
     side = column(draws.uniform("light", -0.25, 0.25))
     shade = np.clip(0.95 + side * u - 0.18 * v, 0.5, 1.25)[:, None]
-    return _varied(draws, "paint", objects.colour, 0.08)[:, :, None, None] * shade + 0.02
+    return _varied(draws, "paint", objects.color, 0.08)[:, :, None, None] * shade + 0.02
 
 
 def _paint_details(canvas: Canvas, objects: Objects) -> None:

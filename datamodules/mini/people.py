@@ -10,7 +10,7 @@ from datamodules.faces.classes import ATTRIBUTES
 
 Domain = Literal["A", "B"]  # A plays CelebA-HQ: studio, warm; B plays FFHQ: outdoors, cool, more varied
 
-HAIR_COLOURS = ("black", "dark brown", "brown", "blond", "red", "gray")
+HAIR_COLORS = ("black", "dark brown", "brown", "blond", "red", "gray")
 SKIN_TONES = ("very fair", "fair", "tan", "brown", "dark")
 STYLES = ("bald", "short", "chin-length", "long")
 BEARDS = ("none", "stubble", "goatee", "full beard")
@@ -26,7 +26,7 @@ class People:
     domain: Domain
     male: np.ndarray
     age: np.ndarray  # 0 to 1
-    hair: np.ndarray  # index into HAIR_COLOURS
+    hair: np.ndarray  # index into HAIR_COLORS
     skin: np.ndarray  # index into SKIN_TONES
     style: np.ndarray  # index into STYLES
     beard: np.ndarray  # index into BEARDS
@@ -85,7 +85,7 @@ def _hair_weights(age: np.ndarray, skin: np.ndarray) -> np.ndarray:
 def attributes(people: People) -> np.ndarray:
     """Return CelebA's 40 attributes, int8 [B, 40] of 0 and 1; those a drawing cannot show are 0."""
     haired = people.style != BALD
-    hair = [haired & (people.hair == colour) for colour in range(len(HAIR_COLOURS))]
+    hair = [haired & (people.hair == color) for color in range(len(HAIR_COLORS))]
     values = {
         "5_o_Clock_Shadow": people.beard == STUBBLE,
         "Bald": ~haired,
@@ -160,7 +160,7 @@ def _caption(people: People, i: int) -> dict[str, object]:
 
 def _hair_words(people: People, i: int) -> str:
     wave = "wavy " if people.wavy[i] else ""
-    return f"{STYLES[people.style[i]]} {wave}{HAIR_COLOURS[people.hair[i]]}"
+    return f"{STYLES[people.style[i]]} {wave}{HAIR_COLORS[people.hair[i]]}"
 
 
 def _beard_words(beard: int) -> str:

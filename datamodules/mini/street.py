@@ -33,7 +33,7 @@ class Street:
         self.draws, self.night = draws, night
         count = len(draws.indices)
         zeros = np.zeros((count, 2), np.float32)
-        self.canvas = Canvas(size, tilt=zeros[:, 0], centre=zeros, scale=zeros[:, 0] + 1)
+        self.canvas = Canvas(size, tilt=zeros[:, 0], center=zeros, scale=zeros[:, 0] + 1)
         self.horizon = column(draws.uniform("horizon", -0.2, 0.08))
         self.vanishing = column(draws.uniform("vanishing point", -0.3, 0.3))
         self.reach = {side: column(draws.uniform(f"road {side}", 0.55, 1.0)) for side in (-1, 1)}
@@ -47,9 +47,9 @@ class Street:
     def among(self, where: Array) -> "Iterator[Street]":
         """Yield the scenes that ``where``, bool [B], marks as a Street of their own; what is painted on it stays."""
         part = Street(self.draws.among(where), self.canvas.size, night=self.night)
-        part.canvas.colour, part.canvas.label = self.canvas.colour[where], self.canvas.label[where]
+        part.canvas.color, part.canvas.label = self.canvas.color[where], self.canvas.label[where]
         yield part
-        self.canvas.colour[where], self.canvas.label[where] = part.canvas.colour, part.canvas.label
+        self.canvas.color[where], self.canvas.label[where] = part.canvas.color, part.canvas.label
 
     def paint(self, shape: Shape, ink: Ink, name: str | None, box: Box = EVERYWHERE) -> None:
         """Paint a shape of class ``name``; see ``Canvas.paint``."""
@@ -64,11 +64,11 @@ class Street:
         self.paint(partial(rounded_box, cu=at, cv=v, hu=hu, hv=hv, r=0.01), ink, name, box_around(at, v, hu, hv))
 
     def shine(
-        self, at: Array, v: Array, ru: Array, rv: Array, colour: tuple[float, float, float], *,
+        self, at: Array, v: Array, ru: Array, rv: Array, color: tuple[float, float, float], *,
         softness: float, opacity: float,
     ) -> None:  # fmt: skip
         """Paint an oval light: as bright by night as by day, without a class."""
-        ink = np.array(colour, np.float32) / self.light
+        ink = np.array(color, np.float32) / self.light
         self.canvas.paint(
             partial(ellipse, cu=at, cv=v, ru=ru, rv=rv), ink, softness=softness, opacity=opacity,
             box=box_around(at, v, ru + softness, rv + softness),
@@ -101,14 +101,14 @@ class Street:
         left, right = (self.slope[side] * np.maximum(self.outward(side, u), 0) for side in (-1, 1))
         return self.horizon + left + right
 
-    def colours(self, name: str, palette: Array, jitter: float = 0.06) -> Array:
-        """Return [B, 3]: for each scene one of the colours [K, 3], a little off."""
+    def colors(self, name: str, palette: Array, jitter: float = 0.06) -> Array:
+        """Return [B, 3]: for each scene one of the colors [K, 3], a little off."""
         chosen = palette[self.draws.choose(name, np.ones(len(palette)))]
         return np.clip(chosen + self.draws.uniform(f"{name} off", -jitter, jitter, count=3), 0, 1)
 
-    def plain(self, colour: Array) -> Array:
-        """Return [B, 3]: the colour [1, 3] for every scene."""
-        return np.broadcast_to(colour, self.light.shape)
+    def plain(self, color: Array) -> Array:
+        """Return [B, 3]: the color [1, 3] for every scene."""
+        return np.broadcast_to(color, self.light.shape)
 
     def where(self, name: str, probability: float) -> Array:
         """Return bool [B]: the scenes that have something."""

@@ -20,7 +20,7 @@ BELOW_HORIZON: Box = (-9, 9, -0.2, 9)  # in every scene
 
 def paint_sky(street: Street) -> None:
     """Fill the canvas with the sky, paler towards the horizon."""
-    high = street.colours("sky", np.array([[0.42, 0.62, 0.90], [0.66, 0.74, 0.82], [0.52, 0.66, 0.86]], np.float32))
+    high = street.colors("sky", np.array([[0.42, 0.62, 0.90], [0.66, 0.74, 0.82], [0.52, 0.66, 0.86]], np.float32))
     low = 0.45 * high + 0.55
 
     def sky(u: Array, v: Array) -> Array:
@@ -32,7 +32,7 @@ def paint_sky(street: Street) -> None:
 
 def paint_buildings(street: Street) -> None:
     """Paint three buildings on each side that has them, far to near, and trees along the horizon."""
-    far = street.colours("far trees", LEAVES)
+    far = street.colors("far trees", LEAVES)
     crest = street.place("far height", 0.05, 0.16)
     street.paint(lambda u, v: street.horizon - crest * (1 + 0.3 * np.sin(9 * u)) - v, far, "vegetation")
     for side in (-1, 1):
@@ -45,7 +45,7 @@ def _paint_building(street: Street, side: int, name: str, edge: float, height: f
     """Paint one building from its inner ``edge`` outwards; nearer ones cover the rest."""
     inner = edge + street.place(f"{name} edge", -0.05, 0.08)
     tall = height * street.place(f"{name} height", 0.7, 1.35)
-    facade = street.colours(name, FACADES)
+    facade = street.colors(name, FACADES)
     cell = street.place(f"{name} cell", 0.13, 0.24) * (0.6 + edge)
     phase = np.floor(street.place(f"{name} phase", 0, 5))
     lit = LIT_WINDOW / street.light if street.night else np.broadcast_to(WINDOW, street.light.shape)
@@ -68,11 +68,11 @@ def _paint_building(street: Street, side: int, name: str, edge: float, height: f
 
 def paint_ground(street: Street) -> None:
     """Paint what lies before the buildings, sidewalks, road with its marks, and a wall or a fence on some sides."""
-    stone = street.colours("stone", np.array([[0.58, 0.54, 0.52], [0.66, 0.60, 0.56]], np.float32))
-    tar = street.colours("tar", np.array([[0.34, 0.34, 0.36], [0.42, 0.41, 0.41]], np.float32))
+    stone = street.colors("stone", np.array([[0.58, 0.54, 0.52], [0.66, 0.60, 0.56]], np.float32))
+    tar = street.colors("tar", np.array([[0.34, 0.34, 0.36], [0.42, 0.41, 0.41]], np.float32))
     street.paint(lambda u, v: street.base(u) - v, stone, "sidewalk", BELOW_HORIZON)
     with street.among(street.where("grass", 0.45)) as green:
-        grass = green.colours("grass", np.array([[0.36, 0.48, 0.20], [0.46, 0.50, 0.26]], np.float32))
+        grass = green.colors("grass", np.array([[0.36, 0.48, 0.20], [0.46, 0.50, 0.26]], np.float32))
         green.paint(lambda u, v: green.base(u) - v, grass, "terrain", BELOW_HORIZON)
     for side in (-1, 1):
         _paint_barrier(street, side)
@@ -100,7 +100,7 @@ def _paint_barrier(street: Street, side: int) -> None:
     rust = np.array([[0.40, 0.34, 0.28], [0.30, 0.34, 0.32]], np.float32)
     for name, palette, stripes, where in (("wall", brick, 0.0, kind < 0.15), ("fence", rust, 0.35, kind > 0.85)):
         with street.among(where) as part:
-            bars = part.colours(f"{name} {side}", palette)
+            bars = part.colors(f"{name} {side}", palette)
 
             def ink(u: Array, v: Array, bars: Array = bars, stripes: float = stripes) -> Array:
                 return bars[:, :, None, None] * (1 + stripes * np.sign(np.sin(40 * u)))[:, None]
@@ -127,7 +127,7 @@ def _paint_tree(street: Street, side: int, name: str, low: float, high: float) -
     near = street.place(f"{name} nearness", low, high)
     at, foot = street.kerb(side, near, 1.3), street.ground(near)
     size = (0.25 + 0.5 * near) * street.place(f"{name} size", 0.8, 1.2)
-    top, leaves = foot - 1.6 * size, street.colours(f"{name} leaves", LEAVES)
+    top, leaves = foot - 1.6 * size, street.colors(f"{name} leaves", LEAVES)
 
     def crown(u: Array, v: Array) -> Array:  # lighter above, ruffled
         ruffle = np.sin(23 * (u - at)) * np.sin(19 * (v - top))
@@ -165,14 +165,14 @@ def _paint_sign(street: Street, side: int, at: Array, top: Array, near: Array) -
         disc, plate = ellipse(u, v, at, top, size, size), rounded_box(u, v, at, top, 0.9 * size, 0.9 * size, 0.02)
         return np.where(round_sign > 0, disc, plate)
 
-    street.paint(outline, street.colours(f"sign {side}", palette), "traffic sign", box_around(at, top, size, size))
+    street.paint(outline, street.colors(f"sign {side}", palette), "traffic sign", box_around(at, top, size, size))
 
 
 def _paint_lights(street: Street, side: int, at: Array, top: Array, near: Array) -> None:
     size = 0.07 + 0.04 * near
     street.paint_slab(at, top, 0.8 * size, 1.6 * size, street.plain(np.full((1, 3), 0.1, np.float32)), "traffic light")
     red = street.where(f"red {side}", 0.5)
-    for on, height, colour in ((red, -0.7, (0.95, 0.2, 0.15)), (~red, 0.7, (0.2, 0.9, 0.4))):
+    for on, height, color in ((red, -0.7, (0.95, 0.2, 0.15)), (~red, 0.7, (0.2, 0.9, 0.4))):
         with street.among(on) as part:
             lamp, reach = (top + height * size)[on], 0.6 * size[on]
-            part.shine(at[on], lamp, reach, reach, colour, softness=0.05, opacity=1.0)
+            part.shine(at[on], lamp, reach, reach, color, softness=0.05, opacity=1.0)

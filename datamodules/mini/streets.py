@@ -34,5 +34,5 @@ def render(draws: Draws, size: int, *, night: bool = False) -> tuple[Array, Arra
     paint_traffic(street)
     paint_bonnet(street)
     noise = draws.uniform("night grain" if night else "grain", -GRAIN, GRAIN, count=size**2)
-    street.canvas.colour += noise.reshape(-1, 1, size, size)
+    street.canvas.color += noise.reshape(-1, 1, size, size)
     return street.canvas.image(), street.canvas.label

@@ -46,7 +46,7 @@ def _paint_vehicle(street: Street, name: str, farthest: float, nearest: float, o
     for label, low, high, tall in KINDS:
         where = (kind >= low) & (kind < high)
         with street.among(where) as part:
-            paint = part.plain(BUS_PAINT) if label == "bus" else part.colours(f"{name} paint", PAINTS)
+            paint = part.plain(BUS_PAINT) if label == "bus" else part.colors(f"{name} paint", PAINTS)
             _paint_body(part, label, middle[where], foot[where], half[where], tall * half[where], paint)
 
 
@@ -74,10 +74,10 @@ def _paint_body(street: Street, label: str, middle: Array, foot: Array, half: Ar
 
 def _paint_figure(street: Street, name: str, label: str, at: Array, foot: Array, tall: Array) -> None:
     """Paint legs, torso and head of someone of height ``tall`` who stands at ``foot``."""
-    trousers, coat = street.colours(f"{name} trousers", CLOTHES) * 0.7, street.colours(f"{name} coat", CLOTHES)
+    trousers, coat = street.colors(f"{name} trousers", CLOTHES) * 0.7, street.colors(f"{name} coat", CLOTHES)
     street.paint_slab(at, foot - 0.24 * tall, 0.10 * tall, 0.24 * tall, trousers, label)
     street.paint_oval(at, foot - 0.62 * tall, 0.16 * tall, 0.25 * tall, coat, label)
-    street.paint_oval(at, foot - 0.91 * tall, 0.09 * tall, 0.10 * tall, street.colours(name, SKIN), label)
+    street.paint_oval(at, foot - 0.91 * tall, 0.09 * tall, 0.10 * tall, street.colors(name, SKIN), label)
 
 
 def _paint_cyclist(street: Street) -> None:
@@ -100,5 +100,5 @@ def paint_bonnet(street: Street) -> None:
     if street.night:
         one = np.ones_like(street.vanishing)
         street.shine(0 * one, 0.75 * one, 0.7 * one, 0.35 * one, (0.75, 0.72, 0.6), softness=0.5, opacity=0.35)
-    level, colour = street.place("bonnet", 0.84, 0.94), street.colours("bonnet colour", PAINTS[:4]) * 0.5
-    street.paint(lambda u, v: level + 0.12 * u * u - v, colour, "ego vehicle", (-9, 9, 0.8, 9))
+    level, color = street.place("bonnet", 0.84, 0.94), street.colors("bonnet colour", PAINTS[:4]) * 0.5
+    street.paint(lambda u, v: level + 0.12 * u * u - v, color, "ego vehicle", (-9, 9, 0.8, 9))

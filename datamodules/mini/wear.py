@@ -25,7 +25,7 @@ def paint_glasses(face: Face) -> None:
 
 
 def _paint_lens(face: Face, side: int, frame: Array, square: Array) -> None:
-    """Paint one lens with its rim and its arm; ``frame`` [B, 3] is the colour, ``square`` [B, 1, 1] the shape."""
+    """Paint one lens with its rim and its arm; ``frame`` [B, 3] is the color, ``square`` [B, 1, 1] the shape."""
     at = face.yaw * 1.1 + side * face.eye_gap
     thick = column(face.people.draws.uniform("frame width", 0.016, 0.024))
     pale = np.tile(np.array([[0.9, 0.95, 1.0]], np.float32), (len(frame), 1))
@@ -61,12 +61,12 @@ def paint_earrings(face: Face) -> None:
 def paint_hat(face: Face) -> None:
     """Paint a beanie or a cap over the upper hair."""
     people, canvas, draws = face.people, face.canvas, face.people.draws
-    colour = CLOTH_RGB[draws.choose("hat colour", np.ones(len(CLOTH_RGB)))] * 0.95
+    color = CLOTH_RGB[draws.choose("hat colour", np.ones(len(CLOTH_RGB)))] * 0.95
     cap = draws.chance("cap", 0.5)
 
     def ribs(u: Array, v: Array) -> Array:
         return (
-            colour[:, :, None, None] * (1 + 0.05 * np.sin(u * 42) + 0.12 * np.exp(-(((v + 0.7) / 0.15) ** 2)))[:, None]
+            color[:, :, None, None] * (1 + 0.05 * np.sin(u * 42) + 0.12 * np.exp(-(((v + 0.7) / 0.15) ** 2)))[:, None]
         )
 
     def dome(u: Array, v: Array) -> Array:
@@ -80,8 +80,8 @@ def paint_hat(face: Face) -> None:
     side = column(np.where(draws.chance("peak side", 0.5), 0.12, -0.12))
     area = (-0.75, 0.75, -1.0, -0.2)
     canvas.paint(dome, ribs, label=LABEL["hat"], box=area, where=people.hat)
-    canvas.paint(band, colour * 0.78, label=LABEL["hat"], box=area, where=people.hat & ~cap)
+    canvas.paint(band, color * 0.78, label=LABEL["hat"], box=area, where=people.hat & ~cap)
     canvas.paint(
         lambda u, v: ellipse(u, v, side, face.brim, face.width + 0.08, 0.075),
-        colour * 0.7, label=LABEL["hat"], box=area, where=people.hat & cap,
+        color * 0.7, label=LABEL["hat"], box=area, where=people.hat & cap,
     )  # fmt: skip

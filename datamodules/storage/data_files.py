@@ -1,4 +1,4 @@
-"""What a data set of labelled or paired images on disk offers to the packer."""
+"""What a data set of labeled or paired images on disk offers to the packer."""
 
 import hashlib
 from abc import ABC, abstractmethod

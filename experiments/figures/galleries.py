@@ -82,13 +82,13 @@ def _pictures(images: torch.Tensor) -> np.ndarray:
 
 
 def _condition(maps: np.ndarray) -> np.ndarray:
-    """uint8 [N, C, H, W] to pictures: grey for one channel, RGB for three, one colour per channel for more."""
+    """uint8 [N, C, H, W] to pictures: gray for one channel, RGB for three, one color per channel for more."""
     if maps.shape[1] == 3:  # a photograph, an image with holes
         return maps.transpose(0, 2, 3, 1)
     if maps.shape[1] == 1:
         return np.repeat(maps.transpose(0, 2, 3, 1), 3, axis=3)
-    colours = np.array([_hue(i / maps.shape[1]) for i in range(maps.shape[1])])
-    mixed = np.einsum("nchw,cd->nhwd", maps / 255, colours)
+    colors = np.array([_hue(i / maps.shape[1]) for i in range(maps.shape[1])])
+    mixed = np.einsum("nchw,cd->nhwd", maps / 255, colors)
     return mixed.clip(0, 255).astype(np.uint8)
 
 

@@ -114,7 +114,7 @@ PROTOCOLS = (
     *precision_and_recall(
         ("Precision", "Recall"), ADM,
         (
-            "Share of samples inside the 3-nearest-neighbour balls of real test images, Inception features.",
+            "Share of samples inside the 3-nearest-neighbor balls of real test images, Inception features.",
             "Share of real test images inside the balls of the samples, Inception features.",
         ),
     ),

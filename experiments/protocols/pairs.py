@@ -34,7 +34,7 @@ def hidden_psnr(samples: Samples) -> NDArray[np.float64]:
 
 
 def visible_change(samples: Samples) -> NDArray[np.float64]:
-    """Return the mean absolute difference of the visible pixels of each image, in grey levels, [N]."""
+    """Return the mean absolute difference of the visible pixels of each image, in gray levels, [N]."""
     error = (samples.images.double() - samples.real.double()).abs()
     visible = (samples.test["conditions"]["mask"] > 0).double().expand_as(error)
     return ((error * visible).sum(dim=(1, 2, 3)) / visible.sum(dim=(1, 2, 3)).clamp(min=1)).numpy()
@@ -61,6 +61,6 @@ PROTOCOLS = (
     ),
     image_mean(
         "MAE-Visible", visible_change, better="lower",
-        description="Mean absolute change of the visible pixels, in grey levels of 255.",
+        description="Mean absolute change of the visible pixels, in gray levels of 255.",
     ),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Reliabilities and weights learned per timestep, for Eq. 10 of Unite and Conquer (not in any of the papers).
 
 Unite and Conquer has constants w_i and a_j; Collaborative Diffusion's dynamic diffuser predicts an influence for every image,
-pixel and step. Between the two: smooth functions of the timestep, w_i(t) and a_j(t) with sum a = 1, that minimise the
+pixel and step. Between the two: smooth functions of the timestep, w_i(t) and a_j(t) with sum a = 1, that minimize the
 denoising loss of frozen experts on the images that they are fitted to.
 
 At one t, Eq. 10 is linear: with residuals r_i = eps_i(x_i) - eps and s_j = eps_j(null) - eps its error is c . (r, s) with

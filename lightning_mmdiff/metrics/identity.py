@@ -48,14 +48,14 @@ class SFace:
 
     dimension = 128
 
-    def __init__(self, *, detector: Path | None = None, recogniser: Path | None = None) -> None:
+    def __init__(self, *, detector: Path | None = None, recognizer: Path | None = None) -> None:
         """Load both networks; defaults ``weights.require("yunet")`` and ``weights.require("sface")``."""
-        detector, recogniser = detector or weights.require("yunet"), recogniser or weights.require("sface")
+        detector, recognizer = detector or weights.require("yunet"), recognizer or weights.require("sface")
         try:
             self.detector = cv2.FaceDetectorYN.create(str(detector), "", (320, 320))  # keeps faces above .9
-            self.recogniser = cv2.FaceRecognizerSF.create(str(recogniser), "")
+            self.recognizer = cv2.FaceRecognizerSF.create(str(recognizer), "")
         except cv2.error as error:
-            raise UserError(f"{detector} or {recogniser} is not a readable ONNX file; get it again.") from error
+            raise UserError(f"{detector} or {recognizer} is not a readable ONNX file; get it again.") from error
 
     def embed(self, images: Tensor) -> Tensor:
         """Unit vectors [B, 128] of the most certain face of images, uint8 [B, 3, H, W]; zero without a face."""
@@ -65,8 +65,8 @@ class SFace:
             self.detector.setInputSize((picture.shape[1], picture.shape[0]))
             _, faces = self.detector.detect(picture)  # [F, 15]: box, landmarks, score; None without a face
             if faces is not None and len(faces):
-                aligned = self.recogniser.alignCrop(picture, faces[faces[:, -1].argmax()])
-                vectors[i] = torch.from_numpy(self.recogniser.feature(aligned).ravel().copy())
+                aligned = self.recognizer.alignCrop(picture, faces[faces[:, -1].argmax()])
+                vectors[i] = torch.from_numpy(self.recognizer.feature(aligned).ravel().copy())
         return normalize(vectors, dim=1)
 
 

@@ -34,7 +34,7 @@ def first_channels(features: Tensor) -> Tensor:
 def legacy_bilinear(images: Tensor, size: int) -> Tensor:
     """Resize float [B, C, H, W] to [B, C, size, size] as ``tf.image.resize_bilinear`` of TensorFlow 1 did.
 
-    Output pixel i reads at i * H / size, not at pixel centres, and nothing is smoothed when the image shrinks.
+    Output pixel i reads at i * H / size, not at pixel centers, and nothing is smoothed when the image shrinks.
     """
     for dim in (2, 3):
         place = torch.arange(size, dtype=torch.float64, device=images.device) * images.shape[dim] / size

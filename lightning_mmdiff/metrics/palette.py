@@ -1,12 +1,12 @@
-"""Label maps painted in palette colours, as MT-Diffusion's Table 4 evaluators Cityscapes translations; higher is better.
+"""Label maps painted in palette colors, as MT-Diffusion's Table 4 evaluators Cityscapes translations; higher is better.
 
-Each pixel of the generated picture takes the class of the nearest palette colour (Euclidean in RGB), and the counts of
+Each pixel of the generated picture takes the class of the nearest palette color (Euclidean in RGB), and the counts of
 all images are added up before scores are taken (pix2pix's evaluation): per-pixel accuracy; per-class accuracy, the mean
 of the classes' recalls; class IoU, the mean of their intersections over unions. Void pixels (255) are not judged.
 
 As published, the means run over all classes, and one that never occurs counts 0. "-Present" in a protocol's name: they
 run over the classes that occur (in the target for accuracy, in either map for IoU), for sets that lack some.
-Cityscapes' colours are close (bus and train differ by 20): compare pictures that were never compressed with losses.
+Cityscapes' colors are close (bus and train differ by 20): compare pictures that were never compressed with losses.
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ from lightning_mmdiff.metrics.segmentation import confusion, resize_labels
 Array = NDArray[np.float64]
 
 
-def nearest_colour(images: Tensor, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def nearest_color(images: Tensor, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the row of ``palette`` nearest to each pixel, uint8 [B, H, W]; of equally near ones the first.
 
     Args:
         images: uint8 RGB, [B, 3, H, W].
-        palette: RGB colours of classes 0..K-1, uint8 [K, 3], all different.
+        palette: RGB colors of classes 0..K-1, uint8 [K, 3], all different.
     """
     check_images(images)
-    colours = torch.from_numpy(_checked(palette)).float().to(images.device)  # integers below 2^24: exact in float32
+    colors = torch.from_numpy(_checked(palette)).float().to(images.device)  # integers below 2^24: exact in float32
     labels = []
     for image in images:  # one at a time: [K, H, W] distances of a 1024 x 2048 picture are 160 MB
-        products = torch.einsum("kc,chw->khw", colours, image.float())
-        distance = colours.square().sum(dim=1)[:, None, None] - 2 * products  # without |pixel|^2, the same for all
+        products = torch.einsum("kc,chw->khw", colors, image.float())
+        distance = colors.square().sum(dim=1)[:, None, None] - 2 * products  # without |pixel|^2, the same for all
         labels.append(distance.argmin(dim=0).to(torch.uint8).cpu().numpy())
     return np.stack(labels) if labels else np.zeros((0, *images.shape[2:]), np.uint8)
 
@@ -49,11 +49,11 @@ def palette_confusion(images: Tensor, target: NDArray, palette: NDArray[np.uint8
     Args:
         images: generated label pictures, uint8 RGB, [B, 3, h, w]; their classes are resized (nearest) to H x W.
         target: class of each pixel, 0..K-1 and 255 for void, [B, H, W].
-        palette: RGB colours of classes 0..K-1, uint8 [K, 3].
+        palette: RGB colors of classes 0..K-1, uint8 [K, 3].
     """
     if len(images) != len(target):
         raise UserError(f"{len(images)} images and {len(target)} targets: give the target of each image.")
-    labels = nearest_colour(images, palette)
+    labels = nearest_color(images, palette)
     counts = [
         confusion(resize_labels(labels[i : i + 1], target.shape[1:]), target[i : i + 1], len(palette))
         for i in range(len(target))
@@ -126,5 +126,5 @@ def _checked(palette: NDArray) -> NDArray[np.uint8]:
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] != 3:
         raise UserError(f"A palette is uint8 [K, 3], got {palette.dtype} {list(palette.shape)}.")
     if len(np.unique(palette, axis=0)) != len(palette):
-        raise UserError("Two classes of the palette have the same colour; such classes cannot be told apart.")
+        raise UserError("Two classes of the palette have the same color; such classes cannot be told apart.")
     return palette

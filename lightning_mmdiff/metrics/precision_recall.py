@@ -6,7 +6,7 @@ reference inside the manifold of the generated features. (torch-fidelity prints 
 
 "Precision", "Recall": k = 3, Inception's pooled features behind ADM's resize (``networks.AdmInception``), all samples
 against 10,000 reference images. "Precision-EffNetLite0", "Recall-EffNetLite0": the same on EfficientNet-Lite0's.
-Deviation: ADM compares squared distances in float16, here they are float32 of centred features.
+Deviation: ADM compares squared distances in float16, here they are float32 of centerd features.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Membership:
 
 def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, device: str = "cpu") -> Membership:
     """Compare generated ``features`` [N, D] with ``reference`` [M, D]; a feature on the border of a ball is inside."""
-    x, y = _centred(features, reference, k, device)
+    x, y = _centerd(features, reference, k, device)
     radius_x, radius_y = squared_radii(x, k), squared_radii(y, k)
     precise = torch.zeros(len(x), dtype=torch.bool, device=device)
     recalled = torch.zeros(len(y), dtype=torch.bool, device=device)
@@ -53,7 +53,7 @@ def squared_radii(x: Tensor, k: int) -> Tensor:
     radii = torch.empty(len(x), dtype=x.dtype, device=x.device)
     for rows, distance in _squared_distances(x, x):
         own = torch.arange(rows.start, rows.start + len(distance), device=x.device)
-        distance.scatter_(1, own[:, None], torch.inf)  # a feature is not its own neighbour
+        distance.scatter_(1, own[:, None], torch.inf)  # a feature is not its own neighbor
         radii[rows] = distance.kthvalue(k, dim=1).values
     return radii
 
@@ -64,10 +64,10 @@ def recall_replicates(
     """Return the recall under ``num`` resamples of both sets, [num]: which references are asked, which balls are there.
 
     Balls keep their radii: those of a resample would shrink with its repeated images. A resample lacks a third of the
-    balls, so replicates lie below the recall and intervals are centred (``bootstrap.interval``). Resampling the
+    balls, so replicates lie below the recall and intervals are centerd (``bootstrap.interval``). Resampling the
     references alone gives intervals that are too narrow by up to a third (a test simulates it).
     """
-    x, y = _centred(features, reference, k, device)
+    x, y = _centerd(features, reference, k, device)
     radius = squared_radii(x, k)
     present = torch.from_numpy(_counts(len(x), num, seed) > 0).float().to(device)  # [num, N]
     reached = torch.zeros(num, len(y), dtype=torch.bool, device=device)
@@ -114,11 +114,11 @@ def precision_recall_results(
     return precision, recall
 
 
-def _centred(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
+def _centerd(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
     """Move both sets by the reference's mean: smaller numbers, so that less of a distance cancels; float32."""
     _check(features, reference, k)
-    centre = np.mean(reference, axis=0, dtype=np.float64)
-    x, y = (torch.from_numpy((array - centre).astype(np.float32)).to(device) for array in (features, reference))
+    center = np.mean(reference, axis=0, dtype=np.float64)
+    x, y = (torch.from_numpy((array - center).astype(np.float32)).to(device) for array in (features, reference))
     return x, y
 
 
@@ -145,7 +145,7 @@ def _check(features: NDArray, reference: NDArray, k: int) -> None:
         )
     if min(len(features), len(reference)) <= k:
         raise UserError(
-            f"The {k}-th nearest neighbour needs more than {k} images, got {len(features)} generated and "
+            f"The {k}-th nearest neighbor needs more than {k} images, got {len(features)} generated and "
             f"{len(reference)} reference images."
         )
     if not (np.isfinite(features).all() and np.isfinite(reference).all()):

@@ -57,7 +57,7 @@ def group_labels(labels: NDArray, groups: Sequence[Sequence[int]]) -> NDArray[np
 
 
 def resize_labels(labels: NDArray, size: tuple[int, ...]) -> NDArray:
-    """Resize label maps [N, h, w] to [N, *size] by the nearest pixel centre, as PIL does; no label is made up."""
+    """Resize label maps [N, h, w] to [N, *size] by the nearest pixel center, as PIL does; no label is made up."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new), exactly
         for new, old in zip(size, labels.shape[1:], strict=True)
@@ -76,7 +76,7 @@ def confusion(prediction: NDArray, target: NDArray, num_classes: int) -> NDArray
     if prediction.shape != target.shape or prediction.ndim != 3:
         raise UserError(
             f"Label maps must be [N, H, W] of one size, got prediction {list(prediction.shape)} and target "
-            f"{list(target.shape)}; resize with nearest neighbour first."
+            f"{list(target.shape)}; resize with nearest neighbor first."
         )
     counts = [
         _confusion(prediction[i : i + CHUNK], target[i : i + CHUNK], num_classes) for i in range(0, len(target), CHUNK)

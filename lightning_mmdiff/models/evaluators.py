@@ -33,14 +33,14 @@ class Degradation(Config):
     """Largest standard deviation of Gaussian noise (0.2 is a tenth of the full range)."""
     brightness: float = 0.15
     """Largest shift of all channels."""
-    colour: float = 0.1
+    color: float = 0.1
     """Largest shift of one channel."""
     contrast: float = 0.15
-    """Largest relative change of the distance from mid-grey."""
+    """Largest relative change of the distance from mid-gray."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(0, "noise", "brightness", "colour")
+        self._at_least(0, "noise", "brightness", "color")
         self._shares("contrast")  # beyond 1 some images would become negatives
 
 
@@ -102,7 +102,7 @@ def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tenso
         return (2 * torch.rand(shape, generator=generator) - 1).to(x.device)  # [-1, 1)
 
     size = len(x)
-    shift = amount.brightness * uniform(size, 1, 1, 1) + amount.colour * uniform(size, 3, 1, 1)
+    shift = amount.brightness * uniform(size, 1, 1, 1) + amount.color * uniform(size, 3, 1, 1)
     x = x * (1 + amount.contrast * uniform(size, 1, 1, 1)) + shift
     sigma = amount.noise * uniform(size, 1, 1, 1).abs()
     return (x + sigma * torch.randn(x.shape, generator=generator).to(x.device)).clamp(-1, 1)

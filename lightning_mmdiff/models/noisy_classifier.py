@@ -74,7 +74,7 @@ class NoisyClassifier(SupervisedModel):
     def predict(self, image: Tensor) -> Tensor:
         """Probability of each class, float32 [B, num_classes], of clean images uint8 [B, 3, H, W], at t = 0.
 
-        A classifier of noised images saw one step of noise at t = 0, which is less than a grey level.
+        A classifier of noised images saw one step of noise at t = 0, which is less than a gray level.
         """
         x = images.to_float(image.to(self.device))
         return self(x, torch.zeros(len(x), device=x.device)).softmax(dim=1)

@@ -33,7 +33,7 @@ class ConditionConfig(Config):
     """What a network can be conditioned on. The order of ``spatial`` is the order of the input channels."""
 
     spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
-    embedding: tuple[str, int] | None = None  # name and width, L2-normalised vectors
+    embedding: tuple[str, int] | None = None  # name and width, L2-normalized vectors
     embedding_scale: float = 1.0  # what they are multiplied by; the root of the width gives components of unit size
     label: tuple[str, int] | None = None  # name and number of classes
     projected_channels: int | None = None  # a 3x3 convolution of all maps to so many channels (U&C's face network: 3)

@@ -2,7 +2,7 @@
 
 FaRL (Zheng et al. 2022) is a CLIP ViT-B/16 (Radford et al. 2021). The released file names its entries as OpenAI's CLIP
 does; they are renamed to those of transformers' ``CLIPModel``. As in the released code of Unite and Conquer, embeddings
-have unit length, and the image is resized to 224 pixels and normalised with CLIP's mean and standard deviation.
+have unit length, and the image is resized to 224 pixels and normalized with CLIP's mean and standard deviation.
 """
 
 import re
@@ -201,7 +201,7 @@ class ClipEmbedder(nn.Module):
 
 
 def preprocess(image: Tensor, size: int) -> Tensor:
-    """Resize (bicubic, antialiased, not rounded) and normalise: uint8 [B, 3, S, S] -> float [B, 3, size, size]."""
+    """Resize (bicubic, antialiased, not rounded) and normalize: uint8 [B, 3, S, S] -> float [B, 3, size, size]."""
     x = image.float() / 255  # CLIP's constants are for [0, 1]; this is (x + 1) / 2 of the model's [-1, 1]
     x = F.interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
     mean, std = (torch.tensor(c, device=x.device).view(1, 3, 1, 1) for c in (CLIP_MEAN, CLIP_STD))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class TextLayer(nn.Module):
-    """Self-attention, then a feed-forward network four times as wide, each added to its normalised input."""
+    """Self-attention, then a feed-forward network four times as wide, each added to its normalized input."""
 
     def __init__(self, width: int, num_heads: int, head_dim: int) -> None:
         super().__init__()

@@ -135,7 +135,7 @@ class MaskTokens(nn.Module):
                 f"multiple of {self.config.side}."
             )
         stride = size // self.config.side
-        small = mask[:, :, stride // 2 :: stride, stride // 2 :: stride]  # nearest neighbour, as PIL: 16 i + 8 at 512
+        small = mask[:, :, stride // 2 :: stride, stride // 2 :: stride]  # nearest neighbor, as PIL: 16 i + 8 at 512
         present = (small > 127).flatten(2).to(self.linear.weight.dtype)  # [B, K, side * side]
         tokens = self.linear(present)
         return tokens if self.classes is None else tokens + self.classes

@@ -16,7 +16,7 @@ def main() -> None:
         size = sum(m.size for m in weight.members) or weight.size
         print(f"{'damaged' if problem else 'found  ' if path else 'missing'} {weight.name:19} {weight.purpose}")
         print(
-            f"        {weight.file}, {f'{size / 2**20:.1f} MiB' if size else 'size unknown'}, {known}, {weight.licence}"
+            f"        {weight.file}, {f'{size / 2**20:.1f} MiB' if size else 'size unknown'}, {known}, {weight.license}"
         )
         print(f"        {problem or path or ' | '.join(str(candidate) for candidate in candidates(weight.name))}")
     print(f"\nA file in the folder ${ENVIRONMENT_VARIABLE} goes before one in the default place.")

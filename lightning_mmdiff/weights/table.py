@@ -1,4 +1,4 @@
-"""The table of all released weight files: what for, from where, under which licence, with which checksum.
+"""The table of all released weight files: what for, from where, under which license, with which checksum.
 
 Checksums are of the published files, each stated alike by several independent users of the file; where none was found
 the table has none, and says so.
@@ -24,7 +24,7 @@ class Weight:
     file: str  # its exact file name; the same under MMDIFF_WEIGHTS and in the default place
     purpose: str  # what needs it
     source: str  # where a person gets it
-    licence: str
+    license: str
     sha256: str = ""  # hexadecimal; at least the first digits (torch hub: the end of the file name); "" is unknown
     size: int | None = None  # bytes; None is unknown
     url: str = ""  # direct download; "" must be fetched by hand
@@ -54,7 +54,7 @@ WEIGHTS = (
         purpose="FID, sFID, KID, IS, precision and recall (Inception-v3 of 2015-12-05 as TorchScript, the network of clean-fid)",
         source="NVIDIA, as clean-fid does",
         url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
-        licence="NVIDIA Source Code License (non-commercial)",
+        license="NVIDIA Source Code License (non-commercial)",
         sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
         size=95_607_719,
     ),
@@ -64,7 +64,7 @@ WEIGHTS = (
         purpose="LPIPS with the alex trunk",
         source="torchvision",
         url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         size=244_408_911,
     ),
@@ -74,7 +74,7 @@ WEIGHTS = (
         purpose="LPIPS with the vgg trunk: perceptual loss of the autoencoder",
         source="torchvision",
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
     Weight(
@@ -83,7 +83,7 @@ WEIGHTS = (
         purpose="perceptual loss of the SPADE, pix2pixHD and INADE baselines",
         source="torchvision",
         url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-        licence="BSD-3-Clause",
+        license="BSD-3-Clause",
         sha256="dcbb9e9d",
     ),
     Weight(
@@ -93,7 +93,7 @@ WEIGHTS = (
         source="the releases of github.com/FacePerceiver/FaRL",
         url="https://github.com/FacePerceiver/FaRL/releases/download/pretrained_weights/"
         "FaRL-Base-Patch16-LAIONFace20M-ep64.pth",
-        licence="MIT",
+        license="MIT",
     ),
     Weight(
         name="face_parser",
@@ -102,7 +102,7 @@ WEIGHTS = (
         source="the releases of github.com/FacePerceiver/facer",
         url="https://github.com/FacePerceiver/facer/releases/download/models-v1/"
         "face_parsing.farl.lapa.main_ema_136500_jit191.pt",
-        licence="MIT",
+        license="MIT",
     ),
     Weight(
         name="face_detector",
@@ -110,7 +110,7 @@ WEIGHTS = (
         purpose="finds the face before it is parsed (facer retinaface/mobilenet)",
         source="the releases of github.com/elliottzheng/face-detection, as facer uses it",
         url="https://github.com/elliottzheng/face-detection/releases/download/0.0.1/mobilenet0.25_Final.pth",
-        licence="MIT",
+        license="MIT",
         sha256="2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220",
         size=1_789_735,
     ),
@@ -119,7 +119,7 @@ WEIGHTS = (
         file="celebamask_hq_parser.pth",
         purpose="mask accuracy of Collaborative Diffusion (published as model.pth; rename it)",
         source="the face_parsing folder of github.com/switchablenorms/CelebAMask-HQ",
-        licence="non-commercial research",
+        license="non-commercial research",
     ),
     Weight(
         name="yunet",
@@ -128,7 +128,7 @@ WEIGHTS = (
         source="github.com/opencv/opencv_zoo, models/face_detection_yunet",
         url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
         "face_detection_yunet/face_detection_yunet_2023mar.onnx",
-        licence="MIT",
+        license="MIT",
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
     ),
     Weight(
@@ -138,7 +138,7 @@ WEIGHTS = (
         source="github.com/opencv/opencv_zoo, models/face_recognition_sface",
         url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
         "face_recognition_sface/face_recognition_sface_2021dec.onnx",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         size=38_696_353,
     ),
@@ -147,7 +147,7 @@ WEIGHTS = (
         file="bert-base-uncased",
         purpose="word pieces of the text model of Collaborative Diffusion (a folder with vocab.txt; no network weights)",
         source="the Hugging Face model google-bert/bert-base-uncased",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         hub_id="google-bert/bert-base-uncased",
     ),
     Weight(
@@ -155,7 +155,7 @@ WEIGHTS = (
         file="clip-vit-base-patch32",
         purpose="CLIP score and text conditions (CLIP ViT-B/32, a folder with config.json)",
         source="the Hugging Face model openai/clip-vit-base-patch32",
-        licence="MIT",
+        license="MIT",
         url="https://huggingface.co/openai/clip-vit-base-patch32/resolve/3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
         hub_id="openai/clip-vit-base-patch32",
         members=CLIP_FILES,
@@ -165,7 +165,7 @@ WEIGHTS = (
         file="CLIP-ViT-H-14-laion2B-s32B-b79K",
         purpose="image embeddings of MT-Diffusion's App. E.4 (CLIP ViT-H/14, a folder with config.json)",
         source="the Hugging Face model laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
-        licence="MIT",
+        license="MIT",
         hub_id="laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
     ),
     Weight(
@@ -173,7 +173,7 @@ WEIGHTS = (
         file="stable-diffusion-2",
         purpose="U-Net and autoencoder of MT-Diffusion's App. E.1 and E.4 (a folder with unet/ and vae/, safetensors)",
         source="the Hugging Face model stabilityai/stable-diffusion-2, or a copy of it",
-        licence="CreativeML Open RAIL++-M",
+        license="CreativeML Open RAIL++-M",
         hub_id="stabilityai/stable-diffusion-2",
     ),
 )

@@ -43,7 +43,7 @@ def new_batch(data, labels):
 
 
 @pytest.mark.parametrize("write", [python_2_batch, new_batch])
-def test_the_official_batches_are_planes_of_colours(tmp_path, write):
+def test_the_official_batches_are_planes_of_colors(tmp_path, write):
     data, labels = make_batches(tmp_path, write)
     module = opened(CIFAR10, tmp_path, conditions=("label",))
     assert (len(module.train), len(module.test)) == (15, 3)

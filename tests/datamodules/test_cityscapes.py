@@ -34,8 +34,8 @@ def test_label_ids_become_train_ids():
         assert TRAIN_ID_OF[label_id] == BY_THE_BOOK.get(label_id, 255)
 
 
-def test_official_colours_come_back_by_the_nearest_colour():
-    assert len({tuple(colour) for colour in PALETTE.tolist()}) == 19
+def test_official_colors_come_back_by_the_nearest_color():
+    assert len({tuple(color) for color in PALETTE.tolist()}) == 19
     bus, train, pole, fence = (PALETTE[NAMES.index(name)].astype(int) for name in ("bus", "train", "pole", "fence"))
     assert np.linalg.norm(bus - train) == 20  # the two closest
     assert np.linalg.norm(pole - fence) == 37

@@ -21,7 +21,7 @@ def make_ffhq(root, numbers=range(4), folder="images1024x1024", size=32, label_m
             label_map.putpalette(rng.integers(0, 256, 19 * 3, np.uint8).tobytes())
         label_map.save(root / "label_maps" / f"{number:05d}.png")
     if folder != ".":
-        (root / folder / "LICENSE.txt").write_text("a licence")
+        (root / folder / "LICENSE.txt").write_text("a license")
     return root
 
 

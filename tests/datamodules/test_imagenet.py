@@ -59,7 +59,7 @@ def test_the_crop_is_adms(width, height):
     assert np.abs(cropped - adm_crop_by_the_book(pixels, 32)).max() <= 2  # Pillow rounds after each pass
 
 
-def test_folders_are_labelled_by_sorted_wnids(tmp_path):
+def test_folders_are_labeled_by_sorted_wnids(tmp_path):
     data = opened(ImageNet, make_folders(tmp_path / "imagenet"), conditions=("label",))
     batch = data.train.batch(range(9))
     assert (len(data.train), len(data.test)) == (9, 6)

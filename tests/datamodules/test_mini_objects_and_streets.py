@@ -61,13 +61,13 @@ def test_every_outline_is_a_closed_shape_of_similar_size():
 
 def test_captions_say_what_is_drawn():
     invented = objects.invent(0, "train", np.arange(400))
-    assert (invented.colour != invented.background).all()
+    assert (invented.color != invented.background).all()
     pictures = objects.render(invented, 32).astype(float) / 255
     texts = objects.captions(invented)
     reds = np.array(["red box" in text or "red ball" in text for text in texts])
-    centre = pictures[:, :, 12:20, 12:20].mean((2, 3))
+    center = pictures[:, :, 12:20, 12:20].mean((2, 3))
     assert reds.sum() > 3
-    assert (centre[reds, 0] > centre[reds, 1:].max(1) + 0.2).all()
+    assert (center[reds, 0] > center[reds, 1:].max(1) + 0.2).all()
     assert all(text.startswith("an orange" if " orange " in text[:10] else "a ") for text in texts)
 
 
@@ -134,8 +134,8 @@ def test_streets_in_the_official_layout_are_what_was_drawn(streets_root):
         for i in range(count):
             assert np.array_equal(np.asarray(Image.open(files.photo(first + i))).transpose(2, 0, 1), images[i])
             assert np.array_equal(files.label_map(first + i), TRAIN_ID_OF[label_ids[i]])
-            colour = str(files.label_file(first + i)).replace("labelIds", "color")
-            shown = np.asarray(Image.open(colour)).transpose(2, 0, 1)
+            color = str(files.label_file(first + i)).replace("labelIds", "color")
+            shown = np.asarray(Image.open(color)).transpose(2, 0, 1)
             assert np.array_equal(shown, label_picture(TRAIN_ID_OF[label_ids[i]]))
 
 

@@ -60,9 +60,9 @@ def test_a_masked_image_costs_its_output_block_and_input_channels() -> None:
 
 
 def test_hyperparameters_are_those_of_the_appendix() -> None:
-    masked, labelled = recipes.masked_image("paper", 0), recipes.image_label("paper", 0, head="middle")
-    assert (masked.batch_size, labelled.batch_size) == (8 * 80, 8 * 75)  # E.2, E.3, on 8 GPUs
-    for run in (masked, labelled):
+    masked, labeled = recipes.masked_image("paper", 0), recipes.image_label("paper", 0, head="middle")
+    assert (masked.batch_size, labeled.batch_size) == (8 * 80, 8 * 75)  # E.2, E.3, on 8 GPUs
+    for run in (masked, labeled):
         assert isinstance(run.model, MTDiffusionConfig)
         assert (run.model.schedule, run.model.optimizer.lr, run.model.prediction) == ("cosine", 7e-5, "eps")
         assert run.trainer.max_steps == 1_000_000  # "before convergence at 1M iteration", Sec. 4.1

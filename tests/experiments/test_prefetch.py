@@ -125,7 +125,7 @@ def test_a_file_that_is_not_there_and_a_server_that_is_not_there(server, tmp_pat
 def table(server, monkeypatch, tmp_path) -> Path:
     """A table of one file, one folder and one file without an address; the folder where they go."""
     single = weights.Weight(
-        name="single", file="file.pth", purpose="a test", source="a server", licence="", url=f"{server.url}/file.pth",
+        name="single", file="file.pth", purpose="a test", source="a server", license="", url=f"{server.url}/file.pth",
         sha256=SHA256,
     )  # fmt: skip
     members = tuple(
@@ -138,11 +138,11 @@ def table(server, monkeypatch, tmp_path) -> Path:
         file="model",
         purpose="a test",
         source="a hub",
-        licence="",
+        license="",
         url=f"{server.url}/model",
         members=members,
     )
-    by_hand = weights.Weight(name="by-hand", file="own.pth", purpose="a test", source="its author", licence="")
+    by_hand = weights.Weight(name="by-hand", file="own.pth", purpose="a test", source="its author", license="")
     for module in (weights, sys.modules[weights.find.__module__]):
         monkeypatch.setattr(module, "WEIGHTS", (single, folder, by_hand))
     monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path / "weights"))

@@ -160,7 +160,7 @@ def test_every_model_of_a_small_profile_can_be_built(profile: str) -> None:
 
 
 class Pictures:
-    """Test images of one colour each with maps of another, as a split gives them: image i is 10 i, its map 100 + shade."""
+    """Test images of one color each with maps of another, as a split gives them: image i is 10 i, its map 100 + shade."""
 
     def __init__(self, shade: int) -> None:
         self.shade = shade
@@ -176,15 +176,15 @@ class Pictures:
 
 
 def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, tmp_path) -> None:
-    """Drawn in full and read back: each strip's pictures stand in its line, in the colours that they have."""
+    """Drawn in full and read back: each strip's pictures stand in its line, in the colors that they have."""
     run = small_runs.samples(small_runs.expert(steps=1), num_images=4)
     rows = [Row(label=label, sample=replace(run, name=label)) for label in ("first", "second", "third")]
     looks = {"first": (0, 200), "second": (0, 210), "third": (7, 220)}  # shade of the conditions, of the samples
 
     def evaluation(workspace: None, of: Table, row: Row) -> SimpleNamespace:
-        shade, colour = looks[row.label]
+        shade, color = looks[row.label]
         data = SimpleNamespace(test=Pictures(shade))
-        return SimpleNamespace(run=row.sample, data=data, images=torch.full((4, 3, 8, 8), colour, dtype=torch.uint8))
+        return SimpleNamespace(run=row.sample, data=data, images=torch.full((4, 3, 8, 8), color, dtype=torch.uint8))
 
     monkeypatch.setattr(reporting, "_evaluation", evaluation)
     reporting._draw(None, small_runs.table_of(run), rows, tmp_path / "sheet.png")
@@ -192,18 +192,18 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
     with Image.open(tmp_path / "sheet.png") as drawn:
         assert drawn.size == (galleries.LABEL_WIDTH + 4 * side, 7 * side)
         pixels = np.asarray(drawn.convert("RGB"))
-    centres = pixels[40::side, galleries.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
-    assert (centres == centres[..., :1]).all()
+    centers = pixels[40::side, galleries.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
+    assert (centers == centers[..., :1]).all()
     own, expected = (
         [0, 10, 20, 0],
         lambda value: [value] * 4,
     )  # three test images: the fourth sample is the first's again
-    assert centres[..., 0].tolist() == [
+    assert centers[..., 0].tolist() == [
         own, expected(100), expected(200), expected(210),  # the second row has the same conditions
         own, expected(107), expected(220),
     ]  # fmt: skip
     ink = (pixels[:, : galleries.LABEL_WIDTH] < 128).any(axis=2)
-    assert all(ink[line * side : (line + 1) * side].any() for line in range(7))  # every strip is labelled
+    assert all(ink[line * side : (line + 1) * side].any() for line in range(7))  # every strip is labeled
 
 
 def test_a_batch_that_devices_cannot_share_is_refused_before_anything_runs() -> None:

@@ -11,9 +11,9 @@ from lightning_mmdiff.networks.image_text import UNKNOWN, build_vocabulary, word
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime.checkpoints import load_weights, save_weights
 
-COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200), "white": (230, 230, 230)}
+COLORS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200), "white": (230, 230, 230)}
 PLACES = ("left", "right")
-VOCABULARY = build_vocabulary(f"a {colour} square on the {place}" for colour in COLOURS for place in PLACES)
+VOCABULARY = build_vocabulary(f"a {color} square on the {place}" for color in COLORS for place in PLACES)
 CONFIG = ContrastiveConfig(
     vocabulary=VOCABULARY,
     embedding_dim=16,
@@ -35,13 +35,13 @@ def _one_thread():
 
 
 def batch(size, seed):
-    """Squares of four colours in two places, on noise, with their captions."""
+    """Squares of four colors in two places, on noise, with their captions."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 60, (size, 3, 16, 16), dtype=np.uint8)
     captions = []
     for row in image:
-        (name, colour), place = list(COLOURS.items())[rng.integers(4)], rng.integers(2)
-        row[:, 4:12, 8 * place : 8 * place + 8] = np.array(colour)[:, None, None]
+        (name, color), place = list(COLORS.items())[rng.integers(4)], rng.integers(2)
+        row[:, 4:12, 8 * place : 8 * place + 8] = np.array(color)[:, None, None]
         captions.append(f"a {name} square on the {PLACES[place]}")
     return {"image": torch.from_numpy(image), "conditions": {"caption": captions}}
 
@@ -105,7 +105,7 @@ def test_word_order_matters():
 def test_rows_are_independent():
     model = ContrastiveModel(CONFIG).eval()
     data = batch(6, seed=0)
-    data["conditions"]["caption"][2] = "red"  # shorter than its neighbours: padding must not show
+    data["conditions"]["caption"][2] = "red"  # shorter than its neighbors: padding must not show
     for row in range(6):
         alone = model.embed_images(data["image"][row : row + 1])
         torch.testing.assert_close(model.embed_images(data["image"])[row : row + 1], alone, atol=1e-5, rtol=0)
@@ -134,7 +134,7 @@ def trained():
 
 def test_training_lowers_the_loss_and_finds_the_caption(trained):
     model, losses = trained
-    captions = [f"a {colour} square on the {place}" for colour, place in itertools.product(COLOURS, PLACES)]
+    captions = [f"a {color} square on the {place}" for color, place in itertools.product(COLORS, PLACES)]
     held_out = batch(100, seed=10_000)
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 1
     best = (model.embed_images(held_out["image"]) @ model.embed_text(captions).T).argmax(dim=1)

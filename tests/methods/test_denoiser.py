@@ -20,7 +20,7 @@ def batch(size: int = 4) -> dict:
 
 
 class Embedder(torch.nn.Module):
-    """Stands for CLIP: the image's mean colour, and the length of the text."""
+    """Stands for CLIP: the image's mean color, and the length of the text."""
 
     def __init__(self):
         super().__init__()
@@ -96,7 +96,7 @@ def test_image_depends_on_its_number_not_on_the_batch(split: int) -> None:
     part = batch()
     part = {"index": part["index"][split:], "conditions": {k: v[split:] for k, v in part["conditions"].items()}}
     difference = (whole[split:].int() - model.predict_step(part).int()).abs()
-    assert difference.max() <= 1  # float tolerance: another batch size may round one grey level differently
+    assert difference.max() <= 1  # float tolerance: another batch size may round one gray level differently
 
 
 def test_embedding_of_the_image_in_training_and_of_the_text_in_sampling() -> None:

@@ -33,7 +33,7 @@ def _one_thread():
 
 
 def painted(size, seed, pixels=16):
-    """Images of coloured rectangles; the class of a pixel is its colour."""
+    """Images of colored rectangles; the class of a pixel is its color."""
     rng = np.random.default_rng(seed)
     label_map = np.zeros((size, pixels, pixels), np.uint8)
     for row in label_map:
@@ -66,7 +66,7 @@ def train(model, batches):
     return losses
 
 
-def test_the_parser_learns_that_colour_is_class():
+def test_the_parser_learns_that_color_is_class():
     model = FaceParser(PARSER)
     losses = train(model, (painted(16, seed) for seed in range(60)))
     held_out = painted(32, seed=1000)
@@ -113,9 +113,9 @@ def test_the_classifier_reads_its_attributes_in_its_order():
 
 def test_degradation_is_bounded_per_image_and_can_be_nothing():
     x = torch.zeros(500, 3, 8, 8)
-    nothing = Degradation(noise=0, brightness=0, colour=0, contrast=0)
+    nothing = Degradation(noise=0, brightness=0, color=0, contrast=0)
     assert torch.equal(degrade(x, nothing, seeding.generator("x")), x)
-    noisy = degrade(x, Degradation(brightness=0, colour=0, contrast=0, noise=0.2), seeding.generator("x"))
+    noisy = degrade(x, Degradation(brightness=0, color=0, contrast=0, noise=0.2), seeding.generator("x"))
     sigma = noisy.std(dim=(1, 2, 3))
     assert 0.17 < sigma.max() < 0.23
     assert sigma.mean() == pytest.approx(0.1, abs=0.01)

@@ -30,7 +30,7 @@ def test_every_image_is_that_of_its_class_model():
         single = singles[label]
         single.sampler, single.sampling_seed = SAMPLER, 7
         image = single.predict_step({"index": torch.tensor([10 + row])})[0]
-        assert (image.int() - together[row].int()).abs().max() <= 1  # grey levels
+        assert (image.int() - together[row].int()).abs().max() <= 1  # gray levels
     assert (together[0].int() - together[2].int()).abs().max() > 1  # own noise
 
 

@@ -1,4 +1,4 @@
-"""Reliabilities per timestep: known optima on Gaussians, the neighbour with constants, and what is stored."""
+"""Reliabilities per timestep: known optima on Gaussians, the neighbor with constants, and what is stored."""
 
 import numpy as np
 import pytest

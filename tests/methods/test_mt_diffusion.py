@@ -66,7 +66,7 @@ def given(*names: str, size: int = 4) -> dict[str, Any]:
 
 
 class Embedder(torch.nn.Module):
-    """Stands for CLIP: the image's mean colour, and the length of the text."""
+    """Stands for CLIP: the image's mean color, and the length of the text."""
 
     def embed_images(self, image: Tensor) -> Tensor:
         return images.to_float(image).mean((2, 3))

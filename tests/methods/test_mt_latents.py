@@ -31,8 +31,8 @@ NETWORK = CrossAttentionUNetConfig(
 WORLD = Embedding(dim=3, width=32)
 
 
-class MeanColour(torch.nn.Module):
-    """Stands for CLIP: the direction of the image's mean colour."""
+class MeanColor(torch.nn.Module):
+    """Stands for CLIP: the direction of the image's mean color."""
 
     def embed_images(self, image: Tensor) -> Tensor:
         return F.normalize(images.to_float(image).mean((2, 3)), dim=1)
@@ -63,17 +63,17 @@ def model(*modalities: Modality, in_channels: int = 3, vae: Any = None, **option
         network=replace(NETWORK, in_channels=in_channels), image_size=16, modalities=modalities,
         optimizer=OptimizerConfig(lr=3e-3), **options,
     )  # fmt: skip
-    module = MTDiffusion(config, embedder=MeanColour(), autoencoder=vae or autoencoder(), sampler=FEW)
+    module = MTDiffusion(config, embedder=MeanColor(), autoencoder=vae or autoencoder(), sampler=FEW)
     if vae is None:
         randomized(module.network)
     return module.eval()
 
 
 def batch(size: int = 4, seed: int = 0) -> dict[str, Any]:
-    """Images of one colour each, and noise."""
+    """Images of one color each, and noise."""
     g = torch.Generator().manual_seed(seed)
-    colour = torch.randint(20, 236, (size, 3, 1, 1), generator=g)
-    image = (colour + torch.randint(-20, 20, (size, 3, 16, 16), generator=g)).to(torch.uint8)
+    color = torch.randint(20, 236, (size, 3, 1, 1), generator=g)
+    image = (color + torch.randint(-20, 20, (size, 3, 16, 16), generator=g)).to(torch.uint8)
     photo = torch.randint(0, 256, (size, 3, 16, 16), generator=g, dtype=torch.uint8)
     return {"index": torch.arange(size), "image": image, "conditions": {"photo": photo}}
 
@@ -122,7 +122,7 @@ def test_samples_are_decoded(modality: Modality) -> None:
 
 
 def test_the_joint_model_learns_both_tasks() -> None:
-    """Few steps: the image's loss falls, and the head tells the colour of new images that it sees without E."""
+    """Few steps: the image's loss falls, and the head tells the color of new images that it sees without E."""
     module = model(WORLD, vae=Halving(), prediction="v")
     optimizer: Any = module.configure_optimizers()["optimizer"]
     new = batch(64, seed=99)

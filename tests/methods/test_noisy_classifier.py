@@ -23,7 +23,7 @@ def classifier(**options) -> NoisyClassifier:
     return NoisyClassifier(NoisyClassifierConfig(network=NETWORK, optimizer=optimizer, **options))
 
 
-def coloured(size: int, seed: int) -> dict:
+def colored(size: int, seed: int) -> dict:
     """The class is the brightest channel."""
     rng = np.random.default_rng(seed)
     label = torch.from_numpy(rng.integers(0, 3, size))
@@ -33,7 +33,7 @@ def coloured(size: int, seed: int) -> dict:
 
 
 def test_loss_is_cross_entropy_on_noised_images():
-    model, batch = classifier(), coloured(4, 0)
+    model, batch = classifier(), colored(4, 0)
     g = seeding.step_generator(0, 0)
     t = torch.randint(1000, (4,), generator=g)
     x, eps = images.to_float(batch["image"]), torch.randn(4, 3, 8, 8, generator=g)
@@ -44,7 +44,7 @@ def test_loss_is_cross_entropy_on_noised_images():
 
 
 def test_clean_images_have_no_noise_and_time_zero():
-    model, batch = classifier(noised=False), coloured(4, 0)
+    model, batch = classifier(noised=False), colored(4, 0)
     expected = F.cross_entropy(
         model.network(images.to_float(batch["image"]), torch.zeros(4)), batch["conditions"]["label"]
     )
@@ -53,7 +53,7 @@ def test_clean_images_have_no_noise_and_time_zero():
 
 
 def test_a_judge_sees_damaged_images():
-    model, batch = classifier(noised=False, degradation=Degradation(noise=1.0)), coloured(4, 0)
+    model, batch = classifier(noised=False, degradation=Degradation(noise=1.0)), colored(4, 0)
     first, again, other = (model.loss(batch, seeding.step_generator(0, step)) for step in (0, 0, 1))
     assert first == again
     assert first != other
@@ -67,9 +67,9 @@ def test_it_learns(noised):
     optimizer = model.configure_optimizers()["optimizer"]
     for step in range(25):
         optimizer.zero_grad()
-        model.loss(coloured(16, step), seeding.step_generator(0, step)).backward()
+        model.loss(colored(16, step), seeding.step_generator(0, step)).backward()
         optimizer.step()
-    held_out = coloured(64, 1000)
+    held_out = colored(64, 1000)
     probability = model.eval().predict(held_out["image"])
     torch.testing.assert_close(probability.sum(1), torch.ones(64))
     assert (probability.argmax(1) == held_out["conditions"]["label"]).float().mean() > 0.9
@@ -86,6 +86,6 @@ def test_it_learns(noised):
     ],
 )
 def test_bad_labels_are_named(conditions, message):
-    batch = {**coloured(2, 0), "conditions": conditions}
+    batch = {**colored(2, 0), "conditions": conditions}
     with pytest.raises(ValueError, match=message):
         classifier().loss(batch, seeding.step_generator(0, 0))

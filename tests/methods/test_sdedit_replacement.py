@@ -94,7 +94,7 @@ def test_the_more_noise_the_further_from_the_picture():
     ]
     assert distance == sorted(distance)
     assert distance[0] == 0
-    assert distance[3] > 40  # grey levels: nothing is kept
+    assert distance[3] > 40  # gray levels: nothing is kept
 
 
 @pytest.mark.parametrize("method", [SDEdit, Replacement])

@@ -3,15 +3,15 @@
 from lightning_mmdiff.metrics.networks import FeatureNetwork
 
 
-class MeanColour(FeatureNetwork):
-    name = "MeanColour"
+class MeanColor(FeatureNetwork):
+    name = "MeanColor"
     dimension = 3
 
     def forward(self, images):
         return images.float().mean(dim=(2, 3))
 
 
-class Parts(MeanColour):
+class Parts(MeanColor):
     """Two outputs in one pass."""
 
     name = "Parts"

@@ -7,7 +7,7 @@ from cleanfid.fid import get_files_features
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 from skimage import data
-from stand_in_evaluators import Failing, MeanColour, Parts
+from stand_in_evaluators import Failing, MeanColor, Parts
 from torch import nn
 from torch.nn.functional import affine_grid, grid_sample
 
@@ -67,7 +67,7 @@ def photograph(name):
 
 
 @pytest.mark.parametrize(("name", "classes"), [("chelsea", {281, 282, 285}), ("coffee", {967})])
-def test_effnet_recognises_photographs(effnet, name, classes):
+def test_effnet_recognizes_photographs(effnet, name, classes):
     """Cats (tabby, tiger cat, Egyptian cat) and an espresso: proves weights, their order and the preprocessing."""
     with torch.inference_mode():
         probabilities = effnet.logits(photograph(name)).softmax(dim=1)[0]
@@ -204,16 +204,16 @@ def test_inception_file_errors(tmp_path, monkeypatch):
 
 def test_extract_streams_and_refuses_nothing():
     batches = (torch.full((2, 3, 4, 4), value, dtype=torch.uint8) for value in (1, 7))
-    values = extract(batches, MeanColour())
+    values = extract(batches, MeanColor())
     assert values.dtype == np.float32
     assert values[:, 0].tolist() == [1, 1, 7, 7]
     with pytest.raises(ValueError, match="no images"):
-        extract([], MeanColour())
+        extract([], MeanColor())
 
 
 def test_shards_give_the_same_features_for_one_and_two_processes(shards, tmp_path):
-    one = extract_shards(shards, MeanColour, tmp_path / "one")
-    two = extract_shards(shards, MeanColour, tmp_path / "two", num_processes=2)
+    one = extract_shards(shards, MeanColor, tmp_path / "one")
+    two = extract_shards(shards, MeanColor, tmp_path / "two", num_processes=2)
     expected = np.concatenate([np.load(shard).mean(axis=(2, 3)) for shard in shards])
     np.testing.assert_allclose(one, expected, rtol=1e-6)
     np.testing.assert_allclose(two, one, rtol=1e-6)
@@ -241,8 +241,8 @@ def test_all_outputs_come_from_one_pass_and_are_stored_apart(shards, tmp_path, m
 
 
 def test_an_output_that_a_network_lacks_is_named(shards, tmp_path):
-    with pytest.raises(ValueError, match=r"MeanColour has no output \['spatial'\], only \['pool'\]"):
-        shard_outputs(shards, MeanColour, ("pool", "spatial"), tmp_path / "cache")
+    with pytest.raises(ValueError, match=r"MeanColor has no output \['spatial'\], only \['pool'\]"):
+        shard_outputs(shards, MeanColor, ("pool", "spatial"), tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.npy"))
     with pytest.raises(ValueError, match="no images"):
         extract_outputs([], Parts(), ("pool",))
@@ -259,24 +259,24 @@ def test_only_missing_changed_and_damaged_shards_are_computed(shards, tmp_path, 
     real = features.load_shard
     monkeypatch.setattr(features, "load_shard", lambda path: computed.append(path.name) or real(path))
     cache = tmp_path / "cache"
-    first = extract_shards(shards[:2], MeanColour, cache)
+    first = extract_shards(shards[:2], MeanColor, cache)
     assert computed == ["00000.npy", "00001.npy"]
-    extract_shards(shards, MeanColour, cache)  # one more
+    extract_shards(shards, MeanColor, cache)  # one more
     assert computed[2:] == ["00002.npy"]
     np.save(shards[1], np.zeros((3, 3, 8, 8), np.uint8))  # sampled anew under the same name
-    again = extract_shards(shards, MeanColour, cache)
+    again = extract_shards(shards, MeanColor, cache)
     assert computed[3:] == ["00001.npy"]
     assert (again[5:8] == 0).all()
     assert (again[:5] == first[:5]).all()
     damaged = next(cache.glob("*00002*"))
     damaged.write_bytes(damaged.read_bytes()[:100])
     with pytest.warns(UserWarning, match="damaged"):
-        extract_shards(shards, MeanColour, cache)
+        extract_shards(shards, MeanColor, cache)
     assert computed[4:] == ["00002.npy"]
 
 
 def test_two_judges_never_share_a_cache_file(shards, tmp_path):
-    extract_shards(shards, MeanColour, tmp_path / "cache")
+    extract_shards(shards, MeanColor, tmp_path / "cache")
     with pytest.raises(RuntimeError, match="out of memory"):
         extract_shards(shards, Failing, tmp_path / "cache")
 
@@ -289,9 +289,9 @@ def test_bad_shards_are_named(shards, tmp_path):
         load_shard(shards[0])
     shards[1].write_bytes(b"")
     with pytest.raises(ValueError, match="00001.npy: unreadable|00001.npy: not a readable"):
-        extract_shards(shards[1:], MeanColour, tmp_path / "cache")
+        extract_shards(shards[1:], MeanColor, tmp_path / "cache")
     with pytest.raises(ValueError, match="no sample shards"):
-        extract_shards([], MeanColour, tmp_path)
+        extract_shards([], MeanColor, tmp_path)
 
 
 def test_reference_is_computed_once_and_again_when_damaged_or_of_other_data(tmp_path):

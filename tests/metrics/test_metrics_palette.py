@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from lightning_mmdiff.metrics.bootstrap import bootstrap_statistic
-from lightning_mmdiff.metrics.palette import nearest_colour, palette_confusion, palette_results, palette_scores
+from lightning_mmdiff.metrics.palette import nearest_color, palette_confusion, palette_results, palette_scores
 from lightning_mmdiff.metrics.segmentation import resize_labels
 
 PALETTE = np.array([[128, 64, 128], [0, 0, 142], [0, 60, 100], [0, 80, 100], [70, 130, 180]], np.uint8)
@@ -21,33 +21,33 @@ def rng():
 
 @pytest.fixture
 def pictures(rng):
-    """Targets of 4 of the 5 classes with void, and pictures of them in noisy colours, one class in ten exchanged."""
+    """Targets of 4 of the 5 classes with void, and pictures of them in noisy colors, one class in ten exchanged."""
     target = rng.integers(0, 4, (7, 12, 16)).astype(np.uint8)
     painted = np.where(rng.random(target.shape) < 0.1, rng.integers(0, 4, target.shape), target)
     target[:, 0] = 255
-    colours = PALETTE[painted].astype(int) + rng.integers(-12, 13, (*painted.shape, 3))
-    return torch.from_numpy(colours.clip(0, 255).astype(np.uint8)).permute(0, 3, 1, 2).contiguous(), target
+    colors = PALETTE[painted].astype(int) + rng.integers(-12, 13, (*painted.shape, 3))
+    return torch.from_numpy(colors.clip(0, 255).astype(np.uint8)).permute(0, 3, 1, 2).contiguous(), target
 
 
-def test_nearest_colour_equals_scipy(rng):
+def test_nearest_color_equals_scipy(rng):
     images = torch.from_numpy(rng.integers(0, 256, (3, 3, 20, 30), dtype=np.uint8))
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).numpy()
     expected = cdist(pixels.astype(float), PALETTE.astype(float), "sqeuclidean").argmin(axis=1)  # the first of ties
-    assert (nearest_colour(images, PALETTE).ravel() == expected).all()
+    assert (nearest_color(images, PALETTE).ravel() == expected).all()
 
 
-def test_colours_of_the_palette_are_their_own_class():
+def test_colors_of_the_palette_are_their_own_class():
     images = torch.from_numpy(PALETTE.T.copy()).view(1, 3, 1, 5)
-    assert nearest_colour(images, PALETTE).ravel().tolist() == [0, 1, 2, 3, 4]
+    assert nearest_color(images, PALETTE).ravel().tolist() == [0, 1, 2, 3, 4]
     halfway = torch.tensor([0, 70, 100], dtype=torch.uint8).view(1, 3, 1, 1)  # between bus and train
-    assert nearest_colour(halfway, PALETTE).item() == 2
+    assert nearest_color(halfway, PALETTE).item() == 2
 
 
 def test_scores_equal_scikit_learn_over_all_pixels(pictures):
     images, target = pictures
     counts = palette_confusion(images, target, PALETTE)
     judged = target != 255
-    p, t = nearest_colour(images, PALETTE)[judged], target[judged]
+    p, t = nearest_color(images, PALETTE)[judged], target[judged]
     assert set(p) == set(t) == {0, 1, 2, 3}  # class 4 never occurs
     values = [r.value for r in palette_results(NAMES, counts, num=5)]
     labels = {"labels": range(5), "average": "macro", "zero_division": 0}  # as published: an absent class counts 0
@@ -61,7 +61,7 @@ def test_scores_equal_scikit_learn_over_all_pixels(pictures):
 
 def test_iou_equals_torchmetrics_where_every_class_occurs(pictures):
     images, target = pictures
-    p, t = (torch.from_numpy(a).long() for a in (nearest_colour(images, PALETTE[:4]), target))
+    p, t = (torch.from_numpy(a).long() for a in (nearest_color(images, PALETTE[:4]), target))
     theirs = MulticlassJaccardIndex(4, average="macro", ignore_index=255)(p, t)
     ours = palette_results(NAMES, palette_confusion(images, target, PALETTE[:4]), num=2)[2]
     assert ours.value == pytest.approx(float(theirs), rel=1e-5)
@@ -93,7 +93,7 @@ def test_small_pictures_are_judged_at_the_size_of_the_target(pictures):
 
 @pytest.mark.parametrize("size", [(24, 32), (8, 64), (20, 4), (12, 16)])
 def test_labels_are_resized_as_pil_does(pictures, size):
-    """Where no centre falls on a border of pixels, or the sizes are exact in binary; else PIL rounds by accident."""
+    """Where no center falls on a border of pixels, or the sizes are exact in binary; else PIL rounds by accident."""
     labels = pictures[1]
     expected = [np.asarray(Image.fromarray(a).resize(size[::-1], Image.Resampling.NEAREST)) for a in labels]
     assert (resize_labels(labels, size) == np.stack(expected)).all()
@@ -116,12 +116,12 @@ def test_replicates_are_the_scores_of_the_common_resamples(pictures):
 
 def test_errors(pictures):
     images, target = pictures
-    with pytest.raises(ValueError, match="same colour"):
-        nearest_colour(images, PALETTE[[0, 1, 0]])
+    with pytest.raises(ValueError, match="same color"):
+        nearest_color(images, PALETTE[[0, 1, 0]])
     with pytest.raises(ValueError, match=r"uint8 \[K, 3\], got float64"):
-        nearest_colour(images, PALETTE / 255)
+        nearest_color(images, PALETTE / 255)
     with pytest.raises(TypeError, match="uint8"):
-        nearest_colour(images.float(), PALETTE)
+        nearest_color(images.float(), PALETTE)
     with pytest.raises(ValueError, match="7 images and 6 targets"):
         palette_confusion(images, target[:6], PALETTE)
     with pytest.raises(ValueError, match="judged pixels"):

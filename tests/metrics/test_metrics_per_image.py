@@ -80,7 +80,7 @@ def test_masks_are_compared_at_the_size_asked_for():
     target = np.zeros((1, 8, 8), np.uint8)
     target[0, :4] = 3
     target[0, ::2] = 5
-    coarse = target[:, 1::2, 1::2]  # what nearest-neighbour resizing to 4 x 4 keeps
+    coarse = target[:, 1::2, 1::2]  # what nearest-neighbor resizing to 4 x 4 keeps
     assert mask_accuracy(coarse, target, size=(4, 4)) == 1
     assert mask_accuracy(coarse, target) == 0.5  # the rows of class 5 are lost
     ignored = np.where(target == 5, 255, target)
@@ -117,7 +117,7 @@ def test_the_parser_reads_its_file_and_resizes_by_the_nearest_pixel(tmp_path, mo
         load_celebamask_parser(tmp_path / "other.pth")
 
 
-def test_a_u_net_pixel_depends_on_its_neighbourhood_and_on_skips():
+def test_a_u_net_pixel_depends_on_its_neighborhood_and_on_skips():
     """Zero the deepest path: what is left must still depend on the image, by the skips."""
     parser = CelebAMaskParser()
     for module in (parser.up_concat1, parser.up_concat2, parser.up_concat3, parser.up_concat4):
@@ -250,7 +250,7 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def mean_colour_onnx():
+def mean_color_onnx():
     """An ONNX file in the place of SFace: [1, 3, 112, 112] to the mean of each channel, [1, 3, 1, 1]."""
 
     def tensor(name, shape):
@@ -279,8 +279,8 @@ def test_sface_aligns_the_most_certain_face_and_keeps_rgb(tmp_path, monkeypatch)
 
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *args: Detector())
     monkeypatch.setattr(SFace, "dimension", 3)
-    (tmp_path / "sface.onnx").write_bytes(mean_colour_onnx())
-    evaluator = SFace(detector=tmp_path / "yunet.onnx", recogniser=tmp_path / "sface.onnx")
+    (tmp_path / "sface.onnx").write_bytes(mean_color_onnx())
+    evaluator = SFace(detector=tmp_path / "yunet.onnx", recognizer=tmp_path / "sface.onnx")
     image = torch.zeros(1, 3, 120, 160, dtype=torch.uint8)
     image[:, 1, :, :80] = 200  # green
     image[:, 0, :, 80:] = 200  # red
@@ -297,4 +297,4 @@ def test_sface_files_are_checked(tmp_path, monkeypatch):
     for name in ("yunet.onnx", "sface.onnx"):
         (tmp_path / name).write_bytes(b"half a download")
     with pytest.raises(ValueError, match="not a readable ONNX file"):
-        SFace(detector=tmp_path / "yunet.onnx", recogniser=tmp_path / "sface.onnx")
+        SFace(detector=tmp_path / "yunet.onnx", recognizer=tmp_path / "sface.onnx")

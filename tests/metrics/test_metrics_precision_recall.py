@@ -18,7 +18,7 @@ def sets():
 
 
 def inside(queries, manifold, k):
-    """By scikit-learn's neighbours and scipy's distances; the first neighbour of a feature is itself."""
+    """By scikit-learn's neighbors and scipy's distances; the first neighbor of a feature is itself."""
     radii = NearestNeighbors(n_neighbors=k + 1).fit(manifold).kneighbors(manifold)[0][:, -1]
     return (cdist(queries, manifold) <= radii).any(axis=1)
 
@@ -68,7 +68,7 @@ def test_a_line_has_its_closed_form():
     y = np.arange(6.0)[:, None]  # k = 3: the balls of the ends have radius 3, the others 2
     x = np.array([[-3.0], [-3.1], [8.0], [2.5]])
     assert membership(x, y).precise.tolist() == [True, False, True, True]  # -3 and 8 lie on a border
-    # x sorted: -3.1, -3, 2.5, 8; third neighbours at 11.1, 11, 5.6, 11.1, so every y is inside some ball
+    # x sorted: -3.1, -3, 2.5, 8; third neighbors at 11.1, 11, 5.6, 11.1, so every y is inside some ball
     assert membership(x, y).recalled.all()
 
 

@@ -71,7 +71,7 @@ def test_damage_in_a_folder_names_the_file(tmp_path):
     members = tuple(
         weights.FolderFile(file=f, sha256=hashlib.sha256(c).hexdigest(), size=len(c)) for f, c in content.items()
     )
-    folder = weights.Weight(name="x", file="x", purpose="", source="", licence="", members=members)
+    folder = weights.Weight(name="x", file="x", purpose="", source="", license="", members=members)
     (tmp_path / "config.json").write_bytes(b"{}")
     assert weights.damage(folder, tmp_path) == f"{tmp_path / 'vocab.json'} is missing in the folder."
     (tmp_path / "vocab.json").write_bytes(b"[]")

@@ -158,9 +158,9 @@ def test_missing_misshapen_and_surplus_entries_are_named(reference):
 
 
 def test_preprocessing_is_clips(loaded):
-    grey = torch.full((1, 3, 16, 16), 128, dtype=torch.uint8)
+    gray = torch.full((1, 3, 16, 16), 128, dtype=torch.uint8)
     expected = (np.full(3, 128 / 255) - np.array(farl.CLIP_MEAN)) / np.array(farl.CLIP_STD)
-    pixels = farl.preprocess(grey, 32)
+    pixels = farl.preprocess(gray, 32)
     assert pixels.shape == (1, 3, 32, 32)
     np.testing.assert_allclose(pixels.mean(dim=(0, 2, 3)).numpy(), expected, atol=1e-5)
 

@@ -31,7 +31,7 @@ SMALL = UNetConfig(
 
 
 def randomised(config: UNetConfig, **options) -> UNet:
-    """The network with its zero-initialised layers filled too, so that nothing hides behind a zero."""
+    """The network with its zero-initialized layers filled too, so that nothing hides behind a zero."""
     torch.manual_seed(0)
     network = UNet(config, **options)
     for parameter in network.parameters():
@@ -190,7 +190,7 @@ def test_checkpointing_changes_nothing_but_memory():
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def test_half_precision_normalises_in_float32_and_returns_the_input_dtype():
+def test_half_precision_normalizes_in_float32_and_returns_the_input_dtype():
     full, half = randomised(SMALL), randomised(SMALL).bfloat16()
     x, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 2])
     with torch.no_grad():

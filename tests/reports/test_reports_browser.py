@@ -54,6 +54,6 @@ def test_the_browser_sees_errors(tmp_path):
         assert browser.evaluate("document.documentElement.scrollWidth") > 390
 
 
-def luminance(colour):
+def luminance(color):
     """Mean of ``rgb(r, g, b)``."""
-    return sum(map(float, colour[4:-1].split(","))) / 3
+    return sum(map(float, color[4:-1].split(","))) / 3

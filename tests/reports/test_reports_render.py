@@ -23,7 +23,7 @@ def text_of(table, width=140):
     return console.file.getvalue()
 
 
-def test_terminal_says_everything_without_colour(table):
+def test_terminal_says_everything_without_color(table):
     text = text_of(table)
     for expected in ("60.00 (131.91)", "[56.40, 63.60]", "not measured [a]", "needs a StyleGAN2 checkpoint", "ceiling"):
         assert expected in text

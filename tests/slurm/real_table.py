@@ -19,7 +19,7 @@ from lightning_mmdiff.models.evaluators import Degradation, FaceParser, FacePars
 from lightning_mmdiff.optimization import OptimizerConfig
 
 PARALLEL_STEPS = 60
-EXACT = Degradation(noise=0, brightness=0, colour=0, contrast=0)
+EXACT = Degradation(noise=0, brightness=0, color=0, contrast=0)
 """Without random damage the loss is a function of weights and batch alone, whoever computes which part."""
 
 

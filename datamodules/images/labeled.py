@@ -13,7 +13,7 @@ from lightning_mmdiff.errors import MissingFileError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledSplit(ArraySplit):
+class LabeledSplit(ArraySplit):
     """Images with their class, and images with holes."""
 
     masks: MaskConfig | None = None
@@ -42,7 +42,7 @@ class LabelledSplit(ArraySplit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassSplit(LabelledSplit):
+class ClassSplit(LabeledSplit):
     """The images of one class among those of a part; item i is image ``kept[i]`` of the part, and so is its "index"."""
 
     kept: np.ndarray  # int64 [K]
@@ -55,7 +55,7 @@ class ClassSplit(LabelledSplit):
         return super().assemble(self.kept[items], flips, keys)
 
 
-class LabelledDataModule(ArrayDataModule):
+class LabeledDataModule(ArrayDataModule):
     """Images with a class.
 
     Args:
@@ -67,8 +67,8 @@ class LabelledDataModule(ArrayDataModule):
 
     known_conditions = ("label", "masked_image", "caption")
     options = ("only_class", "masks")
-    train: LabelledSplit
-    test: LabelledSplit
+    train: LabeledSplit
+    test: LabeledSplit
 
     def __init__(self, *, only_class: int | None = None, masks: MaskConfig | None = None, **settings: Any) -> None:
         super().__init__(**settings)
@@ -105,9 +105,9 @@ class LabelledDataModule(ArrayDataModule):
             kept=kept,
         )
 
-    def part(self, packed: PackedArrays, first: int, count: int) -> LabelledSplit:
+    def part(self, packed: PackedArrays, first: int, count: int) -> LabeledSplit:
         """Return one part of the data."""
-        return LabelledSplit(packed=packed, first=first, count=count, conditions=self.conditions, masks=self.masks)
+        return LabeledSplit(packed=packed, first=first, count=count, conditions=self.conditions, masks=self.masks)
 
     def require(self, found: DataFiles | PackedArrays) -> None:
         """Raise FileNotFoundError where captions are asked for and there are none."""
