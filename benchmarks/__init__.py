@@ -1,0 +1,1 @@
+"""Timings against plain references, each pair in one run."""

@@ -1,0 +1,1 @@
+"""Data sets as LightningDataModules: one file each, listed in the catalogue."""

@@ -3,12 +3,10 @@
 import importlib
 import re
 import shlex
-import sys
 import tomllib
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import tyro
@@ -66,27 +64,6 @@ def test_the_cluster_file_of_the_page_is_one(tmp_path: Path) -> None:
     (tmp_path / "cluster.toml").write_text(text)
     assert set(tomllib.loads(text)) <= set(Cluster.__dataclass_fields__)
     assert read_cluster(tmp_path / "cluster.toml").partition == "gpu"
-
-
-def test_worked_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.chdir(tmp_path)
-    module = ModuleType("extending")  # dataclasses look their module up
-    monkeypatch.setitem(sys.modules, "extending", module)
-    namespace = vars(module)
-    for number, block in enumerate(blocks((ROOT / "docs" / "extending.md").read_text(), "python")):
-        code, first = compile(block, f"docs/extending.md, block {number}", "exec"), block.partition("\n")[0]
-        if re.fullmatch(r"# \S+\.py, in \w+", first):
-            continue  # a line of a catalogue
-        if re.fullmatch(r"# \S+\.py", first):  # a file of its own
-            name = first.removeprefix("# ").removesuffix(".py").replace("/", ".")
-            monkeypatch.setitem(sys.modules, name, ModuleType(name))
-            exec(code, vars(sys.modules[name]))
-        else:
-            exec(code, namespace)
-    result = namespace["result"]
-    assert (result.protocol, result.n) == ("PSNR", 8)
-    assert 0 < result.value < 40
-    assert "'interval': [" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda p: p.name)

@@ -1,0 +1,1 @@
+"""Ways to make images of trained models: uniting, composing, guiding, restoring, editing."""

@@ -1,0 +1,1 @@
+"""Architectures as modules with a config each; none knows how it is trained."""
