@@ -275,6 +275,40 @@ def test_errors_of_ours_keep_their_traceback(tmp_path, monkeypatch) -> None:
             cli.main(quick_table)
 
 
+def test_a_fault_of_ours_in_a_run_is_told_from_a_mistake(tmp_path, data, failing, monkeypatch) -> None:
+    """A ValueError from inside was printed as if a user could mend it, and its traceback was nowhere (C1)."""
+
+    def broken(self, batch, generator):
+        return torch.zeros(2) + torch.zeros(3)
+
+    flags = ("--data", data, "--out", tmp_path)
+    failed = tmp_path / "smoke" / "expert-seed0" / "failed.txt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Denoiser, "loss", broken)
+        sentence = failing(*flags)
+        assert sentence.startswith("RuntimeError: The size of tensor")
+        assert f"This is a fault of the program; its traceback is in {failed}, and --debug shows it here" in sentence
+        kept = failed.read_text()
+        assert kept.startswith("RuntimeError: The size of tensor")
+        assert "Traceback (most recent call last)" in kept
+        assert "in broken" in kept
+        patch.setattr(sys, "argv", ["experiments.small", "--profile", "smoke", "--debug", *map(str, flags)])
+        with pytest.raises(RuntimeError, match="The size of tensor"):
+            cli.main(quick_table)
+    finish(data, tmp_path)
+    assert not failed.exists()
+
+
+def test_a_mistake_of_a_user_leaves_one_sentence_and_no_traceback(tmp_path, data, failing, monkeypatch) -> None:
+    def refused(self, batch, generator):
+        raise UserError("The images are too small; render larger ones.")
+
+    monkeypatch.setattr(Denoiser, "loss", refused)
+    assert failing("--data", data, "--out", tmp_path) == "The images are too small; render larger ones."
+    kept = (tmp_path / "smoke" / "expert-seed0" / "failed.txt").read_text()
+    assert kept == "UserError: The images are too small; render larger ones.\n"
+
+
 def test_brackets_in_a_message_are_printed(failing, monkeypatch) -> None:
     def broken(*_: object) -> None:
         raise UserError("expected uint8 [n, 3, H, W], found [/b]")
