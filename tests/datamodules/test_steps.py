@@ -29,8 +29,8 @@ def test_an_epoch_shows_each_item_at_most_once_and_epochs_differ():
 
 
 def test_seed_changes_order_and_flips_are_fair():
-    draws = [draw for batch in take(StepBatchSampler(50, 10, seed=0), 200) for draw in batch]
-    assert 0.45 < sum(draw.flip for draw in draws) / len(draws) < 0.55
+    draws = [draw for batch in take(StepBatchSampler(50, 10, seed=0), 1000) for draw in batch]
+    assert 0.48 < sum(draw.flip for draw in draws) / len(draws) < 0.52  # 4 standard errors of 10,000 draws
     assert take(StepBatchSampler(50, 10, seed=1), 1) != take(StepBatchSampler(50, 10, seed=0), 1)
     assert not any(draw.flip for batch in take(StepBatchSampler(50, 10, seed=0, flip=False), 20) for draw in batch)
 
@@ -84,7 +84,9 @@ def test_passes_are_in_another_order_for_another_seed_and_remembered_in_any_orde
     sampler = StepBatchSampler(10, 5, seed=1)
     forward = [sampler.draws(step) for step in range(6)]
     assert [sampler.draws(step) for step in reversed(range(6))] == forward[::-1]
-    assert [d.item for d in sampler.draws(0)] != [d.item for d in StepBatchSampler(10, 5, seed=2).draws(0)]
+    ours, other = sampler.draws(0), StepBatchSampler(10, 5, seed=2).draws(0)
+    assert [d.item for d in ours] != [d.item for d in other]
+    assert [d.choice for d in ours] != [d.choice for d in other]
 
 
 def test_process_r_of_n_gets_the_rows_r_r_plus_n_and_so_on():

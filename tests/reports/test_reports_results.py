@@ -237,6 +237,30 @@ def test_best_is_the_highest_where_higher_is_better_and_ties_share_it(make_table
     assert {row.label for row in table.rows if row.cells[1].best} == {"Ours, 3 seeds"}
 
 
+def test_a_ceiling_that_ties_and_columns_that_nobody_measured_are_not_best(make_table):
+    folder = make_table("mini", lambda stored: stored["metrics"][1].update(protocol="unknown"))
+    path = folder / "../../real/metrics.json"
+    path.write_text(path.read_text().replace('"value": 8.0', '"value": 40.0'))
+    rows = load_table(folder / "table.json").rows
+    assert {row.label for row in rows if row.cells[0].best} == {"Ours", "Ours, 3 seeds"}
+    assert not any(row.cells[1].best for row in rows)
+
+
+def test_the_value_of_several_seeds_is_their_mean(make_table):
+    folder = make_table()
+    path = folder / "../../inade-1/metrics.json"
+    path.write_text(path.read_text().replace('"value": 52.0', '"value": 55.0'))
+    assert rows_of(folder)["INADE (Combined training)"].cells[0].value == 52.0
+
+
+def test_runs_are_compared_with_their_twins_at_paper(make_table):
+    folder = make_table()
+    (folder / "paper.json").write_text(json.dumps({"spade": {"num_images": 3000}}))
+    rows = rows_of(folder)
+    assert rows["SPADE (Fine-tuning)"].runs[0].paper_config == {"num_images": 3000}
+    assert not rows["OASIS (Fine-tuning)"].runs[0].paper_config
+
+
 def test_claims(make_table):
     table = load_table(make_table() / "table.json")
     claims = {claim.id: claim for claim in table.claims}
