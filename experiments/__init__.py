@@ -1,4 +1,4 @@
-"""Tables of three papers, and what they do not have: one module per table. ``python -m experiments`` lists them."""
+"""Index of the tables of three papers, and of those we add: one module per table. ``python -m experiments`` lists them."""
 
 from reports.schema import Entry
 

@@ -1,4 +1,4 @@
-"""``python -m experiments``: the tables, what they show, what they cost, and how far they are."""
+"""``python -m experiments``: a list of the tables, what they show, what they cost and how far they have come."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from reports.table_folder import TableFolder
 
 
 def state(folder: TableFolder) -> str:
-    """How far a table is, from what its report left on disk."""
+    """Return how far a table has come, judging by the report it left on disk."""
     if not folder.metrics.exists():
         return "-"
     report = json.loads(folder.metrics.read_text())

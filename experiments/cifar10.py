@@ -36,7 +36,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Generated and restored photographs."""
+    """Return the table: generated and restored photographs."""
     alone, joint = recipes.single_task(profile, seed), recipes.joint(profile, seed)
     plain, conditional = recipes.joint(profile, seed, aggregation="none"), recipes.conditional(profile, seed)
     holes = recipes.photographs(profile, patches=PATCHES)

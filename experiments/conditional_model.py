@@ -1,4 +1,4 @@
-"""Joint against conditional: MT-Diffusion (Chen et al., ICLR 2024), App. E.5 -- restoring images at several lengths of training.
+"""Joint against conditional: MT-Diffusion (Chen et al., ICLR 2024), App. E.5 -- restoring images after short and long training.
 
 python -m experiments.conditional_model --profile mini
 """
@@ -18,18 +18,18 @@ from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
 
 SHARES = (0.25, 0.5, 1.0)
-"""Of the full training; each length has a training of its own."""
+"""Fractions of the full training; each length is trained separately."""
 JOINT, CONDITIONAL = "MT-Diffusion-X", "purely conditional"
 PATCHES = 10
 
 
 def label_of(name: str, run: TrainRun) -> str:
-    """Label of a row."""
+    """Return the label of a row."""
     return f"{name}, {run.trainer.max_steps} steps"
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Restored images of both models at each length."""
+    """Return the table: images restored by both models at each training length."""
     data = with_holes(profile, 64, PATCHES)
     full = {JOINT: masked_image(profile, seed), CONDITIONAL: restoration_alone(profile, seed)}
     runs = {name: [shortened(run, share) for share in SHARES] for name, run in full.items()}

@@ -1,4 +1,4 @@
-"""Ways to condition: lecture "Multimodal Models and Conditional Generation" (Bereyhi 2025) -- digits under their label.
+"""Ways to condition: lecture "Multimodal Models and Conditional Generation" (Bereyhi 2025) -- digits given their label.
 
 python -m experiments.conditioning --profile mini
 """
@@ -30,7 +30,7 @@ CLAIMS = (
     *(("lecture", "the label should show up in every layer", metric, FILMED, FIRST) for metric in (ACCURACY, FD)),
     *(("fair", f"{row} beats ten models, at equal parameters", FD, row, TEN_SMALL) for row in LECTURE[1:]),
 )
-"""Kind, text, column, row that is claimed to be better, row that is claimed to be worse: at each budget."""
+"""Kind, text, column, row claimed to be better, row claimed to be worse: at each budget."""
 NOTES = (
     "Equal budget: the rows of a group have as many optimizer steps of as many images each. Each of label sampling's ten models "
     "has a tenth of them, on a tenth of the digits, so that all models see an image equally often. Learning rates fall to zero "
@@ -46,7 +46,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """One row a method and budget, then real digits."""
+    """Return the table: one row per method and budget, then real digits."""
 
     def rows(budget: int) -> tuple[Row, ...]:
         once = replace(FILM, every_block=False)
@@ -89,7 +89,7 @@ def table(profile: Profile, seed: int) -> Table:
 
 
 def label_of(text: str, budget: int) -> str:
-    """Label of a row."""
+    """Return the label of a row."""
     return f"{text}, {budget} steps"
 
 

@@ -1,8 +1,8 @@
-"""Checks, before any job waits in a queue, that everything a table needs is there.
+"""Check that everything a table needs is present, before any job waits in a queue.
 
 python -m experiments.doctor table1 --profile paper --data /data --cluster slurm/cluster.toml
 
-Data sets, weight files with their checksums, free space, GPUs, memory, hours; exit code 1 if anything is missing.
+Checks data sets, weight files with their checksums, free space, GPUs, memory and hours; exit code 1 if anything is missing.
 """
 
 import importlib
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorFlags:
-    """Check what one table needs."""
+    """Flags of the command, which checks one table."""
 
     table: Annotated[str, tyro.conf.Positional]
     """Name of a table: table1, ..."""
@@ -58,11 +58,11 @@ class DoctorFlags:
     out: Path = Path("runs")
     seeds: int = 1
     cluster: Path | None = None
-    """Cluster file. Default: slurm/cluster.toml if it exists; without one, GPUs and hours are listed, not judged."""
+    """Cluster file. Default: slurm/cluster.toml if it exists; without one, GPUs and hours are listed but not judged."""
 
 
 def diagnose(tables: Sequence[Table], flags: DoctorFlags) -> list[Finding]:
-    """Everything that the tables need, found or not."""
+    """Return one finding for each thing the tables need, present or not."""
     workspace, runs = Workspace.make(flags.profile, flags.out, flags.data), plan(tables)
     cluster = read_cluster(flags.cluster) if flags.cluster or DEFAULT_PATH.is_file() else None
     findings = [*_data(workspace, runs, flags.profile), *_weights(tables, runs), *_packages(tables)]
@@ -82,7 +82,7 @@ def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterat
                 remedy = f"give the real data by --data; it comes from {entry.source}"
                 yield Finding(what=f"data {entry.name}", state="missing", found="cannot be rendered", remedy=remedy)
         return
-    alike: dict[tuple[str, State, str, str], dict[str, None]] = {}  # one set read in several ways is one line
+    alike: dict[tuple[str, State, str, str], dict[str, None]] = {}  # a data set read in several ways gets one line
     for config in configs:
         state, found, remedy = _one_set(workspace, config, profile)
         alike.setdefault((config.dataset, state, found, remedy), {}).update(dict.fromkeys(config.conditions))
@@ -92,7 +92,7 @@ def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterat
 
 
 def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> tuple[State, str, str]:
-    """State, what was found, what to do."""
+    """Return the state of a data set, what was found and what to do."""
     module = workspace.open(config)
     try:
         count = len(module.check())
@@ -126,8 +126,8 @@ def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:
 
 
 def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
-    """Optional Python packages behind the metrics."""
-    if "face_parser" in {weight.name for weight in needed_weights(tables, ())}:  # which pyfacer runs
+    """Check the optional Python packages that the metrics use."""
+    if "face_parser" in {weight.name for weight in needed_weights(tables, ())}:  # pyfacer runs it
         there = importlib.util.find_spec("facer") is not None
         found = "installed" if there else "not installed (mIoU and F1 of parsed faces)"
         remedy = "" if there else "pip install pyfacer==0.0.5"
@@ -135,7 +135,7 @@ def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
 
 
 def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
-    """What is still to be written below --out, over what is free there."""
+    """Compare the bytes still to be written below --out with the free space there."""
     folders = {run: RunFolder(workspace.runs / run.name) for run in runs}
     need = sum(_bytes(run) for run, folder in folders.items() if not (folder.is_trained or folder.is_scored))
     place = next(p for p in (workspace.runs.resolve(), *workspace.runs.resolve().parents) if p.exists())
@@ -150,7 +150,7 @@ def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
 
 
 def _bytes(run: Run) -> int:
-    """Two checkpoints and one being written, and the weights; or the samples and their features."""
+    """Estimate the bytes of a run: two checkpoints, one being written and the weights; or the samples and their features."""
     if isinstance(run, SampleRun):
         return run.num_images * (3 * run.data.image_size**2 + 4 * 4096)
     size = costs.size(run)
@@ -158,7 +158,7 @@ def _bytes(run: Run) -> int:
 
 
 def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> Iterator[Finding]:
-    """Hours, GPUs and memory of the most demanding runs against what the cluster file grants."""
+    """Compare the hours, GPUs and memory of the most demanding runs with the cluster file's limits."""
     speed = cluster.gpu_speed if cluster else 1.0
     hours = {run.name: costs.hours(run, profile, speed=speed) for run in runs}
     longest = max(hours, key=lambda name: hours[name])
@@ -198,7 +198,7 @@ def _memory(runs: Sequence[Run], cluster: Cluster | None) -> Finding:
 
 
 def _commands(cluster: Cluster | None) -> Iterator[Finding]:
-    """What jobs are submitted with, where there is a cluster file."""
+    """Check the commands that submit jobs, if there is a cluster file."""
     if cluster is None:
         remedy = "to submit jobs: copy slurm/cluster.example.toml there and fill it in"
         yield Finding(what="cluster", state="note", found=f"no {DEFAULT_PATH}", remedy=remedy)
@@ -210,7 +210,7 @@ def _commands(cluster: Cluster | None) -> Iterator[Finding]:
 
 
 def main(flags: DoctorFlags) -> int:
-    """Print the diagnosis; return the exit code."""
+    """Print the diagnosis and return the exit code."""
     if flags.table not in {entry.name for entry in INDEX}:
         raise UserError(f"No table is called {flags.table!r}; there are {', '.join(e.name for e in INDEX)}.")
     module = importlib.import_module(f"experiments.{flags.table}")

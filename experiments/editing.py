@@ -24,12 +24,12 @@ NOTES = (
 
 
 def label(name: str, alpha: float) -> str:
-    """Label of a row."""
+    """Return the label of a row."""
     return f"{name}, alpha {alpha:g}"
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Each modality alone and both, at each alpha, between no edit and another person."""
+    """Return the table: each modality alone and both, at each alpha, compared with no edit and another person."""
     modalities = {BY_TEXT: ("text", TEXT_EXPERT), BY_MASK: ("mask", MASK_EXPERT), BY_BOTH: ("both", None)}
     rows = [
         Row(

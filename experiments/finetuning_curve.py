@@ -23,14 +23,14 @@ NOTES = (
 
 
 def classification_alone(profile: Profile, seed: int) -> TrainRun:
-    """The same network as MT-Diffusion-E's, trained to classify and nothing else."""
+    """Return the network of MT-Diffusion-E, trained only to classify."""
     run = image_label(profile, seed, head="output")
     assert isinstance(run.model, MTDiffusionConfig)
     return replace(run, name=seeded("classification-alone", seed), model=replace(run.model, tasks=("label",)))
 
 
 def curve(profile: Profile, run: TrainRun, name: str) -> list[TrainRun]:
-    """``run``, then the same after each number of further steps on classification."""
+    """Return ``run``, then the same run after each further number of steps on classification."""
     runs = [run]
     steps = of(profile).curve
     for before, after in zip(steps, steps[1:]):
@@ -39,12 +39,12 @@ def curve(profile: Profile, run: TrainRun, name: str) -> list[TrainRun]:
 
 
 def label_of(name: str, steps: int) -> str:
-    """Label of a row."""
+    """Return the label of a row."""
     return f"{name}, {steps} steps"
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Top-1 and top-5 over fine-tuning steps."""
+    """Return the table: top-1 and top-5 accuracy over fine-tuning steps."""
     data, steps = images(profile, 64, "label"), of(profile).curve
     curves = {
         JOINT: curve(profile, image_label(profile, seed, head="output"), "mt-e-classifier"),

@@ -25,7 +25,7 @@ MAPS, MAPS_SKETCH, ALL = "hair map + face map", "hair map + face map + sketch", 
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """From no condition to four; the text expert has never seen a text."""
+    """Return the table: from no condition to four; the text expert has never seen a text."""
     hair = guided(hair_expert(profile, seed), "hair")
     skin = guided(face_expert(profile, seed), face(profile))
     sketch = guided(sketch_expert(profile, seed), "sketch")

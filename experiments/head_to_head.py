@@ -1,4 +1,4 @@
-"""Head to head, a table that no paper has: the same experts, data, seeds and metrics under every way to combine them.
+"""Head to head, a table that no paper has: the same experts, data, seeds and metrics for every way to combine them.
 
 python -m experiments.head_to_head --profile mini
 """
@@ -42,12 +42,12 @@ NOTES = (
 
 
 def guided(label: str) -> str:
-    """Label of the row of the same method at guidance 2."""
+    """Return the label of the same method's row at guidance 2."""
     return f"{label}, guidance 2"
 
 
 def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
-    """Each way without guidance, then with."""
+    """Return one row per way to combine, first without guidance, then with it."""
     uses, dynamic = experts(profile, seed), collaborators(profile, seed)
     both, multi = joint(profile, seed), multi_task(profile, seed)
     fits = {
@@ -87,7 +87,7 @@ def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
 
 
 def claims(profile: Profile) -> tuple[Claim, ...]:
-    """What each step up from constant to spatial influence adds, and what separate experts cost against a joint model."""
+    """Return claims on each step from constant to spatial influence, and on separate experts against a joint model."""
     pairs = (
         ("fitting the reliability beats the average", CONSTANT, AVERAGE),
         ("reliability over time beats a constant one", OVER_TIME, CONSTANT),
@@ -107,7 +107,7 @@ def claims(profile: Profile) -> tuple[Claim, ...]:
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Quality, consistency and cost of every way to combine the two experts."""
+    """Return the table: quality, consistency and cost of every way to combine the two experts."""
     return Table(
         name="head_to_head",
         title="Mask and text: every way to combine two experts",

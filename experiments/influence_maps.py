@@ -34,7 +34,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Ours, with the released schedule, and the two ablations of Table 10."""
+    """Return the table: ours, ours with the released schedule, and the two ablations of Table 10."""
     return Table(
         name="influence_maps",
         title="Influence of mask and text over space and time",

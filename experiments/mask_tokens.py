@@ -1,4 +1,4 @@
-"""Mask tokens: must a token say which class it is? Collaborative Diffusion (Huang et al., CVPR 2023), supplement A.1.
+"""Mask tokens: must a token identify its class? Collaborative Diffusion (Huang et al., CVPR 2023), supplement A.1.
 
 python -m experiments.mask_tokens --profile mini
 """
@@ -22,14 +22,21 @@ NOTES = (
 
 
 def generated(profile: Profile, seed: int, name: str, *, class_embedding: bool) -> SampleRun:
-    """Faces under the masks of the test images, by one expert."""
+    """Return the run in which one expert samples faces for the masks of the test images.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        name: name of the run.
+        class_embedding: whether tokens identify their class.
+    """
     run = mask_token_expert(profile, seed, class_embedding=class_embedding)
     use = ExpertUse(run=run, conditions=("mask_tokens",))
     return collaborated(profile, name, Compose(experts=(use,)))
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Both experts under the same masks."""
+    """Return the table: both experts given the same masks."""
     columns = metrics(profile, FID_ALL, MASK, MIOU)
     return Table(
         name="mask_tokens",

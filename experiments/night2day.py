@@ -16,7 +16,7 @@ PUBLISHED = {SINGLE: {"FID": 40.73, "IS": 3.84}, OURS: {"FID": 37.93, "IS": 3.94
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's two numbers, and how near the day is to the true one."""
+    """Return the table: the paper's two numbers, and how close the generated day is to the true one."""
     single, ours = (translation(profile, seed, "night2day", multi_task=multi) for multi in (False, True))
 
     def row(label: str, run: TrainRun | None, data: DataConfig) -> Row:

@@ -1,11 +1,11 @@
-"""Fetches weights and public data on a machine with internet, so that jobs need none.
+"""Fetch weights and public data on a machine with internet access, so that jobs need none.
 
-python -m experiments.prefetch                         # list what can be fetched, what must be got by hand
-python -m experiments.prefetch inception alexnet       # some of it
-python -m experiments.prefetch --table table1          # the weights that a table needs at paper
-python -m experiments.prefetch cifar10 --data /data    # a public data set, unpacked in its place
+python -m experiments.prefetch                         # list what can be fetched and what must be obtained by hand
+python -m experiments.prefetch inception alexnet       # fetch some of it
+python -m experiments.prefetch --table table1          # fetch the weights that a table needs at paper
+python -m experiments.prefetch cifar10 --data /data    # fetch a public data set and unpack it in its place
 
-Interrupted downloads go on where they stopped; checksums are compared; nothing is fetched inside a SLURM job.
+Interrupted downloads resume where they stopped; checksums are compared; nothing is fetched inside a SLURM job.
 """
 
 import importlib
@@ -29,19 +29,19 @@ from lightning_mmdiff.weights.download import download
 
 @dataclass(frozen=True, kw_only=True)
 class PrefetchFlags:
-    """Fetch by name, or what a table needs."""
+    """Flags of the command: names to fetch, or a table."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     table: str = ""
     """Fetch the weights that this table needs at paper."""
     to: Path | None = None
-    """Folder for weights. Default: $MMDIFF_WEIGHTS, or where torch hub and Hugging Face look."""
+    """Folder for weights. Default: $MMDIFF_WEIGHTS, or the cache folders of torch hub and Hugging Face."""
     data: Path = Path("data")
     """Root of the data sets."""
 
 
 def main(flags: PrefetchFlags) -> None:
-    """Fetch, or list."""
+    """Fetch the named files, or list them all if none is named."""
     names = [*flags.names, *(_needed(flags.table) if flags.table else ())]
     if not names:
         list_all(flags)
@@ -68,7 +68,7 @@ def _needed(table: str) -> list[str]:
 
 
 def fetch_weight(weight: weights.Weight, to: Path | None) -> None:
-    """Fetch a file, or the files of a folder, that is not there yet."""
+    """Fetch a weight file, or the files of a folder, unless already present."""
     path = to / weight.file if to else weights.candidates(weight.name)[0]
     parts: list[tuple[Path, str, str, int | None]] = [(path, weight.url, weight.sha256, weight.size)]
     if weight.members:
@@ -87,7 +87,7 @@ def fetch_weight(weight: weights.Weight, to: Path | None) -> None:
 
 
 def fetch_archive(archive: Archive, data: Path) -> None:
-    """Fetch and unpack a data set that is not there yet."""
+    """Fetch and unpack a data set unless already present."""
     target = data / archive.contains
     if target.exists():
         print(f"{target}: already there")
@@ -101,11 +101,11 @@ def fetch_archive(archive: Archive, data: Path) -> None:
 
 
 def unpack(path: Path, target: Path) -> None:
-    """Unpack the tar archive of one folder beside ``target`` and rename: what is there is whole."""
+    """Unpack the tar archive of one folder next to ``target``, then rename it, so that ``target`` is always complete."""
     temporary = target.with_name(f".{target.name}.unpacking")
     try:
         with tarfile.open(path) as archive:
-            archive.extractall(temporary, filter="data")  # nothing outside of the folder, no device, no foreign owner
+            archive.extractall(temporary, filter="data")  # no paths outside the folder, no devices, no foreign owners
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(f"{path}: cannot be unpacked ({error}); delete it and run the same command again.") from error
     (temporary / target.name).rename(target)
@@ -113,10 +113,10 @@ def unpack(path: Path, target: Path) -> None:
 
 
 def require_network(path: Path, source: str) -> None:
-    """Fail at once, with the name of what is missing, where nothing may be fetched.
+    """Raise at once, naming the missing file, where fetching is not allowed.
 
     Raises:
-        MissingFileError: offline, or inside a SLURM job.
+        MissingFileError: if offline, or inside a SLURM job.
     """
     offline = next((v for v in ("MMDIFF_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(v, "0") not in ("", "0")), None)
     job = os.environ.get("SLURM_JOB_ID")
@@ -140,7 +140,7 @@ def _fetch(url: str, path: Path, sha256: str, size: int | None) -> None:
 
 
 def list_all(flags: PrefetchFlags) -> None:
-    """Print what can be fetched and what must be got by hand."""
+    """Print what can be fetched and what must be obtained by hand."""
     for weight in weights.WEIGHTS:
         state = "there" if weights.find(weight.name) else "missing" if weight.url else "missing, by hand"
         print(f"{weight.name:22}{state:18}{weight.purpose}")

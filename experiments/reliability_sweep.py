@@ -15,7 +15,16 @@ WEIGHTS = (1.0, 1.5, 2.0, 3.0)
 
 
 def row(profile: Profile, seed: int, group: str, label: str, *, reliability: float = 0.5, weight: float = 1.0) -> Row:
-    """One setting of Eq. 10; ``reliability`` is the hair expert's, the face expert has the rest."""
+    """Return the row of one setting of Eq. 10.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        group: group of the row.
+        label: label of the row.
+        reliability: reliability of the hair expert; the face expert has the rest.
+        weight: weight of both experts.
+    """
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     uses = (
         ExpertUse(run=hair, conditions=("hair",), weight=weight, reliability=reliability),
@@ -26,7 +35,7 @@ def row(profile: Profile, seed: int, group: str, label: str, *, reliability: flo
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Reliability at w = 1, then weight at a = 1/2."""
+    """Return the table: reliability at w = 1, then weight at a = 1/2."""
     reliability = [
         row(profile, seed, "Reliability of the hair expert, w = 1", f"a = {a:g}", reliability=a) for a in RELIABILITIES
     ]

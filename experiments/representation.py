@@ -1,4 +1,4 @@
-"""Joint image-representation: MT-Diffusion (Chen et al., ICLR 2024), App. E.4 -- images together with their CLIP embedding.
+"""Joint image-representation: MT-Diffusion (Chen et al., ICLR 2024), App. E.4 -- images generated with their CLIP embedding.
 
 python -m experiments.representation --profile mini
 """
@@ -32,7 +32,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Images with and without the joint task, and what the head says of test images."""
+    """Return the table: images with and without the joint task, and the head's predictions for test images."""
 
     def row(label: str, run: TrainRun) -> Row:
         sample = sampled(

@@ -1,4 +1,4 @@
-"""What can be done once and kept in a folder: a training, a set of samples. Every run is a frozen value."""
+"""Runs, the work that is done once and kept in a folder: a training or a set of samples. Every run is a frozen value."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,23 +12,23 @@ from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
 HELPERS = ("embedder", "autoencoder", "experts")
-"""Roles of the frozen models that a model is built over."""
+"""Roles of the frozen models that a model is built on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig(Config):
-    """How long and on what; the names are those of ``lightning.Trainer`` where it has them."""
+    """Length of a training and its hardware; field names follow ``lightning.Trainer`` where it has them."""
 
     max_steps: int
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     devices: int = 1
     num_nodes: int = 1
     gradient_clip_val: float | None = None
     ema_decay: float | None = None
-    """Weight of the old average per step; None keeps the last weights."""
+    """Weight of the old average at each step; None keeps the last weights."""
     checkpoint_every: int
-    """Optimizer steps between checkpoints."""
+    """Number of optimizer steps between checkpoints."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,27 +40,27 @@ class TrainerConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRun(Config, ModelSource):
-    """One model: what is trained, on what, for how long, with which frozen models."""
+    """One model: its architecture, training data, training length and frozen helper models."""
 
     name: str
     model: ModelConfig
-    """It says by ``roles`` which of the helpers below it takes."""
+    """Model config; its ``roles`` name the helpers below that it takes."""
     data: tuple[DataConfig, ...]
     """One data set, or several that take turns (see ``regime``)."""
     regime: Literal["combined", "fine_tuning"] = "combined"
     """Combined: data sets alternate by step. Fine-tuning: the first until ``switch_step``, then the second."""
     switch_step: int | None = None
     batch_size: int
-    """Images per optimizer step, over all devices."""
+    """Number of images per optimizer step, over all devices."""
     trainer: TrainerConfig
     embedder: ModelSource | None = None
-    """Frozen image-text model of what is conditioned on an embedding."""
+    """Frozen image-text model that provides the embeddings to condition on."""
     autoencoder: ModelSource | None = None
     """Frozen autoencoder whose latents are diffused."""
     experts: tuple[ModelSource, ...] = ()
-    """Frozen diffusion models that are combined, in their order."""
+    """Frozen diffusion models that are combined, in order."""
     initial: ModelSource | None = None
-    """Where the weights come from (fine-tuning); None starts afresh."""
+    """Source of the initial weights (fine-tuning); None starts from scratch."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,9 +81,9 @@ class TrainRun(Config, ModelSource):
             )
 
     def check(self) -> None:
-        """Raise UserError where data, model and regime do not fit together, and nothing else would notice.
+        """Raise UserError if data, model and regime do not fit together in a way that nothing else would notice.
 
-        This is part of a plan, not of the construction: recipes make small runs of published ones in several steps.
+        This runs when a plan is made, not in the constructor: recipes derive small runs from published ones in several steps.
         """
         found = f"{self.name} has max_steps={self.trainer.max_steps}, {len(self.data)} data sets, regime={self.regime!r} and "
         found += f"switch_step={self.switch_step}; "
@@ -105,7 +105,7 @@ class TrainRun(Config, ModelSource):
 
     @property
     def helpers(self) -> dict[str, ModelSource | tuple[ModelSource, ...]]:
-        """The frozen models that this one is built over, by role."""
+        """The frozen models that this one is built on, by role."""
         return {role: value for role in HELPERS if (value := getattr(self, role))}
 
     @property
@@ -115,7 +115,7 @@ class TrainRun(Config, ModelSource):
 
     @property
     def is_latent(self) -> bool:
-        """Whether it, or a model that it combines, is a diffusion of an autoencoder's latents."""
+        """Whether the model, or one that it combines, diffuses the latents of an autoencoder."""
         experts = (expert for expert in self.experts if isinstance(expert, TrainRun))
         return self.autoencoder is not None or any(expert.is_latent for expert in experts)
 
@@ -127,17 +127,17 @@ class TrainRun(Config, ModelSource):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRun(Config):
-    """One folder of images: which experts, united how, under the conditions of which test images."""
+    """One folder of images: the experts, how they are combined, and the test images that provide the conditions."""
 
     name: str
     method: MethodConfig
     data: DataConfig
-    """Its test split gives the conditions, and the reference of the metrics."""
+    """Data set whose test split provides the conditions and the reference of the metrics."""
     num_images: int
     shard_size: int = 64
-    """Images per file and per batch."""
+    """Number of images per file and per batch."""
     sampler: Sampler | None = None
-    """None where the method makes images without one, or none."""
+    """Sampler; None if the method needs none, or makes no images."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -150,7 +150,7 @@ class SampleRun(Config):
             raise UserError(f"{self.name} samples latents, which are not in [-1, 1]: its sampler needs clip=False.")
 
     def check(self) -> None:
-        """Raise UserError where the sampler needs a variance that a model does not learn."""
+        """Raise UserError if the sampler needs a variance that a model does not learn."""
         learned = self.sampler is not None and self.sampler.variance == "learned_range"
         if learned and not all(getattr(run.model, "learned_variance", True) for run in self.needs):
             raise UserError(
@@ -167,5 +167,5 @@ Run = TrainRun | SampleRun
 
 
 def seeded(name: str, seed: int) -> str:
-    """Name of the run of one training seed."""
+    """Return the name of a run for one training seed."""
     return name if seed == 0 else f"{name}-seed{seed}"

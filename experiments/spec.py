@@ -1,4 +1,4 @@
-"""What a table is: rows x metrics, and the runs that fill it; equal runs exist once on disk."""
+"""The definition of a table: rows x metrics, and the runs that fill it; equal runs exist only once on disk."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Profile = Literal["smoke", "mini", "paper"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Config):
-    """A column: the paper's name for it, and the protocol by which we measure it (which is what we call our number)."""
+    """A column: the paper's name for it, and the protocol that measures it (whose name is our name for the number)."""
 
     column: str
     protocol: str
@@ -22,15 +22,15 @@ class Metric(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class Row(Config):
-    """A row: as printed in the paper, as measured by us, or both."""
+    """A row: printed in the paper, measured by us, or both."""
 
     group: str = ""
     label: str
     published: dict[str, float] | None = None
-    """Column -> value as printed."""
+    """Column -> printed value."""
     sample: SampleRun | None = None
     why: str | None = None
-    """Reason, where the row is not measured."""
+    """Reason why the row is not measured."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,22 +39,22 @@ class Row(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence of a paper (or ours) as a comparison of two rows on one metric."""
+    """A statement of a paper (or ours) as a comparison of two rows on one metric."""
 
     id: str
     text: str
     metric: str
-    """Column."""
+    """Column to compare."""
     better: str
-    """Label of the row that is claimed to be better ..."""
+    """Label of the row claimed to be better ..."""
     worse: str
-    """... than this one."""
+    """... than the row with this label."""
     note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows x metrics, the claims they decide, and the evaluators they need."""
+    """Rows x metrics, the claims they decide and the evaluators they need."""
 
     name: str
     title: str
@@ -64,9 +64,9 @@ class Table:
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
     evaluators: tuple[TrainRun, ...] = ()
-    """Models that only measure: face parser, attribute classifier."""
+    """Models used only to measure: face parser, attribute classifier."""
     influence: bool = False
-    """Draw the influence maps of the rows whose experts collaborate."""
+    """Whether to draw the influence maps of the rows whose experts collaborate."""
 
 
 TableFunction = Callable[[Profile, int], Table]
@@ -74,10 +74,10 @@ TableFunction = Callable[[Profile, int], Table]
 
 
 def plan(tables: Iterable[Table]) -> list[Run]:
-    """Runs of the tables, each once and after what it needs.
+    """Return the runs of the tables, each once and after the runs it needs.
 
     Raises:
-        UserError: if the data of a training or the sampler of samples do not fit the model.
+        UserError: if the data of a training run or the sampler of a sample run do not fit the model.
     """
     order: dict[Run, None] = {}
 

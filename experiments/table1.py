@@ -26,7 +26,7 @@ PUBLISHED = {
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """FID, LPIPS, SSIM, mIoU, F1 of every row."""
+    """Return the table: FID, LPIPS, SSIM, mIoU and F1 of every row."""
     title = "Hair map and face map to face, CelebA-HQ"
     return labels_to_face(profile, seed, name="table1", dataset="celebamask_hq", title=title, published=PUBLISHED)
 

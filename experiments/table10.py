@@ -1,4 +1,4 @@
-"""Table 10: Collaborative Diffusion (Huang et al., CVPR 2023), Table 2 -- influence that varies in space and time, or does not.
+"""Table 10: Collaborative Diffusion (Huang et al., CVPR 2023), Table 2 -- influence with and without variation in space and time.
 
 python -m experiments.table10 --profile mini
 """
@@ -19,7 +19,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's rows, then both suppressed, and equal influence."""
+    """Return the table: the paper's rows, then both variations removed, and equal influence."""
     published = {label: dict(zip(COLUMNS, values)) for label, values in PUBLISHED.items()}
     more = "Not in the paper"
     neither = ours(profile, seed, "collaborative-constant", spatial=False, temporal=False)

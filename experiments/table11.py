@@ -13,7 +13,7 @@ PUBLISHED = {
     "Attention, coarsest": 8, "Attention, finest": 2, "Batch size": 32, "Iterations": 187_000,
     "Learning rate per image (1e-6)": 2,
 }  # fmt: skip
-"""Column, which is its own protocol -> value of both branches."""
+"""Column (the name of its protocol) -> value of both branches."""
 NOTES = (
     "The paper's learning rate of 2e-6 is that of one image: the released code multiplies it by the 32 images of a step.",
     "The paper's AdaLN (Eq. 9) is not in the released networks, whose timestep is added; only that gives 13.1M parameters.",
@@ -21,7 +21,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """One row a branch; every number is read off the configuration that trains."""
+    """Return the table: one row per branch, with every number read off the configuration that trains."""
     published = {name: float(value) for name, value in PUBLISHED.items()}
     branches = {"Dynamic diffuser for the text branch": "text", "Dynamic diffuser for the mask branch": "mask"}
     return Table(

@@ -20,7 +20,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's four rows."""
+    """Return the table: the paper's four rows."""
     runs: dict[str, tuple[str, TrainRun, str]] = {
         MASK: ("mask-model", mask_expert(profile, seed), "mask"),
         TEXT: ("text-model", words_expert(profile, seed), "text"),

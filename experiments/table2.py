@@ -26,7 +26,7 @@ PUBLISHED = {
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """FID, LPIPS, SSIM, mIoU, F1 of every row."""
+    """Return the table: FID, LPIPS, SSIM, mIoU and F1 of every row."""
     title = "Hair map and face map to face, FFHQ"
     return labels_to_face(profile, seed, name="table2", dataset="ffhq", title=title, published=PUBLISHED)
 

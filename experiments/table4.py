@@ -29,7 +29,7 @@ UC5 = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's three rows, then the rest of the same experts and the fair rows."""
+    """Return the table: the paper's three rows, then the remaining rows of the same experts and the fair rows."""
     united = Row(group="Multi", label=OURS, sample=ours(profile, seed, "celebamask_hq"))
     rows = (united, *single_and_united_rows(profile, seed, "celebamask_hq"))
     group = {FACE: "Uni", BOTH: "Uni", OURS: "Multi"}

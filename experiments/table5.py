@@ -31,7 +31,7 @@ NOTES = (
 
 
 def rows(profile: Profile, seed: int, patches: int) -> tuple[Row, ...]:
-    """The paper's rows at one number of patches, then ours."""
+    """Return the paper's rows at one number of patches, then ours."""
     data, place = with_holes(profile, 64, patches), PATCHES.index(patches)
     unconditional, restoring = adm(profile, seed, label=False), masked_image(profile, seed)
     plain = masked_image(profile, seed, aggregation="none", name="mt-x-plain")
@@ -52,7 +52,7 @@ def rows(profile: Profile, seed: int, patches: int) -> tuple[Row, ...]:
 
 
 def claims(patches: int) -> tuple[Claim, ...]:
-    """MT1 at one number of patches, and what the paper does not ask."""
+    """Return MT1 at one number of patches, and questions that the paper does not ask."""
     pairs = (
         ("MT1", f"restoring beats leaving the holes, {patches} patches", OURS, CLEAN, "LPIPS"),
         ("MT1", f"restoring beats SDEdit-, {patches} patches", OURS, SDEDIT, "LPIPS"),
@@ -78,7 +78,7 @@ def _label(label: str, patches: int) -> str:
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """LPIPS, what happens to hidden and visible pixels."""
+    """Return the table: LPIPS, and the changes of hidden and visible pixels."""
     ceiling = sampled(profile, "masked-real", RealImages(), with_holes(profile, 64, PATCHES[0]))
     return Table(
         name="table5",

@@ -70,7 +70,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's rows, then those it lacks, then real images."""
+    """Return the table: the paper's rows, then those it lacks, then real images."""
     plain, classes = adm(profile, seed, label=False), adm(profile, seed, label=True)
     u, x = masked_image(profile, seed, concatenate=False), masked_image(profile, seed)
     m, e = image_label(profile, seed, head="middle"), image_label(profile, seed, head="output")

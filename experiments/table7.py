@@ -63,7 +63,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's rows and real images."""
+    """Return the table: the paper's rows and real images."""
     label = images(profile, 128, "label")
     settings = of(profile)
     holes = with_holes(profile, 128, settings.few_patches, "label")

@@ -29,7 +29,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's rows."""
+    """Return the table: the paper's rows and real label pictures."""
     single, ours = (translation(profile, seed, "cityscapes", multi_task=multi) for multi in (False, True))
 
     def quoted(label: str, why: str, values: dict[str, float]) -> Row:

@@ -27,18 +27,25 @@ NOTES = (
 
 
 def ours(profile: Profile, seed: int, name: str = "collaborative", **influence) -> SampleRun:
-    """Samples of the collaborating experts, under the influence of their dynamic diffusers."""
+    """Return the run that samples the collaborating experts, with the influence of their dynamic diffusers.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        name: name of the run.
+        **influence: fields of ``InfluenceConfig``.
+    """
     method = Collaborate(model=diffusers(profile, seed), influence=InfluenceConfig(**influence))
     return collaborated(profile, name, method)
 
 
 def composable(profile: Profile, seed: int) -> SampleRun:
-    """Samples of the plain average of the experts."""
+    """Return the run that samples the plain average of the experts."""
     return collaborated(profile, "composable", Compose(experts=mask_and_text(profile, seed)))
 
 
 def claims(worse: dict[str, str], columns: tuple[str, ...]) -> tuple[Claim, ...]:
-    """Ours against each row of ``worse`` (label -> id and text) on each of ``columns``."""
+    """Return the claims that ours beats each row of ``worse`` (label -> id and text) on each of ``columns``."""
     return tuple(
         Claim(id=text.split(": ")[0], text=text.split(": ")[1], metric=column, better=OURS, worse=label)
         for label, text in worse.items()
@@ -47,17 +54,17 @@ def claims(worse: dict[str, str], columns: tuple[str, ...]) -> tuple[Claim, ...]
 
 
 def judged(profile: Profile) -> tuple[str, ...]:
-    """Columns on which claims are decided: all images, and where the profile can measure it the mask's mIoU too."""
+    """Return the columns that decide claims: all images, and the mask's mIoU if the profile can measure it."""
     return tuple(metric.column for metric in metrics(profile, FID_ALL, TEXT, MASK, MIOU))
 
 
 def ceiling(profile: Profile) -> Row:
-    """Real images under the same protocols."""
+    """Return the row of real images, measured with the same protocols."""
     return Row(group="Ceiling", label="real images", sample=collaborated(profile, "collaborative-real", RealImages()))
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """The paper's rows, then the released sampler and each expert alone."""
+    """Return the table: the paper's rows, then the released sampler and each expert alone."""
     mask, text = mask_and_text(profile, seed)
     published = {label: dict(zip(COLUMNS, values)) for label, values in PUBLISHED.items()}
     more = "Not in the paper"

@@ -39,7 +39,7 @@ NOTES = (
 
 
 def table(profile: Profile, seed: int) -> Table:
-    """Quality of the generated images by tasks learned together."""
+    """Return the table: quality of the generated images by tasks learned together."""
     nothing = images(profile, 64)
 
     def row(label: str, run: TrainRun) -> Row:

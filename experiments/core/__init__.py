@@ -1,1 +1,1 @@
-"""What every stage needs: configs become objects, costs, clusters, provenance."""
+"""What every stage needs: objects built from configs, costs, clusters, provenance."""

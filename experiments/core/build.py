@@ -1,4 +1,4 @@
-"""Where configs become objects: models over their helpers, methods, trainers."""
+"""Objects built from configs: models with their helpers, methods, trainers."""
 
 from functools import cache, partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from lightning_mmdiff.source import ModelSource
 
 
 def model(run: TrainRun, runs: Path | None) -> LightningModule:
-    """Model of a training run: fresh weights, or those it is fine-tuned from, over its frozen helpers below ``runs``.
+    """Return the model of a training run, with fresh or fine-tuning weights, on its frozen helpers below ``runs``.
 
-    With ``runs`` None nothing is read: the architecture alone.
+    If ``runs`` is None, read nothing: build only the architecture.
     """
     module = run.model.build(seed=run.seed, **_helpers(run, runs))
     if runs is not None and isinstance(run.initial, Released):
@@ -29,7 +29,7 @@ def model(run: TrainRun, runs: Path | None) -> LightningModule:
 
 
 def trained(source: ModelSource, runs: Path | None) -> Any:
-    """Model of a finished training run, or a released one, frozen, in evaluation mode."""
+    """Return the model of a finished training run, or a released one, frozen and in evaluation mode."""
     if isinstance(source, Released):
         return helper(source, runs)
     assert isinstance(source, TrainRun)
@@ -40,7 +40,7 @@ def trained(source: ModelSource, runs: Path | None) -> Any:
 
 
 def helper(source: ModelSource, runs: Path | None) -> Any:
-    """What others need of a trained or released model, frozen: of an autoencoder its VAE, without the networks of its loss."""
+    """Return the part of a trained or released model that others use, frozen; for an autoencoder, its VAE without losses."""
     if isinstance(source, Released):
         load = source.entry.load if runs is not None else source.entry.architecture
         if load is None:
@@ -55,12 +55,12 @@ def helper(source: ModelSource, runs: Path | None) -> Any:
 
 
 def method(run: SampleRun, runs: Path) -> LightningModule:
-    """The method of a sample run over its trained models; each model is loaded once."""
+    """Return the method of a sample run with its trained models; each model is loaded once."""
     return run.method.build(cache(partial(trained, runs=runs)), sampler=run.sampler, seed=run.seed)  # type: ignore[arg-type]
 
 
 def _helpers(run: TrainRun, runs: Path | None) -> dict[str, Any]:
-    """The frozen models of each role."""
+    """Return the frozen models of each role."""
     return {
         role: [helper(s, runs) for s in source] if isinstance(source, tuple) else helper(source, runs)
         for role, source in run.helpers.items()
@@ -74,7 +74,7 @@ def _initialize(module: LightningModule, source: Released) -> None:
 
 
 def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
-    """Lightning trainer of a training run; it ends by ``StopAfter``."""
+    """Return the Lightning trainer of a training run; ``StopAfter`` ends it."""
     return Trainer(
         default_root_dir=folder, max_epochs=-1, precision=config.precision,
         devices=config.devices, num_nodes=config.num_nodes, gradient_clip_val=config.gradient_clip_val,
@@ -83,12 +83,12 @@ def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> T
 
 
 def predictor(folder: Path, callbacks: list[Callback]) -> Trainer:
-    """Lightning trainer that shares sampling out over the local devices (one on a CPU)."""
+    """Return a Lightning trainer that divides sampling among the local devices (one on a CPU)."""
     return Trainer(default_root_dir=folder, devices="auto", callbacks=callbacks, **QUIET)
 
 
 QUIET: dict[str, Any] = {
-    "logger": False,  # callbacks.LossCurve keeps the curve
+    "logger": False,  # callbacks.LossCurve records the curve
     "enable_progress_bar": False,  # callbacks.RunProgress knows the number of steps
     "enable_model_summary": False,
     "use_distributed_sampler": False,  # the data modules split by rank themselves

@@ -1,4 +1,4 @@
-"""What a SLURM cluster grants, read from a TOML file that the user writes once (``slurm/cluster.example.toml``)."""
+"""The limits of a SLURM cluster, read from a TOML file that the user writes once (``slurm/cluster.example.toml``)."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -12,50 +12,50 @@ DEFAULT_PATH = Path("slurm/cluster.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """One section-free TOML file; every key is optional, and these are the defaults."""
+    """One TOML file without sections; every key is optional, and these are the defaults."""
 
     partition: str = ""
-    """Partition of the jobs that train and sample; empty is the cluster's default."""
+    """Partition of the jobs that train and sample; empty uses the cluster's default."""
     cpu_partition: str = ""
-    """Partition of the jobs that prepare data and write reports; empty is ``partition``."""
+    """Partition of the jobs that prepare data and write reports; empty uses ``partition``."""
     account: str = ""
     qos: str = ""
     options: tuple[str, ...] = ()
-    """Further options of sbatch, one a line: "--mail-type=FAIL", "--constraint=a100"."""
+    """Further options of sbatch, one per line: "--mail-type=FAIL", "--constraint=a100"."""
     gpu_option: str = "--gpus-per-node={gpus}"
-    """How the cluster wants GPUs to be asked for; some want "--gres=gpu:a100:{gpus}"."""
+    """Option that requests GPUs on this cluster; some need "--gres=gpu:a100:{gpus}"."""
     gpus_per_node: int = 8
     gpu_memory_gib: float = 80.0
-    """Of one GPU."""
+    """Memory of one GPU."""
     gpu_speed: float = 1.0
-    """Of one GPU, relative to an A100; divides the estimated hours."""
+    """Speed of one GPU relative to an A100; divides the estimated hours."""
     nodes: int = 1
-    """Nodes that one job may ask for."""
+    """Number of nodes that one job may request."""
     cpus_per_task: int = 8
     memory_per_task_gib: int = 0
     """Main memory of one process; 0 leaves it to the cluster."""
     max_hours: float = 24.0
-    """Longest time limit of a job. A longer run saves, is queued again, and goes on."""
+    """Longest time limit of a job. A longer run saves, is requeued and resumes."""
     notice_seconds: int = 120
-    """So long before its time limit a job is told to save: longer than one step and one checkpoint."""
+    """Seconds before its time limit at which a job is told to save: more than one step and one checkpoint take."""
     sampling_jobs: int = 1
-    """Jobs that share the images of one sample run."""
+    """Number of jobs that share the images of one sample run."""
     modules: tuple[str, ...] = ()
     """Arguments of ``module load``."""
     setup: tuple[str, ...] = ()
     """Shell lines before the command: "source .venv/bin/activate", "export MMDIFF_WEIGHTS=/project/weights"."""
     container: str = ""
-    """Put before the command: "apptainer exec --nv --bind /data /project/mmdiff.sif"."""
+    """Prefix of the command: "apptainer exec --nv --bind /data /project/mmdiff.sif"."""
     python: str = ""
-    """Interpreter inside the job, after ``modules`` and ``setup``; empty is the one that submits."""
+    """Interpreter inside the job, after ``modules`` and ``setup``; empty uses the one that submits."""
 
 
 def read_cluster(path: Path | None) -> Cluster:
-    """Read a cluster file; None is ``slurm/cluster.toml``, or the defaults where that does not exist.
+    """Read a cluster file; None reads ``slurm/cluster.toml``, or returns the defaults if that does not exist.
 
     Raises:
-        MissingFileError: if it is not there.
-        UserError: for a file that is no TOML, an unknown key or a value of another type.
+        MissingFileError: if the file does not exist.
+        UserError: if the file is not TOML, or has an unknown key or a value of the wrong type.
     """
     if path is None:
         if not DEFAULT_PATH.is_file():
@@ -81,7 +81,7 @@ def read_cluster(path: Path | None) -> Cluster:
 
 
 def _checked(path: Path, key: str, value: Any, default: Any) -> Any:
-    """``value`` in the type of ``default``."""
+    """Return ``value`` converted to the type of ``default``."""
     if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
     if isinstance(default, float) and type(value) in (int, float):

@@ -1,4 +1,4 @@
-"""What a run costs: network evaluations, hours and GPU memory. Estimates to plan with; none of them changes a result."""
+"""The cost of a run: network evaluations, hours and GPU memory. Estimates for planning; none of them changes a result."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -10,24 +10,24 @@ from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 
 CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None}
-"""Seconds of one network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images a second).
+"""Seconds per network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images per second).
 None: the profile runs on GPUs."""
 GPU_SECONDS = {32: 0.0005, 64: 0.001, 128: 0.003, 256: 0.01, 512: 0.04}
-"""The same on one A100 by image size in pixels. Estimated from the networks' sizes, never measured."""
+"""The same on one A100, by image size in pixels. Estimated from the sizes of the networks, never measured."""
 MARGIN = 1.5
-"""Hours asked for, over hours estimated. Too few only send a job once more through the queue."""
+"""Ratio of requested to estimated hours. Requesting too few only sends a job through the queue once more."""
 BACKWARD = 3.5
-"""Network evaluations that one training image costs."""
+"""Cost of one training image in network evaluations."""
 SCORING = 20.0
-"""Network evaluations that scoring one image costs, all metrics together."""
+"""Cost of scoring one image in network evaluations, all metrics together."""
 STATE_BYTES = 20
 """Bytes per trained parameter: weight, gradient, two moments of Adam, average."""
 ACTIVATION_BYTES = 65_000
-"""Bytes kept for the backward pass per pixel of an image; measured on the 311M network at 64 pixels, 32-bit."""
+"""Bytes kept for the backward pass per image pixel; measured on the 311M network at 64 pixels, 32-bit."""
 
 
 def evaluations(run: Run) -> float:
-    """Cost of a run in evaluations of a network on one image."""
+    """Return the cost of a run in network evaluations of one image."""
     if isinstance(run, SampleRun):
         if not data_of(run):
             return 1.0
@@ -37,12 +37,12 @@ def evaluations(run: Run) -> float:
 
 
 def hours(run: Run, profile: Profile, *, speed: float = 1.0) -> float:
-    """Hours to ask for, on the devices that the run names.
+    """Return the hours to request on the devices that the run names.
 
     Args:
-        run: with the number of its devices and nodes.
+        run: includes its number of devices and nodes.
         profile: runs on GPUs or on CPU cores (``CPU_SECONDS``).
-        speed: of one GPU, relative to an A100.
+        speed: speed of one GPU relative to an A100.
     """
     seconds = CPU_SECONDS[profile]
     if seconds is None:
@@ -58,25 +58,25 @@ def on_gpus(profile: Profile) -> bool:
 
 
 def processes(run: Run) -> int:
-    """Processes that train together."""
+    """Return the number of processes that train together."""
     return run.trainer.devices * run.trainer.num_nodes if isinstance(run, TrainRun) else 1
 
 
 def data_of(run: Run) -> tuple:
-    """Data sets of a run; a configuration is counted without any."""
+    """Return the data sets of a run; a run that only reads a configuration has none."""
     if isinstance(run, TrainRun):
         return run.data
     return (run.data,) if run.method.reads_data else ()
 
 
 def trainings(run: Run) -> tuple[TrainRun, ...]:
-    """The models that a run holds in memory."""
+    """Return the models that a run holds in memory."""
     return (run, *run.needs) if isinstance(run, TrainRun) else run.needs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Parameters of a model."""
+    """Parameter counts of a model."""
 
     trained: int
     frozen: int
@@ -84,9 +84,9 @@ class Size:
 
 @cache
 def size(run: TrainRun) -> Size | None:
-    """Parameters of the run's own model, counted without allocating them.
+    """Return the parameter counts of the run's own model, without allocating the parameters.
 
-    None where that takes weights that are not on disk.
+    Return None if that takes weights that are not on disk.
     """
     from experiments.core import build  # imports every method
 
@@ -102,9 +102,9 @@ def size(run: TrainRun) -> Size | None:
 
 
 def gpu_memory_gib(run: Run) -> float | None:
-    """Memory of one GPU that a run needs, roughly: what is trained with its optimizer and activations, what is frozen.
+    """Estimate the memory that a run needs on one GPU: trained parameters with optimizer and activations, and frozen ones.
 
-    None where a model cannot be counted.
+    Return None if a model's parameters cannot be counted.
     """
     counted = {model: size(model) for model in trainings(run)}
     sizes = {model: found for model, found in counted.items() if found is not None}

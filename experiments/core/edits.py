@@ -1,4 +1,4 @@
-"""Editing stage: each test image is prepared once (Imagic, for each modality), then edited; both go on where they stopped."""
+"""Editing stage: each test image is prepared once (Imagic, for each modality), then edited; both steps can resume."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,20 +18,20 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def target_indices(run: SampleRun, count: int) -> list[int]:
-    """Number of the test image whose conditions image 0, 1, ... of ``run`` are given, of ``count`` test images."""
+    """Return, for each image of ``run``, the index of the test image (of ``count``) that provides its target conditions."""
     return [(number + run.method.target_shift) % count for number in range(run.num_images)]
 
 
 def edited(
     run: SampleRun, runs: Path, data: PackedDataModule, shards: Iterator[Sequence[int]]
 ) -> Iterator[tuple[Sequence[int], Tensor]]:
-    """Edit the images of each shard; yields their numbers and the edits, uint8 [B, 3, S, S].
+    """Edit the images of each shard; yield their indices and the edits, uint8 [B, 3, S, S].
 
     Args:
-        run: its method is ``EditTogether``.
-        runs: folder of all runs; the preparation lies there under the method's name, one folder an image.
-        data: set up; its test images are edited.
-        shards: numbers of images.
+        run: sample run whose method is ``EditTogether``.
+        runs: folder of all runs; the preparation is stored there under the method's name, one folder per image.
+        data: data module, already set up; its test images are edited.
+        shards: image indices of each shard.
     """
     config, module = run.method, build.method(run, runs)
     assert isinstance(config, EditTogether)
@@ -46,14 +46,14 @@ def edited(
 
 
 def _edit(module: Collaborative, config: EditTogether, runs: Path, data: PackedDataModule, number: int) -> Tensor:
-    """Edit of test image ``number``, uint8 [1, 3, S, S]."""
+    """Return the edit of test image ``number``, uint8 [1, 3, S, S]."""
     folder, count = runs / config.name / f"{number:05d}", len(data.test)
     image = data.test.batch([number % count])["image"]
     conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]
     editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
     with WorkLocks(RunFolder(runs / config.name).locks).acquire(
         f"{number:05d}"
-    ):  # rows that run at once share the preparation
+    ):  # concurrent rows share the preparation
         editor.prepare(image, conditions)
     if config.modality is None:
         return editor.edit(config.alpha, [number])[0]

@@ -1,4 +1,4 @@
-"""Energy that GPUs have used, as their driver counts it (NVML, ``nvmlDeviceGetTotalEnergyConsumption``)."""
+"""Energy used by GPUs, as counted by their driver (NVML, ``nvmlDeviceGetTotalEnergyConsumption``)."""
 
 import ctypes
 import os
@@ -10,14 +10,14 @@ MILLIJOULES_PER_WATT_HOUR = 3_600_000
 
 
 def gpu_energy_wh(nvml: Any = None) -> float | None:
-    """Watt hours that this node's visible GPUs have used since their driver was loaded; the difference of two calls counts.
+    """Return the watt hours used by this node's visible GPUs since their driver was loaded; take the difference of two calls.
 
     Args:
         nvml: the driver's library; None loads it.
 
     Returns:
-        None where there is no GPU, no driver, or one that does not count (before Volta, or a slice of a GPU); and in a
-        job on several nodes, of which a process sees one.
+        None without a GPU or driver, or if one does not count energy (before Volta, or a slice of a GPU); also in a job on
+        several nodes, since a process sees only one.
     """
     if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) > 1:
         return None
@@ -36,7 +36,7 @@ def gpu_energy_wh(nvml: Any = None) -> float | None:
 
 
 def _devices(nvml: Any) -> Iterator[ctypes.c_void_p | None]:
-    """The GPUs of ``CUDA_VISIBLE_DEVICES``, by number or UUID, or all; None for one that is not found."""
+    """Yield the GPUs of ``CUDA_VISIBLE_DEVICES``, by number or UUID, or all GPUs; yield None for one that is not found."""
     visible, count = os.environ.get("CUDA_VISIBLE_DEVICES"), ctypes.c_uint()
     if visible is None:
         nvml.nvmlDeviceGetCount_v2(ctypes.byref(count))

@@ -1,4 +1,4 @@
-"""How a number was made: code, versions, hardware, seconds and memory."""
+"""How a number was produced: code, versions, hardware, seconds and memory."""
 
 import json
 import os
@@ -26,7 +26,7 @@ PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "
 
 @cache
 def environment() -> dict[str, Any]:
-    """Commit, whether the tree had changes, package versions, processor and GPUs."""
+    """Return the commit, whether the tree was dirty, package versions, processor and GPUs."""
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -40,7 +40,7 @@ def environment() -> dict[str, Any]:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the first of its job, or the only one."""
+    """Return whether this process is the first of its job, or the only one."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
@@ -48,8 +48,8 @@ def is_first_process() -> bool:
 def recorded(folder: Path, stage: str) -> Iterator[None]:
     """Add the seconds, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
 
-    Seconds and energy of a stage that was resumed, or shared by several jobs, add up; of the processes of one job the
-    first counts.
+    Seconds and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only
+    the first counts.
     """
     start, energy = time.monotonic(), gpu_energy_wh()
     try:

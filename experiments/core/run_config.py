@@ -1,4 +1,4 @@
-"""The settings of a run in its folder: written first, and compared before anything is done there again."""
+"""The settings of a run in its folder: written first, and compared before the folder is used again."""
 
 import dataclasses
 import json
@@ -13,11 +13,11 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.old_configs import upgrade
 
 SHOWN = 4
-"""Differences that a message names."""
+"""Maximum number of differences shown in a message."""
 
 
 def as_json(value: Any) -> Any:
-    """Return nested dataclasses as plain JSON values, each with the name of its type."""
+    """Return nested dataclasses as plain JSON values, each with its type name."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -39,12 +39,12 @@ def check_run_config(folder: Path, run: Run, data: Mapping[str, str]) -> None:
 
 
 def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None = None) -> None:
-    """Refuse a folder that holds the settings of another run than ``run``; one without settings is free.
+    """Raise if a folder holds the settings of a run other than ``run``; a folder without settings is free.
 
     Args:
-        folder: of the run.
-        run: what shall be done there.
-        data: fingerprint of each data set; None does not compare them, which needs no data.
+        folder: folder of the run.
+        run: run to do there.
+        data: fingerprint of each data set; None skips their comparison, which would need the data.
 
     Raises:
         UserError: if the settings differ, naming the fields, or cannot be read.
@@ -68,12 +68,12 @@ def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
-    """Describe every setting in which ``new`` differs from what is on disk.
+    """Yield a description of every setting in which ``new`` differs from the one on disk.
 
     Args:
-        old: JSON value, upgraded to today's form.
-        new: a dataclass, or a value inside one. Its fields that ``old`` lacks count as their defaults there.
-        where: path of the two, such as ``trainer.max_steps``.
+        old: JSON value, upgraded to the current form.
+        new: a dataclass, or a value inside one. Fields that ``old`` lacks count there as their defaults.
+        where: path of both values, such as ``trainer.max_steps``.
     """
     if dataclasses.is_dataclass(new) and not isinstance(new, type) and isinstance(old, dict):
         yield from _field_differences(old, new, where)
@@ -90,7 +90,7 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
 def _field_differences(old: dict[str, Any], new: Any, where: str) -> Iterator[str]:
     """Compare an object on disk with a dataclass, field by field."""
     name = type(new).__name__
-    if old.get("type") != name:  # the fields of two types have nothing to do with each other
+    if old.get("type") != name:  # fields of different types are unrelated
         yield f"{_inside(where, 'type')}: {old.get('type')!r} there, {name!r} now"
         return
     fields = {f.name: f for f in dataclasses.fields(new)}

@@ -1,4 +1,4 @@
-"""Where data and runs lie, and how the data sets of a run get there: rendered if they may be, checked, packed, opened."""
+"""Locations of data and runs, and preparation of a run's data sets: rendered if allowed, checked, packed, opened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
-"""Images per data set (test images come on top) and their size in pixels, where the data is rendered."""
+"""Images per data set (plus test images) and image size in pixels, if the data is rendered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """Where things are."""
+    """Locations of data and runs."""
 
     profile: Profile
     runs: Path
-    """One folder per run."""
+    """Folder with one subfolder per run."""
     data: Path
     """Root of the data sets."""
     rendered: bool
-    """Whether the data sets are rendered by us when they are missing."""
+    """Whether missing data sets are rendered by us."""
     cache: Path | None
-    """Where data sets are packed; None packs them beside their files."""
+    """Folder for packed data sets; None packs them next to their files."""
 
     @classmethod
     def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
-        """Return the workspace of the command line's flags."""
+        """Return the workspace for the command line's flags."""
         rendered = data is None and profile != "paper"
         root = Path("data") / profile if rendered else data or Path("data")
-        cache = out / "packed" if data is not None else None  # a folder that was given may be read-only, or not ours
+        cache = out / "packed" if data is not None else None  # a given folder may be read-only, or not ours
         return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
 
     def open(self, config: DataConfig) -> PackedDataModule:
@@ -46,7 +46,7 @@ class Workspace:
 
 
 def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
-    """Render the mini data where it is missing; verify and pack every data set that the runs read."""
+    """Render the mini data if it is missing; verify and pack every data set that the runs read."""
     configs = dict.fromkeys(c for run in runs for c in data_of(run))
     if workspace.rendered:
         count, size = RENDERED[workspace.profile]

@@ -1,1 +1,1 @@
-"""What a command does: its flags, the loop over runs, workers, stages, the way back into a queue."""
+"""What a command does: flags, loop over runs, workers, stages, requeueing."""

@@ -1,4 +1,4 @@
-"""The command line of every table. It chooses what runs and where; it never changes a hyperparameter."""
+"""The command line of every table. It chooses which runs to do and where; it never changes a hyperparameter."""
 
 import subprocess
 import sys
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TableFlags:
-    """Train, sample and score the rows of one table, then report. Running the same command again goes on where it stopped."""
+    """Flags of every table command, which trains, samples, scores and reports. Running it again resumes where it stopped."""
 
     profile: Profile = "mini"
     """mini: minutes on a laptop CPU, rendered data. smoke: seconds, meaningless numbers. paper: the published setting."""
     launcher: Literal["local", "slurm", "dry-run"] = "local"
-    """Run here, submit to SLURM as the cluster file says (python -m slurm.submit has more options), or only print the runs."""
+    """Run here, submit to SLURM with the cluster file (python -m slurm.submit has more options), or only print the runs."""
     only: tuple[str, ...] = ()
     """Names of runs to do, as printed by --launcher dry-run (no report is made then). Default: all."""
     out: Path = Path("runs")
@@ -34,20 +34,20 @@ class TableFlags:
     data: Path | None = None
     """Root of the data sets (CelebAMask-HQ/, ffhq/). Default: rendered data for mini and smoke, data/ for paper."""
     seeds: int = 1
-    """Training seeds; with more than one the intervals cover them."""
+    """Number of training seeds; with more than one, the intervals cover them."""
     workers: int = 1
-    """Processes on this machine that share the work and divide the CPU cores."""
+    """Number of processes on this machine that share the work and divide the CPU cores."""
     part: Literal["all", "data", "report"] = "all"
-    """all: runs, then the report. data: only render, check and pack the data sets. report: only report what is there."""
+    """all: runs, then the report. data: only render, check and pack the data sets. report: only report existing results."""
     debug: bool = False
-    """Show the traceback of a fault of the program here; it is in the run's failed.txt in any case."""
+    """Print the traceback of a bug in the program; the run's failed.txt has it in any case."""
 
 
 def main(table: TableFunction, flags: TableFlags | None = None) -> None:
-    """Do every run of a table that is not done yet, then write and print the report; or what the flags ask for.
+    """Do every unfinished run of a table, then write and print the report; flags can restrict this.
 
     Args:
-        table: of each profile and training seed.
+        table: makes the table of a profile and training seed.
         flags: None reads the command line; an error then ends the process with one sentence and exit code 1.
     """
     command_line = flags is None
@@ -68,7 +68,7 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
 
 @contextmanager
 def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
-    """Prepare the data, start helpers and give the work to do; at the end report. None where nothing is done here."""
+    """Prepare the data, start helpers and yield the work to do; report at the end. Yield None if no runs are done here."""
     for name in ("seeds", "workers"):
         if getattr(flags, name) < 1:
             raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
@@ -89,7 +89,7 @@ def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
 
 @contextmanager
 def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator["Work | None"]:
-    """The session of this machine."""
+    """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.work import Work, is_joint
     from experiments.engine.workers import helpers
@@ -113,7 +113,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
 
 
 def _submit(flags: TableFlags) -> None:
-    """Hand over to ``slurm.submit``, which may import this package but not the other way round."""
+    """Delegate to ``slurm.submit``, which may import this package but not vice versa."""
     if flags.part != "all":
         raise UserError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
     if flags.workers > 1:
@@ -127,7 +127,7 @@ def _submit(flags: TableFlags) -> None:
 
 
 def _words(flags: TableFlags) -> list[str]:
-    """What chooses the runs, as words of a command line."""
+    """Return the flags that choose the runs, as command line words."""
     words = ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
     words += ["--data", str(flags.data)] if flags.data else []
     return words + (["--only", *flags.only] if flags.only else [])
@@ -146,6 +146,6 @@ def _command(flags: TableFlags) -> str:
 
 
 def _module() -> str:
-    """Name of the module that was started with ``python -m``."""
+    """Return the name of the module that was started with ``python -m``."""
     spec = sys.modules["__main__"].__spec__
     return spec.name if spec else "experiments"

@@ -1,4 +1,4 @@
-"""How a command ends: a user's mistake in one sentence, a fault of ours with its traceback kept, a signal with the way on."""
+"""How a command ends: one sentence for a user's mistake, a saved traceback for a bug, advice on resuming after a signal."""
 
 import errno
 import os
@@ -22,16 +22,16 @@ REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), "choose a writable --out"),
 }
-"""What a user can do about an error of the file system; any other is ours, and shows its traceback."""
+"""Remedies for file system errors that a user can fix; any other error is a bug and shows its traceback."""
 
 
 @contextmanager
 def endings(out: Path, *, debug: bool) -> Iterator[None]:
-    """Inside the block, an exception becomes the end of the process that a person can read.
+    """Turn an exception inside the block into a readable end of the process.
 
     Args:
-        out: root of the run folders, for errors of the file system that name no file.
-        debug: show the traceback of a fault of ours, though it is kept in a file.
+        out: root of the run folders, for file system errors that name no file.
+        debug: show the traceback of a bug even if it is kept in a file.
     """
     try:
         with raising():
@@ -46,7 +46,7 @@ def endings(out: Path, *, debug: bool) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and (sentence := _file_system_sentence(error, out)):
             _fail(sentence)
-        kept = getattr(error, "__notes__", [])  # left by who wrote the traceback to a file
+        kept = getattr(error, "__notes__", [])  # left by the code that wrote the traceback to a file
         if debug or not kept:
             raise
         _fail(
@@ -55,7 +55,7 @@ def endings(out: Path, *, debug: bool) -> Iterator[None]:
 
 
 def _leave(signum: int) -> NoReturn:
-    """End after a signal. Near its time limit (SIGUSR1) a job queues itself again; whoever sends SIGTERM has decided."""
+    """Exit after a signal. Near its time limit (SIGUSR1) a job requeues itself; a SIGTERM was sent on purpose."""
     if signum == signal.SIGUSR1 and job_id():
         try:
             console.print(requeue())
@@ -72,7 +72,7 @@ def _fail(sentence: str) -> NoReturn:
 
 
 def _file_system_sentence(error: OSError, out: Path) -> str | None:
-    """What the system said, where, and what to do; None if a user can do nothing about it."""
+    """Return the system's message, its location and a remedy; None if a user cannot fix the error."""
     number, what = error.errno, error.strerror or str(error)
     if number is None and "requested and" in what:  # how numpy reports a full disk
         number, what = errno.ENOSPC, os.strerror(errno.ENOSPC)

@@ -1,4 +1,4 @@
-"""A SLURM job that is near its time limit goes back into the queue, under its own number: what waits for it goes on waiting."""
+"""Requeueing of a SLURM job near its time limit, under the same job number: jobs that depend on it keep waiting."""
 
 import os
 import subprocess
@@ -7,16 +7,16 @@ from lightning_mmdiff.errors import UserError
 
 
 def job_id() -> str | None:
-    """Number of the SLURM job of this process, ``job_task`` in an array; None outside SLURM."""
+    """Return the SLURM job number of this process, ``job_task`` in an array; None outside SLURM."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def requeue() -> str:
-    """Ask SLURM to queue this job again and return what to tell the user; of several processes the first asks.
+    """Ask SLURM to requeue this job and return a message for the user; of several processes only the first asks.
 
     Raises:
-        UserError: if SLURM refuses or ``scontrol`` is not there (some containers lack it).
+        UserError: if SLURM refuses or ``scontrol`` is not found (some containers lack it).
     """
     job = job_id()
     assert job is not None, "requeue is called inside a job"

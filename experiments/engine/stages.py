@@ -1,4 +1,4 @@
-"""What a run does: train, sample, score. Each may be killed at any moment and called again; it goes on from what is on disk."""
+"""The stages of a run: train, sample, score. Each may be killed at any time and called again; it resumes from disk."""
 
 import logging
 import warnings
@@ -49,15 +49,15 @@ warnings.filterwarnings("ignore", message=".*predict returned None.*")
 warnings.filterwarnings("ignore", message=".*Couldn't infer the batch indices.*")  # a batch is one item of our data set
 warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")  # frozen experts are
 warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # in Lightning's own code
-if job_id() is None:  # whoever did not ask for SLURM need not hear that it is installed
+if job_id() is None:  # users who did not ask for SLURM need not hear that it is installed
     warnings.filterwarnings("ignore", message=".*`srun` command is available on your system but is not used.*")
 
 
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
-    """Whether nothing is left to do for ``run``; checks that its folder was made with the same settings.
+    """Return whether nothing is left to do for ``run``; check that its folder was made with the same settings.
 
     Raises:
-        UserError: if the folder of the run holds results of other settings.
+        UserError: if the run's folder holds results of other settings.
     """
     folder = RunFolder(workspace.runs / run.name)
     fingerprints = {c.dataset: workspace.open(c).fingerprint() for c in data_of(run)}
@@ -66,12 +66,12 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         return False
     if isinstance(run, SampleRun) and scoring.missing(folder.path, _metrics(run, tables)):
         return False
-    WorkLocks(folder.locks).clear()  # what a process left that was killed after its last result
+    WorkLocks(folder.locks).clear()  # left by a process that was killed after its last result
     return True
 
 
 def train(workspace: Workspace, run: TrainRun) -> None:
-    """Train to ``max_steps`` from the newest checkpoint and store the (averaged) weights."""
+    """Train to ``max_steps`` from the newest checkpoint and save the (averaged) weights."""
     folder, config = RunFolder(workspace.runs / run.name), run.trainer
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
     callbacks = [
@@ -93,11 +93,11 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         checkpoints.save_weights(module, folder.weights, average.averaged(module) if average else {})
         for path in folder.checkpoints.glob("*.ckpt"):
             path.unlink()  # only needed to resume
-    trainer.strategy.barrier()  # no process goes on without the weights
+    trainer.strategy.barrier()  # no process continues without the weights
 
 
 def sample(workspace: Workspace, run: SampleRun) -> None:
-    """Make the images that are missing, one shard per batch; end when all shards are there, whoever made them."""
+    """Sample the missing images, one shard per batch; return when all shards exist, no matter which process made them."""
     folder, method = RunFolder(workspace.runs / run.name), run.method
     data, locks = workspace.open(run.data), WorkLocks(folder.locks)
     if not method.makes_images:
@@ -111,11 +111,11 @@ def sample(workspace: Workspace, run: SampleRun) -> None:
 
     progress = RunProgress(run.name, num_images=run.num_images, count=count)
     trainer = build.predictor(folder.path, [ShardWriter(folder.samples, run.shard_size), progress])
-    if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so they all look again
+    if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so all of them look again
         return
     data.setup()
     batches = shards(run.num_images, run.shard_size)
-    items = PredictBatches(data.train if method.is_real else data.test, batches)  # the ceiling's are training images
+    items = PredictBatches(data.train if method.is_real else data.test, batches)  # the ceiling uses training images
     mine = LockedShards(folder.samples, run.num_images, run.shard_size, locks)
     loader = DataLoader(items, sampler=mine, batch_size=None)
     with recorded(folder.path, "sample"), _interruptible():
@@ -124,7 +124,7 @@ def sample(workspace: Workspace, run: SampleRun) -> None:
 
 
 def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None:
-    """Measure what is missing in the run's metrics.json; processes share the metrics out."""
+    """Measure the metrics missing from the run's metrics.json; processes divide the metrics among themselves."""
     folder = workspace.runs / run.name
     trained = {evaluator.name: evaluator for t in tables for evaluator in t.evaluators}
     evaluators = scoring.Evaluators(trained, workspace.runs)
@@ -133,7 +133,7 @@ def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None
 
 
 def _edit(workspace: Workspace, run: SampleRun, numbers: Iterator[list[int]]) -> None:
-    """Edit the images that are missing; two short trainings an image, so they are shared out one shard at a time."""
+    """Edit the missing images; each takes two short trainings, so processes take them one shard at a time."""
     folder, data = RunFolder(workspace.runs / run.name), workspace.open(run.data)
     data.setup()
     with recorded(folder.path, "sample"), _interruptible():
@@ -143,7 +143,7 @@ def _edit(workspace: Workspace, run: SampleRun, numbers: Iterator[list[int]]) ->
 
 
 def _cached_latents(workspace: Workspace, run: TrainRun) -> Callable[[Tensor], Tensor] | None:
-    """Posteriors of the training images of a model of latents, encoded once; whoever comes second finds the file."""
+    """Return the posteriors of a latent model's training images, encoded once; later callers find the file."""
     source = _latent_source(run)
     if source is None:
         return None
@@ -162,7 +162,7 @@ def _cached_latents(workspace: Workspace, run: TrainRun) -> Callable[[Tensor], T
 
 
 def _latent_source(run: TrainRun) -> TrainRun | None:
-    """The trained autoencoder whose cached latents the model, or the experts that it combines, are trained on."""
+    """Return the trained autoencoder whose cached latents the model, or the experts it combines, are trained on."""
     models: list[ModelSource] = [run, *run.experts[:1]]
     found = (m.autoencoder for m in models if isinstance(m, TrainRun) and m.model.caches_latents)
     return next((source for source in found if isinstance(source, TrainRun)), None)
@@ -170,7 +170,7 @@ def _latent_source(run: TrainRun) -> TrainRun | None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Lightning answers Ctrl-C with ``sys.exit``; hand it on as what it was."""
+    """Raise KeyboardInterrupt where Lightning answers Ctrl-C with ``sys.exit``."""
     try:
         yield
     except SystemExit as stop:

@@ -1,4 +1,4 @@
-"""The loop over the runs of a table, in as many processes as were started: each does what no other is at."""
+"""The loop over a table's runs, shared by all started processes: each does work that no other is doing."""
 
 import time
 import traceback
@@ -22,30 +22,30 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 TRAINING = "train"
 """Name of the lock on a training."""
 POLL = 0.5
-"""Seconds between two looks at what others are doing, when there is nothing to do."""
+"""Seconds between checks on other processes when there is nothing to do."""
 
 console = Console(highlight=False)
 
 
 class Work:
-    """The runs of some tables that are not done yet.
+    """The unfinished runs of some tables.
 
-    A model that another process trains is passed over, and so is what needs it, until nothing else is left; a set of
-    samples is shared with whoever is at it.
+    A model that another process is training is skipped, as are the runs that need it, until nothing else is left; a set of
+    samples is shared with the other processes working on it.
     """
 
     def __init__(self, workspace: Workspace, runs: Sequence[Run], tables: Sequence[Table]):
-        """``runs`` after what they need; done runs are left out.
+        """Take ``runs``, each after the runs it needs; leave out finished ones.
 
         Raises:
-            UserError: if the folder of a run holds results of other settings.
+            UserError: if a run's folder holds results of other settings.
         """
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
         self.clock, self.joint = _Clock(self.left), is_joint(runs)
 
     def candidates(self) -> Iterator[Run]:
-        """Yield runs that can be attempted now (see ``doing``), until every run is done, by whichever process."""
+        """Yield runs that can be attempted now (see ``doing``), until every run is done, no matter by which process."""
         named = ""
         while self.left:
             before = len(self.left)
@@ -57,7 +57,7 @@ class Work:
                 if len(self.left) < before:
                     break
             else:
-                first = self.left[0]  # nothing that it needs is left, so it is what all wait for
+                first = self.left[0]  # nothing that it needs is left, so everything waits for it
                 if (holder := self._holder(first)) and named != first.name:
                     console.print(f"  {first.name} is being trained by {holder}; waiting for it")
                     named = first.name
@@ -65,9 +65,9 @@ class Work:
 
     @contextmanager
     def doing(self, run: Run) -> Iterator[bool]:
-        """Yield whether this process shall do ``run`` inside the block, at the end of which it is done.
+        """Yield whether this process should do ``run`` inside the block; mark it as done at the end.
 
-        On an error the reason is left in the run's folder for the report, with its traceback where it is a fault of ours.
+        On an error, leave the reason in the run's folder for the report, with the traceback if it is a bug.
         """
         folder = RunFolder(self.workspace.runs / run.name)
         number = len(self.runs) - len(self.left) + 1
@@ -86,25 +86,25 @@ class Work:
 
     @contextmanager
     def _lock(self, run: Run, folder: RunFolder) -> Iterator[bool]:
-        """A training is one process's; of those that train together the first holds the lock for all."""
+        """Lock a training for one process; of processes that train together, the first holds the lock for all."""
         if isinstance(run, SampleRun) or not is_first_process():
             yield True
             return
         with WorkLocks(folder.locks).try_acquire(TRAINING) as mine:
-            yield mine and not folder.weights.exists()  # they may have come since we looked
+            yield mine and not folder.weights.exists()  # the weights may have appeared since we looked
 
     def _finish(self, run: Run) -> None:
         self.left.remove(run)
         self.clock.finished(run)
 
     def _holder(self, run: Run) -> str | None:
-        """Human-readable owner of the lock on a training, if another process holds it."""
+        """Return a human-readable owner of the training lock, if another process holds it."""
         if isinstance(run, SampleRun) or not is_first_process():
             return None
         return WorkLocks(RunFolder(self.workspace.runs / run.name).locks).holder(TRAINING)
 
     def _waits(self, run: Run) -> bool:
-        """Whether a model that ``run`` needs, or an evaluator of its samples, is still to be trained."""
+        """Return whether a model that ``run`` needs, or an evaluator of its samples, is still untrained."""
         needs = set(run.needs)
         if isinstance(run, SampleRun):
             uses = (t for t in self.tables if any(row.sample == run for row in t.rows))
@@ -113,7 +113,7 @@ class Work:
 
 
 def _keep_reason(error: Exception, folder: RunFolder) -> None:
-    """Write why the run failed; the traceback only of what a user cannot mend."""
+    """Write why the run failed, with a traceback only if the user cannot fix the error."""
     text = f"{type(error).__name__}: {error}\n"
     if not isinstance(error, UserError | OSError):
         text += "\n" + "".join(traceback.format_exception(error))
@@ -123,12 +123,12 @@ def _keep_reason(error: Exception, folder: RunFolder) -> None:
 
 
 def is_joint(runs: Sequence[Run]) -> bool:
-    """Whether several processes, one a GPU, do a run together: then all must keep to the order of the runs."""
+    """Return whether several processes, one per GPU, do each run together; then all must follow the order of the runs."""
     return torch.cuda.device_count() > 1 or any(processes(run) > 1 for run in runs)
 
 
 class _Clock:
-    """Time left, from the cost of the runs in network evaluations and the speed seen so far."""
+    """Time left, estimated from the cost of the runs in network evaluations and the speed so far."""
 
     def __init__(self, runs: Sequence[Run]):
         self.left = {run.name: evaluations(run) for run in runs}

@@ -1,4 +1,4 @@
-"""More processes on this machine for the work of one command (``--workers``)."""
+"""Additional processes on this machine for the work of one command (``--workers``)."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ console = Console(highlight=False)
 
 @contextmanager
 def helpers(count: int, words: Sequence[str], folder: Path) -> Iterator[None]:
-    """Inside the block ``count - 1`` more processes do the same work; the CPU threads of one are divided among all.
+    """Start ``count - 1`` more processes that do the same work inside the block; all divide this process's CPU threads.
 
-    They end by themselves when all is done, and are stopped if the block fails. What they print goes to log files.
+    They exit by themselves when everything is done, and are stopped if the block fails. Their output goes to log files.
 
     Args:
-        count: of processes, this one included.
-        words: what follows ``python`` in their command.
-        folder: of the logs.
+        count: number of processes, including this one.
+        words: arguments of ``python`` in their command.
+        folder: folder of the logs.
     """
     if count == 1:
         yield
@@ -40,7 +40,7 @@ def helpers(count: int, words: Sequence[str], folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         for process in started:
-            process.terminate()  # as a cluster does: they save what they have
+            process.terminate()  # as a cluster does: they save their work
         raise
     finally:
         codes = [process.wait() for process in started]
@@ -51,8 +51,8 @@ def helpers(count: int, words: Sequence[str], folder: Path) -> Iterator[None]:
 
 
 def _start(words: Sequence[str], log: Path, environment: dict[str, str]) -> subprocess.Popen:
-    """One helper. It ignores Ctrl-C, which a terminal sends to all: the first process tells it when to stop."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a child inherits
+    """Start one helper. It ignores Ctrl-C, which a terminal sends to all: the first process tells it when to stop."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the child
     try:
         with log.open("w") as file:
             return subprocess.Popen([sys.executable, *words], stdout=file, stderr=subprocess.STDOUT, env=environment)

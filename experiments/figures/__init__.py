@@ -1,1 +1,1 @@
-"""What a report shows beside its numbers: galleries and influence maps."""
+"""What a report shows besides its numbers: galleries and influence maps."""

@@ -16,14 +16,14 @@ from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_IMAGES = 10
 SEARCHED = 100
-"""Images among which the first of each class is looked for."""
+"""Number of images searched for the first of each class."""
 LABEL_WIDTH = 250  # pixels
 Strip = tuple[str, np.ndarray]
 """Label and pictures, uint8 [N, H, W, 3]."""
 
 
 def shown(evaluation: Samples) -> list[int]:
-    """Numbers of the images on a sheet: the first of each class where there are as many classes as places, else the first."""
+    """Return the image indices on a sheet: the first of each class if there are as many classes as places, else the first."""
     count = min(SEARCHED, evaluation.run.num_images)
     batch = evaluation.data.test.batch([i % len(evaluation.data.test) for i in range(count)])
     labels = batch["conditions"].get("label", torch.zeros(count)).tolist()
@@ -32,7 +32,7 @@ def shown(evaluation: Samples) -> list[int]:
 
 
 def condition_strips(evaluation: Samples) -> Iterator[Strip]:
-    """The real images and what each condition shows of them."""
+    """Yield the real images and their conditions, as pictures."""
     numbers, count = shown(evaluation), len(evaluation.data.test)
     if evaluation.run.method.target_shift:
         yield "image to edit", _pictures(evaluation.data.test.batch([i % count for i in numbers])["image"])
@@ -48,13 +48,13 @@ def condition_strips(evaluation: Samples) -> Iterator[Strip]:
 
 
 def are_equal(first: Sequence[Strip], second: Sequence[Strip]) -> bool:
-    """Whether two lists of strips look the same."""
+    """Return whether two lists of strips look the same."""
     same_labels = [label for label, _ in first] == [label for label, _ in second]
     return same_labels and all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, second))
 
 
 def sample_strips(row: Row, evaluation: Samples, *, parsed: bool) -> Iterator[Strip]:
-    """The row's first samples, and what the face parser sees in them."""
+    """Yield the row's first samples, and their label maps by the face parser."""
     images = evaluation.images[shown(evaluation)]
     yield row.label, _pictures(images)
     if parsed:
@@ -82,7 +82,7 @@ def _pictures(images: torch.Tensor) -> np.ndarray:
 
 
 def _condition(maps: np.ndarray) -> np.ndarray:
-    """uint8 [N, C, H, W] to pictures: gray for one channel, RGB for three, one color per channel for more."""
+    """Convert uint8 [N, C, H, W] to pictures: gray for one channel, RGB for three, one color per channel for more."""
     if maps.shape[1] == 3:  # a photograph, an image with holes
         return maps.transpose(0, 2, 3, 1)
     if maps.shape[1] == 1:

@@ -13,12 +13,12 @@ from experiments.protocols.samples import Samples
 from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_TIMES = 5
-"""Steps that are shown, evenly spread from noise to image."""
+"""Number of steps shown, evenly spaced from noise to image."""
 MODALITIES = ("mask", "text")
 
 
 def influence_strips(label: str, evaluation: Samples) -> Iterator[Strip]:
-    """The samples of a row, then each modality's influence at some steps: dark is 0, bright is 1."""
+    """Yield the samples of a row, then each modality's influence at some steps: dark is 0, bright is 1."""
     influence = influence_maps(evaluation)
     yield label, evaluation.images[:NUM_IMAGES].permute(0, 2, 3, 1).numpy()
     steps = np.linspace(0, len(influence.maps) - 1, NUM_TIMES).round().astype(int)
@@ -30,7 +30,7 @@ def influence_strips(label: str, evaluation: Samples) -> Iterator[Strip]:
 
 
 def plot_over_time(rows: Sequence[tuple[str, Samples]], path: Path) -> None:
-    """One panel a row: mean influence of the mask in each face region over the sampling steps."""
+    """Plot the mean influence of the mask in each face region over the sampling steps, one panel per row."""
     figure, axes = plt.subplots(
         1, len(rows), figsize=(4.2 * len(rows), 3.6), sharey=True, squeeze=False, layout="constrained"
     )

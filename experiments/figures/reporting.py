@@ -1,4 +1,4 @@
-"""Writes what the reports package reads: table.json, paper.json, galleries. The numbers stay in the run folders."""
+"""Files that the reports package reads: table.json, paper.json, galleries. The numbers stay in the run folders."""
 
 import json
 import os
@@ -29,17 +29,17 @@ from reports.table_folder import TableFolder
 from reports.write import write_all
 
 MAX_ROWS = 6
-"""Rows of a table per sheet, so that a sheet fits a page."""
+"""Number of table rows per sheet, so that a sheet fits a page."""
 
 
 def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
-    """Write table.json, paper.json and the index where absent or out of date: a report can be made before the runs end.
+    """Write table.json, paper.json and the index if missing or outdated, so that a report can be made before the runs end.
 
     Args:
-        workspace: where.
-        tables: one per seed.
-        papers: the same tables at the paper profile; the configs of their runs are what ours are compared with.
-        command: that makes the table.
+        workspace: locations of data and runs.
+        tables: one table per seed.
+        papers: the same tables at the paper profile, whose run configs ours are compared with.
+        command: command that makes the table.
     """
     folder = TableFolder.of(workspace.runs, tables[0].name)
     write_index(workspace.runs, INDEX)
@@ -53,9 +53,13 @@ def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Tab
 
 
 def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table], command: str) -> None:
-    """Write every form of the report and print the table. Arguments as of ``announce``.
+    """Write every form of the report and print the table; of the processes of one job, only in the first.
 
-    Of the processes of one job the first does this.
+    Args:
+        workspace: locations of data and runs.
+        tables: one table per seed.
+        papers: the same tables at the paper profile.
+        command: command that makes the table.
     """
     if not is_first_process():
         return
@@ -76,7 +80,7 @@ def _stored(path: Path) -> dict[str, Any]:
 
 
 def _with_older_date(description: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Give it the date of the file at ``path`` if nothing else differs, so that the notebook made from that is current."""
+    """Give ``description`` the date of the file at ``path`` if nothing else differs, so that its notebook stays current."""
     old = _stored(path)
     if not old:
         return description
@@ -157,7 +161,7 @@ def _influence_figures(workspace: Workspace, table: Table, folder: Path) -> list
 
 
 def _evaluation(workspace: Workspace, table: Table, row: Row) -> Samples:
-    """The finished run of a row, ready to be looked at."""
+    """Return the samples of a row's finished run, with data and evaluators."""
     assert row.sample is not None
     evaluators = scoring.Evaluators({run.name: run for run in table.evaluators}, workspace.runs)
     data = workspace.open(row.sample.data)

@@ -1,1 +1,1 @@
-"""How samples are measured, one file for each kind of protocol."""
+"""How samples are measured: one file per kind of protocol."""

@@ -1,4 +1,4 @@
-"""All protocols. A new one is a file of its own beside this one, and a line in ``PROTOCOLS``."""
+"""All protocols. A new one is a file in this folder and a line in ``PROTOCOLS``."""
 
 from difflib import get_close_matches
 
@@ -44,6 +44,6 @@ def by_name(name: str) -> Protocol:
 
 
 def column(name: str, protocol: str | None = None) -> Metric:
-    """Return the column ``name`` of a table, measured by ``protocol``; without one, its name is that of its protocol."""
+    """Return the column ``name`` of a table, measured by ``protocol``, which defaults to the protocol called ``name``."""
     found = by_name(protocol or name)
     return Metric(column=name, protocol=found.name, better=found.better, description=found.description)

@@ -1,4 +1,4 @@
-"""What a model is, read off the network that its config builds (on the meta device): sizes and hyperparameters, never typed."""
+"""Sizes and hyperparameters of a model, read off the network that its config builds (on the meta device), never typed in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
 
 def run_of(use: ExpertUse) -> TrainRun:
-    """Return the training of the expert; a released model has no configuration to count."""
+    """Return the training run of the expert; a released model has no configuration to count."""
     assert isinstance(use.run, TrainRun)
     return use.run
 
@@ -51,7 +51,7 @@ def trained_parameters(run: TrainRun) -> int:
 
 
 def width(use: ExpertUse) -> int:
-    """Return the channels of the first level."""
+    """Return the number of channels of the first level."""
     network = network_of(use)
     return network.channels[0] if isinstance(network, CrossAttentionUNetConfig) else network.channels
 

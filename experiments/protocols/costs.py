@@ -1,4 +1,4 @@
-"""What the images of a row cost: parameters trained for them, network calls, and the time that sampling them took."""
+"""Cost of the images of a row: parameters trained for them, network calls and sampling time."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,19 +23,19 @@ from lightning_mmdiff.networks.unet import UNet
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 NUM_REPLICATES = 1000
-"""As of a mean. All are equal: the numbers do not depend on which images were made."""
+"""Number of replicates, the same as for a mean. All are equal: these numbers do not depend on which images were made."""
 
 
 def constant(
     name: str, value: Callable[[Samples], float], description: str, *, of_all_images: bool = False
 ) -> Protocol:
-    """Return a number without a spread; low is better.
+    """Return a protocol for a number without a spread; lower is better.
 
     Args:
-        name: of the protocol.
-        value: the number.
-        description: for the reader of a report.
-        of_all_images: whether it was found on every image of the run, or on one.
+        name: name of the protocol.
+        value: computes the number.
+        description: description for the reader of a report.
+        of_all_images: whether the number comes from every image of the run, or from one.
     """
 
     def measure(samples: Samples) -> MetricResult:
@@ -49,7 +49,7 @@ def constant(
 
 
 def trained_parameters(run: SampleRun) -> int:
-    """Trainable parameters of the models that ``run`` asks, each model once."""
+    """Count the trainable parameters of the models that ``run`` uses, each model once."""
     models = run.needs
     sizes = {model: costs.size(model) for model in models}
     if unknown := [model.name for model, size in sizes.items() if size is None]:
@@ -58,19 +58,19 @@ def trained_parameters(run: SampleRun) -> int:
 
 
 def million_parameters(samples: Samples, *, to_combine: bool) -> float:
-    """Return the parameters trained for the run in 1e6; ``to_combine``: none where experts are averaged as they are."""
+    """Return the parameters trained for the run, in 1e6; with ``to_combine``, 0 if experts are averaged as they are."""
     if samples.are_real or (to_combine and samples.average_experts):
         return 0.0
     return trained_parameters(samples.run) / 1e6
 
 
 def milliseconds_per_image(samples: Samples) -> float:
-    """Return the wall clock of the sample stage over its images."""
+    """Return the wall clock time of the sample stage divided by its number of images."""
     return 0.0 if samples.are_real else 1e3 * sampling_seconds(samples.folder) / samples.run.num_images
 
 
 def sampling_seconds(folder: Path) -> float:
-    """Wall clock of the sample stage, all its interruptions and processes together."""
+    """Return the wall clock seconds of the sample stage, summed over all its interruptions and processes."""
     path = RunFolder(folder).provenance
     stages = json.loads(path.read_text())["stage"] if path.exists() else {}
     if "sample" not in stages:
@@ -79,19 +79,19 @@ def sampling_seconds(folder: Path) -> float:
 
 
 def one_image(samples: Samples) -> tuple[float, float]:
-    """Return the network calls and 1e9 FLOPs of one sample; real images take none."""
+    """Return the network calls and 1e9 FLOPs of one sample; zero for real images."""
     if samples.are_real:
         return 0.0, 0.0
     return evaluations_per_image(samples.run, samples.folder.parent, samples.data.test.batch([0]))
 
 
 def evaluations_per_image(run: SampleRun, runs: Path, batch: Mapping[str, Any]) -> tuple[int, float]:
-    """Calls of a U-Net that sampling one image takes, dynamic diffusers included, and all operations of it in 1e9 FLOPs.
+    """Count the U-Net calls for sampling one image, dynamic diffusers included, and all its operations in 1e9 FLOPs.
 
     Args:
-        run: of a method that samples.
+        run: sample run whose method samples.
         runs: folder of its trained models.
-        batch: of one test image.
+        batch: batch of one test image.
     """
     calls = 0
 

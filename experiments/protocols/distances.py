@@ -1,4 +1,4 @@
-"""Distances of all samples to all real test images on the features of a network, and the scores that go with them."""
+"""Distances between all samples and all real test images in the features of a network, and related scores."""
 
 from collections.abc import Callable
 
@@ -15,17 +15,17 @@ CLEAN = Features(network=Inception, output="pool")
 ADM = Features(network=AdmInception, output="pool")
 LITE = Features(network=EffNetLite0, output="pool")
 WEIGHTS: dict[type, tuple[str, ...]] = {Inception: ("inception",), AdmInception: ("inception",), EffNetLite0: ()}
-"""Published file of each network; that of EfficientNet-Lite0 comes in a Python package."""
+"""Published weight file of each network; those of EfficientNet-Lite0 come in a Python package."""
 
 
 def frechet(name: str, features: Features, description: str, *, first: int | None = None) -> Protocol:
-    """Return the Frechet distance between Gaussians fitted to ``features``.
+    """Return a protocol for the Frechet distance between Gaussians fitted to ``features``.
 
     Args:
-        name: of the protocol.
-        features: of samples and real test images.
-        description: for the reader of a report.
-        first: how many samples count, in their order; None is all.
+        name: name of the protocol.
+        features: features of samples and real test images.
+        description: description for the reader of a report.
+        first: number of samples to use, in order; None uses all.
     """
 
     def measure(samples: Samples) -> MetricResult:
@@ -36,7 +36,14 @@ def frechet(name: str, features: Features, description: str, *, first: int | Non
 
 
 def kernel(name: str, features: Features, description: str, *, scaled: bool) -> Protocol:
-    """Return the cubic-kernel distance of ``features``; arguments as of ``frechet``, ``scaled`` to unit length first or not."""
+    """Return a protocol for the cubic-kernel distance of ``features``.
+
+    Args:
+        name: name of the protocol.
+        features: features of samples and real test images.
+        description: description for the reader of a report.
+        scaled: whether features are first scaled to unit length.
+    """
 
     def measure(samples: Samples) -> MetricResult:
         found, reference = samples.features(features), samples.reference(features)
@@ -48,7 +55,7 @@ def kernel(name: str, features: Features, description: str, *, scaled: bool) -> 
 
 
 def inception_score(name: str, features: Features, description: str) -> Protocol:
-    """Return the Inception score of the classes whose logits ``features`` are."""
+    """Return a protocol for the Inception score; ``features`` are the logits of its classes."""
 
     def measure(samples: Samples) -> MetricResult:
         return inception_score_result(name, samples.features(features))

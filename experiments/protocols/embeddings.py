@@ -1,4 +1,4 @@
-"""How well a model tells the embedding of a clean test image that it sees alone, without the embedding in z_t (App. E.4)."""
+"""How well a model predicts a clean test image's embedding from the image alone, with no embedding in z_t (App. E.4)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,18 +19,18 @@ from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 
 
 def cosines(predicted: Tensor, true: Tensor) -> Tensor:
-    """Cosine of each predicted vector [N, D] and the true one, [N]."""
+    """Return the cosine between each predicted vector and the true one, both [N, D]: [N]."""
     return F.cosine_similarity(predicted, true, dim=1)
 
 
 def retrieved(predicted: Tensor, true: Tensor) -> Tensor:
-    """1 where the true vector of the same row is nearest (by cosine) to a predicted one, of [N, D]; ties count: [N]."""
+    """Return 1 where the true vector of the same row is nearest (by cosine) to a predicted one, both [N, D]; ties count: [N]."""
     similarity = F.normalize(predicted, dim=1) @ F.normalize(true, dim=1).T
     return (similarity.diagonal() >= similarity.amax(dim=1) - 1e-6).float()
 
 
 def predicted_embeddings(model: MTDiffusion, image: Tensor) -> Tensor:
-    """What the model's first head of an embedding says of each image, [N, D]; its noise depends on the place alone."""
+    """Return the output of the model's first embedding head for each image, [N, D]; noise depends only on the image's index."""
     name = next(m.name for m in model.modalities if isinstance(m, Embedding))
     rows = [
         model.predictions(batch, 0, torch.Generator().manual_seed(number))[name]
@@ -40,9 +40,9 @@ def predicted_embeddings(model: MTDiffusion, image: Tensor) -> Tensor:
 
 
 def embeddings(samples: Samples, *, embedder: Callable[[Samples], Any]) -> tuple[Tensor, Tensor]:
-    """Return what the run's first expert predicts for the test images, and the truth, each [N, D].
+    """Return the embeddings that the run's first expert predicts for the test images, and the true ones, each [N, D].
 
-    The real images stand for the embedding itself: truth by ``embedder``, twice.
+    For real images, return the true embeddings by ``embedder``, twice.
     """
     if samples.are_real:
         true = _batches(embedder(samples).embed_images, samples.real)
@@ -52,7 +52,7 @@ def embeddings(samples: Samples, *, embedder: Callable[[Samples], Any]) -> tuple
 
 
 def small_model(samples: Samples) -> Any:
-    """Return the image-text model whose embeddings are learned below paper."""
+    """Return the image-text model whose embeddings are learned below the paper profile."""
     return samples.evaluators["object-captions"]
 
 

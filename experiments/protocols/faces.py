@@ -1,4 +1,4 @@
-"""Do faces follow their text, as an evaluator of attributes or CLIP reads it, and is an edited face the same person?"""
+"""Whether faces match their text, by an attribute evaluator or CLIP, and whether an edited face is still the same person."""
 
 from collections.abc import Callable
 
@@ -23,12 +23,12 @@ def attribute_accuracy(samples: Samples) -> NDArray[np.float64]:
 
 
 def published_attribute_accuracy(samples: Samples) -> NDArray[np.float64]:
-    """Say why there is none."""
+    """Raise: no published classifier exists."""
     raise MissingFileError("no paper publishes an attribute classifier, and none is trained at this profile.")
 
 
 def clip_score(samples: Samples) -> MetricResult:
-    """Measure samples against their captions."""
+    """Measure how well samples match their captions."""
     captions = samples.test["conditions"]["caption"]
     return text_result("CLIPScore", text_similarity(load_clip().to(DEVICE), samples.images, captions))
 
@@ -36,12 +36,12 @@ def clip_score(samples: Samples) -> MetricResult:
 def identity(
     name: str, embedder: Callable[[], FaceEmbedder], description: str, *, weights: tuple[str, ...] = ()
 ) -> Protocol:
-    """Return the cosine of face embeddings before and after an edit.
+    """Return a protocol for the cosine of face embeddings before and after an edit.
 
     Args:
-        name: of the protocol.
-        embedder: makes what embeds.
-        description: for the reader of a report.
+        name: name of the protocol.
+        embedder: makes the face embedder.
+        description: description for the reader of a report.
         weights: published files that ``embedder`` reads.
     """
 

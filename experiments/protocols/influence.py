@@ -1,4 +1,4 @@
-"""Who had how much influence where and when: recorded for the first samples of a run, and summed up (Fig. 10, Sec. 4.5)."""
+"""How much influence each model had, where and when: recorded for a run's first samples, and summarized (Fig. 10, Sec. 4.5)."""
 
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 NUM_IMAGES = 64
-"""Samples whose influence is recorded; the same images as the run's first shards."""
+"""Number of samples whose influence is recorded; the same images as the run's first shards."""
 BATCH = 16
 REGIONS = {
     "background": ("background",),
@@ -28,19 +28,19 @@ REGIONS = {
     "mouth": ("mouth", "u_lip", "l_lip"),
 }
 CONTOURS = "contours"
-"""Pixels next to another class; they belong to no other region."""
+"""Region of the pixels next to another class; they belong to no other region."""
 
 
 class InfluenceMaps:
-    """The recorded influence of one collaborative run, beside the label maps that were its conditions."""
+    """The recorded influence of one collaborative run, with the label maps that were its conditions."""
 
     def __init__(self, folder: Path, run: SampleRun, data: PackedDataModule) -> None:
-        """``folder`` is the run's; ``data`` is set up."""
+        """Take the run's folder, the run and its data, already set up."""
         self.folder, self.run, self.data = folder, run, data
 
     @cached_property
     def maps(self) -> NDArray[np.float64]:
-        """Influence of every model, [steps, M, N, h, w] in the order of sampling; recorded once."""
+        """Influence of every model, [steps, M, N, h, w] in sampling order; recorded once."""
         path = RunFolder(self.folder).influence
         if not path.exists():
             maps = self._record()
@@ -59,7 +59,7 @@ class InfluenceMaps:
 
     @cached_property
     def regions(self) -> dict[str, NDArray[np.bool_]]:
-        """Pixels [N, h, w] of each region at the size of the maps; contours first, they are taken from the others."""
+        """Pixels [N, h, w] of each region at the size of the maps; contours come first and are excluded from the others."""
         labels = resize_labels(self._test["label_map"].numpy(), self.maps.shape[-2:])
         contours = _contours(labels)
         masks = {CONTOURS: contours}
@@ -68,7 +68,7 @@ class InfluenceMaps:
         return masks
 
     def over_time(self) -> dict[str, NDArray[np.float64]]:
-        """Mean influence of the mask in each region at every step, [steps]."""
+        """Return the mean influence of the mask in each region at every step, [steps]."""
         influence = self.maps[:, 0]
         return {
             name: np.array([step[mask].mean() for step in influence])
@@ -96,7 +96,7 @@ class InfluenceMaps:
 
 
 def _contours(labels: NDArray) -> NDArray[np.bool_]:
-    """Pixels [N, h, w] with another class above, below, left or right."""
+    """Return the pixels with another class above, below, left or right, [N, h, w]."""
     edge = np.zeros(labels.shape, bool)
     down, right = labels[:, 1:] != labels[:, :-1], labels[:, :, 1:] != labels[:, :, :-1]
     edge[:, 1:] |= down
@@ -107,9 +107,9 @@ def _contours(labels: NDArray) -> NDArray[np.bool_]:
 
 
 def _contrast(maps: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean of ``maps`` [steps, N, h, w] over time and the pixels ``inside`` [N, h, w], minus that over the others, [N].
+    """Return the mean of ``maps`` [steps, N, h, w] over time and pixels ``inside`` [N, h, w], minus that over the others, [N].
 
-    0 where an image has no such pixels, or no others.
+    The result is 0 for an image without such pixels, or without others.
     """
     over_time, both = maps.mean(axis=0), inside.any(axis=(1, 2)) & ~inside.all(axis=(1, 2))
     means = [(over_time * where).sum(axis=(1, 2)) / where.sum(axis=(1, 2)).clip(min=1) for where in (inside, ~inside)]
@@ -137,7 +137,7 @@ def contours_contrast(samples: Samples) -> NDArray[np.float64]:
 
 
 def skin_contrast(samples: Samples) -> NDArray[np.float64]:
-    """Return the influence of the text, which is the rest, on skin minus that elsewhere, [N]."""
+    """Return the influence of the text (1 minus the mask's) on skin minus that elsewhere, [N]."""
     found = influence_maps(samples)
     return _contrast(1 - found.maps[:, 0], found.regions["skin"])
 

@@ -1,4 +1,4 @@
-"""Do samples show the label they were made for, and does a model tell the label of a test image?"""
+"""Whether samples show the label they were made for, and whether a model predicts the label of a test image."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,12 +20,12 @@ from lightning_mmdiff.metrics.results import MetricResult, frechet_result
 
 
 def evaluator(samples: Samples, *, of: str) -> Any:
-    """Return the classifier of clean images "of" objects or digits at the samples' size."""
+    """Return the classifier of clean images of "object" or "digit" (``of``) at the samples' size."""
     return samples.evaluators[f"{of}-classifier-{samples.run.data.image_size}"]
 
 
 def probabilities(samples: Samples, *, of: str) -> NDArray[np.float64]:
-    """Return the probability of each class by the evaluator, [N, K]."""
+    """Return the evaluator's probability of each class, [N, K]."""
     classifier = evaluator(samples, of=of)
     return torch.cat([classifier.predict(batch) for batch in samples.images.split(64)]).double().numpy()
 
@@ -35,7 +35,7 @@ digit_probabilities = partial(probabilities, of="digit")
 
 
 def own_logits(samples: Samples) -> NDArray[np.float64]:
-    """Return what the run's own model says of the classes of the real test images, [N, K]."""
+    """Return the class logits of the run's own model for the real test images, [N, K]."""
     model = build.trained(samples.run.needs[0], samples.folder.parent)
     rows = []
     for number, batch in enumerate(samples.real.split(64)):
@@ -47,13 +47,13 @@ def own_logits(samples: Samples) -> NDArray[np.float64]:
 
 
 def accuracy(name: str, logits: Callable[[Samples], NDArray], description: str, *, k: int = 1) -> Protocol:
-    """Return the share of images whose label is among the ``k`` largest of the ``logits`` (any increasing function of them).
+    """Return a protocol for the share of images whose label is among the ``k`` largest ``logits``.
 
     Args:
-        name: of the protocol.
-        logits: of each image, [N, K].
-        description: for the reader of a report.
-        k: how many guesses count.
+        name: name of the protocol.
+        logits: computes logits of each image, [N, K], or any increasing function of them.
+        description: description for the reader of a report.
+        k: number of guesses that count.
     """
 
     def measure(samples: Samples) -> MetricResult:
@@ -64,12 +64,12 @@ def accuracy(name: str, logits: Callable[[Samples], NDArray], description: str, 
 
 
 def object_score(samples: Samples) -> MetricResult:
-    """Measure the Inception score on the classes of the evaluator of objects."""
+    """Measure the Inception score on the classes of the object evaluator."""
     return inception_score_result("IS-ObjectClassifier", np.log(samples.once(object_probabilities).clip(1e-12)))
 
 
 def digit_distance(samples: Samples) -> MetricResult:
-    """Measure the Frechet distance on what the last layer of the evaluator of digits reads."""
+    """Measure the Frechet distance on the inputs of the digit evaluator's last layer."""
     real = samples.data.test.batch(list(range(len(samples.data.test))))["image"]
     reference = fit_gaussian(_last_layer(samples, real))
     return frechet_result(

@@ -1,4 +1,4 @@
-"""Which published weight files tables need: behind their metrics, and behind their models."""
+"""Which published weight files tables need, for their metrics and for their models."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from lightning_mmdiff.released.catalogue import Released
 
 
 def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights.Weight]:
-    """Entries of the table of weights, in its order.
+    """Return the needed entries of the table of weights, in its order.
 
     Args:
-        tables: whose metrics count.
-        runs: whose models count.
+        tables: tables whose metrics count.
+        runs: runs whose models count.
     """
     protocols = {metric.protocol for table in tables for metric in table.metrics}
     names = {weight for protocol in protocols for weight in by_name(protocol).weights}

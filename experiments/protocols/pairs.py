@@ -1,4 +1,4 @@
-"""Each sample beside the real image whose conditions it was given."""
+"""Comparison of each sample with the real image whose conditions it was given."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def structural_similarity(samples: Samples) -> NDArray[np.float64]:
 
 
 def hidden_psnr(samples: Samples) -> NDArray[np.float64]:
-    """Return the peak signal-to-noise ratio in dB of the images that have hidden pixels."""
+    """Return the peak signal-to-noise ratio in dB of the hidden pixels of each image that has any."""
     error = (samples.images.double() - samples.real.double()).square()
     hidden = (samples.test["conditions"]["mask"] == 0).double().expand_as(error)
     count = hidden.sum(dim=(1, 2, 3))

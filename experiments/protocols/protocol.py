@@ -1,4 +1,4 @@
-"""What a protocol is: one way to measure samples, with all that a table, a report and the doctor say about it."""
+"""The definition of a protocol: one way to measure samples, and all that a table, a report and the doctor need to know."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ class Protocol:
     """How a column is measured. Another network or another resize is another protocol."""
 
     name: str
-    """Part of results on disk, so it never changes."""
+    """Name used in results on disk, so it never changes."""
     better: Better
     description: str
-    """For the reader of a report: on what, against what, averaged how."""
+    """Description for the reader of a report: measured on what, against what, averaged how."""
     measure: Callable[[Samples], MetricResult]
-    """Raises MissingFileError where a file is not on disk."""
+    """Measurement of the samples; raises MissingFileError if a file is not on disk."""
     features: Features | None = None
-    """What it needs of every sample, computed in one pass over the shards with what others need of the same network."""
+    """Features it needs of every sample, computed in one pass over the shards for all protocols that use the same network."""
     weights: tuple[str, ...] = ()
-    """Names of the published weight files without which it cannot be measured (``lightning_mmdiff/weights/table.py``)."""
+    """Names of the published weight files that it needs (``lightning_mmdiff/weights/table.py``)."""
 
 
 def image_mean(
@@ -37,10 +37,10 @@ def image_mean(
     """Return a protocol whose value is the mean of a score per image.
 
     Args:
-        name: of the protocol.
-        score: of each image, [N].
-        better: whether low or high scores are.
-        description: for the reader of a report.
+        name: name of the protocol.
+        score: computes the score of each image, [N].
+        better: whether lower or higher scores are better.
+        description: description for the reader of a report.
         weights: published weight files that ``score`` reads.
     """
 
@@ -51,7 +51,7 @@ def image_mean(
 
 
 def one_of(results: Callable[[Samples], Sequence[MetricResult]], number: int) -> Callable[[Samples], MetricResult]:
-    """Return what measures one of several ``results`` that are computed together, once."""
+    """Return a function that measures one of several ``results``, which are computed together, once."""
 
     def measure(samples: Samples) -> MetricResult:
         return samples.once(results)[number]

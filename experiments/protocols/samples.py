@@ -1,4 +1,4 @@
-"""What a protocol sees: the images of one sample run beside the real images whose conditions they were given."""
+"""The input of a protocol: the images of one sample run and the real images whose conditions they were given."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,34 +24,41 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What a network says of every image: one of its outputs."""
+    """One output of a network for every image."""
 
     network: type[FeatureNetwork]
     output: str
-    """"pool", "spatial" or "logits"."""
+    """Name of the output: "pool", "spatial" or "logits"."""
 
 
 class Samples:
-    """The images of one run, and what there is to compare them with."""
+    """The images of one run, and what they are compared with."""
 
     def __init__(self, folder: Path, run: SampleRun, evaluators: Any, data: PackedDataModule):
-        """``evaluators`` gives the trained evaluator of a name; ``data`` is set up, its test split is the reference."""
+        """Take a run whose samples are on disk.
+
+        Args:
+            folder: folder of the run.
+            run: the sample run.
+            evaluators: mapping from name to trained evaluator.
+            data: data module, already set up; its test split is the reference.
+        """
         self.folder, self.run, self.evaluators, self.data = folder, run, evaluators, data
         self._known: dict[Callable, Any] = {}
 
     @property
     def are_real(self) -> bool:
-        """Whether they are the data set's own images: the ceiling of every metric."""
+        """Whether the images are the data set's own: the ceiling of every metric."""
         return self.run.method.is_real
 
     @property
     def average_experts(self) -> bool:
-        """Whether they come from several experts that are combined without another training."""
+        """Whether the images come from several experts that are combined without another training."""
         return len(self.run.method.uses) > 1
 
     @property
     def show_data(self) -> bool:
-        """Whether images are looked at at all; where a configuration is counted no data set is opened."""
+        """Whether images are used; if only a configuration is counted, no data set is opened."""
         return self.run.method.reads_data
 
     def once(self, compute: Callable[["Samples"], T]) -> T:
@@ -67,19 +74,19 @@ class Samples:
 
     @cached_property
     def images(self) -> Tensor:
-        """Samples, uint8 [N, 3, H, W]; for the ceiling the real images themselves."""
+        """Samples, uint8 [N, 3, H, W]; for the ceiling, the real images themselves."""
         if not self.are_real:
             return self.stored
         return self.originals if self.run.method.is_unedited else self.real
 
     @cached_property
     def originals(self) -> Tensor:
-        """Test images before they are edited, uint8 [N, 3, H, W]."""
+        """Test images before editing, uint8 [N, 3, H, W]."""
         return self.data.test.batch([i % len(self.data.test) for i in range(self.run.num_images)])["image"]
 
     @cached_property
     def stored(self) -> Tensor:
-        """What lies in the shards, uint8 [N, 3, H, W]: for the ceiling training images."""
+        """Images in the shards, uint8 [N, 3, H, W]; for the ceiling, training images."""
         return torch.from_numpy(read_images(self._files.samples, self.run.num_images, self.run.shard_size))
 
     @cached_property
@@ -88,11 +95,11 @@ class Samples:
         return self.data.test.batch(target_indices(self.run, len(self.data.test)))
 
     def parsed(self, images: Tensor) -> np.ndarray:
-        """Label maps of ``images`` by the face parser, uint8 [N, H, W]."""
+        """Return the label maps of ``images`` by the face parser, uint8 [N, H, W]."""
         return torch.cat([self.evaluators["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
 
     def prepare(self, features: Iterable[Features]) -> None:
-        """Compute what is needed of each network in one pass over the samples; processes share the shards.
+        """Compute the needed outputs of each network in one pass over the samples; processes share the shards.
 
         Raises:
             MissingFileError: if weights are not on disk.
@@ -104,11 +111,11 @@ class Samples:
             self._outputs(network, tuple(dict.fromkeys(outputs)))
 
     def features(self, features: Features) -> np.ndarray:
-        """Features [N, D] of the samples; those of a shard are computed by one process and kept."""
+        """Return the features [N, D] of the samples; those of a shard are computed by one process and stored."""
         return self._outputs(features.network, (features.output,))[features.output]
 
     def reference(self, features: Features) -> np.ndarray:
-        """Features [M, D] of all real test images, computed once per data set, network and output."""
+        """Return the features [M, D] of all real test images, computed once per data set, network and output."""
         network, output = features.network, features.output
         indices, data = range(len(self.data.test)), self.run.data
         batches = [list(indices[i : i + 32]) for i in range(0, len(indices), 32)]
@@ -124,7 +131,7 @@ class Samples:
 
     @property
     def against(self) -> str:
-        """What ``reference`` is made of, for the reader of a result."""
+        """Description of the images behind ``reference``, for the reader of a result."""
         return f"{len(self.data.test)} real test images of {self.run.data.dataset}"
 
     @property

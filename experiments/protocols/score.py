@@ -1,4 +1,4 @@
-"""Measures a finished sample run: what is missing in its metrics.json, each result stored with its bootstrap replicates."""
+"""Scoring of a finished sample run: fills in its metrics.json, each result stored with its bootstrap replicates."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
-    """Protocols that metrics.json does not hold yet."""
+    """Return the protocols that are not in metrics.json yet."""
     path = RunFolder(folder).metrics
     done = json.loads(path.read_text()) if path.exists() else {}
     return [p for p in protocols if p not in done]
@@ -31,9 +31,16 @@ def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
 def score(
     folder: Path, run: SampleRun, protocols: Sequence[str], evaluators: "Evaluators", data: PackedDataModule
 ) -> None:
-    """Measure the missing protocols of ``run``; what cannot be measured here is left with its reason.
+    """Measure the missing protocols of ``run``; for those that cannot be measured here, save the reason.
 
-    Processes that do this at once share out the features by shard, then the protocols.
+    Concurrent processes divide the features among themselves by shard, then the protocols.
+
+    Args:
+        folder: folder of the run.
+        run: finished sample run.
+        protocols: names of the protocols to measure.
+        evaluators: trained evaluators by name.
+        data: data set of the run.
     """
     samples, files = Samples(folder, run, evaluators, data), RunFolder(folder)
     if samples.show_data:
@@ -59,7 +66,7 @@ def score(
 
 
 def _save_reasons(folder: Path, reasons: dict[str, str], locks: WorkLocks) -> None:
-    """Add ``reasons`` to unmeasured.json and drop those of protocols that are measured by now."""
+    """Add ``reasons`` to unmeasured.json and drop those of protocols measured by now."""
     path = RunFolder(folder).unmeasured
     if not reasons and not path.exists():
         return
@@ -73,10 +80,10 @@ def _save_reasons(folder: Path, reasons: dict[str, str], locks: WorkLocks) -> No
 
 
 class Evaluators:
-    """The models that only measure, each loaded when first asked for."""
+    """The models used only to measure, each loaded on first use."""
 
     def __init__(self, runs: Mapping[str, TrainRun], root: Path):
-        """``runs`` by name; trained below ``root``."""
+        """Take the ``runs`` by name, trained below ``root``."""
         self._runs, self._root = runs, root
         self._loaded: dict[str, Any] = {}
 
@@ -88,7 +95,7 @@ class Evaluators:
 
 
 def _stored(folder: Path) -> list[MetricResult]:
-    """Results that an earlier call has measured."""
+    """Return the results measured by earlier calls."""
     files = RunFolder(folder)
     if not files.metrics.exists():
         return []

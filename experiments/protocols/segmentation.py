@@ -1,4 +1,4 @@
-"""Does a parser, or the nearest color of a palette, see in the samples the label maps that were their conditions?"""
+"""Agreement of samples with the label maps that were their conditions, by a parser or the nearest color of a palette."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -24,7 +24,7 @@ GROUPS = {
     "brows": ("l_brow", "r_brow"),
     "mouth": ("mouth", "u_lip", "l_lip"),
 }
-"""What the masks of 32-pixel faces are judged on: smaller parts are one or two pixels wide."""
+"""Parts on which masks of 32-pixel faces are judged; smaller parts are one or two pixels wide."""
 
 
 def label_map(samples: Samples) -> NDArray[np.uint8]:
@@ -33,7 +33,7 @@ def label_map(samples: Samples) -> NDArray[np.uint8]:
 
 
 def parsed(samples: Samples) -> NDArray[np.uint8]:
-    """Return what our small face parser sees in the samples, [N, H, W]."""
+    """Return our small face parser's label maps of the samples, [N, H, W]."""
     return samples.parsed(samples.images)
 
 
@@ -44,12 +44,12 @@ def small_parser_scores(samples: Samples) -> segmentation.Scores:
 
 
 def small_parser_accuracy(samples: Samples) -> NDArray[np.float64]:
-    """Return the share of right pixels of each image by our small face parser, [N]."""
+    """Return the share of correct pixels of each image by our small face parser, [N]."""
     return mask_accuracy(samples.once(parsed), label_map(samples))
 
 
 def published_accuracy(samples: Samples) -> NDArray[np.float64]:
-    """Return the share of right pixels of each image at 512 pixels by the parser of CelebAMask-HQ, [N]."""
+    """Return the share of correct pixels of each image at 512 pixels by the parser of CelebAMask-HQ, [N]."""
     parser = load_celebamask_parser().to(DEVICE)
     seen = np.concatenate([parser.parse(batch.to(DEVICE)).cpu().numpy() for batch in samples.images.split(16)])
     return mask_accuracy(seen, label_map(samples), size=(512, 512))
@@ -69,7 +69,7 @@ def lapa_scores(samples: Samples) -> segmentation.Scores:
 
 
 def by_lapa(name: str, score: Callable[[segmentation.Scores], NDArray], description: str) -> Protocol:
-    """Return the mean of one of ``lapa_scores``; images without a face are counted."""
+    """Return a protocol for the mean of one of ``lapa_scores``; images without a face are counted."""
 
     def measure(samples: Samples) -> MetricResult:
         scores = samples.once(lapa_scores)
@@ -80,12 +80,12 @@ def by_lapa(name: str, score: Callable[[segmentation.Scores], NDArray], descript
 
 
 def palette_counts(samples: Samples) -> NDArray[np.int64]:
-    """Return confusion matrices of the Cityscapes classes whose colors are nearest, [N, K, K]."""
+    """Return confusion matrices of the Cityscapes classes with the nearest colors, [N, K, K]."""
     return palette.palette_confusion(samples.images, label_map(samples), PALETTE)
 
 
 def by_palette(protocols: Mapping[str, str], *, only_present: bool) -> Iterator[Protocol]:
-    """Yield pixel accuracy, class accuracy and class IoU, their names and descriptions given; see ``palette_scores``."""
+    """Yield pixel accuracy, class accuracy and class IoU from their names and descriptions; see ``palette_scores``."""
 
     def scores(samples: Samples) -> list[MetricResult]:
         counts = samples.once(palette_counts)

@@ -1,1 +1,1 @@
-"""Settings of the papers as runs, and what small profiles make smaller."""
+"""Settings of the papers as runs, and what small profiles reduce."""

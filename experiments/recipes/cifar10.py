@@ -1,6 +1,6 @@
-"""MT-Diffusion on CIFAR-10 (ICLR 2024, App. E.5), small real photographs; the paper prints no setting and no number.
+"""MT-Diffusion on CIFAR-10 (ICLR 2024, App. E.5), small real photographs; the paper prints no settings and no numbers.
 
-The setting is Improved DDPM's (``photographs`` in ``settings/mt_diffusion.py``).
+The settings are those of Improved DDPM (``photographs`` in ``settings/mt_diffusion.py``).
 """
 
 from dataclasses import replace
@@ -21,23 +21,23 @@ DEVIATIONS = (
 
 
 def single_task(profile: Profile, seed: int) -> TrainRun:
-    """The image alone."""
+    """Return the training run on the image alone."""
     return _on_photographs(profile, "adm", adm(profile, seed, label=False))
 
 
 def joint(profile: Profile, seed: int, *, aggregation: Aggregation = "consistent") -> TrainRun:
-    """Image and masked image (-X)."""
+    """Return the training run on image and masked image (-X)."""
     name = "mt-x" if aggregation == "consistent" else f"mt-x-{aggregation}"
     return _on_photographs(profile, name, masked_image(profile, seed, aggregation=aggregation))
 
 
 def conditional(profile: Profile, seed: int) -> TrainRun:
-    """The image given the masked image, which is never given back."""
+    """Return the training run on the image given the masked image, which is only an input."""
     return _on_photographs(profile, "restoration-alone", restoration_alone(profile, seed))
 
 
 def photographs(profile: Profile, *, patches: int | None = None) -> DataConfig:
-    """Test images; with ``patches`` hidden, if a number is given."""
+    """Return the test images; if ``patches`` is given, with that many patches hidden."""
     settings = of(profile).photographs
     masks = None if patches is None else MaskConfig(low=patches, high=patches, patch=settings.patch)
     conditions = () if patches is None else ("masked_image",)
@@ -45,7 +45,7 @@ def photographs(profile: Profile, *, patches: int | None = None) -> DataConfig:
 
 
 def _on_photographs(profile: Profile, name: str, run: TrainRun) -> TrainRun:
-    """``run`` of Tables 5 and 6, on CIFAR-10."""
+    """Return ``run`` of Tables 5 and 6, on CIFAR-10."""
     settings = of(profile).photographs
     (data,) = run.data
     masks = data.masks and replace(data.masks, patch=settings.patch)

@@ -22,7 +22,7 @@ from lightning_mmdiff.networks.tokens import MaskTokensConfig, TokensConfig
 from lightning_mmdiff.schedules import Sampler
 
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
-"""Columns. The authors' FID is that of 50 images (their answer to an issue); Text and Mask are in percent there."""
+"""Columns. The authors' FID uses 50 images (their reply to an issue); they give Text and Mask in percent."""
 PUBLISHED = {FID: "FID-50", FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy"}
 STAND_INS = {
     FID: "FD-EffNetLite0-50", FID_ALL: "FD-EffNetLite0", TEXT: "Attributes-MiniJudge", MASK: "MaskAccuracy-MiniParser",
@@ -31,13 +31,13 @@ STAND_INS = {
 
 
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
-    """Columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
+    """Return the columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
     protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
     return tuple(column(name, protocols[name]) for name in protocols if not names or name in names)
 
 
 def autoencoder(profile: Profile) -> TrainRun:
-    """KL autoencoder of faces (A.1, Eq. 8)."""
+    """Return the training run of the KL autoencoder of faces (A.1, Eq. 8)."""
     settings = of(profile).autoencoder
     return TrainRun(
         name="autoencoder",
@@ -49,14 +49,17 @@ def autoencoder(profile: Profile) -> TrainRun:
 
 
 def mask_expert(profile: Profile, seed: int) -> TrainRun:
-    """Mask to face. Of pixels without its condition on one image in eight, which guidance needs; the paper's never are."""
+    """Return the mask-to-face expert.
+
+    The pixel model drops its condition for one image in eight, as guidance requires; the paper's never does.
+    """
     if of(profile).latent:
         return mask_token_expert(profile, seed)
     return expert(profile, seed, "mask-expert", (data(profile, "mask"),))
 
 
 def mask_token_expert(profile: Profile, seed: int, *, class_embedding: bool = False) -> TrainRun:
-    """Mask to face by tokens, in latent space at mini too. ``class_embedding``: a token says which class it is."""
+    """Return the mask-to-face expert on tokens, latent even at mini; with ``class_embedding``, tokens identify their class."""
     settings = of(profile)
     name = "mask-expert" if settings.latent else "mask-token-expert"
     tokens = settings.mask_expert.conditions
@@ -66,9 +69,12 @@ def mask_token_expert(profile: Profile, seed: int, *, class_embedding: bool = Fa
 
 
 def words_expert(profile: Profile, seed: int) -> TrainRun:
-    """Text to face: a text transformer trained with the U-Net, or of pixels, on embeddings by a small image-text model."""
+    """Return the text-to-face expert.
+
+    It has a text transformer trained with the U-Net, or diffuses pixels given embeddings from a small image-text model.
+    """
     tokens = of(profile).text_tokens
-    if tokens is None:  # Unite and Conquer's, but trained on texts as this paper does
+    if tokens is None:  # Unite and Conquer's, but trained on texts as in this paper
         run = replace(text_expert(profile, seed), name=seeded("words-expert", seed), data=(data(profile, "caption"),))
         return on_captions(run)
     if of(profile).rendered_words:
@@ -77,7 +83,7 @@ def words_expert(profile: Profile, seed: int) -> TrainRun:
 
 
 def on_captions(run: TrainRun) -> TrainRun:
-    """The same model at mini, its embedding at unit size for each component: in 600 steps it hardly learns to read it else."""
+    """Return ``run`` with its embedding scaled to unit size per component; unscaled, 600 steps at mini hardly teach its use."""
     assert isinstance(run.model, DenoiserConfig)
     assert run.model.conditions.embedding is not None
     scale = run.model.conditions.embedding[1] ** 0.5
@@ -85,7 +91,7 @@ def on_captions(run: TrainRun) -> TrainRun:
 
 
 def diffusers(profile: Profile, seed: int) -> TrainRun:
-    """The dynamic diffusers of both experts, which are frozen (Algorithm 1)."""
+    """Return the training run of both experts' dynamic diffusers, with the experts frozen (Algorithm 1)."""
     settings = of(profile)
     return TrainRun(
         name=seeded("dynamic-diffusers", seed),
@@ -99,12 +105,12 @@ def diffusers(profile: Profile, seed: int) -> TrainRun:
 
 
 def condition_names(profile: Profile, *modalities: str) -> tuple[str, ...]:
-    """What the experts call the mask and the text: tokens of latent models, or the condition itself."""
+    """Return the experts' names of the mask and the text: tokens for latent models, else the conditions themselves."""
     return tuple(f"{name}_tokens" for name in modalities) if of(profile).latent else modalities
 
 
 def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
-    """Both experts, each asked about its modality."""
+    """Return both experts, each conditioned on its modality."""
     return (
         ExpertUse(run=mask_expert(profile, seed), conditions=condition_names(profile, "mask")),
         ExpertUse(run=words_expert(profile, seed), conditions=condition_names(profile, "text")),
@@ -112,7 +118,10 @@ def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
 
 
 def collaborated(profile: Profile, name: str, method: MethodConfig) -> SampleRun:
-    """Faces under mask and caption of the test images; published: 3,000 images, DDIM with 50 steps and eta 1."""
+    """Return the run that samples faces given mask and caption of the test images.
+
+    Published: 3,000 images, DDIM with 50 steps and eta 1.
+    """
     settings, seed = of(profile), method.needs[0].seed if method.needs else 0
     latent = settings.latent or any(run.model.caches_latents for run in method.needs)
     sampler = released_sampler() if latent else Sampler(name="ddim", num_steps=50, eta=1.0)
@@ -128,7 +137,14 @@ def collaborated(profile: Profile, name: str, method: MethodConfig) -> SampleRun
 
 
 def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, ...]) -> SampleRun:
-    """Nothing sampled: the configuration of the network of ``run`` under ``conditions`` is read."""
+    """Return a run that samples nothing and only reads the configuration of the network of ``run`` under ``conditions``.
+
+    Args:
+        profile: profile of the run.
+        name: name of the run, after "counted-".
+        run: training run of the network.
+        conditions: conditions that select the network.
+    """
     use = ExpertUse(run=run, conditions=conditions)
     return SampleRun(
         name=seeded(f"counted-{name}", run.seed), method=CountParameters(expert=use), data=data(profile), num_images=1,
@@ -136,13 +152,13 @@ def counted(profile: Profile, name: str, run: TrainRun, conditions: tuple[str, .
 
 
 def data(profile: Profile, *conditions: str) -> DataConfig:
-    """CelebA-HQ with the captions that define the split: beards and ages, or below paper all attributes."""
+    """Return CelebA-HQ with the captions that define the split: beards and ages, or below paper all attributes."""
     settings = of(profile)
     return DataConfig(dataset=CELEBA, image_size=settings.image_size, conditions=conditions, captions=settings.captions)
 
 
 def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig) -> TrainRun:
-    """A uni-modal latent diffusion model."""
+    """Return the training run of a uni-modal latent diffusion model."""
     settings = of(profile)
     return TrainRun(
         name=seeded(name, seed),

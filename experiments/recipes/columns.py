@@ -21,9 +21,9 @@ STAND_INS = {
 
 
 def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric, ...]:
-    """Columns ``names``, under the protocols of ``profile``; a name that is no column of a paper is its own protocol.
+    """Return the columns ``names``, under the protocols of ``profile``; a name that no paper has is its own protocol.
 
-    Without ``objects``, which a small classifier of our own knows, IS has the classes of EfficientNet-Lite0 below paper.
+    Without ``objects``, the only images our small classifier knows, IS below paper uses the classes of EfficientNet-Lite0.
     """
     protocols = (
         PUBLISHED if of(profile).published_metrics else STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
@@ -32,5 +32,5 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
 
 
 def object_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
-    """Classifier of clean objects, which evaluators samples below paper."""
+    """Return the classifier of clean objects that evaluates samples below paper."""
     return () if of(profile).published_metrics else (noisy_classifier(profile, 0, noised=False),)

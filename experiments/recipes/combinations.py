@@ -1,9 +1,9 @@
 """Every way to give a mask and a text to a model: fitted reliabilities, one joint model, MT-Diffusion. Not in any paper.
 
 Reliabilities are fitted to validation images, a part of Collaborative Diffusion's training images that no expert of this
-comparison sees; the rest train everything else. So the experts are trained for it, Collaborative Diffusion's own but for
-that; latent ones also learn to do without their condition. The joint models are trained with as much compute as both experts
-and their dynamic diffusers together.
+comparison sees; the rest train everything else. The experts are therefore trained anew, but otherwise equal Collaborative
+Diffusion's; latent ones also learn to work without their condition. The joint models are trained with as much compute as both
+experts and their dynamic diffusers together.
 """
 
 from dataclasses import replace
@@ -32,11 +32,18 @@ from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 
 DROP = 0.1
-"""Share of images without condition that the latent experts are trained with here: Eq. 10 asks what they say without."""
+"""Share of images without a condition in training the latent experts here: Eq. 10 needs their unconditional output."""
 
 
 def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: float) -> TrainRun:
-    """w_i and a_j of Eq. 10 fitted to the denoising loss, constant or over time; ``total_weight`` 2 is guidance 2."""
+    """Return the run that fits w_i and a_j of Eq. 10 to the denoising loss.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        over_time: whether they depend on time or are constant.
+        total_weight: sum of the weights; 2 is guidance 2.
+    """
     settings = of(profile)
     steps = settings.fit.trainer.max_steps
     config = ReliabilityConfig(
@@ -58,13 +65,13 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
 
 
 def experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
-    """Mask and text expert, each asked about its modality."""
+    """Return the mask and text experts, each conditioned on its modality."""
     modalities = condition_names(profile, "mask", "text")
     return tuple(ExpertUse(run=run, conditions=(name,)) for run, name in zip(_experts(profile, seed), modalities))
 
 
 def collaborators(profile: Profile, seed: int) -> TrainRun:
-    """The dynamic diffusers of both."""
+    """Return the training run of both experts' dynamic diffusers."""
     run = _without_validation(diffusers(profile, seed))
     steps = of(profile).diffuser_steps
     run = with_steps(run, steps) if steps else run
@@ -72,7 +79,7 @@ def collaborators(profile: Profile, seed: int) -> TrainRun:
 
 
 def joint(profile: Profile, seed: int) -> TrainRun:
-    """One model that is given mask and text together, in the way of Unite and Conquer; trained as long as all experts."""
+    """Return one model given mask and text together, as in Unite and Conquer; trained as long as all experts together."""
     run = expert(profile, seed, "joint-expert", (data(profile, "mask"),), text=True)
     assert isinstance(run.model, DenoiserConfig)
     model = replace(run.model, subsets=((("mask", "text"), 0.875), ((), 0.125)))
@@ -82,7 +89,7 @@ def joint(profile: Profile, seed: int) -> TrainRun:
 
 
 def multi_task(profile: Profile, seed: int) -> TrainRun:
-    """MT-Diffusion of the image, the picture of its mask (which the network reads too) and the embedding of its caption."""
+    """Return MT-Diffusion of the image, the picture of its mask (also an input of the network) and its caption's embedding."""
     width = unite_and_conquer.of(profile).embedding_dim
     run = joint(profile, seed)
     assert isinstance(run.model, DenoiserConfig)
@@ -107,9 +114,9 @@ def multi_task(profile: Profile, seed: int) -> TrainRun:
 
 
 def _joint_steps(profile: Profile, seed: int) -> int:
-    """Two experts' steps, and those of the dynamic diffusers, which cost about one each: two frozen networks forward.
+    """Return the steps of both experts plus those of the dynamic diffusers, each about as costly: two frozen forward passes.
 
-    At paper the joint models diffuse pixels beside latent experts: twice the steps of Unite and Conquer's experts.
+    At paper, where joint models diffuse pixels but experts latents, return twice the steps of Unite and Conquer's experts.
     """
     return of(profile).joint_steps or sum(
         run.trainer.max_steps for run in (*_experts(profile, seed), collaborators(profile, seed))
@@ -121,7 +128,7 @@ def _experts(profile: Profile, seed: int) -> tuple[TrainRun, ...]:
 
 
 def _contender(profile: Profile, run: TrainRun) -> TrainRun:
-    """An expert that leaves the validation images out, and knows what to say without a condition."""
+    """Return an expert that is trained without the validation images and has an unconditional output."""
     run = _without_validation(run)
     if isinstance(run.model, LatentDenoiserConfig):
         run = replace(run, model=replace(run.model, drop_probability=DROP))

@@ -1,4 +1,4 @@
-"""Ways to condition on a label, on scikit-learn's digits (lecture, Bereyhi 2025): the models, their samples, their evaluator.
+"""Ways to condition on a label, on scikit-learn's digits (lecture, Bereyhi 2025): models, samples and evaluator.
 
 The lecture prints no numbers and no settings, so nothing here is published: ``settings/lecture.py`` has ours. Digits stay at
 their own 8 x 8 pixels. Rows are compared at one budget of optimizer steps; the ten models of label sampling share it.
@@ -35,24 +35,28 @@ COLUMNS = (
 
 
 def metrics() -> tuple[Metric, ...]:
-    """All columns; the lecture names none, so each has the name of its protocol."""
+    """Return all columns; the lecture names none, so each has the name of its protocol."""
     return tuple(column(name) for name in COLUMNS)
 
 
 def digits(*conditions: str) -> DataConfig:
-    """The 1,500 digits to train on and the 297 to test on."""
+    """Return the 1,500 digits for training and the 297 for testing."""
     return DataConfig(dataset="digits", image_size=PIXELS, conditions=conditions)
 
 
 def unconditional(profile: Profile, seed: int, budget: int) -> TrainRun:
-    """Told nothing."""
+    """Return the training run without labels."""
     return _run(profile, seed, "digits-unconditional", _network(profile), digits(), budget)
 
 
 def of_each_label(profile: Profile, seed: int, budget: int, *, small: bool = False) -> tuple[TrainRun, ...]:
-    """Label sampling's models of the digits 0 to 9: each trained on its own images, a tenth of the budget.
+    """Return label sampling's models of the digits 0 to 9, each trained on its own images with a tenth of the budget.
 
-    ``small``: a third as wide.
+    Args:
+        profile: profile of the runs.
+        seed: training seed.
+        budget: optimizer steps of all ten models together.
+        small: whether the models are a third as wide.
     """
     kind = "-small" if small else ""
     return tuple(
@@ -65,13 +69,21 @@ def of_each_label(profile: Profile, seed: int, budget: int, *, small: bool = Fal
 
 
 def with_label(profile: Profile, seed: int, budget: int, name: str, layers: ClassLayerConfig | None) -> TrainRun:
-    """One model told the label: by ``layers``, or added to the timestep's features."""
+    """Return the training run of one model given the label.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        budget: optimizer steps.
+        name: name of the run, after "digits-".
+        layers: layers that take the label; None adds it to the timestep's features.
+    """
     network = replace(_network(profile), num_classes=CLASSES, class_layers=layers)
     return _run(profile, seed, f"digits-{name}", network, digits("label"), budget)
 
 
 def evaluator(profile: Profile) -> TrainRun:
-    """Classifier of real digits."""
+    """Return the classifier of real digits."""
     steps = of(profile).evaluator_steps
     optimizer = OptimizerConfig(
         lr=2e-3, betas=(0.9, 0.99), weight_decay=0.05, warmup_steps=min(50, steps), decay_steps=steps
@@ -92,9 +104,13 @@ def evaluator(profile: Profile) -> TrainRun:
 
 
 def generated(profile: Profile, name: str, seed: int, *runs: TrainRun) -> SampleRun:
-    """Digits for the labels of the test digits, by one model, or by the ten of label sampling in the order of their labels.
+    """Return the run that samples digits for the labels of the test digits.
 
-    Without a model: the real digits.
+    Args:
+        profile: profile of the run.
+        name: name of the run.
+        seed: sampling seed.
+        *runs: one model, or the ten of label sampling in the order of their labels; none gives the real digits.
     """
     method: MethodConfig = RealImages()
     if runs:
@@ -112,7 +128,7 @@ def generated(profile: Profile, name: str, seed: int, *runs: TrainRun) -> Sample
 
 
 def _network(profile: Profile, *, small: bool = False) -> UNetConfig:
-    """``mini_unet`` without patches: works at 8, 4 and 2 pixels."""
+    """Return ``mini_unet`` without patches, working at 8, 4 and 2 pixels."""
     return replace(mini_unet(3, 3), patch_size=1, channels=of(profile).channels // (3 if small else 1))
 
 

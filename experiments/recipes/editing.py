@@ -1,7 +1,7 @@
-"""Editing (Collaborative Diffusion, CVPR 2023, Sec. 4.3, supplement A.2): what is edited, and what is measured.
+"""Editing (Collaborative Diffusion, CVPR 2023, Sec. 4.3, supplement A.2): edits and their metrics.
 
-The stages are in ``settings/collaborative.py``. The paper shows pictures and a user study; what is measured here is ours.
-Wanted are mask and text of the next test image.
+The stages are in ``settings/collaborative.py``. The paper shows pictures and a user study; the metrics here are ours.
+The target conditions are the mask and text of the next test image.
 """
 
 from dataclasses import replace
@@ -17,11 +17,19 @@ from lightning_mmdiff.methods.single import RealImages
 
 IDENTITY = "Identity"
 MASK_EXPERT, TEXT_EXPERT = 0, 1
-"""Numbers of the experts, in the order of the dynamic diffusers."""
+"""Indices of the experts, in the order of the dynamic diffusers."""
 
 
 def edit(profile: Profile, seed: int, name: str, alpha: float, *, modality: int | None = None) -> SampleRun:
-    """Test images, edited by all modalities together or by one alone."""
+    """Return the run that edits test images.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        name: name of the run, after "edit-".
+        alpha: strength of the edit.
+        modality: expert that edits alone; None edits with all modalities together.
+    """
     settings = of(profile)
     method = EditTogether(
         model=diffusers(profile, seed),
@@ -35,12 +43,12 @@ def edit(profile: Profile, seed: int, name: str, alpha: float, *, modality: int 
 
 
 def real(profile: Profile, name: str, of_edit: Literal["before", "target"]) -> SampleRun:
-    """No edit at all, or the image that has the target conditions, another person."""
+    """Return the unedited images, or the images with the target conditions, which show other people."""
     run = collaborated(profile, f"edit-{name}", RealImages(of_edit=of_edit))
     return replace(run, num_images=of(profile).num_edits)
 
 
 def edit_metrics(profile: Profile) -> tuple[Metric, ...]:
-    """Does the edit follow mask and text, and is it still the same person?"""
+    """Return the metrics that tell whether the edit follows mask and text and still shows the same person."""
     identity = column(IDENTITY, "Identity-SFace" if of(profile).published_metrics else "Identity-EffNetLite0")
     return (*metrics(profile, TEXT, MASK, MIOU), identity)

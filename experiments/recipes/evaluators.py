@@ -1,7 +1,7 @@
 """Models that measure or condition at mini: face parser, attribute classifier, image-text model. All on rendered faces.
 
 At paper these are published networks with local weights (see ``lightning_mmdiff/weights``), so nothing is trained.
-The evaluator of a condition is never the model that conditions.
+The evaluator of a condition is never the model used for conditioning.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ JUDGED_ATTRIBUTES = (
 
 
 def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
-    """Face parser trained on both rendered domains; none at paper."""
+    """Return the face parser trained on both rendered domains; none at paper."""
     length = of(profile).face_parser
     if length is None:
         return ()
@@ -49,7 +49,7 @@ def face_parser(profile: Profile) -> tuple[TrainRun, ...]:
 
 
 def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
-    """Classifier of attributes that captions mention; none at paper."""
+    """Return the classifier of attributes that captions mention; none at paper."""
     length = of(profile).attributes
     if length is None:
         return ()
@@ -58,9 +58,9 @@ def attribute_evaluator(profile: Profile) -> tuple[TrainRun, ...]:
 
 
 def image_text_model(profile: Profile) -> ModelSource:
-    """Image-text model in the role of FaRL, trained on rendered CelebA-HQ faces and their captions (FFHQ has none).
+    """Return an image-text model in the role of FaRL, trained on rendered CelebA-HQ faces and captions (FFHQ has none).
 
-    The released FaRL at paper.
+    At paper, return the released FaRL.
     """
     length = of(profile).face_captions
     if length is None:
@@ -70,7 +70,7 @@ def image_text_model(profile: Profile) -> ModelSource:
 
 
 def object_captions(profile: Profile) -> ModelSource:
-    """Image-text model of rendered objects and their captions; FaRL at paper."""
+    """Return an image-text model of rendered objects and their captions; FaRL at paper."""
     length = of(profile).object_captions
     if length is None:
         return Released("farl")
@@ -92,13 +92,13 @@ def _evaluator(
     data: tuple[DataConfig, ...],
     length: Length,
 ) -> TrainRun:
-    """The model's own training recipe, its learning rate falling to zero at the last step.
+    """Return the model's own training recipe, with the learning rate falling to zero at the last step.
 
     Args:
-        name: of the run.
-        config: of the model.
-        data: what it is trained on.
-        length: how long.
+        name: name of the run.
+        config: config of the model.
+        data: training data.
+        length: length of the training.
     """
     optimizer = replace(config.optimizer, decay_steps=length.trainer.max_steps)
     return TrainRun(
@@ -112,12 +112,12 @@ def _evaluator(
 
 @cache
 def rendered_words() -> tuple[str, ...]:
-    """Vocabulary of the rendered captions."""
+    """Return the vocabulary of the rendered captions."""
     people = [invent(0, domain, np.arange(2000)) for domain in ("A", "B")]
     return build_vocabulary(str(entry["overall_caption"]) for group in people for entry in captions(group))
 
 
 @cache
 def object_words() -> tuple[str, ...]:
-    """Vocabulary of the captions of rendered objects."""
+    """Return the vocabulary of the captions of rendered objects."""
     return build_vocabulary(objects.captions(objects.invent(0, "train", np.arange(2000))))

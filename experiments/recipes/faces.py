@@ -34,18 +34,18 @@ STAND_INS = {
 
 
 def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
-    """The paper's columns, each under the protocol that ``profile`` can measure."""
+    """Return the paper's columns, each under the protocol that ``profile`` can measure."""
     protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
     return tuple(column(name, protocols.get(name)) for name in columns)
 
 
 def text_metric(profile: Profile) -> Metric:
-    """Do the samples show what their caption says?"""
+    """Return the metric that tells whether the samples show what their caption says."""
     return column("Text", "Attributes-FaceClassifier" if of(profile).published_metrics else "Attributes-MiniJudge")
 
 
 def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
-    """Experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
+    """Return experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
     maps = ("hair", face(profile))
@@ -71,13 +71,13 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[R
 
 
 def ours(profile: Profile, seed: int, dataset: str) -> SampleRun:
-    """Sample run of the paper's last row: hair expert and face expert united, w = 1, a = 1/N (Sec. 4.1)."""
+    """Return the sample run of the paper's last row: hair and face experts united, w = 1, a = 1/N (Sec. 4.1)."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     return united(profile, "ours", dataset, unite(guided(hair, "hair"), guided(skin, face(profile))))
 
 
 def claims(*columns: str) -> tuple[Claim, ...]:
-    """UC4: ours beats one condition alone and the single model given both; and the same against the fair rows."""
+    """Return UC4, that ours beats one condition alone and the single model given both, and the same against the fair rows."""
     one, both = "ours beats one condition alone", "ours beats the single model given both conditions"
     against = (
         ("UC4", f"{one} (hair)", HAIR),
@@ -106,7 +106,16 @@ Published = Mapping[str, Mapping[str, tuple[float, ...]]]
 
 
 def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, title: str, published: Published) -> Table:
-    """Tables 1 and 2: rows as printed, then the same experts not united, then the fair rows."""
+    """Return Table 1 or 2: rows as printed, then the same experts not united, then the fair rows.
+
+    Args:
+        profile: profile of the runs.
+        seed: training seed.
+        name: name of the table.
+        dataset: data set of the test images.
+        title: title of the table.
+        published: printed values.
+    """
 
     def row(group: str, label: str, values: tuple[float, ...]) -> Row:
         sample = ours(profile, seed, dataset) if label == OURS else None

@@ -1,6 +1,6 @@
-"""MT-Diffusion's models, the ADM rows beside them, and their samples (ICLR 2024, Sec. 4 and App. E).
+"""MT-Diffusion's models, the ADM rows compared with them, and their samples (ICLR 2024, Sec. 4 and App. E).
 
-The numbers are in ``settings/mt_diffusion.py``; what is not the paper's is named in DEVIATIONS.
+The numbers are in ``settings/mt_diffusion.py``; DEVIATIONS names everything that is not from the paper.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.schedules import Sampler
 
 IN_TURN = 8
-"""Training steps from one in which the network encodes classes to the next, where it does so in turn."""
+"""Interval, in training steps, at which the network encodes classes if it does so in turn."""
 DEVIATIONS = (
     "Weights of the aggregation: a~ = sqrt(alpha_bar) t/T, not the printed t/(1000 - t), with which sampling from N(0, I) "
     "collapses (PITFALLS.md).",
@@ -36,7 +36,7 @@ DEVIATIONS = (
 
 
 def adm(profile: Profile, seed: int, *, label: bool, size: Size = 64) -> TrainRun:
-    """ADM alone: unconditional, or class-conditional (10 % of the labels dropped, so that it also knows no class)."""
+    """Return ADM alone: unconditional, or class-conditional (10 % of labels dropped, to learn the unconditional case too)."""
     settings = of(profile)
     classes = settings.num_classes if label else None
     model = DenoiserConfig(
@@ -55,9 +55,16 @@ def masked_image(
     profile: Profile, seed: int, *, concatenate: bool = True, aggregation: Aggregation = "consistent", size: Size = 64,
     label: bool = False, name: str | None = None,
 ) -> TrainRun:  # fmt: skip
-    """Image and masked image together (Sec. 4.1, App. E.2): -X reads the masked image too, -U only z_t.
+    """Return image and masked image together (Sec. 4.1, App. E.2).
 
-    With ``label`` the network is told the class, as class-conditional ADM is.
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        concatenate: whether the network also reads the masked image (-X), or only z_t (-U).
+        aggregation: how modalities are aggregated.
+        size: image size at paper, in pixels.
+        label: whether the network is given the class, as class-conditional ADM is.
+        name: name of the run; None is "mt-x" or "mt-u".
     """
     settings = of(profile)
     classes = settings.num_classes if label else None
@@ -78,7 +85,7 @@ def masked_image(
 def image_label(
     profile: Profile, seed: int, *, head: Literal["middle", "output"], hide: float = 0.0, renew_every: int | None = None
 ) -> TrainRun:
-    """Image and class together (Sec. 4.2, App. E.3): -M reads the class off the middle block, -E off the output."""
+    """Return image and class together (Sec. 4.2, App. E.3): -M reads the class off the middle block, -E off the output."""
     settings = of(profile)
     label = Label(
         num_classes=settings.num_classes, head=head, hide_fraction=hide,
@@ -96,7 +103,7 @@ def image_label(
 
 
 def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
-    """The image and any of masked image, caption, random caption and label, each with an encoder of its own (App. E.5)."""
+    """Return the image with any of masked image, caption, random caption and label, each with its own encoder (App. E.5)."""
     settings = of(profile)
     width = settings.caption_dim
     caption = Embedding(
@@ -123,7 +130,7 @@ def several_tasks(profile: Profile, seed: int, *tasks: str) -> TrainRun:
 
 
 def restoration_alone(profile: Profile, seed: int) -> TrainRun:
-    """A purely conditional model of the image given the masked image (App. E.5): reads it, never gives it back."""
+    """Return a purely conditional model of the image given the masked image (App. E.5), which is only an input."""
     settings = of(profile)
     model = DenoiserConfig(
         network=network_of(profile, 64, in_channels=6),
@@ -136,7 +143,7 @@ def restoration_alone(profile: Profile, seed: int) -> TrainRun:
 
 
 def shortened(run: TrainRun, share: float) -> TrainRun:
-    """``run`` with a share of its optimizer steps, its learning rate falling accordingly."""
+    """Return ``run`` with a share of its optimizer steps, its learning rate falling accordingly."""
     steps = max(1, round(run.trainer.max_steps * share))
     if steps == run.trainer.max_steps:
         return run
@@ -147,7 +154,7 @@ def tuned(
     profile: Profile, run: TrainRun, name: str, *, tasks: tuple[str, ...] | None = None, steps: int | None = None,
     constant: bool = False,
 ) -> TrainRun:  # fmt: skip
-    """``run`` trained further, on ``tasks`` alone: the rows "*" and "f". ``constant``: the learning rate does not fall."""
+    """Return ``run`` trained further, only on ``tasks``: rows "*" and "f"; if ``constant``, the learning rate does not fall."""
     tuning = of(profile).tuning
     steps = steps or tuning.steps
     model = run.model
@@ -165,7 +172,7 @@ def tuned(
 
 
 def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bool = True) -> TrainRun:
-    """ADM's classifier, of noisy images for guidance; of clean ones it is the evaluator of objects at mini."""
+    """Return ADM's classifier: of noisy images for guidance, or of clean ones as the object evaluator at mini."""
     settings = of(profile)
     objects, training = settings.objects(size), settings.classifier
     return TrainRun(
@@ -183,7 +190,7 @@ def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bo
 def sampled(
     profile: Profile, name: str, method: MethodConfig, data: DataConfig, *, num_images: int = 5000
 ) -> SampleRun:
-    """Images of one method under the conditions in ``data``; ``num_images`` at paper."""
+    """Return the run that samples one method under the conditions in ``data``; ``num_images`` applies at paper."""
     run = method.needs[0] if method.needs else None
     ancestral = Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range")
     sampler = released_sampler() if run and run.autoencoder else ancestral
@@ -199,34 +206,34 @@ def sampled(
 
 
 def generated_or_real(run: TrainRun | None) -> MethodConfig:
-    """Samples of a model, or without one the real images."""
+    """Return the method that samples a model, or without one the real images."""
     return RealImages() if run is None else Denoise(model=run)
 
 
 def images(profile: Profile, size: Size, *conditions: str, masks: MaskConfig | None = None) -> DataConfig:
-    """ImageNet, or rendered objects in its layout."""
+    """Return ImageNet, or rendered objects in its layout."""
     image_size = of(profile).objects(size).image_size
     return DataConfig(dataset="imagenet", image_size=image_size, conditions=conditions, masks=masks)
 
 
 def with_holes(profile: Profile, size: Size, patches: int, *conditions: str) -> DataConfig:
-    """Test images with a fixed number of holes."""
+    """Return test images with a fixed number of holes."""
     masks = MaskConfig(low=patches, high=patches, patch=of(profile).patch)
     return images(profile, size, "masked_image", *conditions, masks=masks)
 
 
 def training_masks(profile: Profile) -> MaskConfig:
-    """Holes of the training images: 0 to 10 patches (Sec. 4.1), and complete masks, from which -X generates."""
+    """Return the holes of the training images: 0 to 10 patches (Sec. 4.1), and complete masks, from which -X generates."""
     return MaskConfig(low=0, high=10, patch=of(profile).patch, complete=0.1)
 
 
 def network_of(profile: Profile, size: Size, *, in_channels: int = 3, classes: int | None = None) -> UNetConfig:
-    """ADM's network, or that of mini."""
+    """Return ADM's network, or the one of mini."""
     return replace(of(profile).objects(size).network, in_channels=in_channels, num_classes=classes)
 
 
 def loss_and_optimizer(profile: Profile, size: Size) -> dict:
-    """Loss and optimizer that all rows share, as the paper asks ("exactly the same hyperparameters")."""
+    """Return the loss and optimizer that all rows share, as the paper requires ("exactly the same hyperparameters")."""
     settings = of(profile)
     return {**vars(settings.objects(size).loss), "optimizer": settings.training.optimizer}
 
@@ -234,7 +241,7 @@ def loss_and_optimizer(profile: Profile, size: Size) -> dict:
 def train_run(
     profile: Profile, seed: int, name: str, model: DenoiserConfig | MTDiffusionConfig, data: DataConfig
 ) -> TrainRun:
-    """Training of ``model`` as all rows are trained."""
+    """Return the training run of ``model`` with the training that all rows share."""
     training = of(profile).training
     return TrainRun(
         name=seeded(f"{name}-{model.image_size}", seed), model=model, data=(data,), batch_size=training.batch_size,

@@ -1,6 +1,6 @@
-"""MT-Diffusion on latents (ICLR 2024, App. E.1 and E.4): translating pictures, and images with their CLIP embedding.
+"""MT-Diffusion on latents (ICLR 2024, App. E.1 and E.4): translated pictures, and images with their CLIP embedding.
 
-As published both diffuse latents of a released autoencoder: translation with a network of its own, embeddings by training
+As published, both diffuse latents of a released autoencoder: translation with its own network, embeddings by training
 Stable Diffusion 2 further. The numbers are in ``settings/mt_latents.py``.
 """
 
@@ -32,9 +32,15 @@ REPRESENTATION = (
 
 
 def translation(profile: Profile, seed: int, dataset: str, *, multi_task: bool) -> TrainRun:
-    """PairedImage to picture (App. E.1); the network reads the source. Multi-task: it is also aggregated and given back.
+    """Return the translation of one picture into another (App. E.1); the network reads the source.
 
-    The single task on latents is the same without aggregation and with lambda 0: a conditional diffusion of latents.
+    The single task on latents is a conditional diffusion: the same model without aggregation and with lambda 0.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        dataset: name of the data set.
+        multi_task: whether the source is also aggregated and predicted.
     """
     settings = of(profile).translation
     shared: dict[str, Any] = {
@@ -64,10 +70,15 @@ def image_embedding(
     profile: Profile, seed: int, name: str, *, tasks: tuple[str, ...] | None = None,
     encoder: Literal["network", "projection"] = "network", aggregation: Aggregation = "consistent",
 ) -> TrainRun:  # fmt: skip
-    """Image and its embedding (App. E.4); ``tasks`` are those that are learned, None is both.
+    """Return the training run of an image and its embedding (App. E.4); two layers read the embedding off the middle block.
 
-    The embedding goes through the shared U-Net, by cross-attention (mini: by adaptive group norm), or through a learned
-    ``encoder`` "projection"; it is read off the middle block by two layers.
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        name: name of the run.
+        tasks: tasks to learn; None is both.
+        encoder: the shared U-Net, which reads the embedding by cross-attention (mini: adaptive group norm), or a projection.
+        aggregation: how modalities are aggregated.
     """
     settings = of(profile).representation
     model = MTDiffusionConfig(
@@ -97,7 +108,7 @@ def image_embedding(
 
 
 def _autoencoder(training: AutoencoderTraining, data: DataConfig) -> TrainRun:
-    """Latents of rendered objects."""
+    """Return the autoencoder of rendered objects."""
     return TrainRun(
         name="object-autoencoder", model=training.model, data=(data,), batch_size=training.batch_size,
         trainer=training.trainer,

@@ -1,4 +1,4 @@
-"""What recipes make smaller in the same way: the images of a row, the length of a training."""
+"""Reductions that recipes share: the images of a row, the length of a training."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from lightning_mmdiff.schedules import Sampler
 
 
 def few_images(published: SampleRun, fewer: FewerImages | None) -> SampleRun:
-    """Return ``published`` with ``fewer`` images, sampled by DDIM in fewer steps; None leaves it as it is."""
+    """Return ``published`` with ``fewer`` images, sampled by DDIM in fewer steps; None leaves it unchanged."""
     if fewer is None:
         return published
     full = published.sampler  # latents are not clipped
@@ -21,7 +21,7 @@ def few_images(published: SampleRun, fewer: FewerImages | None) -> SampleRun:
 
 
 def with_steps(run: TrainRun, steps: int) -> TrainRun:
-    """Return ``run`` with this number of optimizer steps; a learning rate that falls reaches zero at the last."""
+    """Return ``run`` with this number of optimizer steps; a falling learning rate reaches zero at the last one."""
     optimizer = run.model.optimizer
     if optimizer.decay_steps is not None:
         optimizer = replace(optimizer, decay_steps=steps)

@@ -19,7 +19,7 @@ from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.schedules import Sampler
 
 CHANNELS = {"face_parts": 7, "mask": 19}
-"""Of maps that have more than one."""
+"""Number of channels of maps that have more than one."""
 
 
 def face(profile: Profile) -> str:
@@ -28,7 +28,15 @@ def face(profile: Profile) -> str:
 
 
 def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...], *, text: bool = False) -> TrainRun:
-    """A diffusion model of all conditions in ``data``, and of the image's embedding if ``text``; one condition at a time."""
+    """Return a diffusion model of all conditions in ``data``, one at a time.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        name: name of the run.
+        data: data sets with their conditions.
+        text: whether the image's embedding is also a condition.
+    """
     settings = of(profile)
     maps = tuple((c, CHANNELS.get(c, 1)) for c in dict.fromkeys(c for d in data for c in d.conditions))
     names = tuple(n for n, _ in maps)
@@ -62,17 +70,17 @@ def expert(profile: Profile, seed: int, name: str, data: tuple[DataConfig, ...],
 
 
 def hair_expert(profile: Profile, seed: int) -> TrainRun:
-    """Hair map to face, on CelebA-HQ."""
+    """Return the hair map to face expert, on CelebA-HQ."""
     return expert(profile, seed, "hair-expert", (_data(profile, CELEBA, "hair"),))
 
 
 def face_expert(profile: Profile, seed: int) -> TrainRun:
-    """Face map to face, on FFHQ."""
+    """Return the face map to face expert, on FFHQ."""
     return expert(profile, seed, "face-expert", (_data(profile, of(profile).second_domain, face(profile)),))
 
 
 def both_conditions(profile: Profile, seed: int) -> TrainRun:
-    """One model that sees the two data sets in turn, each with its own map (Table 4, Face+Hair)."""
+    """Return one model that alternates between the two data sets, each with its own map (Table 4, Face+Hair)."""
     return expert(
         profile,
         seed,
@@ -82,26 +90,26 @@ def both_conditions(profile: Profile, seed: int) -> TrainRun:
 
 
 def both_conditions_twice(profile: Profile, seed: int) -> TrainRun:
-    """The same with the training compute of two experts."""
+    """Return the same model with the training compute of two experts."""
     run = both_conditions(profile, seed)
     return replace(with_steps(run, 2 * run.trainer.max_steps), name=seeded("both-conditions-twice", seed))
 
 
 def sketch_expert(profile: Profile, seed: int) -> TrainRun:
-    """Canny sketch to face, on CelebA-HQ (supplement 7.5)."""
+    """Return the Canny sketch to face expert, on CelebA-HQ (supplement 7.5)."""
     return expert(profile, seed, "sketch-expert", (_data(profile, CELEBA, "sketch"),))
 
 
 def text_expert(profile: Profile, seed: int) -> TrainRun:
-    """Image embedding to face, sampled with the embedding of a text it never saw (supplement 7.3).
+    """Return the image embedding to face expert, sampled with embeddings of texts it never saw (supplement 7.3).
 
-    On FFHQ, or where that is rendered on CelebA-HQ.
+    It is trained on FFHQ, or on CelebA-HQ where FFHQ is rendered.
     """
     return expert(profile, seed, "text-expert", (_data(profile, of(profile).text_domain),), text=True)
 
 
 def released(profile: Profile, seed: int) -> TrainRun:
-    """The one network of the released code: hair map, face map and text, one at a time."""
+    """Return the single network of the released code: hair map, face map and text, one at a time."""
     data = (_data(profile, CELEBA, "hair"), _data(profile, of(profile).second_domain, face(profile)))
     return expert(profile, seed, "shared-network", data, text=True)
 
@@ -110,12 +118,20 @@ def united(
     profile: Profile, name: str, dataset: str, method: MethodConfig, *, num_images: int | None = None,
     judged_attributes: bool = False,
 ) -> SampleRun:  # fmt: skip
-    """Images of a method under the conditions of the test images of ``dataset``.
+    """Return the run that samples a method under the conditions of the test images of ``dataset``.
 
     Published: 3,000 images, deterministic DDIM with 100 steps.
+
+    Args:
+        profile: profile of the run.
+        name: start of the name of the run.
+        dataset: data set of the test images.
+        method: method that makes the images.
+        num_images: number of images at paper; None is 3,000.
+        judged_attributes: whether attributes and captions are read too.
     """
     spatial = tuple(dict.fromkeys(c for u in method.uses for c in u.conditions if c != "text"))
-    reference = ("hair", face(profile))  # shown in the galleries beside every sample
+    reference = ("hair", face(profile))  # shown in the galleries next to every sample
     judged = ("attributes", "caption") if judged_attributes else ()
     seed = method.needs[0].seed if method.needs else 0
     published = SampleRun(
@@ -135,7 +151,7 @@ def unite(*uses: ExpertUse) -> Unite:
 
 
 def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:
-    """One model under ``conditions``; ``weight`` 2 is classifier-free guidance of strength 2 (Eq. 11 with w = 1)."""
+    """Return one model under ``conditions``; ``weight`` 2 is classifier-free guidance of strength 2 (Eq. 11 with w = 1)."""
     return ExpertUse(run=run, conditions=conditions, weight=weight)
 
 

@@ -1,1 +1,1 @@
-"""Settings of each paper by profile: PAPER as published, then MINI and SMOKE, which name what they make smaller."""
+"""Settings of each paper by profile: PAPER as published, then MINI and SMOKE, which list what they reduce."""

@@ -1,8 +1,8 @@
-"""Settings of Collaborative Diffusion (CVPR 2023, Sec. 4.1, supplement A.1, Tables A3 and A4): as published, and what is smaller.
+"""Settings of Collaborative Diffusion (CVPR 2023, Sec. 4.1, supplement A.1, Tables A3 and A4): as published, and reduced.
 
-What the paper leaves open is the released code's (see PITFALLS.md). SMOKE has the same parts, tiny: autoencoder, cached
-latents, experts on tokens. MINI diffuses pixels: 32-pixel images leave an autoencoder little to compress. Only the expert
-of mask tokens is latent there too.
+Choices that the paper leaves open follow the released code (see PITFALLS.md). SMOKE has the same parts, tiny: autoencoder,
+cached latents, experts on tokens. MINI diffuses pixels: 32-pixel images leave an autoencoder little to compress. Only the
+expert on mask tokens is latent there too.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from lightning_mmdiff.networks.vae import VAEConfig, vae_256
 from lightning_mmdiff.optimization import OptimizerConfig
 
 EPOCH = 27_000 / 32
-"""Optimizer steps of one pass over the training images, 32 at a time."""
+"""Number of optimizer steps of one pass over the training images, 32 at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,35 +38,35 @@ class Settings:
     image_size: int
     """Height and width of a face in pixels."""
     captions: CaptionKind
-    """That define the split."""
+    """Captions that define the split."""
     sampled: tuple[str, ...]
-    """Conditions of the test images that a sample is made or measured by."""
+    """Conditions of the test images needed to make or measure a sample."""
     autoencoder: AutoencoderTraining
     mask_expert: LatentDenoiserConfig
-    """A latent expert on mask tokens; that of texts has other tokens."""
+    """Latent expert on mask tokens; the text expert has other tokens."""
     text_tokens: TextTokensConfig | None
-    """None: mask and text expert diffuse pixels, under the conditions themselves, as Unite and Conquer's do."""
+    """Tokens of the text expert. None: both experts diffuse pixels, given the conditions themselves, as in Unite and Conquer."""
     rendered_words: bool
-    """The vocabulary of ``text_tokens`` is that of the rendered captions."""
+    """Whether the vocabulary of ``text_tokens`` comes from the rendered captions."""
     expert: Length
-    """Of a latent expert."""
+    """Training length of a latent expert."""
     diffusers: CollaborativeConfig
-    """The mask's dynamic diffuser, then the text's."""
+    """Dynamic diffuser of the mask, then that of the text."""
     diffusers_length: Length
     samples: FewerImages | None
-    """None: 3,000 images, DDIM with 50 steps and eta 1."""
+    """Reduction of the samples. None: 3,000 images, DDIM with 50 steps and eta 1."""
     imagic: ImagicConfig
     """Both stages of an edit."""
     num_edits: int
-    """Images that are edited."""
+    """Number of images to edit."""
     edits_shard_size: int
-    """Edited images per file and per batch."""
+    """Number of edited images per file and per batch."""
     published_metrics: bool
-    """Measure with the published networks; if not, with stand-ins that need no download."""
+    """Whether to measure with the published networks, or with stand-ins that need no download."""
 
     @property
     def latent(self) -> bool:
-        """Whether both experts diffuse latents, under tokens."""
+        """Whether both experts diffuse latents, conditioned on tokens."""
         return self.text_tokens is not None
 
 
@@ -122,7 +122,7 @@ def _unet(out_channels: int, channels: tuple[int, int], context_dim: int) -> Cro
 
 
 def _falling(lr: float, steps: int) -> OptimizerConfig:
-    """The rate falls to zero at the last step."""
+    """Return an optimizer whose learning rate falls to zero at the last step."""
     return OptimizerConfig(lr=lr, betas=(0.9, 0.99), warmup_steps=50, decay_steps=steps)
 
 

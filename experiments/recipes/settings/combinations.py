@@ -1,4 +1,4 @@
-"""Settings of the comparison of all ways to combine a mask and a text, which no paper has."""
+"""Settings for comparing all ways to combine a mask and a text; no paper has this comparison."""
 
 from dataclasses import dataclass, replace
 
@@ -11,28 +11,28 @@ from lightning_mmdiff.networks.unet import UNetConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Beside those of the experts' own papers."""
+    """Settings in addition to those of the experts' own papers."""
 
     expert_steps: int | None
     """Optimizer steps of an expert; None is as many as in Collaborative Diffusion."""
     diffuser_steps: int | None
     """Optimizer steps of the dynamic diffusers; None is as many as in Collaborative Diffusion."""
     joint_steps: int | None
-    """Optimizer steps of a joint model; None is as many as both experts and their dynamic diffusers have together."""
+    """Optimizer steps of a joint model; None is as many as both experts and their dynamic diffusers together."""
     scale_embedding: bool
-    """The joint model reads the embedding of a text at unit size for each component, as Collaborative Diffusion's expert."""
+    """Whether the joint model's text embedding has unit size per component, as in Collaborative Diffusion's expert."""
     multi_task_network: UNetConfig
-    """Of MT-Diffusion: reads the image and the picture of its mask."""
+    """Network of MT-Diffusion, which reads the image and the picture of its mask."""
     fit: Length
-    """Of a reliability: its batches."""
+    """Batch size and length for fitting a reliability."""
     fit_min_snr: float | None
-    """gamma of min-SNR weighting of the loss that a reliability is fitted to."""
+    """gamma of the min-SNR weighting in the loss that a reliability is fitted to."""
 
 
 PAPER = Settings(
     expert_steps=None,
     diffuser_steps=None,
-    joint_steps=2 * unite_and_conquer.PAPER.training.trainer.max_steps,  # pixels beside latent experts: other steps
+    joint_steps=2 * unite_and_conquer.PAPER.training.trainer.max_steps,  # pixels rather than latents: other steps
     scale_embedding=False,
     multi_task_network=replace(adm_256(num_classes=None), in_channels=6),
     fit=in_fifths(2000, batch_size=32),

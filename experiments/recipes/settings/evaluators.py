@@ -1,4 +1,4 @@
-"""Settings of the models that measure or condition where no published network does: how long each is trained."""
+"""Training lengths of the models that measure or condition where no published network does."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from experiments.spec import Profile
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Length of each training; None where a published network with local weights (``lightning_mmdiff/weights``) is used."""
+    """Length of each training; None uses a published network with local weights (``lightning_mmdiff/weights``)."""
 
     face_parser: Length | None
     attributes: Length | None
-    """Of the classifier of attributes that captions mention."""
+    """Length for the classifier of attributes that captions mention."""
     face_captions: Length | None
-    """Of the image-text model of faces, in the role of FaRL."""
+    """Length for the image-text model of faces, in the role of FaRL."""
     object_captions: Length | None
-    """Of the image-text model of objects, in the role of FaRL or CLIP."""
+    """Length for the image-text model of objects, in the role of FaRL or CLIP."""
 
 
 PAPER = Settings(face_parser=None, attributes=None, face_captions=None, object_captions=None)

@@ -1,4 +1,4 @@
-"""Settings of the lecture's ways to condition (Bereyhi 2025), which prints none: PAPER is longer and wider, nothing else."""
+"""Settings of the lecture's ways to condition (Bereyhi 2025), which prints none: PAPER is only longer and wider."""
 
 from dataclasses import dataclass, replace
 
@@ -11,19 +11,19 @@ class Settings:
     """Trainings on digits of 8 x 8 pixels."""
 
     budgets: tuple[int, ...]
-    """Optimizer steps of a row, all its models together: each a training of its own."""
+    """Optimizer steps of a row, all its models together; each budget is trained separately."""
     batch_size: int
-    """Images per optimizer step."""
+    """Number of images per optimizer step."""
     channels: int
-    """Of the U-Net; a third of it has about a tenth of the parameters."""
+    """Number of channels of the U-Net; a third as many give about a tenth of the parameters."""
     lr: float
-    """Learning rate at its highest."""
+    """Peak learning rate."""
     checkpoint_every: int
-    """Optimizer steps between checkpoints."""
+    """Number of optimizer steps between checkpoints."""
     evaluator_steps: int
-    """Optimizer steps of the classifier that measures."""
+    """Number of optimizer steps of the classifier that measures."""
     samples: FewerImages | None
-    """None: 2,970 images, DDIM with 50 steps."""
+    """Reduction of the samples. None: 2,970 images, DDIM with 50 steps."""
 
 
 PAPER = Settings(
@@ -42,7 +42,7 @@ MINI = replace(
     channels=24,
     lr=2.5e-3,
     evaluator_steps=500,
-    samples=replace(MINI_IMAGES, num_images=297),  # the test digits, each once
+    samples=replace(MINI_IMAGES, num_images=297),  # each test digit once
 )
 SMOKE = replace(
     MINI,

@@ -1,7 +1,7 @@
-"""Settings of MT-Diffusion (ICLR 2024, Sec. 4 and App. E): as published, and what is smaller.
+"""Settings of MT-Diffusion (ICLR 2024, Sec. 4 and App. E): as published, and reduced.
 
-The paper leaves open the number of optimizer steps (but for "1M iteration" of Table 2), the guidance scale and the length of
-every fine-tuning. Of CIFAR-10 it gives nothing: PAPER has Improved DDPM's setting (Nichol & Dhariwal 2021, App. B).
+The paper does not give the number of optimizer steps (except "1M iteration" for Table 2), the guidance scale and the length of
+any fine-tuning. For CIFAR-10 it gives nothing: PAPER has Improved DDPM's settings (Nichol & Dhariwal 2021, App. B).
 """
 
 from dataclasses import dataclass, replace
@@ -24,39 +24,39 @@ from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 
 Size = Literal[64, 128]
-"""Pixels at paper: Tables 5 and 6 have 64, Table 7 has 128."""
+"""Image size in pixels at paper: 64 for Tables 5 and 6, 128 for Table 7."""
 GPUS = 8
-"""Of the paper's machine (App. E); its batch sizes are those of one, as in the code it names: 75 cannot be shared by 8."""
+"""Number of GPUs in the paper (App. E). Its batch sizes are per GPU, as in the code it names: 8 cannot share 75."""
 LONG = TrainerConfig(
     max_steps=1_000_000, precision="16-mixed", devices=GPUS, ema_decay=0.9999, checkpoint_every=2000
 )  # fmt: skip
-"""Of a model from scratch at paper."""
+"""Training of a model from scratch at paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objects:
-    """ImageNet at one size, and the networks for it; a recipe sets input channels and classes of ``network``."""
+    """ImageNet at one size and the networks for it; recipes set the input channels and classes of ``network``."""
 
     image_size: int
     """Height and width in pixels."""
     network: UNetConfig
-    """Of diffusion models."""
+    """Network of diffusion models."""
     classifier: ClassifierConfig
-    """Of noisy images, and the head of MT-Diffusion-E."""
+    """Classifier of noisy images, and the head of MT-Diffusion-E."""
     loss: Loss
-    """That all rows share ("exactly the same hyperparameters")."""
+    """Loss that all rows share ("exactly the same hyperparameters")."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """Training a model further (rows "*" and "f")."""
+    """Further training of a model (rows "*" and "f")."""
 
     steps: int
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     lr: float | None
     """Learning rate; None keeps that of the first training."""
     falls: bool
-    """The learning rate falls to zero at the last step."""
+    """Whether the learning rate falls to zero at the last step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,44 +66,44 @@ class Photographs:
     image_size: int
     """Height and width in pixels."""
     patch: int
-    """Side of a hidden patch in pixels: a quarter of the image, as 16 of 64."""
+    """Side of a hidden patch in pixels: a quarter of the image, like 16 of 64."""
     network: UNetConfig
-    """A recipe sets its input channels."""
+    """Network of diffusion models; recipes set its input channels."""
     training: Training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Diffusion of pixels, classifiers, and what all samples share."""
+    """Diffusion of pixels, classifiers, and settings shared by all samples."""
 
     objects_64: Objects
-    """Of Tables 5 and 6 and App. E.5."""
+    """Objects of Tables 5 and 6 and App. E.5."""
     objects_128: Objects
-    """Of Table 7."""
+    """Objects of Table 7."""
     num_classes: int
-    """Classes of the objects."""
+    """Number of object classes."""
     patch: int
     """Side of a hidden patch in pixels: 16 of 64, and the same share of smaller images."""
     few_patches: int
-    """Hidden patches that are about a tenth of an image of Table 7."""
+    """Number of hidden patches that cover about a tenth of an image of Table 7."""
     training: Training
-    """Of a diffusion model."""
+    """Training of a diffusion model."""
     label_batch_size: int
-    """Images per optimizer step where classes are learned with them, over all devices (App. E.3)."""
+    """Number of images per optimizer step, over all devices, when classes are learned too (App. E.3)."""
     classifier: Training
-    """Of the noisy classifier, and of that of clean objects."""
+    """Training of the noisy classifier and of the one of clean objects."""
     tuning: Tuning
     curve: tuple[int, ...]
-    """Optimizer steps of fine-tuning on classification after which it is judged (Fig. 6)."""
+    """Optimizer steps of classification fine-tuning after which it is evaluated (Fig. 6)."""
     guidance_scale: float
-    """Of classifier guidance in Table 7."""
+    """Scale of classifier guidance in Table 7."""
     caption_dim: int
-    """Width of the embedding of a caption."""
+    """Width of a caption's embedding."""
     photographs: Photographs
     samples: FewerImages | None
-    """None: 5,000 images and more in 250 respaced ancestral steps."""
+    """Reduction of the samples. None: 5,000 or more images in 250 respaced ancestral steps."""
     published_metrics: bool
-    """Measure with the published networks; if not, with stand-ins, one of which is trained."""
+    """Whether to measure with the published networks, or with stand-ins, one of which is trained."""
 
     def objects(self, size: Size) -> Objects:
         """Return the objects that have ``size`` pixels at paper."""
@@ -151,7 +151,7 @@ PAPER = Settings(
 
 
 def _classifier(steps: int, *, batch_size: int, checkpoint_every: int, warmup_steps: int) -> Training:
-    """Training of the small classifier; its learning rate falls to zero at the last of ``steps`` optimizer steps."""
+    """Return the training of the small classifier; its learning rate falls to zero at the last of ``steps`` optimizer steps."""
     return Training(
         batch_size=batch_size,
         trainer=TrainerConfig(max_steps=steps, checkpoint_every=checkpoint_every, gradient_clip_val=1.0),
@@ -162,7 +162,7 @@ def _classifier(steps: int, *, batch_size: int, checkpoint_every: int, warmup_st
 
 
 SMALL_OBJECTS = Objects(
-    image_size=16,  # in equal time, small images give the better experiment
+    image_size=16,  # in equal time, small images make the better experiment
     network=mini_unet(3, 3),
     classifier=mini_classifier(10, image_size=16),
     loss=SHORT_LOSS,

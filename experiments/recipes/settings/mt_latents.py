@@ -1,7 +1,7 @@
-"""Settings of MT-Diffusion on latents (ICLR 2024, App. E.1 and E.4): as published, and what is smaller.
+"""Settings of MT-Diffusion on latents (ICLR 2024, App. E.1 and E.4): as published, and reduced.
 
-As published both diffuse latents of a released autoencoder. MINI diffuses pixels, too few for an autoencoder to compress.
-SMOKE learns embeddings on latents of a tiny autoencoder that is trained, with the parts of the published network.
+As published, both diffuse latents of a released autoencoder. MINI diffuses pixels, too few for an autoencoder to compress.
+SMOKE learns embeddings on latents of a tiny trained autoencoder, with the parts of the published network.
 """
 
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ from lightning_mmdiff.released.catalogue import Released
 
 @dataclass(frozen=True, kw_only=True)
 class Translation:
-    """Pictures from pictures (App. E.1)."""
+    """Translation of pictures into pictures (App. E.1)."""
 
     image_size: int
     """Height and width in pixels."""
     network: SharedConfig
-    """It reads the source beside the picture that is diffused."""
+    """Network that reads the source along with the noisy picture."""
     autoencoder: Released | None
-    """Its latents are diffused; None diffuses pixels, the single task by a plain denoiser."""
+    """Autoencoder whose latents are diffused; None diffuses pixels, and the single task uses a plain denoiser."""
     loss: Loss
     training: Training
 
@@ -44,22 +44,22 @@ class Representation:
     """Height and width in pixels."""
     network: SharedConfig
     embedding: Embedding
-    """Its width."""
+    """Modality of the embedding, with its width."""
     embedder: Released | None
-    """None: the image-text model of objects that is trained for it."""
+    """Model that embeds images. None: the image-text model of objects trained for this."""
     released_autoencoder: Released | None
-    """Its latents are diffused."""
+    """Released autoencoder whose latents are diffused."""
     trained_autoencoder: AutoencoderTraining | None
-    """One that is trained for its latents. Without either, pixels are diffused."""
+    """Trained autoencoder whose latents are diffused. With neither, pixels are diffused."""
     initial: Released | None
-    """Weights that training starts from."""
+    """Initial weights of the training."""
     loss: Loss
     training: Training
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Both experiments."""
+    """Settings of both experiments."""
 
     translation: Translation
     representation: Representation

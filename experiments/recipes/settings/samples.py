@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FewerImages:
-    """What a profile makes smaller in every sample run."""
+    """Reductions of a profile in every sample run."""
 
     num_images: int
-    """At most."""
+    """Maximum number of images."""
     num_steps: int
-    """Steps of DDIM, whatever the published sampler is."""
+    """Number of DDIM steps, regardless of the published sampler."""
     shard_size: int | None = None
-    """Images per file and per batch; None keeps the run's."""
+    """Number of images per file and per batch; None keeps the run's."""
 
 
 MINI_IMAGES = FewerImages(num_images=256, num_steps=25)

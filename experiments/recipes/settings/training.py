@@ -1,4 +1,4 @@
-"""What settings of all papers consist of: a loss, the length of a training, and the short training of small networks."""
+"""Parts of the settings of all papers: a loss, the length of a training, and the short training of small networks."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from lightning_mmdiff.schedules import ScheduleName
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Noise schedule and loss of a diffusion model; the names are those of the model's config."""
+    """Noise schedule and loss of a diffusion model; field names follow the model's config."""
 
     schedule: ScheduleName
     prediction: Prediction
@@ -21,35 +21,42 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
-    """How long a model is trained whose config has an optimizer of its own."""
+    """Training length of a model whose config has its own optimizer."""
 
     batch_size: int
-    """Images per optimizer step, over all devices."""
+    """Number of images per optimizer step, over all devices."""
     trainer: TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Length):
-    """How long a model is trained, and with which optimizer."""
+    """Training length and optimizer of a model."""
 
     optimizer: OptimizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderTraining(Length):
-    """An autoencoder and how long it is trained."""
+    """An autoencoder and its training length."""
 
     model: AutoencoderConfig
 
 
 SHORT_LOSS = Loss(schedule="cosine", prediction="z0", min_snr=5.0)
-"""On short budgets the clean image is predicted: in 24 channels it fits, noise does not."""
+"""Loss for short budgets, which predicts the clean image: 24 channels can represent it, but not noise."""
 
 
 def short_training(
     steps: int, *, batch_size: int = 32, checkpoint_every: int = 100, warmup_steps: int = 50
 ) -> Training:
-    """Return the training of a small network; its learning rate falls to zero at the last of ``steps`` optimizer steps."""
+    """Return the training of a small network, whose learning rate falls to zero at the last step.
+
+    Args:
+        steps: number of optimizer steps.
+        batch_size: images per optimizer step.
+        checkpoint_every: optimizer steps between checkpoints.
+        warmup_steps: optimizer steps in which the learning rate rises.
+    """
     return Training(
         batch_size=batch_size,
         trainer=TrainerConfig(
@@ -60,5 +67,5 @@ def short_training(
 
 
 def in_fifths(steps: int, *, batch_size: int) -> Length:
-    """Return the length of a training that stores a checkpoint after each fifth."""
+    """Return the length of a training that saves a checkpoint after each fifth."""
     return Length(batch_size=batch_size, trainer=TrainerConfig(max_steps=steps, checkpoint_every=max(2, steps // 5)))

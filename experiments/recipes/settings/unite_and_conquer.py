@@ -1,6 +1,6 @@
-"""Settings of Unite and Conquer (CVPR 2023, Sec. 4.1 and supplement 7.3, 7.5): as published, and what is smaller.
+"""Settings of Unite and Conquer (CVPR 2023, Sec. 4.1 and supplement 7.3, 7.5): as published, and reduced.
 
-What the paper leaves open is taken from the released code (see PITFALLS.md).
+Choices that the paper leaves open follow the released code (see PITFALLS.md).
 """
 
 from dataclasses import dataclass, replace
@@ -24,26 +24,26 @@ class Settings:
     image_size: int
     """Height and width of a face in pixels."""
     second_domain: str
-    """Data set of the face map, beside CelebA-HQ."""
+    """Data set of the face map, in addition to CelebA-HQ."""
     text_domain: str
     """Data set of the text expert."""
     face: str
     """Condition that gives the face without its hair."""
     network: UNetConfig
-    """Of an expert; a recipe sets its input channels and its embedding."""
+    """Network of an expert; recipes set its input channels and embedding."""
     embedding_dim: int
-    """Width of the embedding of a text."""
+    """Width of a text's embedding."""
     rgb_maps: bool
-    """Maps of one channel are repeated to three, as in the released code."""
+    """Whether one-channel maps are repeated to three channels, as in the released code."""
     projected_channels: int | None
-    """Channels to which several maps of one model are projected; None concatenates them as they are."""
+    """Number of channels to which several maps of one model are projected; None concatenates them unchanged."""
     loss: Loss
     training: Training
-    """Of one expert."""
+    """Training of one expert."""
     samples: FewerImages | None
-    """None: 3,000 images, deterministic DDIM with 100 steps."""
+    """Reduction of the samples. None: 3,000 images, deterministic DDIM with 100 steps."""
     published_metrics: bool
-    """Measure with the published networks; if not, with stand-ins that need no download."""
+    """Whether to measure with the published networks, or with stand-ins that need no download."""
 
 
 PAPER = Settings(
@@ -81,7 +81,7 @@ MINI = replace(
 SMOKE = replace(
     MINI,
     image_size=16,
-    second_domain=CELEBA,  # so that it runs on that one folder
+    second_domain=CELEBA,  # so that it runs with only that folder
     training=short_training(6, batch_size=4, checkpoint_every=2),
     samples=SMOKE_IMAGES,
 )
