@@ -9,6 +9,7 @@ from datamodules.batches.masking import MaskConfig
 from datamodules.catalogue import DATA_SETS, DataSet, data_set
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.split import Split
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 
 COMMON = ("dataset", "image_size", "conditions")
@@ -16,7 +17,7 @@ COMMON = ("dataset", "image_size", "conditions")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Config):
     """A data set as a run sees it."""
 
     dataset: str
@@ -33,6 +34,7 @@ class DataConfig:
     """Train on the images of this class alone, where the data set has classes."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         module = self.data_set.module
         if self.image_size < 1:
             raise UserError(f"{self.dataset} at image_size={self.image_size}: expected at least 1 pixel.")

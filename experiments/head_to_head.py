@@ -35,7 +35,7 @@ NOTES = (
     "2. So Unite and Conquer with constant reliability and Composable are one row each, and its fitted reliability is another.",
     "Fitted: w_i and a_j minimize the denoising loss of the frozen experts on validation images, their sum w fixed by the "
     "group. Validation images are the last of the training images, as many as test images; of the models here only the "
-    "autoencoder, and those of mini that embed and evaluator, are trained on them. So the experts are not those of Table 9.",
+    "autoencoder, and those of mini that embed and judge, are trained on them. So the experts are not those of Table 9.",
     "The joint model and MT-Diffusion train as many steps as both experts and the dynamic diffusers together.",
     "MT-Diffusion reads the mask as a picture and has both in z_t; it is trained without a null condition, so not guided.",
 )

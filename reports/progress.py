@@ -71,7 +71,7 @@ def _look(folder: RunFolder, paces: dict[tuple, list[float]]) -> TableProgress:
     elif total is not None:
         pace = _own_pace(marks) or _typical(paces, _kind(config))
         left = None if pace is None else (total - done) * pace
-    reason = failed.read_text(errors="replace").strip() if state == "failed" else ""
+    reason = folder.reason if state == "failed" else ""
     return TableProgress(
         name=folder.name, folder=folder.path, config=config, state=state, reason=reason,
         done=done, total=total, left=left, written=written,

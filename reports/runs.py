@@ -58,8 +58,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
 
 def _state(folder: RunFolder) -> tuple[State, str]:
     """A result outranks an older failure; a newer failure is mentioned beside it."""
-    failed = folder.failure
-    failure = failed.read_text(errors="replace").strip() if failed.is_file() else ""
+    failed, failure = folder.failure, folder.reason
     if folder.is_scored:
         newer = failed.is_file() and failed.stat().st_mtime > folder.metrics.stat().st_mtime
         return "measured", f"a later stage failed: {failure}" if newer else ""

@@ -18,8 +18,8 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.schedules import Sampler
 
-NO_CONFIGS = {"MetricResult", "Finding", "People", "CityscapesSplit", "RegimeBatches", "Workspace", "DataConfig"}
-"""What was measured, found or drawn, and what is made of a config; DataConfig until it has moved to datamodules."""
+NO_CONFIGS = {"MetricResult", "Finding", "People", "CityscapesSplit", "RegimeBatches", "Workspace"}
+"""What was measured, found or drawn, and what is made of a config."""
 
 
 def dataclasses_of_the_packages() -> list[type]:

@@ -82,6 +82,12 @@ class RunFolder:
         return self.path / "failed.txt"
 
     @property
+    def reason(self) -> str:
+        """Why the last attempt failed, without the traceback; "" where none did or none is told."""
+        text = self.failure.read_text(errors="replace") if self.failure.is_file() else ""
+        return text.partition("\n\n")[0].strip()
+
+    @property
     def provenance(self) -> Path:
         """How each stage was made: commit, versions, hardware, seconds."""
         return self.path / "provenance.json"

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from experiments.recipes.settings import unite_and_conquer
 from experiments.recipes.settings.training import Length, in_fifths
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.networks.presets import adm_256, mini_unet
 from lightning_mmdiff.networks.unet import UNetConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Settings in addition to those of the experts' own papers."""
 
     expert_steps: int | None
