@@ -10,15 +10,15 @@ from lightning_mmdiff.respaced import make_posterior_table
 
 
 def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """One term of the variational bound, the part of the hybrid loss that trains the variance (Improved DDPM, Eq. 16).
+    """Return one term of the variational bound: the part of the hybrid loss that trains the variance (Improved DDPM, Eq. 16).
 
-    KL(q(z_(t-1) | z_t, z_0) || p(z_(t-1) | z_t)) for t > 0, -log p(z_0 | z_t) of 8-bit pixels for t = 0. The predicted
-    noise gets no gradient. The Gaussian CDF of t = 0 is exact; the released code approximates it (by 5e-4 bits).
+    The term is KL(q(z_(t-1) | z_t, z_0) || p(z_(t-1) | z_t)) for t > 0 and -log p(z_0 | z_t) of 8-bit pixels for t = 0. No
+    gradient reaches the predicted noise. At t = 0 the Gaussian CDF is exact; the released code approximates it (by 5e-4 bits).
 
     Args:
-        schedule: variance preserving.
+        schedule: variance-preserving noise schedule.
         output: predicted noise and raw variance, [B, 2C, H, W].
-        z0: image in [-1, 1], a multiple of 1 / 127.5 from -1, [B, C, H, W].
+        z0: clean image in [-1, 1] with 8-bit values (-1 plus multiples of 1 / 127.5), [B, C, H, W].
         z: z_t, [B, C, H, W].
         t: timesteps, [B] int64.
 
@@ -39,13 +39,20 @@ def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Te
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor, mean_p: Tensor, log_variance_p: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(mean_p, exp(log_variance_p))) of each number, in nats."""
+    """Return KL(N(mean, exp(log_variance)) || N(mean_p, exp(log_variance_p))) elementwise, in nats.
+
+    Args:
+        mean: mean of the first Gaussian.
+        log_variance: log variance of the first Gaussian.
+        mean_p: mean of the second Gaussian.
+        log_variance_p: log variance of the second Gaussian.
+    """
     ratio = log_variance - log_variance_p
     return 0.5 * (-1 - ratio + ratio.exp() + (mean - mean_p).square() * (-log_variance_p).exp())
 
 
 def discretised_log_likelihood(z0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Log of the mass of N(mean, exp(log_variance)) in the 8-bit bin of z0; -1 and 1 own the tails. In nats."""
+    """Return the log probability of z0's 8-bit bin under N(mean, exp(log_variance)), in nats; bins -1 and 1 include the tails."""
     scale = (-0.5 * log_variance).exp()
     below = torch.special.ndtr((z0 - 1 / 255 - mean) * scale)
     above = torch.special.ndtr((z0 + 1 / 255 - mean) * scale)

@@ -1,4 +1,4 @@
-"""The base of every config: frozen, keyword-only dataclasses that refuse wrong values when they are made."""
+"""The base class of every config: frozen, keyword-only dataclasses that reject invalid values on creation."""
 
 import difflib
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from lightning_mmdiff.errors import UserError
 
 
 class Config:
-    """Refuses values that a field's Literal does not list.
+    """Base config that rejects values not listed in a field's Literal.
 
-    A subclass with checks of its own begins its ``__post_init__`` by ``super().__post_init__()``. The helpers below check
-    numbers, and every number of a tuple; None passes.
+    A subclass with its own checks calls ``super().__post_init__()`` first in its ``__post_init__``. The helpers below check
+    numbers, and every number of a tuple; they accept None.
     """
 
     def __post_init__(self) -> None:
@@ -29,29 +29,29 @@ class Config:
                     )
 
     def _positive(self, *names: str) -> None:
-        """Refuse numbers that are not above 0."""
+        """Reject numbers that are not above 0."""
         self._require(lambda number: number > 0, "a number above 0", *names)
 
     def _at_least(self, low: int, *names: str) -> None:
-        """Refuse numbers below ``low``."""
+        """Reject numbers below ``low``."""
         self._require(lambda number: number >= low, f"at least {low}", *names)
 
     def _filled(self, *names: str) -> None:
-        """Refuse empty tuples."""
+        """Reject empty tuples."""
         for name in names:
             if getattr(self, name) == ():
                 raise UserError(f"{type(self).__name__} has {name}=(); expected one entry or more.")
 
     def _shares(self, *names: str) -> None:
-        """Refuse numbers outside [0, 1]."""
+        """Reject numbers outside [0, 1]."""
         self._require(lambda number: 0 <= number <= 1, "a number in [0, 1]", *names)
 
     def _decays(self, *names: str) -> None:
-        """Refuse numbers outside [0, 1): weights of an old average."""
+        """Reject numbers outside [0, 1): decay rates of a running average."""
         self._require(lambda number: 0 <= number < 1, "a number in [0, 1)", *names)
 
     def _multiples(self, divisor: int, *names: str) -> None:
-        """Refuse numbers that are not positive multiples of ``divisor``."""
+        """Reject numbers that are not positive multiples of ``divisor``."""
         self._require(lambda number: number > 0 and number % divisor == 0, f"multiples of {divisor}", *names)
 
     def _require(self, fits: Callable[[Any], bool], expected: str, *names: str) -> None:
@@ -63,7 +63,7 @@ class Config:
 
 
 def choices_of(hint: Any) -> tuple[Any, ...]:
-    """Return the values that an annotation allows: a Literal, a union of Literals and None, a tuple of these; else ()."""
+    """Return the values allowed by an annotation: a Literal, a union of Literals and None, or a tuple of these; otherwise ()."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Literal:
         return parts
@@ -75,14 +75,14 @@ def choices_of(hint: Any) -> tuple[Any, ...]:
 
 @cache
 def _fields_with_choices(config: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    """Names of the fields of a dataclass that have choices, and the choices; resolved once a class."""
+    """Return the name and choices of each dataclass field that has choices; resolved once per class."""
     hints = get_type_hints(config)
     found = ((field.name, choices_of(hints[field.name])) for field in fields(config))
     return tuple((name, choices) for name, choices in found if choices)
 
 
 def _hint(value: Any, choices: tuple[Any, ...]) -> str:
-    """End of the sentence: the choice that looks most like ``value``, if one does."""
+    """Return the end of the sentence, suggesting the choice closest to ``value`` if there is one."""
     names = {str(choice).lower(): str(choice) for choice in choices if choice is not None}
     nearest = difflib.get_close_matches(str(value).lower(), names, n=1)
     return f"; did you mean {names[nearest[0]]}?" if nearest else "."

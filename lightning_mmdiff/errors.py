@@ -1,9 +1,9 @@
-"""Errors that a person can mend. Every other exception is a fault of ours and keeps its traceback."""
+"""Errors that the user can fix. Every other exception is a bug and keeps its traceback."""
 
 
 class UserError(ValueError):
-    """A mistake that the reader of its message can mend: one sentence of what was found, what was expected, what to do."""
+    """A mistake that the user can fix. Its message is one sentence: what was found, what was expected, what to do."""
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file that is not there and that the reader of the message can provide."""
+    """A missing file that the user can provide."""

@@ -1,4 +1,4 @@
-"""The only place where the range of an image changes: uint8 [0, 255] at rest, float [-1, 1] in models."""
+"""Conversion between image ranges, done only here: uint8 [0, 255] in storage, float [-1, 1] in models."""
 
 import torch
 from torch import Tensor
@@ -16,5 +16,5 @@ def to_float(image: Tensor) -> Tensor:
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """Convert float [-1, 1] to uint8 [0, 255]: round to nearest, clamp; any shape."""
+    """Convert float [-1, 1] to uint8 [0, 255], any shape: round to nearest and clamp."""
     return ((image.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""AdamW with an optional warm-up and linear decay: the one optimizer of every model we train."""
+"""AdamW with optional warm-up and linear decay: the optimizer of every model trained here."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class OptimizerConfig(Config):
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     warmup_steps: int = 0
-    """Optimizer steps of linear warm-up."""
+    """Number of optimizer steps of linear warm-up."""
     decay_steps: int | None = None
-    """The rate falls linearly to zero at this optimizer step; None keeps it constant."""
+    """Optimizer step at which the rate, falling linearly, reaches zero; None keeps it constant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,13 +32,13 @@ class OptimizerConfig(Config):
 
 
 def rate(step: int, config: OptimizerConfig) -> float:
-    """Factor in (0, 1] on the learning rate at optimizer step ``step`` (counted from 0)."""
+    """Return the learning-rate factor in [0, 1] at optimizer step ``step`` (counted from 0)."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     return warmup if config.decay_steps is None else warmup * max(1 - step / config.decay_steps, 0.0)
 
 
 def adamw(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> OptimizerLRSchedulerConfig:
-    """Optimizer and per-step schedule in the form that Lightning's ``configure_optimizers`` returns."""
+    """Return the optimizer and its per-step schedule, as Lightning's ``configure_optimizers`` returns them."""
     optimizer = AdamW(parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True)
     scheduler = LambdaLR(optimizer, lambda step: rate(step, config))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

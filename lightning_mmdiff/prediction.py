@@ -1,4 +1,4 @@
-"""What a diffusion network predicts: the noise in it, and the loss that trains it.
+"""Conversion of a diffusion network's output to predicted noise, and its training loss.
 
 Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (hybrid loss), Hang et al. 2023 (min-SNR).
 """
@@ -10,7 +10,15 @@ from lightning_mmdiff.noise import NoiseSchedule, Prediction
 
 
 def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """Predicted noise, [B, C, H, W], from a network's eps, v or z_0 of z_t [B, C, H, W] at t [B]."""
+    """Return the predicted noise, [B, C, H, W].
+
+    Args:
+        schedule: noise schedule of z.
+        prediction: quantity that the network predicts.
+        output: network output, [B, C, H, W].
+        z: z_t, [B, C, H, W].
+        t: timesteps, [B].
+    """
     match prediction:
         case "eps":
             return output
@@ -32,18 +40,18 @@ def denoising_loss(
     min_snr: float | None,
     learned_variance: bool,
 ) -> Tensor:
-    """Simple loss, or hybrid loss with a learned variance: a scalar.
+    """Return the simple loss, or the hybrid loss with a learned variance, as a scalar.
 
     Args:
-        schedule: of the noise.
-        output: of the network, [B, C, H, W], or [B, 2C, H, W] with a learned variance.
+        schedule: noise schedule of z.
+        output: network output, [B, C, H, W], or [B, 2C, H, W] with a learned variance.
         z0: clean image, [B, C, H, W].
-        eps: the noise in z, [B, C, H, W].
+        eps: noise in z, [B, C, H, W].
         z: z_t = alpha_t z_0 + sigma_t eps, [B, C, H, W].
         t: timesteps, [B].
-        prediction: what the network predicts.
-        min_snr: gamma of min-SNR weighting; None weighs all errors of the prediction the same.
-        learned_variance: add the variational bound.
+        prediction: quantity that the network predicts.
+        min_snr: gamma of min-SNR weighting; None weights all prediction errors equally.
+        learned_variance: whether to add the variational bound.
     """
     target = {"eps": eps, "v": schedule.v_target(z0, eps, t), "z0": z0}[prediction]
     per_image = (output[:, : z.shape[1]].float() - target).square().mean(dim=(1, 2, 3))

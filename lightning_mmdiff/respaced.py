@@ -1,9 +1,9 @@
 """Respaced DDPM and DDIM with learned variance (Improved DDPM, Nichol & Dhariwal 2021).
 
-This is the sampler that Unite and Conquer's released code uses. diffusers cannot stand in for it: for 100 of 1000 steps
-its DDIM takes the previous step to be t - 10, which is not the previous step that was kept.
+Unite and Conquer's released code uses this sampler. diffusers cannot replace it: for 100 of 1000 steps, its DDIM assumes
+that the previous step is t - 10, which is not the previous retained step.
 
-    beta_tilde -> variance of q(z_s | z_t, z_0), s the step kept before t; table -> the steps kept, k = 0 the cleanest
+    beta_tilde -> variance of q(z_s | z_t, z_0), s the retained step before t; table -> retained steps, k = 0 the cleanest
 """
 
 import math
@@ -22,10 +22,10 @@ Variance = Literal["fixed_small", "fixed_large", "learned_range"]
 
 
 def steps_of_sections(spacing: str) -> list[int]:
-    """Return the numbers of OpenAI's string ``spacing``: steps of each section, or of "ddim100" the one number.
+    """Return the numbers in OpenAI's string ``spacing``: the step count of each section, or the single number of "ddim100".
 
     Raises:
-        UserError: if it is none of OpenAI's strings.
+        UserError: if ``spacing`` is not one of OpenAI's strings.
     """
     try:
         counts = [int(n) for n in spacing.replace("fast27", "10,10,3,2,2").removeprefix("ddim").split(",")]
@@ -37,13 +37,13 @@ def steps_of_sections(spacing: str) -> list[int]:
 
 
 def respace(num_timesteps: int, spacing: str) -> list[int]:
-    """Timesteps that OpenAI's string ``spacing`` keeps of ``num_timesteps``, ascending.
+    """Return the timesteps, ascending, that OpenAI's string ``spacing`` selects from ``num_timesteps``.
 
-    "100": 100 steps evenly from first to last, round(i 999 / 99). "10,10,3,2,2": so many in each of five equal
-    sections. "ddim100": every 10th from 0. "fast27": GLIDE's "10,10,3,2,2" that starts at 997.
+    "100": 100 evenly spaced steps from first to last, round(i 999 / 99). "10,10,3,2,2": that many steps in each of five equal
+    sections. "ddim100": every 10th step from 0. "fast27": GLIDE's variant of "10,10,3,2,2", which starts at 997.
 
     Raises:
-        UserError: if the string cannot be met.
+        UserError: if the spacing is impossible.
     """
     counts = steps_of_sections(spacing)
     if spacing == "fast27":
@@ -62,35 +62,35 @@ def respace(num_timesteps: int, spacing: str) -> list[int]:
         stride, position = (size - 1) / max(count - 1, 1), 0.0
         for _ in range(count):
             kept_steps.append(start + round(position))
-            position += stride  # summed as OpenAI does: i * stride breaks ties otherwise (for 21 steps, say)
+            position += stride  # summed as OpenAI does: i * stride breaks ties differently (e.g., for 21 steps)
         start += size
     return kept_steps
 
 
 @dataclass(frozen=True, eq=False)
 class PosteriorTable:
-    """q(z_s | z_t, z_0) over the steps of a table: mean ``z0 z_0 + z z_t``, log variance; float64 tables [K]."""
+    """q(z_s | z_t, z_0) over the steps of a table: mean ``z0 z_0 + z z_t`` and log variance; float64 tables [K]."""
 
     alpha_bar: Tensor
     alpha_bar_previous: Tensor  # 1 at k = 0
     beta: Tensor
-    log_beta_tilde: Tensor  # entry 0, log 0, is replaced by entry 1
+    log_beta_tilde: Tensor  # entry 0 would be log 0; replaced by entry 1
     z0: Tensor  # coefficients of the mean (DDPM, Eq. 7)
     z: Tensor
 
     def log_variance(self, k: int | Tensor, raw: Tensor) -> Tensor:
-        """Interpolated log variance (Improved DDPM, Eq. 15); ``raw`` is -1 for beta_tilde, 1 for beta."""
+        """Return the interpolated log variance (Improved DDPM, Eq. 15); ``raw`` is -1 for beta_tilde and 1 for beta."""
         fraction = (raw + 1) / 2
         log_beta, log_beta_tilde = (per_image(table[k], raw) for table in (self.beta.log(), self.log_beta_tilde))
         return fraction * log_beta + (1 - fraction) * log_beta_tilde
 
 
 def make_posterior_table(alpha_bar: Tensor) -> PosteriorTable:
-    """PosteriorTable of the steps with ``alpha_bar`` float64 [K]; betas are the table's, not the whole schedule's."""
+    """Build the table of the steps with ``alpha_bar``, float64 [K]; betas are those of the subset, not of the full schedule."""
     previous = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
     beta = 1 - alpha_bar / previous
     beta_tilde = beta * (1 - previous) / (1 - alpha_bar)  # DDPM, Eq. 7
-    first = beta_tilde[1:2] if len(beta) > 1 else beta  # a table of one step has no entry 1
+    first = beta_tilde[1:2] if len(beta) > 1 else beta  # a one-step table has no entry 1
     return PosteriorTable(
         alpha_bar=alpha_bar,
         alpha_bar_previous=previous,
@@ -103,19 +103,19 @@ def make_posterior_table(alpha_bar: Tensor) -> PosteriorTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """Result of a scheduler's step, by diffusers' names."""
+    """Result of a scheduler step, with diffusers' field names."""
 
     prev_sample: Tensor
     """z at the next cleaner timestep, [B, C, H, W]."""
     pred_original_sample: Tensor | None = None
-    """Predicted z_0, where the scheduler has one."""
+    """Predicted z_0, if the scheduler computes one."""
 
 
 class RespacedScheduler:
-    """DDPM, or DDIM where ``deterministic``, over a subset of the timesteps, with diffusers' way of being called.
+    """DDPM, or DDIM if ``deterministic``, over a subset of the timesteps, with diffusers' interface.
 
-    The network sees the timesteps of the schedule it was trained with. ``timesteps`` runs from noise to image. ``step``
-    takes noise [B, C, ...], or noise and raw variance [B, 2C, ...]; DDIM does not use the latter.
+    The network receives timesteps of the schedule it was trained with. ``timesteps`` runs from noise to image. ``step`` takes
+    noise [B, C, ...], or noise and raw variance [B, 2C, ...]; DDIM ignores the variance.
     """
 
     order = 1
@@ -131,15 +131,15 @@ class RespacedScheduler:
         spacing: str | None = None,
         variance: Variance = "fixed_small",
     ) -> None:
-        """Store the table's source.
+        """Start with all timesteps.
 
         Args:
             alpha_bar: of all timesteps, float64 [T].
-            deterministic: DDIM, with noise of ``eta`` (1 is DDPM's with fixed_small variance); else DDPM.
+            deterministic: True for DDIM with noise scale ``eta`` (1 matches DDPM with fixed_small variance), False for DDPM.
             eta: scale of DDIM's noise.
-            clip: keep the predicted z_0 in [-1, 1].
-            spacing: see ``respace``; by default ``str(num_steps)``.
-            variance: DDPM's: beta_tilde, beta, or between them as the network says.
+            clip: whether to clamp the predicted z_0 to [-1, 1].
+            spacing: see ``respace``; default ``str(num_steps)``.
+            variance: DDPM's variance: beta_tilde, beta, or the network's interpolation between them.
         """
         self.alpha_bar, self.deterministic, self.eta, self.clip = alpha_bar, deterministic, eta, clip
         self.spacing, self.variance = spacing, variance
@@ -151,7 +151,7 @@ class RespacedScheduler:
         self._table = make_posterior_table(self.alpha_bar[kept])
 
     def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
-        """Choose ``num_steps`` timesteps; ValueError if ``spacing`` keeps another number."""
+        """Choose ``num_steps`` timesteps; raise UserError if ``spacing`` selects a different number."""
         kept = respace(len(self.alpha_bar), self.spacing or str(num_steps))
         if len(kept) != num_steps:
             raise UserError(f"spacing {self.spacing!r} keeps {len(kept)} steps, but num_steps is {num_steps}.")
@@ -159,7 +159,7 @@ class RespacedScheduler:
         self.timesteps = torch.tensor(kept[::-1], device=device)
 
     def scale_model_input(self, z: Tensor, t: Tensor | int | None = None) -> Tensor:
-        """Return z: these samplers do not scale it."""
+        """Return z unchanged: these samplers do not scale it."""
         return z
 
     def step(
@@ -169,13 +169,13 @@ class RespacedScheduler:
         z: Tensor,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
     ) -> Step:
-        """Go from z_t to the next cleaner step of the table.
+        """Step from z_t to the next cleaner timestep of the table.
 
         Args:
             model_output: predicted noise [B, C, ...], or noise and raw variance [B, 2C, ...].
             t: one of ``timesteps``.
             z: z_t, [B, C, ...].
-            generator: source of the noise, one for all or one an image.
+            generator: noise source, either shared or one per image.
         """
         if (k := self._position.get(int(t))) is None:
             raise UserError(f"t = {int(t)} is not one of the {len(self._position)} timesteps of this table.")
@@ -191,7 +191,7 @@ class RespacedScheduler:
         return Step(prev_sample=mean, pred_original_sample=z0)
 
     def _ddpm(self, k: int, z0: Tensor, z: Tensor, raw: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of p(z_s | z_t)."""
+        """Return the mean and standard deviation of p(z_s | z_t)."""
         if (raw is not None) != (self.variance == "learned_range"):
             raise UserError(
                 f"variance is {self.variance}, but the network predicts {'no' if raw is None else 'a'} variance: "
@@ -207,7 +207,7 @@ class RespacedScheduler:
         return float(table.z0[k]) * z0 + float(table.z[k]) * z, (0.5 * log_variance).exp().to(z)
 
     def _ddim(self, k: int, z0: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean and standard deviation of DDIM, Eq. 12 and 16; the noise is re-derived from the clipped z_0."""
+        """Return the mean and standard deviation of DDIM, Eq. 12 and 16; the noise is recomputed from the clipped z_0."""
         alpha_bar, previous = float(self._table.alpha_bar[k]), float(self._table.alpha_bar_previous[k])
         eps = (math.sqrt(1 / alpha_bar) * z - z0) / math.sqrt(1 / alpha_bar - 1)
         std = self.eta * math.sqrt((1 - previous) / (1 - alpha_bar) * (1 - alpha_bar / previous))  # Eq. 16

@@ -1,4 +1,4 @@
-"""The one denoising loop, in a LightningModule that samples with it. Every method is a ``predict_noise``."""
+"""The denoising loop, in the LightningModule that every sampling method extends by defining ``predict_noise``."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -18,53 +18,59 @@ Conditions = Mapping[str, Any]
 """Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], int64 [B] (class), or a list of B captions. Absent means
 missing."""
 NoisePrediction = Callable[[Tensor, Tensor, Conditions], Tensor]
-"""z_t [B, C, H, W], t (scalar) and conditions to the predicted noise, [B, C, H, W]."""
+"""Function from z_t [B, C, H, W], t (scalar) and conditions to the predicted noise, [B, C, H, W]."""
 
 
 def noise_source(scheduler: Any, generators: Sequence[torch.Generator] | None) -> dict[str, Any]:
-    """Keyword arguments that hand ``generators`` to the steps of ``scheduler``; none if it never adds noise."""
+    """Return the keyword arguments that pass ``generators`` to ``scheduler.step``; empty if the scheduler adds no noise."""
     takes_noise = generators is not None and "generator" in inspect.signature(scheduler.step).parameters
     return {"generator": list(generators or ())} if takes_noise else {}
 
 
 class SchedulerWrapper:
-    """A scheduler around another one; a subclass changes the timesteps, or what happens in a step."""
+    """A scheduler around another scheduler; a subclass changes the timesteps or the step."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.timesteps: Tensor = inner.timesteps
 
     def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
-        """Choose the timesteps of a batch."""
+        """Choose the timesteps for a batch."""
         self.inner.set_timesteps(num_steps, device=device)
         self.timesteps = self.inner.timesteps
 
     def step(
         self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
     ) -> Any:
-        """Go from z_t to the next cleaner timestep; ``prev_sample`` of the result is it, [B, C, H, W]."""
+        """Step from z_t to the next cleaner timestep, returned as ``prev_sample`` [B, C, H, W].
+
+        Args:
+            model_output: what ``predict_noise`` returned, [B, C, H, W] or with more channels.
+            t: one of ``timesteps``.
+            z: z_t, [B, C, H, W].
+            generator: noise source of each image, for schedulers that add noise.
+        """
         return self.inner.step(model_output, t, z, **noise_source(self.inner, generator))
 
 
 class SamplingModule(LightningModule, ABC):
-    """A method that turns conditions into images: subclasses write ``predict_noise``, ``predict_step`` is the same for all.
+    """A method that turns conditions into images: subclasses define ``predict_noise``; ``predict_step`` is common to all.
 
-    A method may also replace how sampling starts (``initial_latents``), how it steps (``scheduler``) and how it ends
-    (``decode``).
-    Image i depends on (sampling seed, i) alone, so ``Trainer.predict`` may share the images out in any way.
+    A method may also override how sampling starts (``initial_latents``), steps (``scheduler``) and ends (``decode``).
+    Image i depends only on (sampling seed, i), so ``Trainer.predict`` may distribute the images in any way.
     """
 
     def __init__(
         self, *, sampler: Sampler, schedule: NoiseSchedule, shape: tuple[int, int, int], sampling_seed: int = 0,
         latent: bool = False,
     ) -> None:  # fmt: skip
-        """Store how to sample.
+        """Store the sampling settings.
 
         Args:
             sampler: steps from z_T to z_0.
-            schedule: of the noise.
+            schedule: noise schedule.
             shape: [C, H, W] of one image or latent.
-            sampling_seed: image i depends on it and on i alone.
+            sampling_seed: image i depends only on this seed and i.
             latent: whether z is a latent, which is not in [-1, 1].
 
         Raises:
@@ -87,41 +93,41 @@ class SamplingModule(LightningModule, ABC):
 
     @abstractmethod
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Predict the noise in z_t [B, C, H, W] at time t (scalar) under ``conditions``; the method itself."""
+        """Predict the noise in z_t [B, C, H, W] at time t (scalar) under ``conditions``; this defines the method."""
 
     def without_shift(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
-        """The alpha_t z_0 + sigma_t eps in z_t [B, C, H, W]: all of it, unless a method mixes more into z_t.
+        """Return alpha_t z_0 + sigma_t eps, [B, C, H, W]: z_t itself, unless a method adds other terms to z_t.
 
-        ``output`` is what ``predict_noise`` returned for z_t at t (scalar).
+        ``output`` is the value of ``predict_noise`` for z_t at t (scalar).
         """
         return z
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """Prepare the conditions once per batch, before the loop (text to embedding, say)."""
+        """Prepare the conditions once per batch, before the loop (e.g., embed captions)."""
         return conditions
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
-        """Where sampling starts: z_T ~ N(0, I), [B, C, H, W]; image i draws from ``generators[i]`` alone."""
+        """Sample the starting point z_T ~ N(0, I), [B, C, H, W]; image i draws only from ``generators[i]``."""
         return torch.stack([torch.randn(self.shape, generator=g) for g in generators]).to(self.device)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """Scheduler of one batch, with diffusers' ``set_timesteps``, ``timesteps`` and ``step``."""
+        """Return the scheduler for one batch, with diffusers' ``set_timesteps``, ``timesteps`` and ``step``."""
         return make_scheduler(self.sampler, self.schedule)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Image [B, 3, H, W] in [-1, 1] from z_0 [B, C, H, W]: decode a latent, say."""
+        """Return the image [B, 3, H, W] in [-1, 1] for z_0 [B, C, H, W] (e.g., decode a latent)."""
         return z
 
     @torch.inference_mode()
     def predict_step(
         self, batch: Mapping[str, Any], batch_idx: int = 0, *, predict_noise: NoisePrediction | None = None
     ) -> Tensor:
-        """Sample one image for each item of ``batch``: the reverse process from z_T to z_0.
+        """Sample one image for each item of ``batch`` by the reverse process from z_T to z_0.
 
         Args:
-            batch: "index", int64 [B], numbers of the images; "conditions", see ``Conditions``.
-            batch_idx: not read; Lightning passes it.
-            predict_noise: called in place of the method's own, by who watches its steps.
+            batch: "index", int64 [B], image numbers; "conditions", see ``Conditions``.
+            batch_idx: unused; passed by Lightning.
+            predict_noise: replacement for the method's own, used to observe its steps.
 
         Returns:
             uint8 [B, 3, H, W] in [0, 255], on the CPU.
@@ -139,7 +145,7 @@ class SamplingModule(LightningModule, ABC):
 
 
 class SamplingWrapper(SamplingModule):
-    """Samples with another module, frozen: its sampler and all that it does, but for what a subclass replaces."""
+    """A method around another, frozen module: it uses that module's sampler and behavior, except what a subclass overrides."""
 
     def __init__(self, model: SamplingModule, *, sampling_seed: int = 0) -> None:
         super().__init__(
@@ -149,25 +155,25 @@ class SamplingWrapper(SamplingModule):
         self.model = model.requires_grad_(False).eval()
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """As the module inside predicts it."""
+        """Delegate to the wrapped module."""
         return self.model.predict_noise(z, t, conditions)
 
     def without_shift(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
-        """As the module inside does."""
+        """Delegate to the wrapped module."""
         return self.model.without_shift(z, t, output)
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """As the module inside does."""
+        """Delegate to the wrapped module."""
         return self.model.encode_conditions(conditions)
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
-        """As the module inside does."""
+        """Delegate to the wrapped module."""
         return self.model.initial_latents(batch, generators)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """As the module inside does."""
+        """Delegate to the wrapped module."""
         return self.model.scheduler(batch)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """As the module inside does."""
+        """Delegate to the wrapped module."""
         return self.model.decode(z, batch)

@@ -1,4 +1,4 @@
-"""Schedules and samplers by name: what a config says, as the objects that a method needs."""
+"""Noise schedules and samplers by name: from the names in a config to the objects that a method needs."""
 
 import math
 from dataclasses import dataclass
@@ -35,33 +35,33 @@ SamplerName = Literal["ddpm", "ddim", "dpm-solver++", "unipc", "spaced-ddpm", "s
 
 
 def from_alpha_bar(alpha_bar: Tensor) -> NoiseSchedule:
-    """Variance-preserving schedule with ``alpha_bar`` float64 [T]."""
+    """Return the variance-preserving schedule with ``alpha_bar``, float64 [T]."""
     return NoiseSchedule(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
 
 
 def linear(num_steps: int = 1000) -> NoiseSchedule:
-    """DDPM's betas, 1e-4 to 2e-2 for 1000 steps (scaled for other numbers, as ADM does); alpha_bar ends at 4.04e-5."""
+    """Return DDPM's schedule: betas 1e-4 to 2e-2 for 1000 steps (scaled for other lengths, as in ADM); last alpha_bar 4.04e-5."""
     scale = 1000 / num_steps
     betas = torch.linspace(scale * 1e-4, scale * 2e-2, num_steps, dtype=torch.float64, device="cpu")
     return from_alpha_bar((1 - betas).cumprod(0))
 
 
 def scaled_linear(num_steps: int = 1000, *, first: float = 0.0015, last: float = 0.0195) -> NoiseSchedule:
-    """Betas of latent diffusion: linear in their square roots, from ``first`` to ``last``; alpha_bar ends at 1.42e-4."""
+    """Return latent diffusion's schedule: sqrt(beta) linear, beta from ``first`` to ``last``; last alpha_bar 1.42e-4."""
     scale = 1000 / num_steps
     root = torch.linspace(first**0.5, last**0.5, num_steps, dtype=torch.float64, device="cpu")
     return from_alpha_bar((1 - scale * root.square()).cumprod(0))
 
 
 def cosine(num_steps: int = 1000) -> NoiseSchedule:
-    """Improved DDPM, Eq. 17, with betas of at most 0.999; alpha_bar ends at 2.43e-9."""
+    """Return the cosine schedule (Improved DDPM, Eq. 17) with betas of at most 0.999; last alpha_bar 2.43e-9."""
     u = torch.arange(num_steps + 1, dtype=torch.float64, device="cpu") / num_steps
     alpha_bar = ((u + 0.008) / 1.008 * math.pi / 2).cos().square()
     return from_alpha_bar((1 - (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)).cumprod(0))
 
 
 def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
-    """Schedule of a config."""
+    """Return the schedule named in a config."""
     match name:
         case "linear":
             return linear(num_steps)
@@ -69,26 +69,26 @@ def by_name(name: ScheduleName, num_steps: int = 1000) -> NoiseSchedule:
             return cosine(num_steps)
         case "scaled_linear":
             return scaled_linear(num_steps)
-        case "stable_diffusion":  # alpha_bar ends at 4.66e-3
+        case "stable_diffusion":  # last alpha_bar 4.66e-3
             return scaled_linear(num_steps, first=0.00085, last=0.012)
     raise UserError(f"unknown schedule {name!r}; expected linear, cosine, scaled_linear or stable_diffusion.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler(Config):
-    """How to go from z_T to z_0. All of them take predicted noise; none of them needs a network of its own.
+    """How to get from z_T to z_0. Every sampler takes predicted noise; none needs a network of its own.
 
-    "spaced-ddpm" and "spaced-ddim" are OpenAI's respaced samplers (see ``spaced``), the others are diffusers'.
+    "spaced-ddpm" and "spaced-ddim" are OpenAI's respaced samplers (see ``respaced``); the others are from diffusers.
     """
 
     name: SamplerName
-    num_steps: int  # network evaluations of an image
-    eta: float = 0.0  # DDIM: 0 is deterministic, 1 has DDPM's noise
-    clip: bool = True  # keep the predicted z_0 in [-1, 1]: for pixels, not for latents
+    num_steps: int  # network evaluations per image
+    eta: float = 0.0  # DDIM: 0 is deterministic, 1 adds DDPM's noise
+    clip: bool = True  # clamp the predicted z_0 to [-1, 1]: for pixels, not for latents
     spacing: str | None = None
-    """Which timesteps. diffusers: "trailing" (default), "leading" (as latent diffusion: 1, 21, ..., 981) or "linspace".
-    Spaced: OpenAI's strings, e.g. "100" (the default, str(num_steps)), "ddim100", "10,10,3,2,2"."""
-    variance: Variance = "fixed_small"  # DDPM: of the noise it adds
+    """Choice of timesteps. diffusers: "trailing" (default), "leading" (latent diffusion: 1, 21, ..., 981) or "linspace".
+    Spaced: OpenAI's strings, e.g., "100" (the default is str(num_steps)), "ddim100", "10,10,3,2,2"."""
+    variance: Variance = "fixed_small"  # DDPM: variance of the noise it adds
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,9 +108,9 @@ class Sampler(Config):
 
 
 class DDIM(DDIMScheduler):
-    """diffusers' DDIM with eta of the sampler, and noise re-derived from the clipped z_0 as OpenAI's DDIM does.
+    """diffusers' DDIM with the sampler's eta, which recomputes the noise from the clipped z_0 as OpenAI's DDIM does.
 
-    diffusers' default moves by the unclipped noise from a clipped z_0, which disagree: up to 2.0 away from OpenAI's.
+    By default diffusers combines a clipped z_0 with the unclipped noise. They disagree: up to 2.0 away from OpenAI's result.
     """
 
     default_eta: float = 0.0
@@ -126,15 +126,26 @@ class DDIM(DDIMScheduler):
         variance_noise: Tensor | None = None,
         return_dict: bool = True,
     ) -> Any:
-        """One step, as diffusers'; ``eta`` and ``use_clipped_model_output`` default to the sampler's."""
+        """Take one diffusers step, with ``eta`` and ``use_clipped_model_output`` defaulting to the sampler's.
+
+        Args:
+            model_output: predicted noise, [B, C, H, W].
+            timestep: one of ``timesteps``.
+            sample: z_t, [B, C, H, W].
+            eta: noise scale; None is the sampler's.
+            use_clipped_model_output: whether to recompute the noise from the clipped z_0; None does so if the sampler clips.
+            generator: noise source.
+            variance_noise: noise to use in place of the generator's.
+            return_dict: whether to return an object instead of a tuple.
+        """
         eta = self.default_eta if eta is None else eta
         clipped = self.config["clip_sample"] if use_clipped_model_output is None else use_clipped_model_output
         return super().step(model_output, timestep, sample, eta, clipped, generator, variance_noise, return_dict)
 
     def _get_variance(self, timestep: int, prev_timestep: int) -> Tensor:
-        """DDIM, Eq. 16 for eta = 1. Where rounding lifts it above the variance of the next z, a little below that.
+        """Return DDIM's variance (Eq. 16, eta = 1), reduced slightly if rounding lifts it above the variance of the next z.
 
-        Else the step takes the root of a negative number: with a cosine schedule in five steps all samples were NaN.
+        Otherwise the step would take the root of a negative number: with a cosine schedule in five steps, all samples were NaN.
         """
         variance = super()._get_variance(timestep, prev_timestep)
         alpha_bar = self.alphas_cumprod[prev_timestep] if prev_timestep >= 0 else self.final_alpha_cumprod
@@ -142,23 +153,23 @@ class DDIM(DDIMScheduler):
 
 
 class DPMSolver(DPMSolverMultistepScheduler):
-    """DPM-Solver++ that clips z_0 to [-1, 1] where ``thresholding`` is set."""
+    """DPM-Solver++ that clips z_0 to [-1, 1] if ``thresholding`` is set."""
 
     def _threshold_sample(self, sample: Tensor) -> Tensor:
-        return sample.clamp(-1, 1)  # = dynamic thresholding with a maximum of 1, without its sort
+        return sample.clamp(-1, 1)  # dynamic thresholding with a maximum of 1, without the sort
 
 
 class UniPC(UniPCMultistepScheduler):
-    """UniPC that clips z_0 to [-1, 1] where ``thresholding`` is set."""
+    """UniPC that clips z_0 to [-1, 1] if ``thresholding`` is set."""
 
     def _threshold_sample(self, sample: Tensor) -> Tensor:
         return sample.clamp(-1, 1)
 
 
 def make_scheduler(sampler: Sampler, schedule: NoiseSchedule) -> Any:
-    """Build the scheduler of ``sampler`` over the steps of ``schedule`` (variance preserving, else ValueError).
+    """Build the scheduler of ``sampler`` over the steps of ``schedule`` (variance preserving, else UserError).
 
-    ``set_timesteps(sampler.num_steps)`` starts a batch. Steps take predicted noise [B, C, H, W], and with
+    Call ``set_timesteps(sampler.num_steps)`` before each batch. Steps take predicted noise [B, C, H, W], or with
     ``variance="learned_range"`` noise and raw variance [B, 2C, H, W].
     """
     if sampler.name.startswith("spaced"):
@@ -176,7 +187,7 @@ def make_scheduler(sampler: Sampler, schedule: NoiseSchedule) -> Any:
         "prediction_type": "epsilon",
         "timestep_spacing": sampler.spacing or "trailing",
     }
-    latent_diffusion = sampler.spacing == "leading"  # its timesteps count from 1 and end in alpha_bar_0, not in 1
+    latent_diffusion = sampler.spacing == "leading"  # its timesteps start at 1 and end at alpha_bar_0, not at 1
     shared["steps_offset"] = int(latent_diffusion)
     if sampler.name == "ddpm":
         return DDPMScheduler(clip_sample=sampler.clip, variance_type=sampler.variance, **shared)

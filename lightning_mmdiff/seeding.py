@@ -1,6 +1,6 @@
-"""Randomness as a function of what it is for: image i depends on (seed, i), training step k on (seed, k), nothing else.
+"""Randomness keyed by its purpose: image i depends only on (seed, i), and training step k only on (seed, k).
 
-So a result does not change with the batch size, the number of devices, or where a run was interrupted.
+So a result does not depend on the batch size, the number of devices, or where a run was interrupted.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ def generator(*key: int | str) -> torch.Generator:
 
 
 def image_generator(seed: int, index: int) -> torch.Generator:
-    """Return the noise source of sampled image ``index`` of a run with ``seed``."""
+    """Return the noise source for sampled image ``index`` of a run with ``seed``."""
     return generator("image", seed, index)
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """Return the source of timesteps, noise and dropped conditions of training step ``step`` on process ``rank``."""
+    """Return the source of timesteps, noise and dropped conditions for training step ``step`` on process ``rank``."""
     return generator("step", seed, step, rank)

@@ -1,5 +1,5 @@
-"""Where a trained model comes from."""
+"""The base class of sources of trained models."""
 
 
 class ModelSource:
-    """A model that is, or will be, trained: a training run, or a released checkpoint. Configs hold it in a model's place."""
+    """A training run or a released checkpoint: a model that is, or will be, trained. Configs hold it in place of the model."""

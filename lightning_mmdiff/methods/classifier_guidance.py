@@ -1,14 +1,14 @@
 """Classifier guidance (ADM, Dhariwal & Nichol 2021, Sec. 4.1 and 4.2): the rows "g" of MT-Diffusion's Table 3.
 
-Sampling from p(z | y) ~ p(z) p(y | z)^s around any method: MT-Diffusion, one denoiser, united experts. Two forms:
+It samples from p(z | y) ~ p(z) p(y | z)^s around any method: MT-Diffusion, one denoiser, united experts. Two forms:
 
     score  eps - s sigma_t grad log p(y | z_t), for every sampler (Eq. 14, Algorithm 2; written for DDIM)
-    mean   the mean of p(z_(t-1) | z_t) moves by s Sigma_t grad log p(y | z_t) (Algorithm 1), for OpenAI's ancestral sampler
+    mean   shifts the mean of p(z_(t-1) | z_t) by s Sigma_t grad log p(y | z_t) (Algorithm 1), for OpenAI's ancestral sampler
 
-Both take the gradient at z_t, as ADM's code (the derivation of Sec. 4.1 takes it at the mean). In an ancestral step "score"
-moves the mean by s beta_t / sqrt(1 - beta_t) times the gradient, "mean" by s times the variance of the noise that is added,
-which lies between beta~_t and beta_t: the fewer the steps, the more they differ. And where the sampler clips z_0, "score"
-guides what is clipped, "mean" moves the result.
+Both take the gradient at z_t, as in ADM's code (the derivation of Sec. 4.1 takes it at the mean). In an ancestral step,
+"score" shifts the mean by s beta_t / sqrt(1 - beta_t) times the gradient, and "mean" by s times the variance of the added
+noise, which lies between beta~_t and beta_t: the fewer the steps, the larger the difference. If the sampler clips z_0,
+"score" guides before clipping, while "mean" shifts the clipped result.
 
 ADM's scales: 1.0 at 64 pixels, 0.5 at 128, 1.0 at 256 (10.0 with its unconditional model), 4.0 at 512, with 250 steps.
 """
@@ -31,15 +31,15 @@ from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
 Form = Literal["score", "mean"]
-"""How the gradient enters; see the top of this file."""
+"""How the gradient enters; see the module docstring."""
 
 
 def guide(eps: Tensor, gradient: Tensor, sigma: Tensor, scale: float) -> Tensor:
-    """Noise of the guided model (ADM, Eq. 14).
+    """Return the noise of the guided model (ADM, Eq. 14).
 
     Args:
         eps: eps_theta(z_t), [B, C, H, W].
-        gradient: grad of log p(y | z_t) by z_t, [B, C, H, W].
+        gradient: gradient of log p(y | z_t) with respect to z_t, [B, C, H, W].
         sigma: sigma_t, a scalar or [B, 1, 1, 1].
         scale: s.
     """
@@ -47,21 +47,21 @@ def guide(eps: Tensor, gradient: Tensor, sigma: Tensor, scale: float) -> Tensor:
 
 
 def log_likelihood_gradient(logits: Callable[[Tensor], Tensor], z: Tensor, labels: Tensor) -> Tensor:
-    """Gradient of log p(y | z) by z, [B, C, H, W]; also inside ``torch.inference_mode``, with nothing kept for later.
+    """Return the gradient of log p(y | z) with respect to z, [B, C, H, W]; works inside ``torch.inference_mode``.
 
     Args:
-        logits: images [B, C, H, W] to logits [B, K]; a row must depend on its own image alone.
+        logits: function from images [B, C, H, W] to logits [B, K]; each row must depend only on its own image.
         z: [B, C, H, W].
         labels: classes, int64 [B].
     """
     with torch.inference_mode(False), torch.enable_grad():
-        z, labels = z.detach().clone().requires_grad_(), labels.clone()  # autograd keeps no tensor of inference mode
+        z, labels = z.detach().clone().requires_grad_(), labels.clone()  # autograd cannot save inference-mode tensors
         log_likelihood = logits(z).log_softmax(dim=1).gather(1, labels[:, None])
         return torch.autograd.grad(log_likelihood.sum(), z)[0]
 
 
 class ClassifierGuided(SamplingWrapper):
-    """Any sampling module, guided by a classifier towards the label of each image."""
+    """Any sampling module, guided by a classifier toward the label of each image."""
 
     def __init__(
         self,
@@ -72,18 +72,18 @@ class ClassifierGuided(SamplingWrapper):
         form: Form = "score",
         sampling_seed: int = 0,
     ) -> None:
-        """Combine.
+        """Wrap the model.
 
         Args:
-            model: what is guided; its sampler is used. If it is class-conditional, it gets the label too.
-            classifier: of z_t; where its noise schedule is another one, it is asked at equal signal-to-noise ratio.
-            scale: s; at 0 the classifier is never called and the samples are those of ``model``.
-            form: "score", or for the sampler "spaced-ddpm" ADM's "mean".
-            sampling_seed: of the images.
+            model: module to guide, whose sampler is used. If it is class-conditional, it also receives the label.
+            classifier: classifier of z_t; with a different noise schedule, it is evaluated at equal signal-to-noise ratio.
+            scale: s; at 0 the classifier is never called and the samples equal those of ``model``.
+            form: "score", or ADM's "mean" for the sampler "spaced-ddpm".
+            sampling_seed: seed of the images.
 
         Raises:
-            UserError: if the scale is negative, the classifier is not one of noised images of this shape, or the form
-                does not fit the sampler.
+            UserError: if the scale is negative, the classifier was not trained on noisy images of this shape, or the form does
+                not fit the sampler.
         """
         super().__init__(model, sampling_seed=sampling_seed)
         network = classifier.config.network
@@ -103,9 +103,15 @@ class ClassifierGuided(SamplingWrapper):
         self.form = form
 
     def gradient(self, z: Tensor, t: Tensor, output: Tensor, labels: Tensor) -> Tensor:
-        """Gradient of log p(y | z_t) by z_t [B, C, H, W] at t (scalar); ``output`` is the model's there.
+        """Return the gradient of log p(y | z_t) with respect to z_t, [B, C, H, W].
 
-        The classifier knows alpha_t z_0 + sigma_t eps: what MT-Diffusion adds to it is taken off first.
+        The classifier expects alpha_t z_0 + sigma_t eps, so MT-Diffusion's shift is subtracted first.
+
+        Args:
+            z: z_t, [B, C, H, W].
+            t: timestep, a scalar.
+            output: the model's output at z_t.
+            labels: classes, int64 [B].
         """
         z = self.model.without_shift(z, t, output)
         t_classifier, factor = match(self.schedule, t, self.classifier.schedule)
@@ -114,7 +120,7 @@ class ClassifierGuided(SamplingWrapper):
         )
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Noise of the model, moved by the gradient in the form "score"; what else it outputs (a variance) stays."""
+        """Predict the model's noise, shifted by the gradient in form "score"; other outputs (a variance) are unchanged."""
         output = self.model.predict_noise(z, t, conditions)
         if self.scale == 0 or self.form != "score":
             return output
@@ -125,7 +131,7 @@ class ClassifierGuided(SamplingWrapper):
         return torch.cat([guide(eps, gradient, sigma, self.scale), rest], dim=1)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """The model's; in the form "mean" with guided steps."""
+        """Return the model's scheduler, with guided steps in form "mean"."""
         scheduler = self.model.scheduler(batch)
         if self.scale == 0 or self.form != "mean":
             return scheduler
@@ -136,31 +142,31 @@ class ClassifierGuided(SamplingWrapper):
 
 @dataclass(frozen=True, kw_only=True)
 class GuideByClassifier(MethodConfig):
-    """Guide any other method by a classifier of noisy images, towards the label of each image."""
+    """Config for guiding any other method by a classifier of noisy images, toward the label of each image."""
 
     method: MethodConfig
     classifier: ModelSource
     scale: float = 1.0
-    """s."""
+    """s, the guidance scale."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least(0, "scale")
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> ClassifierGuided:
-        """Classifier guidance around the method's own module."""
+        """Build classifier guidance around the method's module."""
         model = self.method.build(trained, sampler=sampler, seed=seed)
         assert isinstance(model, SamplingModule)
         return ClassifierGuided(model, trained(self.classifier), scale=self.scale, sampling_seed=seed)
 
     @property
     def calls_per_step(self) -> int:
-        """Those of the method; the classifier is no diffusion network."""
+        """Number of network calls of the guided method; the classifier is not a diffusion network."""
         return self.method.calls_per_step
 
 
 class GuidedMean(SchedulerWrapper):
-    """Ancestral steps whose mean is moved by s Sigma_t grad log p(y | z_t) (ADM, Algorithm 1)."""
+    """Ancestral steps whose mean is shifted by s Sigma_t grad log p(y | z_t) (ADM, Algorithm 1)."""
 
     def __init__(
         self,
@@ -173,10 +179,10 @@ class GuidedMean(SchedulerWrapper):
         """Wrap ``inner``.
 
         Args:
-            inner: a scheduler that adds noise of ``variance``.
+            inner: scheduler that adds noise with ``variance``.
             gradient: function of z_t, t and the model's output.
             alpha_bar: of all timesteps, float64 [T].
-            variance: of the noise.
+            variance: kind of noise variance.
             scale: s.
         """
         super().__init__(inner)
@@ -184,7 +190,7 @@ class GuidedMean(SchedulerWrapper):
         self.gradient, self.alpha_bar, self.variance, self.scale = gradient, alpha_bar, variance, scale
 
     def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
-        """Choose the timesteps of a batch."""
+        """Choose the timesteps for a batch."""
         super().set_timesteps(num_steps, device)
         self._kept = self.timesteps.flip(0).tolist()  # ascending
         self._table = make_posterior_table(self.alpha_bar[self._kept])
@@ -192,12 +198,19 @@ class GuidedMean(SchedulerWrapper):
     def step(
         self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
     ) -> Step:
-        """Go from z_t to the next cleaner timestep."""
+        """Step from z_t to the next cleaner timestep.
+
+        Args:
+            model_output: predicted noise [B, C, H, W], or noise and raw variance [B, 2C, H, W].
+            t: one of ``timesteps``.
+            z: z_t, [B, C, H, W].
+            generator: noise source of each image.
+        """
         z_s = super().step(model_output, t, z, generator).prev_sample
         return Step(prev_sample=z_s + self.scale * self._sigma(model_output, t, z) * self.gradient(z, t, model_output))
 
     def _sigma(self, model_output: Tensor, t: Tensor, z: Tensor) -> Tensor:
-        """Sigma_t, the variance of the noise of this step, a scalar or [B, C, H, W]."""
+        """Return Sigma_t, the variance of this step's noise, a scalar or [B, C, H, W]."""
         table, k = self._table, self._kept.index(int(t))
         if self.variance == "learned_range":
             return table.log_variance(k, model_output[:, z.shape[1] : 2 * z.shape[1]]).exp()

@@ -1,6 +1,6 @@
 """Composable Diffusion as the papers' baseline: the plain mean of the experts' conditional predictions.
 
-Liu et al. 2022, in the form of Collaborative Diffusion, Sec. 4.2. It has no unconditional term, so no guidance.
+Liu et al. 2022, in the form of Collaborative Diffusion, Sec. 4.2. It has no unconditional term and thus no guidance.
 """
 
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from lightning_mmdiff.schedules import Sampler
 
 
 class Composable(ExpertCombination):
-    """Average of the experts; weights and reliabilities are not read."""
+    """Average of the experts; weights and reliabilities are ignored."""
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Mean over experts of eps_i(z_t, x_i, t), [B, C, H, W]."""
+        """Return the mean over experts of eps_i(z_t, x_i, t), [B, C, H, W]."""
         return torch.stack(self.evaluate(z, t, [(e.denoiser, e.conditions) for e in self.experts], conditions)).mean(0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compose(MethodConfig):
-    """Average the experts."""
+    """Config for averaging experts."""
 
     experts: tuple[ExpertUse, ...]
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> Composable:
-        """The mean of the experts."""
+        """Build the mean of the experts."""
         return Composable(experts_of(self.experts, trained), sampler=sampler, sampling_seed=seed)
 
     @property
     def calls_per_step(self) -> int:
-        """One for each expert."""
+        """One call for each expert."""
         return len(self.experts)

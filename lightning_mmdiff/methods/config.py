@@ -1,4 +1,4 @@
-"""What the config of a sampling method knows: the models it asks, what it costs, and how it is built over them."""
+"""The config base of sampling methods: the models a method uses, its cost, and how to build it."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -12,18 +12,18 @@ from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
 Trained = Callable[[ModelSource], Any]
-"""Returns the trained model of a source, frozen; the same one for the same source."""
+"""Function that returns the trained, frozen model of a source; always the same model for the same source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertUse(Config):
-    """A trained model and those of its conditions it is asked about, with its place in Eq. 10 of Unite and Conquer."""
+    """A trained model and the conditions given to it, with its coefficients in Eq. 10 of Unite and Conquer."""
 
     run: ModelSource
     conditions: tuple[str, ...]
     weight: float = 1.0
     reliability: float | None = None
-    """None is 1 / N."""
+    """a_i; None is 1 / N."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,60 +32,60 @@ class ExpertUse(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig(Config):
-    """Base of the ways to make images (or to judge a model). A new way is a subclass with its ``build``; rows hold it."""
+    """Base of the ways to make images (or to evaluate a model). A new one is a subclass with ``build``; table rows hold it."""
 
     makes_images: ClassVar[bool] = True
     """Whether there are images to sample, store and show."""
     takes_sampler: ClassVar[bool] = True
-    """Whether images are made in the steps of a sampler."""
+    """Whether images are made by the steps of a sampler."""
     trains: ClassVar[bool] = False
-    """Whether an image takes trainings of its own: it is then made outside Lightning's predict loop."""
+    """Whether each image needs its own training, so it is made outside Lightning's predict loop."""
     reads_data: ClassVar[bool] = True
-    """Whether a data set is needed at all."""
+    """Whether the method needs a data set."""
     is_real: ClassVar[bool] = False
-    """Whether the images are those of the data set: the ceiling of every metric."""
+    """Whether the images are the data set's own: the upper bound of every metric."""
     has_influence: ClassVar[bool] = False
-    """Whether the module can record the influence of its experts (``sample_with_influence``)."""
+    """Whether the module can record its experts' influence (``sample_with_influence``)."""
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> LightningModule:
-        """Module whose ``predict_step`` makes the images of a batch, uint8 [B, 3, H, W].
+        """Build the module whose ``predict_step`` makes the images of a batch, uint8 [B, 3, H, W].
 
         Args:
-            trained: gives the model of each source.
+            trained: returns the model of each source.
             sampler: steps from z_T to z_0.
-            seed: image i depends on it and on i alone.
+            seed: image i depends only on this seed and i.
         """
         raise AssertionError(f"{type(self).__name__} makes no images")
 
     @property
     def uses(self) -> tuple[ExpertUse, ...]:
-        """The experts and what each is asked about."""
+        """The experts and the conditions given to each."""
         return tuple(value for value in _leaves(self) if isinstance(value, ExpertUse))
 
     @property
     def needs(self) -> tuple[Any, ...]:
-        """The sources of all models that are asked, each once."""
+        """The distinct sources of all models that the method uses."""
         found = (value.run if isinstance(value, ExpertUse) else value for value in _leaves(self))
         return tuple(dict.fromkeys(source for source in found if isinstance(source, ModelSource)))
 
     @property
     def calls_per_step(self) -> int:
-        """Evaluations of a diffusion network for one image in one step of the sampler."""
+        """Number of diffusion network evaluations per image and sampler step."""
         return 1
 
     @property
     def is_unedited(self) -> bool:
-        """Whether the images are those of an edit before it."""
+        """Whether the images are those before an edit."""
         return False
 
     @property
     def target_shift(self) -> int:
-        """Image i is given the conditions of test image i + this."""
+        """Offset k such that image i receives the conditions of test image i + k."""
         return 0
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Experts, sources and plain values in the fields of ``value``, through tuples and methods around methods."""
+    """Yield the experts, sources and plain values in the fields of ``value``, descending into tuples and nested methods."""
     if isinstance(value, MethodConfig):
         for field in dataclasses.fields(value):
             yield from _leaves(getattr(value, field.name))

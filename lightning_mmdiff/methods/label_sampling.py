@@ -1,6 +1,6 @@
-"""Label sampling: one model per class, each trained on D_u = {x in D : label(x) = u} alone (Bereyhi 2025, "Naive Approach").
+"""Label sampling: one model per class, each trained only on D_u = {x in D : label(x) = u} (Bereyhi 2025, "Naive Approach").
 
-P(x | u) is then what model u has learned; nothing is shared between the classes.
+P(x | u) is the distribution learned by model u; the classes share nothing.
 
     python -m experiments.conditioning
 """
@@ -23,15 +23,15 @@ class LabelSampling(SamplingModule):
     """Sends each image of a batch to the model of its class."""
 
     def __init__(self, models: Sequence[SamplingModule], *, sampler: Sampler, sampling_seed: int = 0) -> None:
-        """Take the models over, frozen.
+        """Freeze the models and set their sampler.
 
         Args:
-            models: that of class 0, of class 1, ...; they are asked without any condition.
-            sampler: of all of them.
-            sampling_seed: image i depends on it and on i.
+            models: models of class 0, class 1, ...; sampled unconditionally.
+            sampler: sampler of all models.
+            sampling_seed: image i depends only on this seed and i.
 
         Raises:
-            UserError: if there is no model, or they differ in the shape of their images or in their noise schedule.
+            UserError: if there is no model, or the models differ in image shape or noise schedule.
         """
         if not models:
             raise UserError("Label sampling needs a model of each class, got none.")
@@ -53,10 +53,10 @@ class LabelSampling(SamplingModule):
             model.sampler = sampler
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Of the model of each image's class, [B, C, H, W]; a class that no image has costs nothing.
+        """Predict the noise with the model of each image's class, [B, C, H, W]; a class without images costs nothing.
 
         Raises:
-            UserError: if there is no label, or one without a model.
+            UserError: if there is no label, or a label has no model.
         """
         if "label" not in conditions:
             raise UserError(
@@ -66,16 +66,16 @@ class LabelSampling(SamplingModule):
         check_labels(labels, len(z), len(self.models))
         rows = {u: (labels == u).nonzero()[:, 0] for u in labels.unique().tolist()}
         eps = torch.cat([self.of_class[u].predict_noise(z[r], t, {}) for u, r in rows.items()])
-        return eps[torch.cat(list(rows.values())).argsort()]  # back in the order of the batch
+        return eps[torch.cat(list(rows.values())).argsort()]  # back to batch order
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleByLabel(MethodConfig):
-    """Ask the model of each image's class."""
+    """Config for sampling each image from the model of its class."""
 
     models: tuple[ModelSource, ...]
-    """Those of class 0, of class 1, ..."""
+    """Models of class 0, class 1, ..."""
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> LabelSampling:
-        """The models, each for the images of its class."""
+        """Build label sampling over the models."""
         return LabelSampling([trained(model) for model in self.models], sampler=sampler, sampling_seed=seed)

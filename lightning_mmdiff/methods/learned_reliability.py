@@ -1,13 +1,13 @@
 """Reliabilities and weights learned per timestep, for Eq. 10 of Unite and Conquer (not in any of the papers).
 
 Unite and Conquer has constants w_i and a_j; Collaborative Diffusion's dynamic diffuser predicts an influence for every image,
-pixel and step. Between the two: smooth functions of the timestep, w_i(t) and a_j(t) with sum a = 1, that minimize the
-denoising loss of frozen experts on the images that they are fitted to.
+pixel and step. This lies in between: smooth functions of the timestep, w_i(t) and a_j(t) with sum a = 1, that minimize the
+denoising loss of frozen experts on the training images.
 
-At one t, Eq. 10 is linear: with residuals r_i = eps_i(x_i) - eps and s_j = eps_j(null) - eps its error is c . (r, s) with
-c = (w, -(sum w - 1) a), whose entries sum to 1. So the loss needs no more of the data than the matrix G(t) of mean products
-of residuals, and is c(t)^T G(t) c(t). Training accumulates G and descends on all of it; the experts run once per image.
-The loss asks for no more guidance than denoises best; ``total_weight`` fixes sum w for a comparison at equal guidance.
+At a given t, Eq. 10 is linear: with residuals r_i = eps_i(x_i) - eps and s_j = eps_j(null) - eps, its error is c . (r, s)
+with c = (w, -(sum w - 1) a), whose entries sum to 1. So the loss depends on the data only through the matrix G(t) of mean
+products of residuals: it is c(t)^T G(t) c(t). Training accumulates G and descends on all of it; the experts run once per image.
+The loss yields only as much guidance as denoises best; ``total_weight`` fixes sum w for comparisons at equal guidance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,18 +29,18 @@ from lightning_mmdiff.sampling import Conditions
 
 @dataclass(frozen=True, kw_only=True)
 class ReliabilityConfig(ModelConfig):
-    """Curves over time, and how they are fitted."""
+    """Curves over time and how to fit them."""
 
     conditions: tuple[tuple[str, ...], ...]
-    """For each expert, which of its conditions it is asked about."""
+    """Names of the conditions given to each expert."""
     num_terms: int = 4
-    """Chebyshev polynomials of t per curve; 1 is constant in time. There are 2 N num_terms parameters."""
+    """Number of Chebyshev polynomials of t per curve; 1 is constant in time. There are 2 N num_terms parameters."""
     total_weight: float | None = None
-    """Sum of the weights at every t: the strength of guidance (N for w = 1). None learns it."""
+    """Sum of the weights at every t: the guidance strength (N for w = 1). None learns it."""
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is unit weight on the error of eps."""
     num_bins: int = 50
-    """Intervals of t in which products of residuals are averaged."""
+    """Number of intervals of t in which products of residuals are averaged."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.05, betas=(0.9, 0.99), decay_steps=300)
 
     def build(self, *, seed: int, experts: Sequence[DiffusionModel]) -> "LearnedReliability":
@@ -55,25 +55,25 @@ class ReliabilityConfig(ModelConfig):
 
 
 def chebyshev(t: Tensor, num_steps: int, num_terms: int) -> Tensor:
-    """Polynomials cos(k arccos(u)), u = 2t / (T - 1) - 1, float64 [..., num_terms], at timesteps t [...] in 0 ... T - 1."""
+    """Return cos(k arccos(u)), u = 2t / (T - 1) - 1, float64 [..., num_terms], at timesteps t [...] in 0 ... T - 1."""
     u = (2 * t.double() / (num_steps - 1) - 1).clamp(-1, 1)
     return (u.arccos().unsqueeze(-1) * torch.arange(num_terms, device=t.device)).cos()
 
 
 def residual_products(eps_cond: Tensor, eps_null: Tensor, eps: Tensor) -> Tensor:
-    """Mean product of the residuals of each pair of predictions, float64 [B, 2N, 2N], conditional ones first.
+    """Return the mean product of each pair of residuals, float64 [B, 2N, 2N], conditional predictions first.
 
     Args:
         eps_cond: eps_i(z_t, x_i, t), [N, B, C, H, W].
         eps_null: eps_j(z_t, null, t), [N, B, C, H, W].
-        eps: the noise in z_t, [B, C, H, W].
+        eps: noise in z_t, [B, C, H, W].
     """
     residual = (torch.cat([eps_cond, eps_null]) - eps).flatten(2).double()  # [2N, B, CHW]
     return torch.einsum("mbp,nbp->bmn", residual, residual) / residual.shape[2]
 
 
 def united_error(products: Tensor, weight: Tensor, reliability: Tensor) -> Tensor:
-    """Mean squared error of Eq. 10, c^T G c with c = (w, -(sum w - 1) a), [...].
+    """Return the mean squared error of Eq. 10, c^T G c with c = (w, -(sum w - 1) a), [...].
 
     Args:
         products: G, mean products of residuals, [..., 2N, 2N].
@@ -86,7 +86,7 @@ def united_error(products: Tensor, weight: Tensor, reliability: Tensor) -> Tenso
 
 
 class LearnedReliability(SupervisedModel, ExpertCombination):
-    """Unite and Conquer with w_i(t) and a_j(t) fitted to the denoising loss; they start at its constants, w = 1 and a = 1/N."""
+    """Unite and Conquer with w_i(t) and a_j(t) fitted to the denoising loss, initialized to its constants w = 1 and a = 1/N."""
 
     products: Tensor
     counts: Tensor
@@ -103,12 +103,12 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
 
         Args:
             denoisers: trained experts that know the null condition.
-            config: of the curves.
+            config: curves.
             sampler: default that of the first expert.
-            seed: of timesteps and noise, and of sampling.
+            seed: seed of timesteps, noise, and sampling.
 
         Raises:
-            UserError: if the numbers of experts and of their conditions differ.
+            UserError: if the numbers of experts and of condition sets differ.
         """
         if len(denoisers) != len(config.conditions):
             raise UserError(f"{len(denoisers)} experts were given with conditions for {len(config.conditions)}.")
@@ -122,13 +122,13 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
         self.register_buffer("counts", torch.zeros(config.num_bins, dtype=torch.float64))
 
     def train(self, mode: bool = True) -> "LearnedReliability":
-        """Set the mode; the experts stay in evaluation mode."""
+        """Set the training mode; the experts stay in evaluation mode."""
         super().train(mode)
         self.models.eval()
         return self
 
     def curves(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """w_i(t) > 0 and a_i(t) >= 0 with sum a = 1, float64 [..., N] each, at timesteps t [...]."""
+        """Return w_i(t) > 0 and a_i(t) >= 0 with sum a = 1, float64 [..., N] each, at timesteps t [...]."""
         terms = chebyshev(t.to(self.device), len(self.schedule), self.config.num_terms)
         weight, reliability = terms @ self.weight_terms.T, (terms @ self.reliability_terms.T).softmax(dim=-1)
         if self.config.total_weight is None:
@@ -136,7 +136,7 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
         return self.config.total_weight * weight.softmax(dim=-1), reliability
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Eq. 10 with the coefficients of time t (a scalar)."""
+        """Predict the noise by Eq. 10 with the coefficients at time t (a scalar)."""
         weight, reliability = (curve.to(z) for curve in self.curves(t))
         if self.config.total_weight == 1:  # no unconditional term
             eps = self.evaluate(z, t, [(e.denoiser, e.conditions) for e in self.experts], conditions)
@@ -145,14 +145,14 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
 
     @torch.no_grad()
     def predictions(self, z: Tensor, t: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
-        """eps_i(z_t, x_i, t) and eps_j(z_t, null, t), [N, B, C, H, W] each; t is a scalar or [B]."""
+        """Return eps_i(z_t, x_i, t) and eps_j(z_t, null, t), [N, B, C, H, W] each; t is a scalar or [B]."""
         conditional = [(e.denoiser, e.conditions) for e in self.experts]
         null = [(model, ()) for model, _ in conditional]
         eps = torch.stack(self.evaluate(z, t, [*conditional, *null], conditions))
         return eps[: len(null)], eps[len(null) :]
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Add the batch to the mean products; return the error of the curves on all that was seen, a scalar."""
+        """Add the batch to the mean products; return the curves' error on all data seen so far, a scalar."""
         self._observe(batch, generator)
         seen = self.counts > 0
         middle = (torch.arange(len(seen), device=self.device) + 0.5) * len(self.schedule) / len(seen) - 0.5

@@ -1,9 +1,9 @@
 """Inpainting by replacement: the known pixels of every z_t are overwritten by their noised version (Song et al. 2021).
 
-It is RePaint (Lugmayr et al. 2022, Eq. 8) without its resampling, and needs no training. MT-Diffusion's Table 1 lacks it;
-there SDEdit has no mask at all. Known noise is drawn anew at each step, as RePaint does, from a stream of its own: so where
-nothing is known, the samples are exactly those of the model. The last step pastes the clean pixels, so the known part of
-the result is the input, byte for byte.
+This is RePaint (Lugmayr et al. 2022, Eq. 8) without its resampling, and needs no training. MT-Diffusion's Table 1 omits it;
+its SDEdit has no mask. As in RePaint, the noise of known pixels is drawn anew at each step, here from a separate stream: if
+nothing is known, the samples are exactly the model's. The last step pastes the clean pixels, so the known part of the result
+equals the input, byte for byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ from lightning_mmdiff.source import ModelSource
 
 
 def replace(z: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-    """RePaint, Eq. 8c: m z_known + (1 - m) z.
+    """Return m z_known + (1 - m) z (RePaint, Eq. 8c).
 
     Args:
-        z: z_s that the model made, [B, C, H, W].
-        known: the picture at the same noise level, [B, C, H, W].
+        z: z_s from the model, [B, C, H, W].
+        known: picture at the same noise level, [B, C, H, W].
         mask: 1 = known, 0 = unknown, [B, 1, H, W].
     """
     return torch.where(mask > 0, known, z)
@@ -40,21 +40,21 @@ class Replacement(MaskedTask):
     """Sampling with ``model`` that keeps the visible pixels of "masked_image"."""
 
     def __init__(self, model: SamplingModule, *, sampling_seed: int = 0) -> None:
-        """Combine.
+        """Wrap the model.
 
         Args:
-            model: unconditional, or it gets the batch's other conditions; its sampler is used.
-            sampling_seed: of the images.
+            model: unconditional, or conditioned on the batch's other conditions; its sampler is used.
+            sampling_seed: seed of the images.
 
         Raises:
-            UserError: if the sampler is UniPC, which corrects a step from before the pixels were replaced.
+            UserError: if the sampler is UniPC, whose corrector uses the z from before the replacement.
         """
         super().__init__(model, sampling_seed=sampling_seed)
         if self.sampler.name == "unipc":
             raise UserError("Replacement cannot use unipc (its corrector undoes replaced pixels): choose ddim or ddpm.")
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """The model's, followed by replacement in each step."""
+        """Return the model's scheduler with replacement after each step."""
         image, mask = visible_part(batch.get("conditions", {}), self.shape)
         generators = [seeding.generator("known pixels", self.sampling_seed, int(i)) for i in batch["index"]]
         return Replacing(
@@ -63,29 +63,44 @@ class Replacement(MaskedTask):
 
 
 class Replacing(SchedulerWrapper):
-    """Steps of ``inner`` that end with the known pixels at the noise of the timestep reached; clean after the last one."""
+    """Steps of ``inner``, each followed by setting the known pixels to the new timestep's noise level (clean after the last)."""
 
     def __init__(
         self, inner: Any, schedule: NoiseSchedule, image: Tensor, mask: Tensor, known: Sequence[torch.Generator]
     ) -> None:
-        """``image`` [B, C, H, W] in [-1, 1], ``mask`` [B, 1, H, W], 1 = known, ``known``: noise sources, one an image."""
+        """Wrap ``inner``.
+
+        Args:
+            inner: a scheduler.
+            schedule: noise schedule.
+            image: picture in [-1, 1], [B, C, H, W].
+            mask: 1 = known, 0 = unknown, [B, 1, H, W].
+            known: noise source of each image.
+        """
         super().__init__(inner)
         self.schedule, self.image, self.mask, self.known = schedule, image, mask, known
 
     def step(
         self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
     ) -> Step:
-        """Go from z_t to the next cleaner timestep and replace the known pixels."""
+        """Step from z_t to the next cleaner timestep and replace the known pixels.
+
+        Args:
+            model_output: predicted noise [B, C, H, W], or noise and raw variance [B, 2C, H, W].
+            t: one of ``timesteps``.
+            z: z_t, [B, C, H, W].
+            generator: noise source of each image for the scheduler.
+        """
         z_s = super().step(model_output, t, z, generator).prev_sample
         return Step(prev_sample=replace(z_s, self._known_at(self._next(t)), self.mask))
 
     def _next(self, t: Tensor) -> Tensor | None:
-        """The timestep after t, None after the last."""
+        """Return the timestep after t, or None after the last."""
         later = self.timesteps[self.timesteps < t]
         return later[0] if len(later) else None
 
     def _known_at(self, t: Tensor | None) -> Tensor:
-        """RePaint, Eq. 8a: the picture at the noise of t, [B, C, H, W]; clean for None."""
+        """Return the picture at the noise level of t (RePaint, Eq. 8a), [B, C, H, W]; clean for None."""
         if t is None:
             return self.image
         noise = torch.stack([torch.randn(self.image.shape[1:], generator=g) for g in self.known])
@@ -94,10 +109,10 @@ class Replacing(SchedulerWrapper):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaceKnown(MethodConfig):
-    """Sample with one model and overwrite the visible pixels in every step."""
+    """Config for sampling from one model while overwriting the visible pixels in every step."""
 
     model: ModelSource
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> Replacement:
-        """Replacement around the model."""
+        """Build replacement around the model."""
         return Replacement(ready(trained, self.model, sampler, seed), sampling_seed=seed)

@@ -1,9 +1,9 @@
 """SDEdit (Meng et al. 2022, Sec. 3): noise a picture up to t_0, then denoise it; the row "SDEdit-" of MT-Diffusion's Table 1.
 
-MT-Diffusion says only that SDEdit- is "one simple baseline" (Sec. 4.1). Its numbers are worse than those of the masked
-image itself, so the method cannot know which pixels are given: the picture is the masked image with its gray holes, and
-nothing is kept. The paper gives no t_0: we take half of the steps, as SDEdit's released example, and one round (it has three).
-``replacement`` is the method that does know the mask.
+MT-Diffusion says only that SDEdit- is "one simple baseline" (Sec. 4.1). Its scores are worse than those of the masked image
+itself, so the method cannot know which pixels are given: the picture is the masked image with gray holes, and no pixel is
+kept. The paper gives no t_0: half of the steps are used, as in SDEdit's released example, and one round (it has three).
+``replacement`` is the method that uses the mask.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
 MASKED = ("masked_image", "mask")
-"""Conditions of the batch that describe a picture with holes."""
+"""Conditions that describe a picture with holes."""
 
 
 def visible_part(conditions: Conditions, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
@@ -30,13 +30,13 @@ def visible_part(conditions: Conditions, shape: tuple[int, int, int]) -> tuple[T
 
     Args:
         conditions: "masked_image", uint8 [B, C, H, W], and "mask", uint8 [B, 1, H, W]: 255 = visible, 0 = hidden.
-        shape: C, H, W that are expected.
+        shape: expected C, H, W.
 
     Returns:
         Picture in [-1, 1], 0 (gray) where hidden, float32 [B, C, H, W]; mask of 0 and 1, float32 [B, 1, H, W].
 
     Raises:
-        UserError: if one of the two is missing or of another shape.
+        UserError: if one of the two is missing or has the wrong shape.
     """
     if missing := [name for name in MASKED if name not in conditions]:
         raise UserError(
@@ -53,26 +53,26 @@ def visible_part(conditions: Conditions, shape: tuple[int, int, int]) -> tuple[T
 
 
 class MaskedTask(SamplingWrapper):
-    """Restores pictures with holes by a model of pixels that is told nothing about them (it sees the other conditions)."""
+    """Restoration of pictures with holes by a pixel model that receives neither picture nor mask, only other conditions."""
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """The model's, without the picture and its mask."""
+        """Encode the conditions, except the picture and its mask, with the model."""
         return self.model.encode_conditions(_without_picture(conditions))
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
-        """Start of the model, [B, C, H, W]."""
+        """Return the model's starting point, [B, C, H, W]."""
         return self.model.initial_latents(self.hidden(batch), generators)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """Scheduler of the model."""
+        """Return the model's scheduler."""
         return self.model.scheduler(self.hidden(batch))
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """The model's end, [B, 3, H, W]."""
+        """Decode with the model, [B, 3, H, W]."""
         return self.model.decode(z, self.hidden(batch))
 
     def hidden(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch without the picture and its mask: what the model may see."""
+        """Return the batch without the picture and its mask, as the model may see it."""
         return {**batch, "conditions": _without_picture(batch.get("conditions", {}))}
 
 
@@ -81,16 +81,16 @@ def _without_picture(conditions: Conditions) -> dict[str, Any]:
 
 
 class SDEdit(MaskedTask):
-    """Noise the masked image up to ``start_step``, then sample from there with ``model``."""
+    """Sampling with ``model`` from the masked image noised up to ``start_step``."""
 
     def __init__(self, model: SamplingModule, *, start_step: int = 500, sampling_seed: int = 0) -> None:
-        """Combine.
+        """Wrap the model.
 
         Args:
-            model: unconditional, or it gets the batch's other conditions; its sampler is used.
-            start_step: t_0 in noising steps: 0 returns the masked image, the length T of the schedule is sampling from
-                almost pure noise. Sampling starts at the last of the sampler's timesteps that has at most that much.
-            sampling_seed: of the images.
+            model: unconditional, or conditioned on the batch's other conditions; its sampler is used.
+            start_step: t_0 in noising steps: 0 returns the masked image; the schedule's length T samples from almost pure noise.
+                Sampling starts at the sampler's noisiest timestep with at most this many steps.
+            sampling_seed: seed of the images.
 
         Raises:
             UserError: if ``start_step`` is not in 0 ... T.
@@ -101,7 +101,7 @@ class SDEdit(MaskedTask):
         self.start_step = start_step
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
-        """z_t = alpha_t x + sigma_t eps of the masked image x at the first timestep t; x itself if there is none."""
+        """Return z_t = alpha_t x + sigma_t eps of the masked image x at the first timestep t, or x if there are no timesteps."""
         image, _ = visible_part(batch.get("conditions", {}), self.shape)
         image, eps = image.to(self.device), super().initial_latents(batch, generators)
         scheduler = self.scheduler(batch)
@@ -110,12 +110,12 @@ class SDEdit(MaskedTask):
         return self.schedule.add_noise(image, eps, timesteps[0]) if len(timesteps) else image
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """The model's, from ``start_step`` on."""
+        """Return the model's scheduler, from ``start_step`` on."""
         return LateStart(super().scheduler(batch), self.start_step)
 
 
 class LateStart(SchedulerWrapper):
-    """The last timesteps of a scheduler: those with at most ``start_step`` noising steps (timestep t has t + 1)."""
+    """The late timesteps of a scheduler: those with at most ``start_step`` noising steps (timestep t has t + 1)."""
 
     def __init__(self, inner: Any, start_step: int) -> None:
         super().__init__(inner)
@@ -129,17 +129,17 @@ class LateStart(SchedulerWrapper):
 
 @dataclass(frozen=True, kw_only=True)
 class EditWithSDEdit(MethodConfig):
-    """Noise the masked image, then denoise it with one model."""
+    """Config for noising the masked image, then denoising it with one model."""
 
     model: ModelSource
     start: float = 0.5
-    """Share of the noising steps after which sampling starts, in [0, 1]; 0 gives back the masked image."""
+    """Fraction of the noising steps at which sampling starts, in [0, 1]; 0 returns the masked image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._shares("start")
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> SDEdit:
-        """SDEdit with the model."""
+        """Build SDEdit around the model."""
         model = ready(trained, self.model, sampler, seed)
         return SDEdit(model, start_step=round(self.start * len(model.schedule)), sampling_seed=seed)

@@ -1,4 +1,4 @@
-"""Methods that take one model as it is, and those that sample nothing."""
+"""Methods that use a single model unchanged, and those that sample nothing."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -13,7 +13,14 @@ from lightning_mmdiff.source import ModelSource
 
 
 def ready(trained: Trained, source: ModelSource, sampler: Sampler, seed: int) -> SamplingModule:
-    """The model of ``source``, set to this sampler and seed."""
+    """Return the model of ``source`` with this sampler and seed.
+
+    Args:
+        trained: returns the model of each source.
+        source: training run or released checkpoint.
+        sampler: steps from z_T to z_0.
+        seed: image i depends only on this seed and i.
+    """
     model: SamplingModule = trained(source)
     model.sampler, model.sampling_seed = sampler, seed
     return model
@@ -21,18 +28,18 @@ def ready(trained: Trained, source: ModelSource, sampler: Sampler, seed: int) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Denoise(MethodConfig):
-    """Sample from one model under the conditions of the batch."""
+    """Config for sampling from one model under the batch's conditions."""
 
     model: ModelSource
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> SamplingModule:
-        """The model itself."""
+        """Return the model itself."""
         return ready(trained, self.model, sampler, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classify(MethodConfig):
-    """Judge a model on the test images; nothing is sampled."""
+    """Config for evaluating a model on the test images; nothing is sampled."""
 
     makes_images: ClassVar[bool] = False
     takes_sampler: ClassVar[bool] = False
@@ -41,50 +48,50 @@ class Classify(MethodConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class CountParameters(MethodConfig):
-    """Read the configuration of the network of a model; nothing is trained, sampled or read from a data set."""
+    """Config for counting a network's parameters from its configuration; nothing is trained, sampled or read from a data set."""
 
     makes_images: ClassVar[bool] = False
     takes_sampler: ClassVar[bool] = False
     reads_data: ClassVar[bool] = False
     expert: ExpertUse
-    """Its conditions say which network is meant, where the model has several."""
+    """Model whose network is counted; its conditions select the network if the model has several."""
 
     @property
     def needs(self) -> tuple[Any, ...]:
-        """None: the architecture is enough."""
+        """No sources: the architecture is enough."""
         return ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealImages(MethodConfig):
-    """The data set's own images: the ceiling of every metric. Training images stand where samples would be."""
+    """Config for the data set's own images, the upper bound of every metric. Training images take the place of samples."""
 
     takes_sampler: ClassVar[bool] = False
     is_real: ClassVar[bool] = True
     of_edit: Literal["before", "target"] | None = None
-    """In a table of edits: the images before any edit, or those whose conditions an edit is given."""
+    """In a table of edits: the images before any edit, or those whose conditions are an edit's target."""
 
     def build(self, trained: Trained, *, sampler: Sampler | None, seed: int) -> LightningModule:
-        """A module that hands on the images of a batch."""
+        """Build a module that returns the images of a batch."""
         return _HandOn()
 
     @property
     def calls_per_step(self) -> int:
-        """No network is asked."""
+        """0: no network is called."""
         return 0
 
     @property
     def is_unedited(self) -> bool:
-        """Where they bound a table of edits from below."""
+        """Whether the images are the lower bound of a table of edits."""
         return self.of_edit == "before"
 
     @property
     def target_shift(self) -> int:
-        """As that of the edits."""
+        """Same offset as for the edits."""
         return 0 if self.of_edit is None else 1
 
 
 class _HandOn(LightningModule):
     def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> Tensor:
-        """Images of the batch, uint8 [B, 3, H, W]."""
+        """Return the images of the batch, uint8 [B, 3, H, W]."""
         return batch["image"].cpu()

@@ -26,13 +26,13 @@ Coefficient = float | Callable[[int], float]
 
 
 def unite(eps_cond: Tensor, eps_null: Tensor, weight: Tensor, reliability: Tensor) -> Tensor:
-    """Noise under all modalities at once (Eq. 10; Eq. 8 is weight = 1, Eq. 11 is N = 1, Eq. 18 is the same with beta = w).
+    """Return the noise under all modalities (Eq. 10; Eq. 8 is weight = 1, Eq. 11 is N = 1, Eq. 18 is the same with beta = w).
 
     Args:
         eps_cond: eps_i(z_t, x_i, t), [N, B, C, H, W].
         eps_null: eps_j(z_t, null, t), [N, B, C, H, W].
-        weight: w_i, guidance of each modality, [N].
-        reliability: a_j, trust in each unconditional model, [N], sums to 1.
+        weight: w_i, guidance weight of each modality, [N].
+        reliability: a_j, reliability of each unconditional model, [N], sums to 1.
 
     Returns:
         eps_c, [B, C, H, W].
@@ -44,18 +44,18 @@ def unite(eps_cond: Tensor, eps_null: Tensor, weight: Tensor, reliability: Tenso
 
 @dataclass(frozen=True, kw_only=True)
 class Expert:
-    """A diffusion model and those of its conditions it is asked about. Experts may share one model."""
+    """A diffusion model and the conditions it is conditioned on. Experts may share one model."""
 
     denoiser: DiffusionModel
     conditions: tuple[str, ...]
     weight: Coefficient = 1.0
-    """w_i; the paper needs w_i >= 1."""
+    """w_i; the paper requires w_i >= 1."""
     reliability: Coefficient | None = None
     """a_i; None is 1 / N."""
 
 
 class ExpertCombination(SamplingModule):
-    """Several diffusion models evaluated together: one batched call per distinct model and step."""
+    """Several diffusion models evaluated together, with one batched call per distinct model and step."""
 
     unsaved: ClassVar[tuple[str, ...]] = ("models",)
 
@@ -63,7 +63,7 @@ class ExpertCombination(SamplingModule):
         """Sample on the first expert's noise schedule; the others are matched to it (supplement 7.2).
 
         Raises:
-            UserError: if there is no expert, experts denoise images of different shape, or one lacks its condition.
+            UserError: if there is no expert, experts denoise images of different shapes, or an expert lacks its condition.
         """
         if not experts:
             raise UserError("No expert was given; Unite and Conquer needs at least one.")
@@ -88,21 +88,27 @@ class ExpertCombination(SamplingModule):
             raise UserError(f"Each expert that encodes its own tokens needs another name for them; these have {names}.")
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """Text to embedding, by each model that is conditioned on one."""
+        """Encode the conditions (e.g., embed captions) with each model that needs it."""
         for model in self.distinct:
             conditions = model.encode_conditions(conditions)
         return conditions
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """As the first expert does (it decodes a latent, say)."""
+        """Decode with the first expert (e.g., a latent to an image)."""
         return self.experts[0].denoiser.decode(z, batch)
 
     def evaluate(
         self, z: Tensor, t: Tensor, requests: Sequence[tuple[DiffusionModel, tuple[str, ...]]], conditions: Conditions
     ) -> list[Tensor]:
-        """Predicted noise for each (model, names of conditions), [B, C, H, W] each; no names is the null condition.
+        """Return the predicted noise, [B, C, H, W] each, for each requested pair of a model and its conditions.
 
-        Requests for the same model run as one batch, and equal requests run once. ``t`` is a scalar or one per image, [B].
+        Requests for the same model run as one batch, and equal requests run once.
+
+        Args:
+            z: z_t, [B, C, H, W].
+            t: timesteps, a scalar or [B].
+            requests: pairs of a model and names of conditions; no names is the null condition.
+            conditions: of the batch, encoded.
         """
         noise: dict[tuple[int, tuple[str, ...]], Tensor] = {}
         for model in dict.fromkeys(model for model, _ in requests):
@@ -137,7 +143,7 @@ class UniteAndConquer(ExpertCombination):
             )
 
     def coefficients(self, t: int) -> tuple[list[float], list[float]]:
-        """w_i(t) and a_i(t) of all experts."""
+        """Return w_i(t) and a_i(t) of all experts."""
         even = 1 / len(self.experts)
         return (
             [_at(e.weight, t) for e in self.experts],
@@ -145,7 +151,7 @@ class UniteAndConquer(ExpertCombination):
         )
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Eq. 10; a model is never called for a term whose coefficient is zero."""
+        """Predict the noise by Eq. 10; a model is not called for terms whose coefficient is zero."""
         weight, reliability = self.coefficients(int(t))
         use_null = sum(weight) != 1
         conditional = [(e.denoiser, e.conditions) for e in self.experts]
@@ -158,7 +164,7 @@ class UniteAndConquer(ExpertCombination):
 
 
 def experts_of(uses: Sequence[ExpertUse], trained: Trained) -> list[Expert]:
-    """The trained experts of a config; those of the same source share one model."""
+    """Return the trained experts of a config; those with the same source share one model."""
     return [
         Expert(denoiser=trained(u.run), conditions=u.conditions, weight=u.weight, reliability=u.reliability)
         for u in uses
@@ -167,22 +173,22 @@ def experts_of(uses: Sequence[ExpertUse], trained: Trained) -> list[Expert]:
 
 @dataclass(frozen=True, kw_only=True)
 class Unite(MethodConfig):
-    """Unite experts by Eq. 10."""
+    """Config for uniting experts by Eq. 10."""
 
     experts: tuple[ExpertUse, ...]
 
     def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> UniteAndConquer:
-        """The generalized product of the experts."""
+        """Build the generalized product of the experts."""
         return UniteAndConquer(experts_of(self.experts, trained), sampler=sampler, sampling_seed=seed)
 
     @property
     def calls_per_step(self) -> int:
-        """With and without its conditions for each expert."""
+        """Two calls for each expert: with and without its conditions."""
         return 2 * len(self.experts)
 
 
 def check_coefficients(weight: Sequence[float], reliability: Sequence[float]) -> None:
-    """Raise ValueError for coefficients that Eq. 5 and Eq. 10 do not allow."""
+    """Raise UserError for coefficients that violate Eq. 5 or Eq. 10."""
     if abs(sum(reliability) - 1) > 1e-6:
         raise UserError(f"Reliabilities must sum to 1 (Eq. 5); {list(reliability)} sum to {sum(reliability):g}.")
     if min(weight) <= 0:

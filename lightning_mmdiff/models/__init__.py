@@ -1,1 +1,1 @@
-"""What is trained alone: denoisers of pixels and latents, autoencoder, classifiers, evaluators."""
+"""Models trained on their own: denoisers of pixels and latents, the autoencoder, classifiers and evaluators."""

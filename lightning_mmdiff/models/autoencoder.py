@@ -1,11 +1,11 @@
-"""Training the autoencoder of latent diffusion (Collaborative Diffusion, CVPR 2023, supplement A.1, Eq. 8, as released).
+"""Training of latent diffusion's autoencoder (Collaborative Diffusion, CVPR 2023, supplement A.1, Eq. 8, as released).
 
-Eq. 8 names L1, a VGG perceptual term and 1e-6 KL. The released code also has a patch discriminator (hinge loss, adaptive
-weight) from step 50,001 on, and its reductions matter: see ``reconstruction_loss``. The perceptual term is LPIPS with the
-VGG16 trunk from disk; where it is not there, ``perceptual_weight`` is 0 and the loss is L1 and KL alone.
+Eq. 8 has L1, a VGG perceptual term and 1e-6 KL. The released code adds a patch discriminator (hinge loss, adaptive weight)
+from step 50,001 on, and its reductions matter: see ``reconstruction_loss``. The perceptual term is LPIPS with the VGG16
+trunk from disk; without that file, ``perceptual_weight`` must be 0, and the loss is L1 and KL alone.
 
-Deviation: released, the autoencoder steps first and the discriminator sees the next reconstruction; here both step at once,
-from one reconstruction.
+Deviation: the released code updates the autoencoder first, and the discriminator sees the next reconstruction; here both
+are updated at once, from the same reconstruction.
 """
 
 import warnings
@@ -32,19 +32,19 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig(ModelConfig):
-    """Architecture and loss; the defaults are the released ones."""
+    """Architecture and loss; the defaults are the released values."""
 
     vae: VAEConfig
     kl_weight: float = 1e-6
     perceptual_weight: float = 1.0
-    """Of LPIPS; 0 leaves it out and needs no weights on disk."""
+    """Weight of LPIPS; 0 omits it and needs no weights on disk."""
     adversarial_weight: float = 0.5
-    """Of the discriminator, times the adaptive weight; 0 leaves it out."""
+    """Weight of the adversarial loss, multiplied by the adaptive weight; 0 omits the discriminator."""
     adversarial_start: int = 50_001
-    """Training step from which the discriminator counts."""
+    """Training step from which the discriminator is used."""
     scale_batches: int = 16
-    """Training batches on which the scale of the latents is measured at the end."""
-    optimizer: OptimizerConfig = OptimizerConfig(lr=2.88e-4, betas=(0.5, 0.9))  # 4.5e-6 x 64 images a step
+    """Number of training batches used to measure the latents' scale after training."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=2.88e-4, betas=(0.5, 0.9))  # 4.5e-6 x 64 images per step
 
     def build(self, *, seed: int) -> "Autoencoder":
         """Build the model."""
@@ -53,12 +53,12 @@ class AutoencoderConfig(ModelConfig):
     helper_prefix = "vae."
 
     def build_helper(self, *, seed: int, **helpers: Any) -> VAE:
-        """The VAE alone, without the networks of its loss."""
+        """Build the VAE alone, without the networks of its loss."""
         return VAE(self.vae)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """The trunk of the perceptual distance."""
+        """Name of the perceptual network's weight file."""
         return ("vgg16",) if self.perceptual_weight else ()
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class AutoencoderConfig(ModelConfig):
 
 
 def reconstruction_loss(image: Tensor, reconstruction: Tensor, perceptual: Tensor | float) -> Tensor:
-    """L_rec + L_vgg of Eq. 8 as released: summed over pixels and channels, mean over images.
+    """Return L_rec + L_vgg of Eq. 8 as released: summed over pixels and channels, averaged over images.
 
     Args:
         image: [B, 3, S, S], float [-1, 1].
@@ -81,18 +81,18 @@ def reconstruction_loss(image: Tensor, reconstruction: Tensor, perceptual: Tenso
         perceptual: weighted perceptual distance of each image, [B, 1, 1, 1], added to the error of every pixel.
 
     Returns:
-        Scalar. Against a mean over pixels, all other terms count 3 S^2 times less.
+        Scalar. Compared with a mean over pixels, all other terms count 3 S^2 times less.
     """
     return ((image - reconstruction).abs() + perceptual).sum(dim=(1, 2, 3)).mean()
 
 
 def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Loss of the discriminator from its logits on real and reconstructed images (any shape); a scalar."""
+    """Return the discriminator's loss, a scalar, from its logits on real and reconstructed images (any shape)."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
-    """Ratio of the gradients of two scalar losses at the decoder's last weight, in [0, 1e4] (Esser et al. 2021, Eq. 7)."""
+    """Return the ratio of two losses' gradient norms at the decoder's last weight, in [0, 1e4] (Esser et al. 2021, Eq. 7)."""
     ours, theirs = (
         torch.autograd.grad(loss, last_layer, retain_graph=True)[0] for loss in (reconstruction, adversarial)
     )
@@ -100,7 +100,7 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
 
 
 class Autoencoder(SupervisedModel):
-    """A VAE and the losses it is trained with; ``vae`` is what latent diffusion uses."""
+    """A VAE with its training losses; latent diffusion uses ``vae``."""
 
     unsaved = ("perceptual",)
 
@@ -109,9 +109,9 @@ class Autoencoder(SupervisedModel):
 
         Args:
             config: architecture and loss.
-            perceptual: frozen distance of image pairs in [-1, 1], [B, 3, S, S] twice -> [B, 1, 1, 1]; by default LPIPS
-                with VGG16 from disk where ``perceptual_weight`` is not 0. Never stored in our checkpoints.
-            seed: of initial weights and posterior noise.
+            perceptual: frozen distance of image pairs in [-1, 1], [B, 3, S, S] twice -> [B, 1, 1, 1]; default LPIPS with VGG16
+                from disk unless ``perceptual_weight`` is 0. Never stored in checkpoints.
+            seed: seed of the initial weights and posterior noise.
         """
         super().__init__(config.optimizer, seed=seed)
         self.config = config
@@ -124,14 +124,14 @@ class Autoencoder(SupervisedModel):
             self.discriminator = PatchDiscriminator() if config.adversarial_weight else None
 
     def train(self, mode: bool = True) -> "Autoencoder":
-        """Set training mode; the perceptual network stays in evaluation mode."""
+        """Set the training mode; the perceptual network stays in evaluation mode."""
         super().train(mode)
         if self.perceptual is not None:
             self.perceptual.eval()
         return self
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Eq. 8, and after ``adversarial_start`` the discriminator's two losses; a scalar."""
+        """Return the loss of Eq. 8, plus the discriminator's two losses from ``adversarial_start`` on, as a scalar."""
         config, x = self.config, images.to_float(batch["image"])
         moments = self.vae.moments(x)
         noise = torch.randn((len(x), *config.vae.latent_shape), generator=generator).to(x.device)
@@ -141,25 +141,25 @@ class Autoencoder(SupervisedModel):
         loss = reconstruction + config.kl_weight * kl_divergence(moments).mean()  # Eq. 8
         if self.discriminator is None:
             return loss
-        if self.step < config.adversarial_start:  # no gradient, but no unused parameter either
+        if self.step < config.adversarial_start:  # zero gradients, but no unused parameters
             return loss + 0 * sum(p.sum() for p in self.discriminator.parameters())
         return loss + self._adversarial(self.discriminator, x, y, reconstruction)
 
     def _adversarial(self, discriminator: nn.Module, x: Tensor, y: Tensor, reconstruction: Tensor) -> Tensor:
         frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
-        fool = -functional_call(discriminator, frozen, y).mean()  # of the autoencoder alone
+        fool = -functional_call(discriminator, frozen, y).mean()  # trains the autoencoder only
         ratio = adaptive_weight(reconstruction, fool, self.vae.network.decoder.conv_out.weight)
-        judged = hinge_loss(discriminator(x), discriminator(y.detach()))  # of the discriminator alone
+        judged = hinge_loss(discriminator(x), discriminator(y.detach()))  # trains the discriminator only
         return self.config.adversarial_weight * ratio * fool + judged
 
     def on_fit_end(self) -> None:
-        """Measure the scale of the latents on training images, with the weights as they are now (no average)."""
+        """Measure the latents' scale on training images with the current weights (no average)."""
         loader: Any = self.trainer.train_dataloader
         self.vae.measure_scale(self.posterior_samples(islice(iter(loader), self.config.scale_batches)))
 
     @torch.no_grad()
     def posterior_samples(self, batches: Iterator[Mapping[str, Any]]) -> Iterator[Tensor]:
-        """Unscaled samples [B, C, h, w] of the posterior of each batch; batch k draws from (seed, k) alone."""
+        """Yield unscaled posterior samples [B, C, h, w] of each batch; batch k draws only from (seed, k)."""
         for number, batch in enumerate(batches):
             moments = self.vae.moments(images.to_float(batch["image"].to(self.device)))
             generator = seeding.generator("scale", self.seed, number)
@@ -168,9 +168,9 @@ class Autoencoder(SupervisedModel):
 
 
 def lpips_vgg(trunk: Path | None = None) -> nn.Module:
-    """LPIPS v0.1 with the VGG16 ``trunk`` (a torchvision state dict; default ``weights.require("vgg16")``)."""
+    """Load LPIPS v0.1 with the VGG16 ``trunk`` (a torchvision state dict; default ``weights.require("vgg16")``)."""
     path = trunk or weights.require("vgg16")
-    with warnings.catch_warnings():  # lpips calls torchvision by an old name
+    with warnings.catch_warnings():  # lpips uses a deprecated torchvision argument
         warnings.simplefilter("ignore")
         network = lpips.LPIPS(net="vgg", version="0.1", pnet_rand=True, verbose=False)
     state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""What the config of a trainable model knows: how the model is built, from which frozen helpers, and how it serves others."""
+"""The config base of trainable models: how a model is built, from which frozen helpers, and how it serves other models."""
 
 import inspect
 from collections.abc import Callable
@@ -16,39 +16,39 @@ from lightning_mmdiff.optimization import OptimizerConfig
 class ModelConfig(Config):
     """Base of the frozen dataclasses that configure a model.
 
-    A subclass defines ``build(self, *, seed, ...)``; its other arguments are the roles of the frozen models that it takes,
-    among "embedder", "autoencoder" and "experts". A role without a default must be filled.
+    A subclass defines ``build(self, *, seed, ...)``; its other arguments are the roles of the frozen models it uses, among
+    "embedder", "autoencoder" and "experts". A role without a default is required.
     """
 
     build: ClassVar[Callable[..., LightningModule]]
-    """Model with fresh weights drawn from ``seed``, over its helpers."""
+    """Builds the model over its helpers, with initial weights drawn from ``seed``."""
     optimizer: OptimizerConfig
     caches_latents: ClassVar[bool] = False
-    """Whether training reads the posteriors of the autoencoder from a file (``models.latents``)."""
+    """Whether training reads the autoencoder's posteriors from a file (``models.latents``)."""
     helper_prefix: ClassVar[str] = ""
-    """What the names of the weights begin with that ``build_helper`` has."""
+    """Prefix, in the model's state dict, of the weights of ``build_helper``'s module."""
 
     def build_helper(self, *, seed: int, **helpers: Any) -> nn.Module:
-        """The part of the model that others need of it: all, unless a subclass says otherwise."""
+        """Build the part that other models use: the whole model, unless a subclass overrides this."""
         return self.build(seed=seed, **helpers)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """Names of the published files (``weights.table``) that the model is built from."""
+        """Names of the published files (``weights.table``) needed to build the model."""
         return ()
 
     @property
     def required_conditions(self) -> tuple[str, ...]:
-        """Conditions that training batches must carry: they would be null otherwise, without a word."""
+        """Conditions that training batches must contain; otherwise they would silently be null."""
         return ()
 
     @property
     def pixels(self) -> int | None:
-        """Height and width of the images that it is trained on; None where any will do."""
+        """Height and width of the training images; None if any size is accepted."""
         return None
 
     @classmethod
     def roles(cls) -> dict[str, bool]:
-        """Roles of the helpers that the model takes, each with whether it must be filled."""
+        """Return the roles of the model's helpers, each with whether it is required."""
         parameters = inspect.signature(cls.build).parameters.values()
         return {p.name: p.default is p.empty for p in parameters if p.name not in ("self", "seed")}

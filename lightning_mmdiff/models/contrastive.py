@@ -1,7 +1,7 @@
-"""A small CLIP-like model for mini, in the place of FaRL (Unite and Conquer, supplement 7.3).
+"""A small CLIP-like model that replaces FaRL in the mini profile (Unite and Conquer, supplement 7.3).
 
-Its loss is that of CLIP (Radford et al. 2021, Sec. 2.3 and Fig. 3), learned temperature included.
-The diffusion model is trained on ``embed_images`` of the training image and sampled with ``embed_text`` of the caption.
+Its loss is CLIP's (Radford et al. 2021, Sec. 2.3 and Fig. 3), including the learned temperature. The diffusion model is
+trained on ``embed_images`` of the training image and sampled with ``embed_text`` of the caption.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.image_text import HEADS, ImageEncoder, TextEncoder
 from lightning_mmdiff.optimization import OptimizerConfig
 
-MAX_SCALE = 100.0  # CLIP, Sec. 2.5: the learned scale is clipped to prevent an unstable training
+MAX_SCALE = 100.0  # CLIP, Sec. 2.5: the learned scale is clipped to keep training stable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class ContrastiveConfig(ModelConfig):
     """Architecture and training of the image and text encoders."""
 
     vocabulary: tuple[str, ...]
-    """Words of the training captions, from ``networks.image_text.build_vocabulary``; others become one unknown word."""
+    """Words of the training captions, from ``networks.image_text.build_vocabulary``; all others map to one unknown word."""
     embedding_dim: int = 64
     """D, length of an embedding."""
     image_channels: tuple[int, int, int] = (32, 64, 96)
@@ -35,7 +35,7 @@ class ContrastiveConfig(ModelConfig):
     text_width: int = 64
     text_layers: int = 2
     max_length: int = 48
-    """Words; the rest of a longer caption is not read."""
+    """Maximum number of words read from a caption; the rest is ignored."""
     initial_temperature: float = 0.07
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-3, weight_decay=0.01, warmup_steps=50, decay_steps=600)
 
@@ -54,31 +54,31 @@ class ContrastiveConfig(ModelConfig):
 
 
 def contrastive_loss(image: Tensor, text: Tensor, scale: Tensor, caption: Tensor) -> Tensor:
-    """Symmetric InfoNCE (CLIP, Fig. 3) in which all pairs with the same caption are positives, each with equal weight.
+    """Return the symmetric InfoNCE loss (CLIP, Fig. 3) with all pairs of equal captions as equally weighted positives.
 
     Args:
-        image: embeddings of the images, unit length, [B, D].
-        text: embeddings of their captions, unit length, [B, D].
+        image: unit-length image embeddings, [B, D].
+        text: unit-length caption embeddings, [B, D].
         scale: inverse temperature, a scalar.
-        caption: a number for each caption, equal where captions are equal, int64 [B].
+        caption: integer ID of each caption, equal for equal captions, int64 [B].
 
     Returns:
-        Scalar; with B different captions this is CLIP's loss.
+        Scalar; equal to CLIP's loss if all B captions differ.
     """
     logits = scale * image @ text.T  # [B, B]
     positive = (caption[:, None] == caption[None, :]).to(logits.dtype)
-    target = positive / positive.sum(dim=1, keepdim=True)  # symmetric, as equal captions have equally many positives
+    target = positive / positive.sum(dim=1, keepdim=True)  # symmetric: equal captions have the same number of positives
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def number_captions(captions: Sequence[str]) -> tuple[list[str], Tensor]:
-    """Return the different captions in order of appearance, and for each caption its place among them, int64 [B]."""
+    """Return the distinct captions in order of appearance, and each caption's index among them, int64 [B]."""
     place = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     return list(place), torch.tensor([place[caption] for caption in captions])
 
 
 class ContrastiveModel(SupervisedModel):
-    """Image and caption to unit vectors of one space; matching pairs point in the same direction."""
+    """Maps images and captions to unit vectors in a shared space; matching pairs point in the same direction."""
 
     def __init__(self, config: ContrastiveConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
@@ -106,27 +106,27 @@ class ContrastiveModel(SupervisedModel):
         return self.log_scale.exp().clamp(max=MAX_SCALE)
 
     def encode_images(self, image: Tensor) -> Tensor:
-        """Unit vectors [B, D] of images, uint8 [B, 3, S, S], with gradient."""
+        """Return unit vectors [B, D] for images, uint8 [B, 3, S, S], with gradient."""
         return F.normalize(self.image_encoder(images.to_float(image)), dim=-1)
 
     def encode_text(self, captions: Sequence[str]) -> Tensor:
-        """Unit vectors [B, D] of captions, with gradient."""
+        """Return unit vectors [B, D] for captions, with gradient."""
         tokens = self.text_encoder.tokenize(captions).to(self.log_scale.device)
         return F.normalize(self.text_encoder(tokens), dim=-1)
 
     @torch.no_grad()
     def embed_images(self, image: Tensor) -> Tensor:
-        """Unit vectors [B, D] of images, uint8 [B, 3, S, S]; no gradient."""
+        """Return unit vectors [B, D] for images, uint8 [B, 3, S, S], without gradient."""
         return self.encode_images(image)
 
     @torch.no_grad()
     def embed_text(self, captions: Sequence[str]) -> Tensor:
-        """Unit vectors [B, D] of captions; no gradient."""
+        """Return unit vectors [B, D] for captions, without gradient."""
         return self.encode_text(captions)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Contrastive loss of ``batch["image"]`` against ``batch["conditions"]["caption"]``, within this process."""
+        """Return the contrastive loss of ``batch["image"]`` and ``batch["conditions"]["caption"]``, within this process."""
         captions, numbers = number_captions(batch["conditions"]["caption"])
         numbers = numbers.to(self.log_scale.device)
-        text = self.encode_text(captions)[numbers]  # each different caption is encoded once
+        text = self.encode_text(captions)[numbers]  # each distinct caption is encoded once
         return contrastive_loss(self.encode_images(batch["image"]), text, self.scale, numbers)

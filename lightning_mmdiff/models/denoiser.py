@@ -1,8 +1,8 @@
-"""One diffusion model with any conditions: DDPM's simple loss, eps, v or z_0 prediction, and Improved DDPM's hybrid loss.
+"""A diffusion model with any conditions: DDPM's simple loss, eps, v or z_0 prediction, and Improved DDPM's hybrid loss.
 
 Ho et al. 2020 (simple loss), Salimans and Ho 2022 (v), Nichol and Dhariwal 2021 (learned variance), Hang et al. 2023 (min-SNR).
-This is the uni-modal expert of Unite and Conquer (Sec. 3.2 and supplement 7.3) and the single-model row of its Table 4.
-With a label it is ADM (Dhariwal & Nichol 2021), class-conditional and, where the label is absent or dropped, unconditional:
+This is Unite and Conquer's uni-modal expert (Sec. 3.2 and supplement 7.3) and the single-model row of its Table 4.
+With a label it is ADM (Dhariwal & Nichol 2021), class-conditional, or unconditional if the label is absent or dropped:
 the ADM rows of MT-Diffusion's Tables 2 and 3.
 """
 
@@ -36,16 +36,16 @@ class DenoiserConfig(ModelConfig):
     schedule: schedules.ScheduleName = "linear"
     prediction: Prediction = "eps"
     learned_variance: bool = False
-    """The network also outputs the interpolated log variance; adds the variational bound to the loss."""
+    """Whether the network also outputs the interpolated log variance; this adds the variational bound to the loss."""
     min_snr: float | None = None
-    """gamma of min-SNR loss weighting; None is the simple loss (unit weight on the error of the prediction)."""
+    """gamma of min-SNR loss weighting; None is the simple loss (unit weight on the prediction error)."""
     subsets: tuple[tuple[tuple[str, ...], float], ...] = ()
-    """Which conditions a training image keeps, with which probability (sum 1). Empty: always all."""
+    """Subsets of conditions to keep for a training image, with their probabilities (sum 1). Empty: keep all."""
     optimizer: OptimizerConfig
     compile: bool = False
 
     def build(self, *, seed: int, embedder: nn.Module | None = None) -> "Denoiser":
-        """Build the model; ``embedder`` is needed where it is conditioned on an embedding."""
+        """Build the model; ``embedder`` is required if it is conditioned on an embedding."""
         return Denoiser(self, embedder=embedder, seed=seed)
 
     def __post_init__(self) -> None:
@@ -80,12 +80,12 @@ class DenoiserConfig(ModelConfig):
 
     @property
     def pixels(self) -> int:
-        """Height and width of the images that it is trained on."""
+        """Height and width of the training images."""
         return self.image_size
 
     @property
     def required_conditions(self) -> tuple[str, ...]:
-        """Conditions that training batches must carry: they would be null otherwise. An embedding is made of the image."""
+        """Conditions that training batches must contain; they would be null otherwise. Embeddings are computed from the image."""
         label = self.conditions.label
         return (*(name for name, _ in self.conditions.spatial), *((label[0],) if label else ()))
 
@@ -100,7 +100,7 @@ class DenoiserConfig(ModelConfig):
 
 
 class Denoiser(DiffusionModel):
-    """A diffusion model of pixels, p(z | conditions)."""
+    """A diffusion model in pixel space, p(z | conditions)."""
 
     unsaved = ("embedder",)
 
@@ -116,10 +116,10 @@ class Denoiser(DiffusionModel):
 
         Args:
             config: architecture and loss.
-            embedder: frozen model with ``embed_images`` and ``embed_text`` (CLIP, FaRL): sampled with embeddings of the text;
-                trained on them where a batch has captions, else on those of the image (supplement 7.3). Never stored.
-            sampler: how ``predict_step`` samples; default DDIM with 50 steps.
-            seed: of initial weights, timesteps, noise and dropped conditions.
+            embedder: frozen model with ``embed_images`` and ``embed_text`` (CLIP, FaRL). Sampling uses text embeddings; training
+                uses them for batches with captions, and image embeddings otherwise (supplement 7.3). Never stored.
+            sampler: sampler for ``predict_step``; default DDIM with 50 steps.
+            seed: seed of the initial weights, timesteps, noise and dropped conditions.
         """
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50),
@@ -135,17 +135,17 @@ class Denoiser(DiffusionModel):
             self.network = UNet(config.network)
         self.embedder = embedder.requires_grad_(False).eval() if embedder is not None else None
         if config.compile:
-            self.network.compile()  # in place: names of parameters stay
+            self.network.compile()  # in place: parameter names stay the same
 
     def embed(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Conditions of a training batch; for a model of embeddings that of the caption, or without captions the image's own."""
+        """Return the conditions of a training batch; embeddings are of the caption, or of the image if there are no captions."""
         conditions = dict(self.encode_conditions(batch.get("conditions", {})))
         if self.config.conditions.embedding is not None and "caption" not in conditions:
             conditions[self.config.conditions.embedding[0]] = self._embedder().embed_images(batch["image"])  # Eq. 20
         return conditions
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """Replace captions by their text embedding, [B, D], where this model is conditioned on an embedding."""
+        """Replace captions by their text embeddings, [B, D], if this model is conditioned on an embedding."""
         if self.config.conditions.embedding is None or "caption" not in conditions:
             return conditions
         name = self.config.conditions.embedding[0]
@@ -155,36 +155,36 @@ class Denoiser(DiffusionModel):
         }  # supplement 7.3: text at sampling
 
     def encode(self, conditions: Conditions, batch_size: int) -> Encoded:
-        """Maps to concatenate [B, Cc, H, W], embedding [B, D] and classes [B] of those conditions that this model knows."""
+        """Encode the conditions this model knows: maps to concatenate [B, Cc, H, W], embedding [B, D] and classes [B]."""
         known = {k: conditions[k] for k in self.config.conditions.names if k in conditions}
         channels, embedding = self.condition_encoder(known, batch_size, self.config.image_size, self.device)
         labels = self.condition_encoder.labels(known, batch_size, self.device)
         return Encoded(channels=channels, embedding=embedding, labels=labels)
 
     def forward(self, z: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
-        """Raw network output, [B, 3 or 6, H, W], for z_t [B, 3, H, W] at t [B]."""
+        """Return the raw network output, [B, 3 or 6, H, W], for z_t [B, 3, H, W] at t [B]."""
         x = z if encoded.channels is None else torch.cat([z, encoded.channels.to(z.dtype)], dim=1)
         if encoded.labels is None:
             return self.network(x, t, encoded.embedding)
         return self.network(x, t, encoded.embedding, encoded.labels)
 
     def predict_eps(self, z: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
-        """Predicted noise eps_theta(z_t, x, t), [B, 3, H, W]."""
+        """Return the predicted noise eps_theta(z_t, x, t), [B, 3, H, W]."""
         output = self(z, t, encoded)[:, : z.shape[1]]
         return noise_from(self.schedule, self.config.prediction, output, z, t)
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Plain conditional sampling (no guidance); with a learned variance [B, 6, H, W], which the scheduler reads."""
+        """Predict the noise, conditionally and without guidance; with a learned variance [B, 6, H, W], for the scheduler."""
         if self.config.learned_variance and self.sampler.variance == "learned_range":
             return self(z, t.to(z.device).expand(len(z)), self.encode(conditions, len(z)))
         return super().predict_noise(z, t, conditions)
 
     def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Pixels in [-1, 1] of the images of a batch, [B, 3, H, W]."""
+        """Return the images of a batch as pixels in [-1, 1], [B, 3, H, W]."""
         return images.to_float(batch["image"].to(self.device))
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Simple (or hybrid) loss of ``batch``, a scalar; all randomness comes from ``generator``."""
+        """Return the simple (or hybrid) loss of ``batch``, a scalar; all randomness comes from ``generator``."""
         z0 = self.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
@@ -198,7 +198,7 @@ class Denoiser(DiffusionModel):
         )  # fmt: skip
 
     def _drop(self, conditions: Conditions, batch_size: int, generator: torch.Generator) -> Conditions:
-        """Keep a random subset of the conditions of each image, drawn from ``config.subsets``; a batch may lack some."""
+        """Keep a random subset of each image's conditions, drawn from ``config.subsets``; a batch may lack some of them."""
         if not self.config.subsets:
             return conditions
         probabilities = torch.tensor([p for _, p in self.config.subsets])

@@ -1,8 +1,8 @@
-"""Evaluators of generated faces at mini: one parses the image, one reads its attributes.
+"""Evaluators of generated faces in the mini profile: a face parser and an attribute classifier.
 
-An evaluator is never the model that conditions: it shares no weights with a denoiser or its text and image embedder, and is
-trained on real (rendered) images only. Its name belongs to the name of the metric; the parser of the papers is in
-``lapa_parser``.
+An evaluator is independent of the conditioning models: it shares no weights with a denoiser or its text and image embedder,
+and is trained only on real (rendered) images. Metric names include the evaluator's name; the papers' parser is in
+``metrics.lapa_parser``.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ from lightning_mmdiff.optimization import OptimizerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation(Config):
-    """Random damage during training, so that an evaluator is not thrown off by the noise and tint of generated images.
+    """Random damage during training that makes an evaluator robust to the noise and tint of generated images.
 
-    All in the scale of an image in [-1, 1]; each image draws its own amounts, uniformly.
+    All amounts are on the scale of an image in [-1, 1]; each image draws its own amounts uniformly.
     """
 
     noise: float = 0.2
@@ -36,17 +36,17 @@ class Degradation(Config):
     color: float = 0.1
     """Largest shift of one channel."""
     contrast: float = 0.15
-    """Largest relative change of the distance from mid-gray."""
+    """Largest relative change in the distance from mid-gray."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least(0, "noise", "brightness", "color")
-        self._shares("contrast")  # beyond 1 some images would become negatives
+        self._shares("contrast")  # above 1, some images would become negatives
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceParserConfig(ModelConfig):
-    """Architecture and training of the evaluator of masks."""
+    """Architecture and training of the mask evaluator."""
 
     num_classes: int = 19
     channels: tuple[int, int] = (48, 96)
@@ -66,10 +66,10 @@ class FaceParserConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeClassifierConfig(ModelConfig):
-    """Architecture and training of the evaluator of attributes."""
+    """Architecture and training of the attribute evaluator."""
 
     attributes: tuple[int, ...]
-    """Which columns of ``batch["conditions"]["attributes"]`` are read off the image, in the order of the output."""
+    """Columns of ``batch["conditions"]["attributes"]`` to predict from the image, in output order."""
     channels: tuple[int, int, int] = (32, 64, 96)
     """Channels at S/2, S/4 and S/8; multiples of 8."""
     degradation: Degradation = Degradation()
@@ -109,7 +109,7 @@ def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tenso
 
 
 class FaceParser(SupervisedModel):
-    """Evaluator of masks: the class of every pixel."""
+    """Evaluator of masks: predicts the class of every pixel."""
 
     def __init__(self, config: FaceParserConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
@@ -120,17 +120,17 @@ class FaceParser(SupervisedModel):
 
     @torch.no_grad()
     def parse(self, image: Tensor) -> Tensor:
-        """Class of every pixel, uint8 [B, S, S], of images uint8 [B, 3, S, S], S a multiple of 8."""
+        """Return the class of every pixel, uint8 [B, S, S], for images uint8 [B, 3, S, S], S a multiple of 8."""
         return self.network(images.to_float(image)).argmax(dim=1).to(torch.uint8)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Cross-entropy of ``batch["label_map"]`` on the damaged ``batch["image"]``."""
+        """Return the cross-entropy of ``batch["label_map"]`` given the damaged ``batch["image"]``."""
         x = degrade(images.to_float(batch["image"]), self.config.degradation, generator)
         return F.cross_entropy(self.network(x), batch["label_map"].long())
 
 
 class AttributeClassifier(SupervisedModel):
-    """Evaluator of text and attributes: the probability of each attribute."""
+    """Evaluator of text and attributes: predicts the probability of each attribute."""
 
     def __init__(self, config: AttributeClassifierConfig, *, seed: int = 0) -> None:
         super().__init__(config.optimizer, seed=seed)
@@ -140,15 +140,15 @@ class AttributeClassifier(SupervisedModel):
             self.network = ImageEncoder(len(config.attributes), config.channels)
 
     def target(self, attributes: Tensor) -> Tensor:
-        """The attributes of this evaluator, float [B, K] of 0 and 1, from all of them, int8 [B, 40]."""
+        """Select this evaluator's attributes, float [B, K] of 0 and 1, from all attributes, int8 [B, 40]."""
         return attributes[:, list(self.config.attributes)].float()
 
     @torch.no_grad()
     def predict(self, image: Tensor) -> Tensor:
-        """Probability of each attribute, float [B, K], of images uint8 [B, 3, S, S]."""
+        """Return the probability of each attribute, float [B, K], for images uint8 [B, 3, S, S]."""
         return self.network(images.to_float(image)).sigmoid()
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Binary cross-entropy of the attributes on the damaged ``batch["image"]``."""
+        """Return the binary cross-entropy of the attributes given the damaged ``batch["image"]``."""
         x = degrade(images.to_float(batch["image"]), self.config.degradation, generator)
         return F.binary_cross_entropy_with_logits(self.network(x), self.target(batch["conditions"]["attributes"]))

@@ -1,7 +1,7 @@
 """Uni-modal latent diffusion (Collaborative Diffusion, CVPR 2023, Sec. 3.1 and supplement A.1; Rombach et al. 2022).
 
-One condition as tokens by cross-attention; the encoder of the condition is trained with the U-Net, the autoencoder is not.
-It has the interface of ``Denoiser``, so that every way to combine experts takes it.
+One condition enters as tokens by cross-attention; its encoder is trained with the U-Net, the autoencoder is not.
+The interface is that of ``Denoiser``, so every method that combines experts accepts this model.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from lightning_mmdiff.sampling import Conditions
 
 @dataclass(frozen=True, kw_only=True)
 class LatentDenoiserConfig(ModelConfig):
-    """Architecture and loss of one latent diffusion model; the defaults are the published ones."""
+    """Architecture and loss of one latent diffusion model; the defaults are the published values."""
 
     network: CrossAttentionUNetConfig
     conditions: TokensConfig
@@ -35,11 +35,11 @@ class LatentDenoiserConfig(ModelConfig):
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is the simple loss."""
     drop_probability: float = 0.0
-    """Share of training images whose tokens are zeros (null). The paper's models are never without condition, so they
+    """Fraction of training images whose tokens are set to zero (null). The paper's models always see their condition, so they
     allow no guidance; Eq. 10 of Unite and Conquer needs it."""
     checkpointing: bool = False
-    """Recompute activations in the backward pass."""
-    optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
+    """Whether to recompute activations in the backward pass."""
+    optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images per step
     caches_latents = True
 
     def build(self, *, seed: int, autoencoder: VAE) -> "LatentDenoiser":
@@ -48,12 +48,12 @@ class LatentDenoiserConfig(ModelConfig):
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """The tokenizer of the text, where it is the published one."""
+        """Names of the text tokenizer's files, if it is the published one."""
         return self.conditions.weight_files
 
     @property
     def required_conditions(self) -> tuple[str, ...]:
-        """Conditions that training batches must carry: they would be null otherwise."""
+        """Conditions that training batches must contain; they would be null otherwise."""
         return (self.conditions.source,)
 
     def __post_init__(self) -> None:
@@ -88,9 +88,9 @@ class LatentDenoiser(DiffusionModel):
 
         Args:
             config: architecture and loss.
-            autoencoder: trained, with a measured scale; frozen, and never stored in our checkpoints.
+            autoencoder: trained, with a measured scale; frozen, and never stored in checkpoints.
             sampler: default DDIM as released: 50 steps, eta 1, timesteps 981, 961, ..., 1, no clipping.
-            seed: of initial weights, timesteps, noise and dropped conditions.
+            seed: seed of the initial weights, timesteps, noise and dropped conditions.
 
         Raises:
             UserError: if the sampler clips, or the network does not fit the latents.
@@ -117,7 +117,7 @@ class LatentDenoiser(DiffusionModel):
         self.autoencoder = autoencoder.requires_grad_(False).eval()
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """Add the tokens [B, L, D] of this model's condition, where the batch has its source."""
+        """Add this model's condition tokens [B, L, D] if the batch contains their source."""
         tokens = self.config.conditions
         if tokens.source not in conditions or tokens.name in conditions:
             return conditions
@@ -128,14 +128,14 @@ class LatentDenoiser(DiffusionModel):
         }
 
     def encode(self, conditions: Conditions, batch_size: int) -> Encoded:
-        """Tokens [B, L, D]: from ``encode_conditions``, or zeros (null)."""
+        """Return the tokens [B, L, D] from ``encode_conditions``, or zeros (null)."""
         tokens = self.config.conditions
         if tokens.name in conditions:
             return Encoded(embedding=conditions[tokens.name])
         return Encoded(embedding=torch.zeros(batch_size, tokens.length, tokens.width, device=self.device))
 
     def predict_eps(self, z: Tensor, t: Tensor, encoded: Encoded) -> Tensor:
-        """Predicted noise eps_theta(x_t, t, c), [B, C, h, w]."""
+        """Return the predicted noise eps_theta(x_t, t, c), [B, C, h, w]."""
         return noise_from(self.schedule, self.config.prediction, self.network(z, t, encoded.embedding), z, t)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -144,9 +144,9 @@ class LatentDenoiser(DiffusionModel):
 
     @torch.no_grad()
     def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Latents z_0 [B, C, h, w] of the images of a batch: a sample of the posterior, not its mean, as released.
+        """Return the latents z_0 [B, C, h, w] of a batch: a sample of the posterior, not its mean, as released.
 
-        The posterior is ``batch["moments"]`` [B, 2C, h, w] where that was cached, else that of the encoded image.
+        The posterior is ``batch["moments"]`` [B, 2C, h, w] if cached, and that of the encoded image otherwise.
         """
         noise = torch.randn((len(batch["image"]), *self.shape), generator=generator).to(self.device)
         if "moments" in batch:
@@ -154,7 +154,7 @@ class LatentDenoiser(DiffusionModel):
         return self.autoencoder.encode(images.to_float(batch["image"].to(self.device)), noise)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Eq. 3 on latents, a scalar; all randomness comes from ``generator``."""
+        """Return the loss of Eq. 3 on latents, a scalar; all randomness comes from ``generator``."""
         z0 = self.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
@@ -171,5 +171,5 @@ class LatentDenoiser(DiffusionModel):
 
 
 def released_sampler() -> schedules.Sampler:
-    """Sampler of the released code: its last step still adds noise of standard deviation 0.027."""
+    """Return the released code's sampler: its last step still adds noise of standard deviation 0.027."""
     return schedules.Sampler(name="ddim", num_steps=50, eta=1.0, clip=False, spacing="leading")

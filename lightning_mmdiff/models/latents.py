@@ -1,4 +1,4 @@
-"""Cached latents: the posterior of every training image, computed once, so that training never runs the encoder."""
+"""Cached latents: the posterior of every training image, computed once so that training never runs the encoder."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,13 +16,13 @@ from lightning_mmdiff.runtime.files import atomic_path
 
 @torch.no_grad()
 def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: int, path: Path) -> None:
-    """Write the moments of images 0 ... num_images - 1 as one float32 array [N, 2C, h, w] (``.npy``); no-op if it is there.
+    """Write the moments of images 0 ... num_images - 1 to one float32 array [N, 2C, h, w] (``.npy``), unless the file exists.
 
     Args:
         vae: trained and frozen.
-        batches: "index" int64 [B] and "image" uint8 [B, 3, S, S]; every image in one of them, none of them mirrored.
+        batches: "index" int64 [B] and "image" uint8 [B, 3, S, S]; together they contain every image, without mirroring.
         num_images: N.
-        path: of the file; it is written under a temporary name and renamed.
+        path: output file, written under a temporary name and then renamed.
 
     Raises:
         UserError: if an image is missing; names the first ones.
@@ -47,13 +47,13 @@ def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: in
 
 
 class Moments:
-    """The table that ``write_moments`` wrote, read row by row from disk."""
+    """The table written by ``write_moments``, read from disk row by row."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
-        """``shape`` is [C, h, w] of the latents of the autoencoder in use.
+        """Open the table; ``shape`` is [C, h, w] of the current autoencoder's latents.
 
         Raises:
-            MissingFileError: if ``path`` is not there.
+            MissingFileError: if ``path`` does not exist.
             UserError: if it holds latents of another shape.
         """
         if not path.exists():
@@ -74,5 +74,5 @@ class Moments:
         return Moments, (self.path, self.shape)
 
     def __call__(self, index: Tensor) -> Tensor:
-        """Moments, float32 [B, 2C, h, w], of the images ``index``, int64 [B]."""
+        """Return the moments, float32 [B, 2C, h, w], of the images ``index``, int64 [B]."""
         return torch.from_numpy(self.table[index.cpu().numpy()])

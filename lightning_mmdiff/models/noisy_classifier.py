@@ -1,11 +1,12 @@
-"""The class of a noisy image, p(y | z_t): what classifier guidance follows (ADM, Dhariwal & Nichol 2021, Sec. 4).
+"""Classifier of noisy images, p(y | z_t), for classifier guidance (ADM, Dhariwal & Nichol 2021, Sec. 4).
 
 MT-Diffusion (ICLR 2024) uses it three times: for the guided rows of Table 3, as the head of MT-Diffusion-E, and, trained
-alone, as the baseline of Fig. 6 (Sec. 4.2, App. E.3). Trained on clean images it is an evaluator of objects.
+alone, as the baseline of Fig. 6 (Sec. 4.2, App. E.3). Trained on clean images, it is an evaluator of objects.
 
-Published training (ADM's README): 300,000 steps of 256 images, AdamW, rate 3e-4 falling linearly to 0, weight decay .05,
-random crops, noise of the diffusion model's own schedule. The README of ADM leaves the schedule at linear; the 64-pixel
-model is cosine, so its classifier must be too. It guides at any t, whatever its schedule (see ``classifier_guidance``).
+Published training (ADM's README): 300,000 steps of 256 images, AdamW, learning rate 3e-4 decaying linearly to 0, weight
+decay .05, random crops, noise of the diffusion model's schedule. ADM's README leaves the schedule at linear; the 64-pixel
+model uses cosine, so its classifier must too. The classifier guides at any t, whatever its schedule (see
+``classifier_guidance``).
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from lightning_mmdiff.networks.conditions import check_labels
 from lightning_mmdiff.optimization import OptimizerConfig
 
 PUBLISHED = OptimizerConfig(lr=3e-4, weight_decay=0.05, decay_steps=300_000)
-"""ADM's optimizer, for 256 images a step."""
+"""ADM's optimizer, for 256 images per step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,13 @@ class NoisyClassifierConfig(ModelConfig):
 
     network: ClassifierConfig
     label: str = "label"
-    """Condition that holds the class, int64 [B]."""
+    """Name of the condition that holds the class, int64 [B]."""
     noised: bool = True
-    """Train on z_t at a random t; else on clean images, all at t = 0."""
+    """Whether to train on z_t at a random t; otherwise on clean images, all at t = 0."""
     schedule: schedules.ScheduleName = "cosine"
-    """Noise of z_t; only read where ``noised``."""
+    """Noise schedule of z_t; used only if ``noised``."""
     degradation: Degradation | None = None
-    """Random damage of clean images, so that an evaluator is not thrown off by that of generated ones."""
+    """Random damage of clean images, which makes an evaluator robust to the artifacts of generated images."""
     optimizer: OptimizerConfig = PUBLISHED
 
     def __post_init__(self) -> None:
@@ -55,10 +56,10 @@ class NoisyClassifierConfig(ModelConfig):
 
 
 class NoisyClassifier(SupervisedModel):
-    """Classifier of z_t, or of clean images."""
+    """Classifier of z_t or of clean images."""
 
     def __init__(self, config: NoisyClassifierConfig, *, seed: int = 0) -> None:
-        """Build the network; ``seed`` is that of its initial weights, timesteps and noise."""
+        """Build the network; ``seed`` determines its initial weights, timesteps and noise."""
         super().__init__(config.optimizer, seed=seed)
         self.config = config
         self.schedule = schedules.by_name(config.schedule)
@@ -67,29 +68,29 @@ class NoisyClassifier(SupervisedModel):
             self.network = Classifier(config.network)
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """Logits of z_t [B, C, H, W] at t ([B] or a scalar), float32 [B, num_classes]."""
+        """Return the logits, float32 [B, num_classes], for z_t [B, C, H, W] at t ([B] or a scalar)."""
         return self.network(z, t)
 
     @torch.no_grad()
     def predict(self, image: Tensor) -> Tensor:
-        """Probability of each class, float32 [B, num_classes], of clean images uint8 [B, 3, H, W], at t = 0.
+        """Return class probabilities, float32 [B, num_classes], for clean images uint8 [B, 3, H, W], at t = 0.
 
-        A classifier of noised images saw one step of noise at t = 0, which is less than a gray level.
+        A classifier trained on noisy images saw one step of noise at t = 0, which is less than one gray level.
         """
         x = images.to_float(image.to(self.device))
         return self(x, torch.zeros(len(x), device=x.device)).softmax(dim=1)
 
     @torch.no_grad()
     def features(self, image: Tensor) -> Tensor:
-        """Activations before the pool, averaged over positions, float32 [B, D], of clean images uint8 [B, 3, H, W]."""
+        """Return the activations before pooling, averaged over positions, float32 [B, D], for clean images uint8 [B, 3, H, W]."""
         x = images.to_float(image.to(self.device))
         return self.network.features(x, torch.zeros(len(x), device=x.device)).float().mean(dim=(2, 3))
 
     def labels(self, conditions: Mapping[str, Any], batch_size: int) -> Tensor:
-        """Classes int64 [B] of a batch, from its conditions.
+        """Return the classes, int64 [B], from a batch's conditions.
 
         Raises:
-            UserError: if there is no label, or a class is out of range (null, -1, is).
+            UserError: if there is no label, or a class is out of range (including null, -1).
         """
         if self.config.label not in conditions:
             raise UserError(
@@ -101,7 +102,7 @@ class NoisyClassifier(SupervisedModel):
         return labels
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Cross-entropy of the class at a uniform t, or of the clean image; a scalar, all randomness from ``generator``."""
+        """Return the class cross-entropy at a uniform t or for the clean image, a scalar; randomness comes from ``generator``."""
         x = images.to_float(batch["image"])
         labels = self.labels(batch.get("conditions", {}), len(x))
         t = torch.zeros(len(x), dtype=torch.int64, device=x.device)

@@ -1,4 +1,4 @@
-"""What every model of ours that is trained by one loss has in common: its step, its randomness, its optimizer."""
+"""Common training code of all models with a single loss: training step, randomness and optimizer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ from lightning_mmdiff.runtime.steps import steps_done
 
 
 class SeededTraining(lightning.LightningModule, ABC):
-    """Subclasses define ``seed`` and ``loss(batch, generator)``; step k draws from (seed, k, process) and nothing else."""
+    """Base of models that define ``seed`` and ``loss(batch, generator)``; step k draws only from (seed, k, process)."""
 
     seed: int
     optimizer_config: OptimizerConfig
     unsaved: ClassVar[tuple[str, ...]]
-    """Names of the parts that are frozen helpers (experts, autoencoder, embedder): they are never stored."""
+    """Names of the frozen helpers (experts, autoencoder, embedder), which are never stored."""
 
     @property
     def step(self) -> int:
-        """Training steps, in batches, that are done; 0 without a trainer."""
+        """Number of completed training steps, in batches; 0 without a trainer."""
         return steps_done(self.trainer) if self._trainer is not None else 0
 
     @abstractmethod
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Scalar loss of ``batch``; all randomness comes from ``generator``."""
+        """Return the scalar loss of ``batch``; all randomness comes from ``generator``."""
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Loss of one batch, checked and logged."""
+        """Return the loss of one batch, checked and logged."""
         step = self.step
         loss = self.loss(batch, seeding.step_generator(self.seed, step, self.global_rank))
         if not torch.isfinite(loss):
@@ -45,22 +45,22 @@ class SeededTraining(lightning.LightningModule, ABC):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """AdamW over the trainable parameters."""
+        """Return AdamW over the trainable parameters."""
         return adamw([p for p in self.parameters() if p.requires_grad], self.optimizer_config)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen helpers out of the checkpoint."""
+        """Remove the frozen helpers from the checkpoint."""
         checkpoint["state_dict"] = checkpoints.saved(self, checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the helpers' own weights back, so that loading stays strict."""
+        """Restore the helpers' current weights, so that loading stays strict."""
         own = self.state_dict()
         helpers = {k: v for k, v in own.items() if k not in checkpoints.saved(self, own)}
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **helpers}
 
 
 class SupervisedModel(SeededTraining):
-    """A model trained by ``loss`` with AdamW over all its trainable parameters."""
+    """A model trained on ``loss`` with AdamW over all its trainable parameters."""
 
     def __init__(self, optimizer: OptimizerConfig, *, seed: int) -> None:
         super().__init__()

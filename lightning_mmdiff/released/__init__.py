@@ -1,1 +1,1 @@
-"""Models that others have trained and published, by name."""
+"""Published models trained by others, by name."""

@@ -1,4 +1,4 @@
-"""The released models that a run can name: which files they are, and how they are loaded."""
+"""The catalogue of released models that a run can name: their files and how to load them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from lightning_mmdiff.source import ModelSource
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedModel:
-    """An entry of the catalogue: a frozen helper of other models, or weights that a training starts from."""
+    """A catalogue entry: a frozen helper for other models, or weights from which training starts."""
 
     name: str
     weights: tuple[str, ...]
     """Names of its files (``weights.table``)."""
     load: Callable[[], nn.Module] | None = None
-    """Read the helper from disk."""
+    """Function that reads the helper from disk."""
     architecture: Callable[[], nn.Module | None] = lambda: None
-    """The helper with weights that mean nothing, where that takes no file; None: others are built without it."""
+    """Function that builds the helper with meaningless weights, or returns None if this needs a file; others go without it."""
     initialize: Callable[[Any], None] | None = None
-    """Read the weights into a model that is about to be trained."""
+    """Function that reads the weights into a model about to be trained."""
 
 
 def _farl() -> nn.Module:
-    from lightning_mmdiff.networks.farl import load_farl  # imports transformers, which takes seconds
+    from lightning_mmdiff.networks.farl import load_farl  # importing transformers takes seconds
 
     return load_farl()
 
@@ -60,12 +60,12 @@ RELEASED = (
         initialize=lambda model: stable_diffusion.load_unet(model.network.unet),
     ),
 )
-"""Every released model that a run can name."""
+"""All released models that a run can name."""
 
 
 @dataclass(frozen=True)
 class Released(ModelSource):
-    """A released model by its name, where a config would otherwise hold a training run."""
+    """A released model by name, where a config would otherwise hold a training run."""
 
     name: str
 
@@ -78,5 +78,5 @@ class Released(ModelSource):
 
     @property
     def entry(self) -> ReleasedModel:
-        """Its entry of the catalogue."""
+        """Its catalogue entry."""
         return next(model for model in RELEASED if model.name == self.name)

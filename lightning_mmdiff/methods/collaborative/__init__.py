@@ -1,1 +1,1 @@
-"""Collaborative Diffusion (Huang et al., CVPR 2023): dynamic diffusers, their influence, editing by Imagic."""
+"""Collaborative Diffusion (Huang et al., CVPR 2023): dynamic diffusers, their influence, and editing with Imagic."""

@@ -1,6 +1,7 @@
-"""Collaborative editing (Collaborative Diffusion, CVPR 2023, Sec. 3.3 and Algorithm 3): Imagic per modality, then together.
+"""Collaborative editing (Collaborative Diffusion, CVPR 2023, Sec. 3.3, Algorithm 3): Imagic per modality, then jointly.
 
-The dynamic diffusers are the ones trained for generation. Released: 1 expert edit = 1,500 iterations; alpha is chosen by eye.
+It reuses the dynamic diffusers trained for generation. In the released code, one expert edit takes 1,500 iterations and alpha
+is chosen by eye.
 
     python -m experiments.editing
 """
@@ -40,17 +41,17 @@ CONDITIONS = "conditions.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class EditTogether(Collaborate):
-    """Edit test images: each is given the conditions of the next one."""
+    """Config for editing test images: each receives the conditions of the next one."""
 
     has_influence: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     name: str
-    """Folder of what is prepared once for all edits that differ in ``alpha`` and ``modality`` alone."""
+    """Folder of the preparation, shared by all edits that differ only in ``alpha`` and ``modality``."""
     imagic: ImagicConfig
     alpha: float
-    """Strength: 0 gives back the image, 1 is the target condition."""
+    """Edit strength: 0 reproduces the image, 1 is the target condition."""
     modality: int | None = None
-    """Number of the expert that edits alone; None is all of them together."""
+    """Index of the expert that edits alone; None uses all of them together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,24 +59,24 @@ class EditTogether(Collaborate):
 
     @property
     def target_shift(self) -> int:
-        """The next test image."""
+        """Offset of the next test image."""
         return 1
 
 
 class CollaborativeEditor:
-    """One edit of one image: two stages for each modality, each kept in ``folder`` and done once; then any alpha."""
+    """Edit of one image: two stages per modality, each run once and stored in ``folder``; then sampling at any alpha."""
 
     def __init__(self, collaborative: Collaborative, config: ImagicConfig, *, folder: Path, seed: int = 0) -> None:
-        """Prepare nothing yet.
+        """Store the settings without preparing anything.
 
         Args:
             collaborative: trained dynamic diffusers over their experts; neither is changed.
-            config: of the two stages.
-            folder: of this edit (one image, one set of wanted conditions).
-            seed: of noise and timesteps.
+            config: settings of the two stages.
+            folder: folder for this edit (one image, one set of target conditions).
+            seed: seed of noise and timesteps.
 
         Raises:
-            UserError: if two collaborators share the name of a condition (each must have its own).
+            UserError: if two collaborators share a condition name (each must have its own).
         """
         names = [name for collaborator in collaborative.config.collaborators for name in collaborator.conditions]
         if twice := sorted({n for n in names if names.count(n) > 1}):
@@ -85,14 +86,14 @@ class CollaborativeEditor:
         self.collaborative, self.config, self.folder, self.seed = collaborative, config, folder, seed
 
     def prepare(self, image: Tensor, conditions: Conditions) -> None:
-        """Algorithm 3, lines 1-5: run what is missing in ``folder``; may be killed and called again.
+        """Run the unfinished stages of Algorithm 3, lines 1-5; if interrupted, call again to resume.
 
         Args:
-            image: the photograph to edit, uint8 [1, 3, S, S], S as the experts were trained.
-            conditions: the wanted ones, one image's: uint8 [1, C, S, S], a list of one caption, ...
+            image: photograph to edit, uint8 [1, 3, S, S], S the experts' training size.
+            conditions: target conditions of one image: uint8 [1, C, S, S], a list of one caption, ...
 
         Raises:
-            UserError: if the image has another size, a wanted condition is missing, or the folder holds another edit.
+            UserError: if the image has a different size, a target condition is missing, or the folder holds a different edit.
         """
         self._check_same_edit(image, conditions)
         encoded = self._encode(conditions)
@@ -100,7 +101,7 @@ class CollaborativeEditor:
             self._prepare_member(number, image, encoded)
 
     def conditions(self, alpha: float) -> dict[str, Tensor]:
-        """Conditions of all modalities at ``alpha`` (line 6), float [1, ...]; 0 gives back the image, 1 is the wanted one."""
+        """Return all modalities' conditions at ``alpha`` (line 6), float [1, ...]: 0 reproduces the image, 1 is the target."""
         mixed = {}
         for number, expert in enumerate(self.collaborative.experts):
             stored = load_file(self._finished(number, CONDITIONS))
@@ -110,11 +111,11 @@ class CollaborativeEditor:
         return mixed
 
     def edit(self, alpha: float, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Edit by all modalities together (lines 8-19).
+        """Edit with all modalities together (lines 8-19).
 
         Args:
-            alpha: strength of the edit.
-            indices: numbers of the samples, each with its own noise.
+            alpha: edit strength.
+            indices: sample numbers, each with its own noise.
 
         Returns:
             Images, uint8 [B, 3, S, S]; influence, float [steps, M, B, h, w].
@@ -123,13 +124,13 @@ class CollaborativeEditor:
         return self.collaborative.with_experts(tuned).sample_with_influence(self._batch(alpha, indices))
 
     def edit_alone(self, number: int, alpha: float, indices: Sequence[int]) -> Tensor:
-        """Edit by the modality ``number`` alone, plain Imagic; uint8 [B, 3, S, S]."""
+        """Edit with modality ``number`` alone (plain Imagic); uint8 [B, 3, S, S]."""
         expert = Expert(denoiser=self.tuned(number), conditions=self.collaborative.experts[number].conditions)
         alone = Composable([expert], sampler=self.collaborative.sampler, sampling_seed=self.collaborative.sampling_seed)
         return alone.predict_step(self._batch(alpha, indices))
 
     def tuned(self, number: int) -> DiffusionModel:
-        """Fine-tuned expert of modality ``number``, frozen; the rest of it is shared with the original."""
+        """Return the fine-tuned expert of modality ``number``, frozen; it shares everything but the network with the original."""
         path = self._finished(number, NETWORK)
         denoiser = with_own_network(self.collaborative.experts[number].denoiser)
         checkpoints.load_weights(denoiser.network, path)

@@ -1,7 +1,7 @@
 """Imagic for any condition (Kawar et al. 2023; Collaborative Diffusion, CVPR 2023, supplement A.2, Eq. 12-14).
 
-First the condition, then the network learn to give back one image; between the condition so found and the wanted one lies
-the edit. The paper states no rate, no number of iterations and no alpha: the defaults are those of the released code.
+First the condition and then the network is trained to reproduce one image; the edit interpolates between the optimized and
+the target condition. The paper gives no learning rate, iteration count or alpha: the defaults are those of the released code.
 """
 
 import copy
@@ -27,18 +27,18 @@ from lightning_mmdiff.runtime.steps import StopAfter
 
 @dataclass(frozen=True, kw_only=True)
 class ImagicConfig(Config):
-    """Length and rates of the two stages."""
+    """Length and learning rates of the two stages."""
 
     condition_steps: int = 500
     condition_optimizer: OptimizerConfig = OptimizerConfig(lr=1e-3)
     network_steps: int = 1000
     network_optimizer: OptimizerConfig = OptimizerConfig(lr=1e-6)
     batch_size: int = 1
-    """Draws of timestep and noise per step; the image is the same."""
+    """Number of draws of timestep and noise per step, all for the same image."""
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
     checkpoint_every: int = 250
-    """Steps between checkpoints of a stage."""
+    """Number of steps between checkpoints of a stage."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,12 +48,12 @@ class ImagicConfig(Config):
 
 
 def interpolate(target: Tensor, optimized: Tensor, alpha: float) -> Tensor:
-    """Condition between the one that gives back the image (alpha 0) and the wanted one (1); beyond 1 is allowed (Eq. 14)."""
+    """Interpolate from the condition that reproduces the image (alpha 0) to the target (alpha 1); alpha may exceed 1 (Eq. 14)."""
     return alpha * target + (1 - alpha) * optimized  # Eq. 14
 
 
 class Reconstruction(SupervisedModel):
-    """Denoising loss of one image under one model; subclasses say what learns."""
+    """Denoising loss of one image under one model; subclasses define what is trained."""
 
     unsaved = ("models",)
     z0: Tensor
@@ -66,7 +66,15 @@ class Reconstruction(SupervisedModel):
         optimizer: OptimizerConfig,
         seed: int,
     ) -> None:
-        """``z0`` [1, C, H, W] is the image as ``denoiser`` diffuses it; the model is frozen and never stored."""
+        """Freeze the model, which is never stored.
+
+        Args:
+            denoiser: the model.
+            z0: image in the diffusion space of ``denoiser``, [1, C, H, W].
+            config: settings of both stages.
+            optimizer: optimizer of this stage.
+            seed: seed of noise and timesteps.
+        """
         super().__init__(optimizer, seed=seed)
         self.config = config
         self.register_buffer("z0", z0, persistent=False)
@@ -74,21 +82,21 @@ class Reconstruction(SupervisedModel):
 
     @property
     def denoiser(self) -> DiffusionModel:
-        """The model that is called."""
+        """The model being called."""
         return cast(DiffusionModel, self.models[0])
 
     @abstractmethod
     def conditions(self) -> Mapping[str, Tensor]:
-        """Conditions of the image, float [1, ...] each."""
+        """Return the conditions of the image, float [1, ...] each."""
 
     def train(self, mode: bool = True) -> "Reconstruction":
-        """Set the mode; the model stays in evaluation mode."""
+        """Set the training mode; the model stays in evaluation mode."""
         super().train(mode)
         self.models.eval()
         return self
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """E |eps - eps_theta(x_t, t, c)|^2 over t and eps (Eq. 12 and 13), a scalar."""
+        """Return E |eps - eps_theta(x_t, t, c)|^2 over t and eps (Eq. 12 and 13), a scalar."""
         count, schedule = self.config.batch_size, self.denoiser.schedule
         z0 = self.z0.expand(count, -1, -1, -1)
         t = torch.randint(len(schedule), (count,), generator=generator).to(z0.device)
@@ -102,7 +110,7 @@ class Reconstruction(SupervisedModel):
 
 
 class ConditionSearch(Reconstruction):
-    """Stage 1, Eq. 12: the condition learns, from the wanted one on; the model is frozen."""
+    """Stage 1, Eq. 12: the condition is trained, starting from the target; the model is frozen."""
 
     def __init__(
         self,
@@ -112,17 +120,25 @@ class ConditionSearch(Reconstruction):
         config: ImagicConfig,
         seed: int,
     ) -> None:
-        """``target``: the wanted conditions as the model takes them, float [1, ...] each."""
+        """Copy the target conditions.
+
+        Args:
+            denoiser: the model.
+            z0: image in the diffusion space of ``denoiser``, [1, C, H, W].
+            target: target conditions as model inputs, float [1, ...] each.
+            config: settings of both stages.
+            seed: seed of noise and timesteps.
+        """
         super().__init__(denoiser.requires_grad_(False), z0, config, config.condition_optimizer, seed)
         self.condition = nn.ParameterDict({name: value.detach().clone() for name, value in target.items()})
 
     def conditions(self) -> Mapping[str, Tensor]:
-        """The conditions that learn."""
+        """Return the trained conditions."""
         return {name: self.condition[name] for name in self.condition}
 
 
 class NetworkTuning(Reconstruction):
-    """Stage 2, Eq. 13: a copy of the model's U-Net learns, under the condition found in stage 1."""
+    """Stage 2, Eq. 13: a copy of the model's U-Net is trained under the condition found in stage 1."""
 
     def __init__(
         self,
@@ -132,7 +148,15 @@ class NetworkTuning(Reconstruction):
         config: ImagicConfig,
         seed: int,
     ) -> None:
-        """``found``: the conditions of stage 1, float [1, ...] each. ``denoiser`` is left as it is; see ``self.denoiser``."""
+        """Copy the network.
+
+        Args:
+            denoiser: the model, left unchanged; ``self.denoiser`` is the copy.
+            z0: image in the diffusion space of ``denoiser``, [1, C, H, W].
+            found: conditions of stage 1, float [1, ...] each.
+            config: settings of both stages.
+            seed: seed of noise and timesteps.
+        """
         tuned = with_own_network(denoiser)
         super().__init__(tuned, z0, config, config.network_optimizer, seed)
         self.network = tuned.network.requires_grad_(True)
@@ -141,18 +165,18 @@ class NetworkTuning(Reconstruction):
             self.register_buffer(f"found_{name}", value.detach().clone(), persistent=False)
 
     def conditions(self) -> Mapping[str, Tensor]:
-        """The conditions found in stage 1."""
+        """Return the conditions found in stage 1."""
         return {name: getattr(self, f"found_{name}") for name in self.names}
 
 
 def with_own_network(denoiser: DiffusionModel) -> DiffusionModel:
-    """A copy of ``denoiser`` with a U-Net of its own; everything else is shared with it."""
+    """Copy ``denoiser`` with its own U-Net; everything else is shared with the original."""
     shared = {id(child): child for name, child in denoiser.named_children() if name != "network"}
     return copy.deepcopy(denoiser, shared)
 
 
 def fit(module: Reconstruction, num_steps: int, folder: Path) -> None:
-    """Train ``module`` for ``num_steps`` steps, from the newest checkpoint in ``folder`` where there is one."""
+    """Train ``module`` for ``num_steps`` steps, resuming from the newest checkpoint in ``folder`` if there is one."""
     saver = Checkpoints(folder / "checkpoints", every=module.config.checkpoint_every)
     trainer = Trainer(
         default_root_dir=folder, max_epochs=-1, devices=1, callbacks=[saver, StopAfter(num_steps)], logger=False,
@@ -163,7 +187,7 @@ def fit(module: Reconstruction, num_steps: int, folder: Path) -> None:
 
 
 class Draws(IterableDataset):
-    """Endless empty batches: the image, the timesteps and the noise come from the module."""
+    """Infinite empty batches: the image, timesteps and noise come from the module."""
 
     def __iter__(self) -> Any:
         while True:

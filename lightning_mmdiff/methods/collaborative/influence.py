@@ -1,6 +1,6 @@
-"""How sampling uses the influence that dynamic diffusers learned (Collaborative Diffusion, CVPR 2023, Sec. 3.2 and 4.5).
+"""How sampling uses the influence learned by dynamic diffusers (Collaborative Diffusion, CVPR 2023, Sec. 3.2 and 4.5).
 
-The released sampler does more than the paper says (its Algorithm 2), and the ablations of Table 2 change it at sampling too.
+The released sampler does more than the paper describes (its Algorithm 2), and the ablations of Table 2 also change sampling.
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ InfluenceSchedule = Literal["none", "released"]
 
 
 def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled: int) -> Tensor:
-    """What the released sampler does to the influence of the mask (not in the paper, and not in training).
+    """Apply the released sampler's factor to the mask's influence (absent from the paper and from training).
 
-    With a = I g(t), g(t) = (cos((1 - t/T) pi) + 1) / 2, the mask gets 2a / (1 + a), the other model (1 - a) / (1 + a). With
-    more than two models the others share that in proportion to their influence. At small t the mask gets nothing.
+    With a = I g(t), g(t) = (cos((1 - t/T) pi) + 1) / 2, the mask gets 2a / (1 + a) and the other model (1 - a) / (1 + a). With
+    more than two models, the others share the latter in proportion to their influence. At small t the mask gets nothing.
 
     Args:
         influence: of each model, sums to 1 over M, [M, B, 1, H, W].
         t: timestep in 0 ... T - 1, a scalar.
         num_steps: T.
-        scheduled: the model with the factor (the mask's).
+        scheduled: index of the model with the factor (the mask's).
 
     Returns:
         [M, B, 1, H, W], sums to 1 over M.
@@ -43,18 +43,18 @@ def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled
 
 @dataclass(frozen=True, kw_only=True)
 class InfluenceConfig(Config):
-    """How sampling uses the learned influence; training never reads it."""
+    """How sampling uses the learned influence; training never reads this config."""
 
     schedule: InfluenceSchedule = "none"
     scheduled: int = 0
-    """Number of the model that the released schedule acts on, in the order of ``CollaborativeConfig.collaborators``."""
+    """Index, in ``CollaborativeConfig.collaborators``, of the model that the released schedule applies to."""
     spatial: bool = True
-    """False is the ablation "w/o spatial": the mean of the logits over the image, before the softmax."""
+    """False is the ablation "w/o spatial": the logits are averaged over the image before the softmax."""
     temporal: bool = True
-    """False is the ablation "w/o temporal": the influence of a full run, averaged over its steps, at every step of a second
-    run from the same x_T."""
+    """False is the ablation "w/o temporal": the influence of a full run, averaged over its steps, is used at every step of a
+    second run from the same x_T."""
     guidance: float = 1.0
-    """Every expert's prediction becomes eps(null) + guidance (eps(c) - eps(null)) before Eq. 7; 1 is the paper: none. At equal
+    """Guidance applied to every expert before Eq. 7: eps(null) + guidance (eps(c) - eps(null)); 1 is the paper: none. At equal
     influence, 2 is Unite and Conquer with two experts, w = 1 and a = 1/2. The experts must know the null condition."""
 
     def __post_init__(self) -> None:

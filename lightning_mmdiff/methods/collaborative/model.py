@@ -29,29 +29,24 @@ from lightning_mmdiff.source import ModelSource
 
 
 def normalize(logits: Tensor) -> Tensor:
-    """Influence of each model at each pixel (Eq. 6): softmax over modalities, [M, B, 1, H, W] -> the same."""
+    """Return the influence of each model at each pixel (Eq. 6): softmax over modalities, [M, B, 1, H, W] -> the same."""
     return logits.softmax(dim=0)  # Eq. 6
 
 
 def collaborate(eps: Tensor, influence: Tensor) -> Tensor:
-    """Noise of the collaborating models (Eq. 7).
+    """Return the noise of the collaborating models (Eq. 7), [B, C, H, W].
 
-    Args:
-        eps: noise that each model predicts, [M, B, C, H, W].
-        influence: of each model, sums to 1 over M, [M, B, 1, H, W].
-
-    Returns:
-        [B, C, H, W].
+    ``eps`` is each model's predicted noise, [M, B, C, H, W]; ``influence`` [M, B, 1, H, W] sums to 1 over M.
     """
     return (influence * eps).sum(dim=0)  # Eq. 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collaborator(Config):
-    """One modality: what its expert is asked about, and its dynamic diffuser."""
+    """One modality: the conditions of its expert, and its dynamic diffuser."""
 
     conditions: tuple[str, ...]
-    """Names as in the expert's own config; the dynamic diffuser sees the same."""
+    """Names from the expert's config; the dynamic diffuser receives the same conditions."""
     network: DynamicDiffuserConfig
 
     def __post_init__(self) -> None:
@@ -69,7 +64,7 @@ class CollaborativeConfig(ModelConfig):
     collaborators: tuple[Collaborator, ...]
     min_snr: float | None = None
     """gamma of min-SNR loss weighting; None is the paper's unit weight on the error of eps."""
-    optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images a step
+    optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images per step
 
     def build(self, *, seed: int, experts: Sequence[DiffusionModel]) -> "Collaborative":
         """Build the dynamic diffusers over trained experts."""
@@ -82,7 +77,7 @@ class CollaborativeConfig(ModelConfig):
 
 
 class Collaborative(SupervisedModel, ExpertCombination):
-    """Frozen experts, and dynamic diffusers that say at every pixel and step whom to follow. Only those train, and are stored."""
+    """Frozen experts, weighted at every pixel and step by dynamic diffusers. Only the latter are trained and stored."""
 
     def __init__(
         self,
@@ -96,15 +91,15 @@ class Collaborative(SupervisedModel, ExpertCombination):
         """Build one dynamic diffuser for each expert.
 
         Args:
-            denoisers: trained experts in the order of ``config.collaborators``; any architecture, and one model may serve twice.
-            config: of the dynamic diffusers.
+            denoisers: trained experts in the order of ``config.collaborators``; any architecture; a model may appear twice.
+            config: dynamic diffusers.
             sampler: default DDIM, 50 steps, eta 1 (clipped in pixel space; the released one for latents).
             influence: how sampling uses the influence; default Eq. 5-7 as printed.
-            seed: of initial weights, timesteps, noise, and of sampling.
+            seed: seed of the initial weights, timesteps, noise, and sampling.
 
         Raises:
-            UserError: if the numbers of experts and collaborators differ, fewer than two collaborate under the released
-                schedule, experts denoise different shapes, or one lacks its condition.
+            UserError: if the numbers of experts and collaborators differ, the released schedule is used with fewer than two,
+                experts denoise different shapes, or an expert lacks its condition.
         """
         if len(denoisers) != len(config.collaborators):
             raise UserError(
@@ -126,7 +121,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
             )
 
     def with_experts(self, denoisers: Sequence[DiffusionModel]) -> "Collaborative":
-        """The same dynamic diffusers (shared, not copied) over other experts, fine-tuned ones say (Algorithm 3)."""
+        """Return the same dynamic diffusers (shared, not copied) over other experts, e.g., fine-tuned ones (Algorithm 3)."""
         other = Collaborative(
             denoisers, self.config, sampler=self.sampler, influence=self.influence_config, seed=self.seed
         )
@@ -140,18 +135,25 @@ class Collaborative(SupervisedModel, ExpertCombination):
         return self
 
     def logits(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """I_m,t = D_phi_m(x_t, t, c_m) of every modality (Eq. 5), [M, B, 1, H, W], for x_t [B, C, H, W] and t [B] or scalar."""
+        """Return I_m,t = D_phi_m(x_t, t, c_m) (Eq. 5), [M, B, 1, H, W], for x_t [B, C, H, W] and t [B] or scalar."""
         t = t.to(z.device).expand(len(z))
         logits = []
         for expert, diffuser in zip(self.experts, self.diffusers):
-            with torch.no_grad():  # the encoders are the experts' own, frozen
+            with torch.no_grad():  # encoders belong to the frozen experts
                 known = {n: conditions[n] for n in expert.conditions if n in conditions}
                 encoded = expert.denoiser.encode(known, len(z))
             logits.append(diffuser(z, t, encoded.channels, encoded.embedding))  # Eq. 5
         return torch.stack(logits)
 
     def predictions(self, z: Tensor, t: Tensor, conditions: Conditions, *, guidance: float = 1.0) -> Tensor:
-        """eps_m of every expert, [M, B, C, H, W], without gradient: no activation of an expert is kept."""
+        """Return eps_m of every expert, [M, B, C, H, W], without gradient, so no expert activations are kept.
+
+        Args:
+            z: x_t, [B, C, H, W].
+            t: timesteps, [B] or a scalar.
+            conditions: of the batch, encoded.
+            guidance: guidance scale of every expert; 1 is none.
+        """
         conditional = [(e.denoiser, e.conditions) for e in self.experts]
         null = [(denoiser, ()) for denoiser, _ in conditional if guidance != 1]
         with torch.no_grad():
@@ -159,7 +161,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
         return eps if guidance == 1 else torch.lerp(eps[len(conditional) :], eps[: len(conditional)], guidance)
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Algorithm 1: error of the collaborative prediction, a scalar; only the dynamic diffusers get a gradient."""
+        """Return the error of the collaborative prediction (Algorithm 1), a scalar; only the dynamic diffusers get a gradient."""
         z0 = self.experts[0].denoiser.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)  # line 3
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)  # line 4
@@ -174,7 +176,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
         return per_image.mean()
 
     def influence(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Influence of every model at one sampling step, as ``influence_config`` has it, [M, B, 1, H, W]; t is a scalar."""
+        """Return each model's influence at one sampling step per ``influence_config``, [M, B, 1, H, W]; t is a scalar."""
         config, logits = self.influence_config, self.logits(z, t, conditions)
         if not config.spatial:
             logits = logits.mean(dim=(-2, -1), keepdim=True).expand_as(logits)
@@ -184,7 +186,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
         return influence
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Eq. 7, Algorithm 2, lines 4-9."""
+        """Predict the noise by Eq. 7 (Algorithm 2, lines 4-9)."""
         return self._combine(z, t, conditions, self.influence(z, t, conditions))
 
     def _combine(self, z: Tensor, t: Tensor, conditions: Conditions, influence: Tensor) -> Tensor:
@@ -201,20 +203,19 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
     @torch.no_grad()
     def sample_with_influence(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Sample as ``predict_step`` does, and record who had how much influence where and when (Fig. 10).
+        """Sample as ``predict_step`` does, and record each model's influence over space and time (Fig. 10).
 
         Returns:
-            Images, uint8 [B, 3, H, W]; influence, float [steps, M, B, h, w] in the order of sampling, on the CPU. In latent
-            space h and w are the latent's.
+            Images, uint8 [B, 3, H, W]; influence, float [steps, M, B, h, w] in sampling order, on the CPU (h, w as diffused).
         """
         self._check_influence()
         if self.influence_config.temporal:
             return self._sample(batch, None)
         _, maps = self._sample(batch, None)
-        return self._sample(batch, maps.mean(dim=0).unsqueeze(2).to(self.device))  # w/o temporal variation
+        return self._sample(batch, maps.mean(dim=0).unsqueeze(2).to(self.device))  # without temporal variation
 
     def _sample(self, batch: Mapping[str, Any], fixed: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Algorithm 2 under the influence ``fixed`` [M, B, 1, H, W], or the predicted one; the maps beside the images."""
+        """Run Algorithm 2 with influence ``fixed`` [M, B, 1, H, W], or the predicted one; return the images and the maps."""
         maps: list[Tensor] = []
 
         def predict_noise(z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
@@ -235,14 +236,14 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
 @dataclass(frozen=True, kw_only=True)
 class Collaborate(MethodConfig):
-    """Let experts collaborate under the influence of their dynamic diffusers."""
+    """Config for experts that collaborate under the influence of their dynamic diffusers."""
 
     has_influence: ClassVar[bool] = True
     model: ModelSource
     influence: InfluenceConfig = InfluenceConfig()
 
     def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> Collaborative:
-        """The dynamic diffusers over their experts."""
+        """Build the dynamic diffusers over their experts."""
         model = ready(trained, self.model, sampler, seed)
         assert isinstance(model, Collaborative)
         model.influence_config = self.influence

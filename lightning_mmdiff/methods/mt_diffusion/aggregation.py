@@ -1,4 +1,4 @@
-"""Forward aggregation (MT-Diffusion, ICLR 2024): Eq. 3-5 and Theorem 2 as tables, and sampling by the shifted variable.
+"""Forward aggregation (MT-Diffusion, ICLR 2024): Eq. 3-5 and Theorem 2 as tables, and sampling with the shifted variable.
 
 Notation: shift -> a~_t (index 0 is the paper's t = 1); weights -> w_t; encodings -> E_i(x_i), [B, N, C, H, W];
 y -> z_t - sum_i a~_t^i E_i = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) eps, an ordinary diffusion.
@@ -20,16 +20,16 @@ from lightning_mmdiff.sampling import SchedulerWrapper
 
 Aggregation = Literal["none", "consistent", "paper", "mean_reverting"]
 """none: a~ = 0, E never enters z_t. consistent: E fades with the image, so sampling starts at N(0, I). paper: the printed
-weights; E is thousands of times the noise. mean_reverting: z_T = E + noise. The last two start from q(z_T | E) alone."""
+weights; E is thousands of times the noise. mean_reverting: z_T = E + noise. The last two can only start from q(z_T | E)."""
 
 STARTS_FROM_NOISE: tuple[Aggregation, ...] = ("none", "consistent")
-"""Schedules whose z_T forgets E: only these can generate a modality together with the image (``paper`` collapses)."""
+"""Schedules whose z_T is independent of E: only these can generate a modality jointly with the image (``paper`` collapses)."""
 MAX_SHIFT_16_BIT = 16.0
-"""Largest a~ of 16-bit training: above 16, half-precision numbers are 1/64 apart, bfloat16 ones 1/8."""
+"""Largest a~ for 16-bit training: above 16, half-precision numbers are 1/64 apart, bfloat16 numbers 1/8."""
 
 
 def shift_table(name: Aggregation, schedule: NoiseSchedule) -> Tensor:
-    """Coefficients a~_t of one encoding in the marginal of z_t (Eq. 4), float64 [T], for a variance-preserving schedule."""
+    """Return the coefficients a~_t of one encoding in z_t (Eq. 4), float64 [T], for a variance-preserving schedule."""
     alpha_bar = schedule.alpha_bar
     num_steps = len(alpha_bar)
     step = torch.arange(num_steps, dtype=torch.float64, device=alpha_bar.device)  # 0 ... T - 1
@@ -38,7 +38,7 @@ def shift_table(name: Aggregation, schedule: NoiseSchedule) -> Tensor:
             return torch.zeros_like(alpha_bar)
         case "consistent":  # w_t = sqrt(alpha_bar_(t-1)) / T: diffuses z_0 + (t / T) E
             return alpha_bar.sqrt() * (step + 1) / num_steps
-        case "paper":  # App. E, for T = 1000; its t counts from 0, or the last weight would be infinite
+        case "paper":  # App. E, for T = 1000; t counts from 0, or the last weight would be infinite
             return shift_from_weights(step / (num_steps - step), alpha_bar)
         case "mean_reverting":  # w_t = 1 / sqrt(alpha_t) - 1
             return 1 - alpha_bar.sqrt()
@@ -46,11 +46,11 @@ def shift_table(name: Aggregation, schedule: NoiseSchedule) -> Tensor:
 
 
 def shift_from_weights(weights: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Theorem 2's recursion: a~_t = sqrt(alpha_t) (w_t + a~_(t-1)), a~_0 = 0.
+    """Compute Theorem 2's recursion: a~_t = sqrt(alpha_t) (w_t + a~_(t-1)), a~_0 = 0.
 
     Args:
         weights: w_t, float64 [T].
-        alpha_bar: float64 [T], any subset of the steps of a schedule.
+        alpha_bar: float64 [T], for any subset of a schedule's steps.
 
     Returns:
         a~_t, float64 [T].
@@ -63,7 +63,7 @@ def shift_from_weights(weights: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 def weights_from_shift(shift: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Inverse of ``shift_from_weights``, float64 [T]; on a subset of the steps, the weights of that coarser chain."""
+    """Invert ``shift_from_weights``, float64 [T]; for a subset of the steps, return the weights of that coarser chain."""
     previous = torch.cat([shift.new_zeros(1), shift[:-1]])
     return shift / _root_alpha(alpha_bar) - previous
 
@@ -71,7 +71,7 @@ def weights_from_shift(shift: Tensor, alpha_bar: Tensor) -> Tensor:
 def posterior(
     z: Tensor, z0: Tensor, encodings: Tensor, shifts: Tensor, alpha_bar: Tensor, t: int
 ) -> tuple[Tensor, Tensor]:
-    """q(z_(t-1) | z_t, z_0, X), Eq. 5, over the steps of ``alpha_bar``.
+    """Return q(z_(t-1) | z_t, z_0, X), Eq. 5, over the steps of ``alpha_bar``.
 
     Args:
         z: z_t, [B, C, H, W].
@@ -79,10 +79,10 @@ def posterior(
         encodings: E_i(x_i), [B, N, C, H, W].
         shifts: a~ of each modality, [N, T].
         alpha_bar: [T].
-        t: index, 0 is the paper's t = 1 (where the variance is 0).
+        t: index; 0 is the paper's t = 1 (where the variance is 0).
 
     Returns:
-        Mean, [B, C, H, W], and variance beta~_t, a scalar. The noise of a step is sqrt(beta~_t) eps; Algorithm 1 prints beta~_t.
+        Mean, [B, C, H, W], and variance beta~_t, a scalar. A step's noise is sqrt(beta~_t) eps; Algorithm 1 prints beta~_t.
     """
     first = alpha_bar.new_ones(()), torch.zeros_like(shifts[:, 0])  # t - 1 = 0: the clean image
     previous, shift_before = (alpha_bar[t - 1], shifts[:, t - 1]) if t else first
@@ -95,7 +95,7 @@ def posterior(
 
 
 def aggregate(shifts: Tensor, encodings: Tensor, t: Tensor | int) -> Tensor:
-    """The shift of z_t: sum_i a~_t^i E_i (second term of Eq. 4).
+    """Return the shift of z_t, sum_i a~_t^i E_i (second term of Eq. 4).
 
     Args:
         shifts: a~, float64 [N, T].
@@ -103,7 +103,7 @@ def aggregate(shifts: Tensor, encodings: Tensor, t: Tensor | int) -> Tensor:
         t: indices, int64 [B], or one for all.
 
     Returns:
-        [B, C, H, W], of the dtype of ``encodings``.
+        [B, C, H, W], with the dtype of ``encodings``.
     """
     t = torch.as_tensor(t, device=encodings.device).expand(len(encodings))
     coefficients = shifts.to(t.device)[:, t].to(encodings.dtype)  # [N, B]
@@ -111,7 +111,7 @@ def aggregate(shifts: Tensor, encodings: Tensor, t: Tensor | int) -> Tensor:
 
 
 def check_precision(shifts: Tensor, precision: str) -> None:
-    """Raise ValueError for training in 16 bits (Lightning's name ``precision``) with encodings that swamp the noise."""
+    """Raise UserError for 16-bit training (Lightning's ``precision`` name) with encodings that swamp the noise."""
     largest = float(shifts.abs().max()) if len(shifts) else 0.0
     if "16" in precision and largest > MAX_SHIFT_16_BIT:
         raise UserError(
@@ -121,7 +121,7 @@ def check_precision(shifts: Tensor, precision: str) -> None:
 
 
 def check_start(modality: str, aggregation: Aggregation) -> None:
-    """Raise ValueError if sampling cannot start without knowing ``modality``, which is aggregated so."""
+    """Raise UserError if sampling cannot start without knowing ``modality`` under this aggregation."""
     if aggregation not in STARTS_FROM_NOISE:
         raise UserError(
             f"{modality} is missing, and with aggregation {aggregation!r} z_T depends on it: from N(0, I) the samples "
@@ -130,16 +130,16 @@ def check_start(modality: str, aggregation: Aggregation) -> None:
 
 
 def split_encodings(model_output: Tensor, number: int, channels: int) -> tuple[Tensor, Tensor]:
-    """What the network says of the noise, [B, C or 2C, H, W], and the ``number`` encodings behind it, [B, N, C, H, W]."""
+    """Split a model output into the noise part, [B, C or 2C, H, W], and the ``number`` encodings after it, [B, N, C, H, W]."""
     place = model_output.shape[1] - number * channels
     return model_output[:, :place], model_output[:, place:].unflatten(1, (number, channels))
 
 
 class ShiftedScheduler(SchedulerWrapper):
-    """Any scheduler of ours or diffusers', run on y_t (Algorithm 1: Eq. 5 is DDPM's step of y_t).
+    """Any of this package's or diffusers' schedulers, run on y_t (Algorithm 1: Eq. 5 is DDPM's step of y_t).
 
-    ``step`` takes what the scheduler takes, and behind it along the channels the encodings as estimated at this step,
-    [B, N C, H, W]. It shifts z_t by them, lets the scheduler go from y_t to y_s, and shifts back at s:
+    ``step`` takes the scheduler's input, followed along the channels by the encodings estimated at this step, [B, N C, H, W].
+    It subtracts their shift from z_t, lets the scheduler go from y_t to y_s, and adds the shift at s:
     z_s = y_s + sum_i a~_s^i E_i. So a new estimate acts in its own step, and z_0 is clipped as an image, free of E.
     """
 
@@ -147,23 +147,23 @@ class ShiftedScheduler(SchedulerWrapper):
         """Wrap ``inner``; ``shifts`` is a~ of the N modalities, float64 [N, T]."""
         super().__init__(inner)
         self.shifts = shifts
-        self._before: tuple[int, Tensor] | None = None  # timestep and encodings of the step before
+        self._before: tuple[int, Tensor] | None = None  # timestep and encodings of the previous step
 
     def set_timesteps(self, num_steps: int, device: torch.device | str | None = None) -> None:
-        """Choose the timesteps of a batch."""
+        """Choose the timesteps for a batch."""
         super().set_timesteps(num_steps, device)
         self._before = None
 
     def step(
         self, model_output: Tensor, t: Tensor, z: Tensor, generator: Sequence[torch.Generator] | None = None
     ) -> Step:
-        """Go from z_t to z_s, the next of ``timesteps``, or to z_0.
+        """Step from z_t to z_s, the next of ``timesteps``, or to z_0.
 
         Args:
             model_output: predicted noise (and raw variance), then the encodings, [B, C + N C, H, W] or [B, 2C + N C, H, W].
             t: one of ``timesteps``.
             z: z_t, [B, C, H, W].
-            generator: source of the noise of each image, for schedulers that add some.
+            generator: noise source of each image, for schedulers that add noise.
         """
         output, encodings = split_encodings(model_output, len(self.shifts), z.shape[1])
         self._shift_memory(encodings)
@@ -174,18 +174,18 @@ class ShiftedScheduler(SchedulerWrapper):
         return Step(prev_sample=z_s)
 
     def _shift_memory(self, encodings: Tensor) -> None:
-        """Restate the y that a scheduler remembers (UniPC corrects its last step) by the encodings estimated now."""
+        """Update the y stored by a scheduler (UniPC corrects its last step) to the newly estimated encodings."""
         if self._before is not None and getattr(self.inner, "last_sample", None) is not None:
             t, old = self._before
             self.inner.last_sample = self.inner.last_sample + aggregate(self.shifts, old - encodings, t)
 
     def _following(self, t: int) -> int | None:
-        """The timestep after ``t``, None after the last one."""
+        """Return the timestep after ``t``, or None after the last one."""
         timesteps = self.timesteps.tolist()
         place = timesteps.index(t) + 1
         return timesteps[place] if place < len(timesteps) else None
 
 
 def _root_alpha(alpha_bar: Tensor) -> Tensor:
-    """sqrt(alpha_t) = sqrt(alpha_bar_t / alpha_bar_(t-1)), [T]."""
+    """Return sqrt(alpha_t) = sqrt(alpha_bar_t / alpha_bar_(t-1)), [T]."""
     return (alpha_bar / torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])).sqrt()

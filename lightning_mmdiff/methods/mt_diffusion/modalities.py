@@ -1,7 +1,7 @@
 """The modalities of MT-Diffusion's experiments (ICLR 2024, Sec. 4 and App. E), one small class each.
 
-The method never asks which modality it has; a new one is a new class here. Its loss is the KL term of Eq. 6: mean squared
-error or cross-entropy.
+The method itself is independent of the modality; a new one is a new class here. Its loss is the KL term of Eq. 6: mean
+squared error or cross-entropy.
 """
 
 from collections.abc import Mapping
@@ -23,15 +23,15 @@ from lightning_mmdiff.networks.shared import SharedConfig, embedding_dim, num_cl
 
 @dataclass(frozen=True, kw_only=True)
 class PairedImage(Modality):
-    """An image of the same scene: photo of a label picture, day of a night (App. E.1). Encoder: identity, or the autoencoder.
+    """An image of the same scene: the photo for a label map, day for night (App. E.1). Encoder: identity, or the autoencoder.
 
-    A batch may say that only a part is known: ``<name>_known``, uint8 [B, 1, S, S], 255 = known; the rest is estimated.
+    A batch may mark a part of the image as known: ``<name>_known``, uint8 [B, 1, S, S], 255 = known; the rest is estimated.
     """
 
     name: str = "photo"
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
-        """PairedImage in the diffusion space, from uint8 [B, 3, S, S]."""
+        """Return the paired image in the diffusion space, from uint8 [B, 3, S, S]."""
         if self.name not in conditions:
             return None
         picture = images.to_float(conditions[self.name])
@@ -43,26 +43,26 @@ class PairedImage(Modality):
         return ModalityData(x=picture, known=part / 255)
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """Identity."""
+        """Build the identity."""
         return heads.Identity()
 
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """A copied output block."""
+        """Build a copy of an output block."""
         return heads.OutputBlock(network, shape[0])
 
     def loss(self, prediction: Tensor, data: ModalityData) -> Tensor:
-        """Mean squared error, [B]; unknown pixels count as met."""
+        """Return the mean squared error, [B]; unknown pixels contribute no error."""
         return ((prediction.float() - data.x).square() * data.known).mean(dim=(1, 2, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedImage(PairedImage):
-    """The image with random holes (Sec. 4.1, App. E.2). Hidden pixels are 0 in [-1, 1]: gray. Its holes belong to it."""
+    """The image with random holes (Sec. 4.1, App. E.2). Hidden pixels are 0 in [-1, 1] (gray); the holes count as known."""
 
     name: str = "masked_image"
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
-        """Masked image in the diffusion space, from uint8 [B, 3, S, S] and its "mask", uint8 [B, 1, S, S], 255 = visible."""
+        """Map uint8 [B, 3, S, S] and its "mask", uint8 [B, 1, S, S], 255 = visible, to a masked image in the diffusion space."""
         if self.name not in conditions:
             return None
         if "mask" not in conditions:
@@ -90,12 +90,12 @@ class Label(Modality):
     head: Literal["middle", "output"] = "middle"
     """-M: one linear layer on the middle block. -E: a classifier on the U-Net's output."""
     encoder: Literal["network", "table"] = "network"
-    """The shared U-Net with the class as its condition, as in the paper; or a learned coarse picture of each class."""
+    """The shared U-Net conditioned on the class, as in the paper; or a learned low-resolution picture of each class."""
     renew_every: int | None = None
-    """Training steps from one in which the shared U-Net encodes classes, as many as there are images, in turn, to the next.
-    None: it encodes all that are there in each step, as in the paper, at up to a third of a step."""
+    """Training steps between encodings by the shared U-Net, each of as many classes as there are images, in turn. None encodes
+    all classes of the batch in each step, as in the paper, at up to a third of a step's cost."""
     classifier: ClassifierConfig | None = None
-    """-E's."""
+    """Classifier of the -E head."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,7 +115,7 @@ class Label(Modality):
             )
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
-        """Probabilities [B, num_classes] from int64 [B]; -1 is unknown."""
+        """Return probabilities [B, num_classes] from int64 [B]; -1 is unknown."""
         if self.name not in conditions:
             return None
         labels = conditions[self.name]
@@ -125,13 +125,13 @@ class Label(Modality):
         return ModalityData(x=x, known=known.float().view(-1, 1, 1, 1))
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """The shared U-Net, or a table."""
+        """Build an encoder from the shared U-Net or a table."""
         if self.encoder == "network":
             return heads.NetworkEncoder(shape, classes=self.num_classes, renew_every=self.renew_every)
         return heads.CoarseEncoder(self.num_classes, shape)
 
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """-M or -E."""
+        """Build the head of -M or -E."""
         if self.head == "middle":
             return heads.MiddleLinear(network, self.num_classes)
         assert self.classifier is not None
@@ -143,15 +143,15 @@ class Label(Modality):
         return heads.OutputClassifier(self.classifier)
 
     def estimate(self, prediction: Tensor) -> Tensor:
-        """Probabilities from logits."""
+        """Convert logits to probabilities."""
         return prediction.float().softmax(dim=1)
 
     def loss(self, prediction: Tensor, data: ModalityData) -> Tensor:
-        """Cross-entropy, [B]; 0 for unknown classes, whose probabilities are zeros."""
+        """Return the cross-entropy, [B]; 0 for unknown classes, whose probabilities are zeros."""
         return F.cross_entropy(prediction.float(), data.x, reduction="none")
 
     def check(self, network: SharedConfig) -> None:
-        """A label encoded by the network must be a class of it."""
+        """Raise UserError if the network encodes the label but has a different number of classes."""
         if self.encoder == "network" and num_classes(network) != self.num_classes:
             raise UserError(
                 f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
@@ -161,27 +161,27 @@ class Label(Modality):
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding(Modality):
-    """A vector of unit length: CLIP's of the image (App. E.4), or a caption's (App. E.5)."""
+    """A unit-length vector: CLIP's embedding of the image (App. E.4) or of a caption (App. E.5)."""
 
     name: str = "embedding"
     dim: int
     source: Literal["image", "text"] = "image"
-    """What is embedded in training: the image, or the condition's captions. Vectors in the batch are taken as they are."""
+    """What is embedded in training: the image, or the condition's captions. Vectors in the batch are used unchanged."""
     condition: str | None = None
-    """Name of the condition in a batch, if it is not ``name``."""
+    """Name of the condition in a batch, if different from ``name``."""
     shuffled: bool = False
-    """Take the vector of the next image of the batch: a modality that says nothing (random captions, App. E.5)."""
+    """Whether to use the vector of the batch's next image: a modality without information (random captions, App. E.5)."""
     encoder: Literal["network", "projection"] = "network"
-    """The shared U-Net with the vector as its condition, as in the paper; or a learned coarse picture, linear in it."""
+    """The shared U-Net conditioned on the vector, as in the paper; or a learned low-resolution picture, linear in the vector."""
     width: int = 1024
-    """Of the head's hidden layer."""
+    """Width of the head's hidden layer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least(1, "dim", "width")
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
-        """Vectors [B, dim]."""
+        """Return the vectors, [B, dim]."""
         given = conditions.get(self.condition or self.name)
         if given is None and (image is None or self.source == "text"):
             return None
@@ -197,21 +197,21 @@ class Embedding(Modality):
         return ModalityData(x=x, known=x.new_ones(len(x), 1, 1, 1))
 
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """The shared U-Net, or a projection."""
+        """Build an encoder from the shared U-Net or a projection."""
         if self.encoder == "network":
             return heads.NetworkEncoder(shape)
         return heads.CoarseEncoder(self.dim, shape)
 
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """Two layers on the middle block."""
+        """Build two layers on the middle block."""
         return heads.MiddleMLP(network, self.width, self.dim)
 
     def loss(self, prediction: Tensor, data: ModalityData) -> Tensor:
-        """Squared distance, [B]; the mean over ``dim`` would make a unit vector count ``dim`` times less."""
+        """Return the squared distance, [B]; the mean over ``dim`` would make a unit vector count ``dim`` times less."""
         return (prediction.float() - data.x).square().sum(dim=1)
 
     def check(self, network: SharedConfig) -> None:
-        """A vector encoded by the network must be its embedding."""
+        """Raise UserError if the network encodes the vector but has a different embedding width."""
         if self.encoder == "network" and embedding_dim(network) != self.dim:
             raise UserError(
                 f"{self.name} has dim {self.dim} and is encoded by the network, whose embedding_dim is "

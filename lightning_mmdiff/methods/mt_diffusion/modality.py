@@ -1,4 +1,4 @@
-"""What a modality of MT-Diffusion is (ICLR 2024, Sec. 2.2): data x_i, an encoder E_i, a head D_i and a loss."""
+"""The interface of MT-Diffusion's modalities (ICLR 2024, Sec. 2.2): data x_i, an encoder E_i, a head D_i and a loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -29,23 +29,23 @@ class ModalityData:
 
 @dataclass(frozen=True, kw_only=True)
 class KnownData:
-    """What is known of the modalities of a batch at sampling."""
+    """Known data of a batch's modalities at sampling."""
 
     encodings: Tensor  # [B, N, C, H, W], zeros where unknown
-    data: Mapping[str, ModalityData]  # of those modalities that are not missing
-    complete: frozenset[str]  # those that are known in full, for every image
+    data: Mapping[str, ModalityData]  # of the modalities that are not missing
+    complete: frozenset[str]  # modalities fully known for every image
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenHelpers:
-    """FrozenHelpers helpers that turn what a batch holds into data."""
+    """Frozen helpers that convert a batch to modality data."""
 
     embedder: Any = None  # embed_images(uint8 [B, 3, S, S]) and embed_text(captions) -> [B, D]
     autoencoder: Any = None  # encode(image, noise) and decode(latent), as networks.vae.VAE; None diffuses pixels
 
     @torch.no_grad()
     def to_space(self, image: Tensor) -> Tensor:
-        """Image in [-1, 1], [B, 3, S, S], in the diffusion space, [B, C, H, W]: the autoencoder's mean latent."""
+        """Map an image in [-1, 1], [B, 3, S, S], to the diffusion space, [B, C, H, W] (the autoencoder's mean latent)."""
         if self.autoencoder is None:
             return image
         noise = image.new_zeros(len(image), *self.autoencoder.config.latent_shape)
@@ -54,17 +54,17 @@ class FrozenHelpers:
 
 @dataclass(frozen=True, kw_only=True)
 class Modality(Config, ABC):
-    """One modality x_i beside the image. ``name`` is its condition in a batch."""
+    """One modality x_i besides the image. ``name`` is its condition in a batch."""
 
     name: str
     weight: float = 0.1
     """lambda of Eq. 6."""
     aggregation: Aggregation | None = None
-    """How E_i enters z_t; None is the model's own."""
+    """How E_i enters z_t; None is the model's default."""
     concatenate: bool = False
-    """The network reads E_i too, zeros where unknown (-X). Such a modality is never estimated into its own input or z_t."""
+    """Whether the network also reads E_i, zeros where unknown (-X). Such a modality's estimates never enter its input or z_t."""
     hide_fraction: float = 0.0
-    """Share of the training images that are trained without E_i: their head must read the image, not E_i."""
+    """Fraction of training images without E_i: for these, the head must read the image, not E_i."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,43 +76,43 @@ class Modality(Config, ABC):
 
     @abstractmethod
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
-        """Data of a batch; None if it is missing.
+        """Return the data of a batch, or None if missing.
 
         Args:
             conditions: of the batch.
-            image: the training image, uint8 [B, 3, S, S]; None at sampling.
+            image: training image, uint8 [B, 3, S, S]; None at sampling.
             frozen: helpers.
         """
 
     @abstractmethod
     def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """E_i: called with data x and the shared U-Net, returns [B, C, H, W]."""
+        """Build E_i, a function of the data x and the shared U-Net that returns [B, C, H, W]."""
 
     @abstractmethod
     def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
-        """D_i: called with ``heads.Features``, returns a prediction [B, ...]."""
+        """Build D_i, a function of ``heads.Features`` that returns a prediction [B, ...]."""
 
     def estimate(self, prediction: Tensor) -> Tensor:
-        """The estimated data, which the encoder takes, from a prediction of the head."""
+        """Convert a head's prediction to estimated data, the encoder's input."""
         return prediction
 
     @abstractmethod
     def loss(self, prediction: Tensor, datum: ModalityData) -> Tensor:
-        """-log p(x_i | z_t) of each image up to constants, [B]; what is unknown does not count."""
+        """Return -log p(x_i | z_t) of each image up to constants, [B]; unknown data do not count."""
 
     def check(self, network: SharedConfig) -> None:  # noqa: B027 (most have nothing to check)
-        """Raise ValueError if ``network`` cannot carry this modality."""
+        """Raise UserError if ``network`` does not fit this modality."""
 
 
 def show_pixels(
     schedule: NoiseSchedule, noise: Tensor, y: Tensor, t: Tensor, data: Mapping[str, ModalityData]
 ) -> Tensor:
-    """The noise, [B, C, H, W], that makes the predicted z_0 equal to the pixels that modalities show.
+    """Return the noise, [B, C, H, W], that makes the predicted z_0 equal to the pixels shown by the modalities.
 
-    Under DDIM this is the plain replacement of known pixels at every step, with one noise for all steps.
+    Under DDIM this is plain replacement of the known pixels at every step, with one noise for all steps.
 
     Args:
-        schedule: of the noise.
+        schedule: noise schedule.
         noise: predicted, [B, C, H, W].
         y: alpha_t z_0 + sigma_t eps, [B, C, H, W].
         t: timesteps, [B].
@@ -125,7 +125,7 @@ def show_pixels(
 
 
 def check_visible(data: Mapping[str, ModalityData]) -> None:
-    """Raise ValueError if no modality of ``data`` shows pixels of the image."""
+    """Raise UserError if no modality in ``data`` shows pixels of the image."""
     if all(datum.visible is None for datum in data.values()):
         raise UserError(
             f"keep_known keeps the pixels that a masked image shows, but the batch knows {sorted(data) or 'nothing'}: give "

@@ -1,10 +1,10 @@
 """MT-Diffusion (Chen et al., ICLR 2024): one diffusion model of an image and N modalities; Eq. 4, Eq. 6, Algorithms 1 and 2.
 
 Notation: encodings -> E_i(x_i), [B, N, C, H, W], zeros where x_i is hidden; shifts -> a~_t^i; y -> z_t - sum_i a~_t^i E_i.
-The network predicts the noise, v or z_0 of y_t from z_t. Its other parts are in ``aggregation`` (Eq. 3-5),
-``methods.mt_modality`` (what a modality is), ``methods.mt_network`` (the network and its config) and ``networks.heads``.
+The network predicts the noise, v or z_0 of y_t from z_t. Its other parts are in ``aggregation`` (Eq. 3-5), ``modality`` (the
+interface of a modality), ``network`` (the network and its config) and ``networks.heads``.
 
-Deviations: noise is sqrt(beta~) eps (printed: beta~); L3 has a minus; an estimate of x_i is used in the step that makes it;
+Deviations: noise is sqrt(beta~) eps (printed: beta~); L3 has a minus; an estimate of x_i is used in the step that produces it;
 sampling starts from q(z_T | E) where E is known.
 """
 
@@ -38,11 +38,11 @@ from lightning_mmdiff.prediction import denoising_loss, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 
 GIVEN = "given"
-"""Where ``encode_conditions`` puts what is known of a batch."""
+"""Key under which ``encode_conditions`` stores the known data of a batch."""
 
 
 class MTDiffusion(SeededTraining, SamplingModule):
-    """A diffusion model of images and modalities, any of which may be known, missing or known in part at sampling."""
+    """A diffusion model of images and modalities, each of which may be known, missing or partly known at sampling."""
 
     unsaved = ("embedder", "autoencoder")
 
@@ -60,11 +60,11 @@ class MTDiffusion(SeededTraining, SamplingModule):
 
         Args:
             config: architecture and loss.
-            sampler: how ``predict_step`` samples; default DDIM with 50 steps.
-            seed: of initial weights, timesteps, noise and hidden modalities.
-            embedder: frozen, with ``embed_images`` and ``embed_text``; for modalities that are embeddings.
+            sampler: sampler for ``predict_step``; default DDIM with 50 steps.
+            seed: seed of the initial weights, timesteps, noise and hidden modalities.
+            embedder: frozen, with ``embed_images`` and ``embed_text``; for embedding modalities.
             autoencoder: frozen ``networks.vae.VAE``: diffuse its latents, not pixels. Neither helper is ever stored.
-            keep_known: put the pixels that a masked image shows into the predicted z_0 of every step; False: Algorithm 1.
+            keep_known: whether each step's predicted z_0 keeps the pixels shown by a masked image; False is Algorithm 1.
         """
         shape = diffusion_space(config, autoencoder)
         super().__init__(
@@ -86,13 +86,13 @@ class MTDiffusion(SeededTraining, SamplingModule):
         self.shifts = torch.stack([torch.zeros_like(self.schedule.alpha), *tables])[1:]  # float64 [N, T]
 
     def read(self, conditions: Conditions, image: Tensor | None = None) -> dict[str, ModalityData]:
-        """Data of those modalities that take part and are not missing; ``image`` is that of training, uint8 [B, 3, S, S]."""
+        """Return the data of the active modalities that are present; ``image`` is the training image, uint8 [B, 3, S, S]."""
         here = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in conditions.items()}
         found = {m.name: m.read(here, image, self.frozen) for m in self.modalities if m.name in self.config.active}
         return {name: data for name, data in found.items() if data is not None}
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """Eq. 6 (Algorithm 2) over the active tasks, a scalar; all randomness comes from ``generator``."""
+        """Return the loss of Eq. 6 (Algorithm 2) over the active tasks, a scalar; all randomness comes from ``generator``."""
         config = self.config
         z0 = self.frozen.to_space(images.to_float(batch["image"]))
         if tuple(z0.shape[1:]) != self.shape:
@@ -118,15 +118,15 @@ class MTDiffusion(SeededTraining, SamplingModule):
         return loss
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
-        """Add what is known of the modalities, encoded once for all steps."""
+        """Add the known modality data, encoded once for all steps."""
         size = len(next(iter(conditions.values()), ()))
         return {**conditions, GIVEN: self._given(conditions, size)} if conditions else conditions
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
-        """z_T ~ q(z_T | E) of the known encodings, N(0, I) without.
+        """Sample z_T ~ q(z_T | E) for the known encodings, N(0, I) without any.
 
         Raises:
-            UserError: if a modality must be estimated that has no start without it, or no pixels are there to be kept.
+            UserError: if sampling cannot start without a modality that must be estimated, or there are no pixels to keep.
         """
         given = self._given(batch.get("conditions", {}), len(generators))
         if self.keep_known:
@@ -140,7 +140,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         )
 
     def scheduler(self, batch: Mapping[str, Any]) -> ShiftedScheduler:
-        """The sampler's scheduler, on the shifted variable."""
+        """Return the sampler's scheduler, run on the shifted variable."""
         return ShiftedScheduler(schedules.make_scheduler(self.sampler, self.schedule), self.shifts)
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -148,23 +148,23 @@ class MTDiffusion(SeededTraining, SamplingModule):
         return z if self.autoencoder is None else self.autoencoder.decode(z)
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Noise of y_t (and raw variance), then the encodings as known or estimated now, [B, C + N C, H, W]."""
+        """Return the noise of y_t (and raw variance), then the known or newly estimated encodings, [B, C + N C, H, W]."""
         return self.predict(z, t, conditions)[0]
 
     def without_shift(self, z: Tensor, t: Tensor, output: Tensor) -> Tensor:
-        """y_t, by the encodings that ``predict_noise`` returned: what a classifier of noisy images knows."""
+        """Return y_t, using the encodings returned by ``predict_noise``: the input of a classifier of noisy images."""
         return z - aggregate(self.shifts, split_encodings(output, len(self.shifts), z.shape[1])[1], t)
 
     def predict(self, z: Tensor, t: Tensor, conditions: Conditions) -> tuple[Tensor, dict[str, Tensor]]:
-        """Lines 7-11 of Algorithm 1.
+        """Run lines 7-11 of Algorithm 1.
 
         Args:
             z: z_t, [B, C, H, W].
             t: timestep, a scalar.
-            conditions: as ``encode_conditions`` returns them.
+            conditions: as returned by ``encode_conditions``.
 
         Returns:
-            What ``ShiftedScheduler.step`` takes; the estimated data of each modality that is not known in full.
+            Input of ``ShiftedScheduler.step``; the estimated data of each modality that is not fully known.
         """
         given = conditions[GIVEN] if GIVEN in conditions else self._given(conditions, len(z))
         t = t.to(z.device).expand(len(z))
@@ -185,11 +185,11 @@ class MTDiffusion(SeededTraining, SamplingModule):
         return torch.cat([noise, *variance, encodings.flatten(1, 2)], dim=1), estimates
 
     def generate(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Algorithm 1 with both its results.
+        """Run Algorithm 1 and return both its results.
 
         Returns:
-            Images uint8 [B, 3, H, W], as ``predict_step``; data of each modality that was not known in full, as estimated in
-            the last step (pictures in the diffusion space, probabilities of classes, vectors).
+            Images uint8 [B, 3, H, W], as ``predict_step``; data of each modality that was not fully known, as estimated in the
+            last step (pictures in the diffusion space, class probabilities, vectors).
         """
         estimates: dict[str, Tensor] = {}
 
@@ -204,13 +204,13 @@ class MTDiffusion(SeededTraining, SamplingModule):
     def predictions(
         self, image: Tensor, t: int, generator: torch.Generator, conditions: Conditions | None = None
     ) -> dict[str, Tensor]:
-        """What each head says of a noisy image: logits of a label, for one.
+        """Return each head's prediction for a noisy image (e.g., logits of a label).
 
         Args:
             image: uint8 [B, 3, S, S].
             t: timestep; 0 is almost clean.
-            generator: of the noise.
-            conditions: modalities to aggregate. None: the heads see the image alone. (With its E in z_t a head reads E.)
+            generator: noise source.
+            conditions: modalities to aggregate. With None, the heads see only the image (with E in z_t, a head reads E).
         """
         z0 = self.frozen.to_space(images.to_float(image.to(self.device)))
         times = torch.full((len(z0),), t, device=self.device)
@@ -221,17 +221,17 @@ class MTDiffusion(SeededTraining, SamplingModule):
         return {m.name: self.network.predict(m, features) for m in self.modalities}
 
     def on_fit_start(self) -> None:
-        """Refuse 16-bit training with the printed weights."""
+        """Reject 16-bit training with the printed weights."""
         check_precision(self.shifts, str(self.trainer.precision))
 
     def _keep(self, batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Which images keep each modality that is hidden now and then, [B, 1, 1, 1]."""
+        """Sample which images keep each sometimes hidden modality, [B, 1, 1, 1]."""
         hidden = {m.name: m.hide_fraction for m in self.modalities if m.hide_fraction}
         draws = {name: torch.rand(batch_size, 1, 1, 1, generator=generator) for name in hidden}
         return {name: (draws[name] >= share).float().to(self.device) for name, share in hidden.items()}
 
     def _given(self, conditions: Conditions, batch_size: int) -> KnownData:
-        """What ``conditions`` say of the modalities."""
+        """Return the known modality data in ``conditions``."""
         data = self.read(conditions)
         return KnownData(
             encodings=self.network.encode(data, batch_size),
@@ -240,7 +240,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         )
 
     def _estimated(self, given: KnownData) -> list[Modality]:
-        """Modalities whose E is estimated: not known in full, aggregated, and no input of the network (-X: X = 0)."""
+        """Return the modalities whose E is estimated: not fully known, aggregated, and not a network input (-X: X = 0)."""
         return [
             m
             for m, shift in zip(self.modalities, self.shifts)

@@ -1,4 +1,4 @@
-"""The network that all tasks of MT-Diffusion share, with its encoders, heads and config (ICLR 2024, Sec. 2.2.3, 2.2.4)."""
+"""The network shared by all tasks of MT-Diffusion, with its encoders, heads and config (ICLR 2024, Sec. 2.2.3, 2.2.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,24 +29,24 @@ class MTDiffusionConfig(ModelConfig):
     """Architecture and loss."""
 
     network: SharedConfig
-    """in_channels: those of the image and of each concatenated modality."""
+    """The shared U-Net; ``in_channels`` counts the image and each concatenated modality."""
     image_size: int
     """Height and width in pixels."""
     modalities: tuple[Modality, ...]
     aggregation: Aggregation = "consistent"
-    """How encodings enter z_t, unless a modality has its own way."""
+    """How encodings enter z_t, unless a modality sets its own way."""
     tasks: tuple[str, ...] | None = None
-    """Losses that count: "image" and names of modalities; None is all. Modalities left out are hidden. One task alone is
+    """Tasks whose losses count: "image" and names of modalities; None is all. Other modalities are hidden. A single task is
     fine-tuning on it (the rows *, f): nothing is aggregated then, as a classifier would read E instead of the image."""
     schedule: schedules.ScheduleName = "cosine"
     prediction: Prediction = "eps"
     learned_variance: bool = False
-    """The network also outputs the interpolated log variance; adds the variational bound, in which E cancels."""
+    """Whether the network also outputs the interpolated log variance; this adds the variational bound, in which E cancels."""
     min_snr: float | None = None
-    """gamma of min-SNR weighting of the image's loss; None is the simple loss."""
+    """gamma of min-SNR weighting of the image loss; None is the simple loss."""
     label_dropout: float | None = None
-    """The network is told the class of the image ("label" of the batch, as class-conditional ADM), but for this share of the
-    training images. None: it is not told, though a ``Label`` modality may be encoded by the same classes."""
+    """Fraction of training images for which the network is not given the class ("label" of the batch; class-conditional ADM
+    otherwise). None: never given, although a ``Label`` modality may be encoded by the same classes."""
     optimizer: OptimizerConfig
     compile: bool = False
 
@@ -90,14 +90,14 @@ class MTDiffusionConfig(ModelConfig):
     def build(
         self, *, seed: int, embedder: nn.Module | None = None, autoencoder: nn.Module | None = None
     ) -> LightningModule:
-        """Build the model: of latents with an ``autoencoder``; ``embedder`` is for modalities that are embeddings."""
+        """Build the model, of latents with an ``autoencoder``; ``embedder`` is for embedding modalities."""
         from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion  # which imports this file
 
         return MTDiffusion(self, embedder=embedder, autoencoder=autoencoder, seed=seed)
 
     @property
     def pixels(self) -> int:
-        """Height and width of the images that it is trained on."""
+        """Height and width of the training images."""
         return self.image_size
 
     @property
@@ -112,10 +112,10 @@ class MTDiffusionConfig(ModelConfig):
 
 
 def diffusion_space(config: MTDiffusionConfig, autoencoder: Any) -> Shape:
-    """[C, H, W] of what is diffused: pixels, or the latents of ``autoencoder``.
+    """Return [C, H, W] of the diffused data: pixels, or the latents of ``autoencoder``.
 
     Raises:
-        UserError: if the network cannot take it.
+        UserError: if this does not fit the network.
     """
     size = config.image_size
     shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
@@ -129,32 +129,32 @@ def diffusion_space(config: MTDiffusionConfig, autoencoder: Any) -> Shape:
 
 
 class MTNetwork(nn.Module):
-    """A U-Net that all tasks share, with an encoder and a head for each modality."""
+    """A U-Net shared by all tasks, with an encoder and a head for each modality."""
 
     def __init__(self, config: MTDiffusionConfig, shape: Shape) -> None:
-        """``shape`` is [C, H, W] of the diffusion space."""
+        """Build the U-Net, encoders and heads; ``shape`` is [C, H, W] of the diffusion space."""
         super().__init__()
         self.config, self.shape = config, shape
         self.unet = shared_network(config.network)
         self.encoders = nn.ModuleDict({m.name: m.build_encoder(config.network, shape) for m in config.modalities})
         self.heads = nn.ModuleDict({m.name: m.build_head(config.network, shape) for m in config.modalities})
-        for m in config.modalities:  # nothing trains these, and distributed training wants to know it
+        for m in config.modalities:  # distributed training must know which parts are untrained
             self.heads[m.name].requires_grad_(m.name in config.active)
             self.encoders[m.name].requires_grad_(m.name in config.aggregated)
         if isinstance(self.unet, UNet) and self.unet.label is not None and config.label_dropout is None:
-            self.unet.label.requires_grad_(False)  # only E(y) reads it, without a gradient
+            self.unet.label.requires_grad_(False)  # only E(y) reads it, without gradient
         self.run = self.unet.forward_with_features
         if config.compile:
             self.run = torch.compile(self.run)
 
     def forward(self, z: Tensor, t: Tensor, encodings: Tensor, labels: Tensor | None = None) -> Features:
-        """One pass of the U-Net.
+        """Run one pass of the U-Net.
 
         Args:
             z: z_t, [B, C, H, W].
             t: timesteps, [B].
-            encodings: [B, N, C, H, W]; read by the network where a modality is concatenated (-X), not otherwise (-U).
-            labels: classes, int64 [B], -1 for none; None is none for all.
+            encodings: [B, N, C, H, W]; the network reads those of concatenated modalities (-X), not the others (-U).
+            labels: classes, int64 [B], -1 for no class; None is no class for all.
         """
         seen = [encodings[:, i] for i, m in enumerate(self.config.modalities) if m.concatenate]
         if labels is None and num_classes(self.config.network) is not None:
@@ -163,22 +163,22 @@ class MTNetwork(nn.Module):
         return Features(raw=raw, output=raw[:, : self.config.channels], hidden=hidden, middle=middle, t=t)
 
     def predict(self, modality: Modality, features: Features) -> Tensor:
-        """D_i: what the head of ``modality`` says."""
+        """Return the prediction D_i of the head of ``modality``."""
         return self.heads[modality.name](features)
 
     def encode_data(self, modality: Modality, x: Tensor) -> Tensor:
-        """E_i(x_i), [B, C, H, W]."""
+        """Return E_i(x_i), [B, C, H, W]."""
         return self.encoders[modality.name](x, self.unet)
 
     def encode(
         self, data: Mapping[str, ModalityData], batch_size: int, keep: Mapping[str, Tensor] | None = None
     ) -> Tensor:
-        """Encodings E_i(x_i), [B, N, C, H, W], zeros where x_i is unknown, hidden, or takes no part.
+        """Return the encodings E_i(x_i), [B, N, C, H, W], zeros where x_i is unknown, hidden, or inactive.
 
         Args:
             data: of the modalities.
             batch_size: B.
-            keep: 0 for the images from which a modality is hidden, else 1, [B, 1, 1, 1].
+            keep: 0 for images whose modality is hidden, else 1, [B, 1, 1, 1].
         """
         encodings = next(self.unet.parameters()).new_zeros(batch_size, len(self.config.modalities), *self.shape)
         parts = list(encodings.unbind(1))
@@ -193,7 +193,7 @@ class MTNetwork(nn.Module):
     def class_labels(
         self, conditions: Mapping[str, Any], batch_size: int, generator: torch.Generator | None = None
     ) -> Tensor | None:
-        """Classes int64 [B] that the network is told, -1 where there is none; dropped now and then with a ``generator``."""
+        """Return the classes given to the network, int64 [B], -1 for none; randomly dropped if there is a ``generator``."""
         classes, dropout = num_classes(self.config.network), self.config.label_dropout
         if dropout is None or classes is None or "label" not in conditions:
             return None

@@ -1,4 +1,4 @@
-"""Restoring a masked image by MT-Diffusion (ICLR 2024, Sec. 4.1): what the mask shows is kept in every step."""
+"""Restoration of a masked image with MT-Diffusion (ICLR 2024, Sec. 4.1): the visible pixels are kept in every step."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from lightning_mmdiff.source import ModelSource
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreMasked(MethodConfig):
-    """Sample from a model that knows a masked image, and keep what that shows."""
+    """Config for sampling from a model conditioned on a masked image while keeping its visible pixels."""
 
     model: ModelSource
 
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> MTDiffusion:
-        """The model, keeping the known pixels in every step."""
+        """Return the model, set to keep the known pixels in every step."""
         model = ready(trained, self.model, sampler, seed)
         assert isinstance(model, MTDiffusion)
         model.keep_known = True
