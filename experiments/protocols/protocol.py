@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from numpy.typing import NDArray
 
 from experiments.protocols.samples import Features, Samples
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.metrics.results import Better, MetricResult, mean_result
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
+class Protocol(Config):
     """How a column is measured. Another network or another resize is another protocol."""
 
     name: str

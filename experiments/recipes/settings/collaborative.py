@@ -13,6 +13,7 @@ from experiments.recipes.settings.samples import MINI_IMAGES, SMOKE_IMAGES, Fewe
 from experiments.recipes.settings.training import AutoencoderTraining, Length
 from experiments.runs import TrainerConfig
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.methods.collaborative.imagic import ImagicConfig
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Collaborator
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
@@ -32,7 +33,7 @@ EPOCH = 27_000 / 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Autoencoder, experts, dynamic diffusers, samples and edits."""
 
     image_size: int

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from experiments.recipes.settings.training import Length, in_fifths
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Length of each training; None uses a published network with local weights (``lightning_mmdiff/weights``)."""
 
     face_parser: Length | None

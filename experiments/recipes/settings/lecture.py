@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 from experiments.recipes.settings.samples import MINI_IMAGES, FewerImages
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Trainings on digits of 8 x 8 pixels."""
 
     budgets: tuple[int, ...]

@@ -11,6 +11,7 @@ from experiments.recipes.settings.samples import MINI_IMAGES, SMOKE_IMAGES, Fewe
 from experiments.recipes.settings.training import SHORT_LOSS, Loss, Training, short_training
 from experiments.runs import TrainerConfig
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.presets import (
     adm_64,
@@ -34,7 +35,7 @@ LONG = TrainerConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objects:
+class Objects(Config):
     """ImageNet at one size and the networks for it; recipes set the input channels and classes of ``network``."""
 
     image_size: int
@@ -48,7 +49,7 @@ class Objects:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning:
+class Tuning(Config):
     """Further training of a model (rows "*" and "f")."""
 
     steps: int
@@ -60,7 +61,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photographs:
+class Photographs(Config):
     """CIFAR-10 (App. E.5)."""
 
     image_size: int
@@ -73,7 +74,7 @@ class Photographs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Diffusion of pixels, classifiers, and settings shared by all samples."""
 
     objects_64: Objects

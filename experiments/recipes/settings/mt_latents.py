@@ -10,6 +10,7 @@ from experiments.recipes.settings import mt_diffusion
 from experiments.recipes.settings.training import SHORT_LOSS, AutoencoderTraining, Loss, Training, short_training
 from experiments.runs import TrainerConfig
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
@@ -22,7 +23,7 @@ from lightning_mmdiff.released.catalogue import Released
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translation:
+class Translation(Config):
     """Translation of pictures into pictures (App. E.1)."""
 
     image_size: int
@@ -36,7 +37,7 @@ class Translation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Representation:
+class Representation(Config):
     """An image and its embedding (App. E.4)."""
 
     dataset: str
@@ -58,7 +59,7 @@ class Representation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Settings of both experiments."""
 
     translation: Translation

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from lightning_mmdiff.configs import Config
+
 
 @dataclass(frozen=True, kw_only=True)
-class FewerImages:
+class FewerImages(Config):
     """Reductions of a profile in every sample run."""
 
     num_images: int

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from experiments.runs import TrainerConfig
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -10,7 +11,7 @@ from lightning_mmdiff.schedules import ScheduleName
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss:
+class Loss(Config):
     """Noise schedule and loss of a diffusion model; field names follow the model's config."""
 
     schedule: ScheduleName
@@ -20,7 +21,7 @@ class Loss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Length:
+class Length(Config):
     """Training length of a model whose config has its own optimizer."""
 
     batch_size: int

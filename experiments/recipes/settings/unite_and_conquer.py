@@ -9,6 +9,7 @@ from experiments.recipes.settings.samples import MINI_IMAGES, SMOKE_IMAGES, Fewe
 from experiments.recipes.settings.training import SHORT_LOSS, Loss, Training, short_training
 from experiments.runs import TrainerConfig
 from experiments.spec import Profile
+from lightning_mmdiff.configs import Config
 from lightning_mmdiff.networks.presets import mini_unet, unite_and_conquer_sketch
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -18,7 +19,7 @@ FFHQ: str = "ffhq"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Config):
     """Experts, their data and their samples."""
 
     image_size: int
