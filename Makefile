@@ -31,10 +31,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-SMOKE := table1 table2 table4 reliability_sweep four_modalities table5 table6 table7 table8 night2day finetuning_curve conditional_model task_transfer representation cifar10 table9 table10 table11 table12 influence_maps mask_tokens editing head_to_head conditioning
 
 smoke: setup
-	for table in $(SMOKE); do $(BIN)/python -m experiments.$$table --profile smoke || exit 1; done
+	for table in $$($(BIN)/python -c "from experiments import INDEX; print(*[entry.name for entry in INDEX])"); do \
+	  $(BIN)/python -m experiments.$$table --profile smoke || exit 1; \
+	done
 
 bench: setup
 	for file in sampling data features training multitask collaborative scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done

@@ -13,8 +13,8 @@ from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.runs import SampleRun
 from experiments.spec import Claim, Profile, Row, Table
 from experiments.table9 import ceiling, judged
+from lightning_mmdiff.methods.collaborative.generation import Collaborate
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
-from lightning_mmdiff.methods.collaborative.model import Collaborate
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.single import Denoise

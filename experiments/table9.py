@@ -8,8 +8,8 @@ from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collabo
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.runs import SampleRun
 from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.methods.collaborative.generation import Collaborate
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
-from lightning_mmdiff.methods.collaborative.model import Collaborate
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.single import RealImages
 

@@ -11,10 +11,7 @@ from experiments.protocols.costs import constant
 from experiments.protocols.protocol import Protocol
 from experiments.runs import TrainRun
 from lightning_mmdiff.errors import MissingFileError
-from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
 from lightning_mmdiff.methods.config import ExpertUse
-from lightning_mmdiff.models.denoiser import DenoiserConfig
-from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
@@ -26,12 +23,8 @@ def run_of(use: ExpertUse) -> TrainRun:
 
 
 def network_of(use: ExpertUse) -> UNetConfig | CrossAttentionUNetConfig:
-    """Return the config of the U-Net of ``use``: a diffusion model, or the dynamic diffuser of the modality it names."""
-    model = run_of(use).model
-    if isinstance(model, CollaborativeConfig):
-        return next(m.network for m in model.collaborators if m.conditions == use.conditions)
-    assert isinstance(model, DenoiserConfig | LatentDenoiserConfig)
-    return model.network
+    """Return the config of the U-Net that ``use`` means."""
+    return run_of(use).model.network_for(use.conditions)
 
 
 def unet_parameters(use: ExpertUse) -> int:

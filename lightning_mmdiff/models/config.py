@@ -32,6 +32,10 @@ class ModelConfig(Config):
         """Build the part that other models use: the whole model, unless a subclass overrides this."""
         return self.build(seed=seed, **helpers)
 
+    def network_for(self, conditions: tuple[str, ...]) -> Any:
+        """Return the config of the network that reads ``conditions``: the model's only one, unless it has several."""
+        return self.network  # type: ignore[attr-defined]
+
     @property
     def weight_files(self) -> tuple[str, ...]:
         """Names of the published files (``weights.table``) needed to build the model."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.methods.collaborative.generation import Collaborate
 from lightning_mmdiff.methods.collaborative.imagic import (
     ConditionSearch,
     ImagicConfig,
@@ -27,7 +28,7 @@ from lightning_mmdiff.methods.collaborative.imagic import (
     interpolate,
     with_own_network,
 )
-from lightning_mmdiff.methods.collaborative.model import Collaborate, Collaborative
+from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert
 from lightning_mmdiff.models.diffusion import DiffusionModel

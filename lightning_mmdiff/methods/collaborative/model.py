@@ -7,7 +7,7 @@ Notation: eps -> eps_theta_m(x_t, t, c_m); logits -> I_m,t (Eq. 5); influence ->
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,6 @@ from lightning_mmdiff import schedules
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
-from lightning_mmdiff.methods.config import MethodConfig, Trained
-from lightning_mmdiff.methods.single import ready
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel
@@ -25,7 +23,6 @@ from lightning_mmdiff.models.training import SupervisedModel
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, DynamicDiffuserConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions, NoisePrediction
-from lightning_mmdiff.source import ModelSource
 
 
 def normalize(logits: Tensor) -> Tensor:
@@ -69,6 +66,10 @@ class CollaborativeConfig(ModelConfig):
     def build(self, *, seed: int, experts: Sequence[DiffusionModel]) -> "Collaborative":
         """Build the dynamic diffusers over trained experts."""
         return Collaborative(experts, self, seed=seed)
+
+    def network_for(self, conditions: tuple[str, ...]) -> DynamicDiffuserConfig:
+        """Return the config of the dynamic diffuser of ``conditions``."""
+        return next(c.network for c in self.collaborators if c.conditions == conditions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -232,19 +233,3 @@ class Collaborative(SupervisedModel, ExpertCombination):
                 f"The released influence schedule needs at least two models and the number of one of them; there are "
                 f"{count}, and scheduled is {config.scheduled}."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Collaborate(MethodConfig):
-    """Config for experts that collaborate under the influence of their dynamic diffusers."""
-
-    has_influence: ClassVar[bool] = True
-    model: ModelSource
-    influence: InfluenceConfig = InfluenceConfig()
-
-    def build(self, trained: Trained, *, sampler: schedules.Sampler, seed: int) -> Collaborative:
-        """Build the dynamic diffusers over their experts."""
-        model = ready(trained, self.model, sampler, seed)
-        assert isinstance(model, Collaborative)
-        model.influence_config = self.influence
-        return model
