@@ -12,11 +12,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def timestep_embedding(t: Tensor, channels: int) -> Tensor:
-    """Sinusoids of the timestep, cosines first (as ADM; the frequencies end just above 1e-4).
+    """Return sinusoidal features of the timestep, cosines first (as in ADM; the frequencies end just above 1e-4).
 
     Args:
         t: timesteps, integer or fractional, [B].
-        channels: width of the result, even.
+        channels: width of the result; must be even.
 
     Returns:
         float32 [B, channels].
@@ -28,29 +28,29 @@ def timestep_embedding(t: Tensor, channels: int) -> Tensor:
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm computed in float32 whatever the precision of the network; the result has the dtype of the input."""
+    """Group norm computed in float32 at any precision of the network; the result has the dtype of the input."""
 
     def forward(self, h: Tensor) -> Tensor:
-        """[B, C, ...] -> [B, C, ...]."""
+        """Normalize [B, C, ...] -> [B, C, ...]."""
         out = F.group_norm(h.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
         return out.to(h.dtype)
 
 
 def scale_shift(h: Tensor, modulation: Tensor) -> Tensor:
-    """``h (1 + scale) + shift`` for h [B, C, H, W]; ``modulation`` [B, 2C] holds scale, then shift."""
+    """Return ``h (1 + scale) + shift`` for h [B, C, H, W]; ``modulation`` [B, 2C] holds scale, then shift."""
     scale, shift = modulation[:, :, None, None].chunk(2, dim=1)  # [B, C, 1, 1] each
     return torch.addcmul(shift, h, 1 + scale)
 
 
 def zero(layer: Module) -> Module:
-    """Set all parameters of ``layer`` to zero, so that its branch starts as nothing."""
+    """Set all parameters of ``layer`` to zero, so that its branch contributes nothing at first, and return it."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
 class Resample(nn.Module):
-    """Halve or double height and width, with a 3x3 convolution (``conv``) or by mean and repetition alone."""
+    """Layer that halves or doubles height and width, with a 3x3 convolution (``conv``) or by averaging or repetition."""
 
     def __init__(self, channels: int, direction: Direction, *, conv: bool) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Resample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=stride, padding=1) if conv else None
 
     def forward(self, h: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H/2, W/2] or [B, C, 2H, 2W]."""
+        """Resample [B, C, H, W] -> [B, C, H/2, W/2] or [B, C, 2H, 2W]."""
         if self.direction == "up":
             h = F.interpolate(h, scale_factor=2, mode="nearest")
         elif self.conv is None:
@@ -68,11 +68,11 @@ class Resample(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Residual block under a timestep and, where ``embedding_dim`` is given, an image or text embedding.
+    """Residual block conditioned on a timestep and, if ``embedding_dim`` is given, on an image or text embedding.
 
-    Both act by adaptive group norm before the second convolution, and re-use its one group norm (supplement 7.3):
-    ``h = GN(h) (1 + s_t) + b_t``, then ``h = GN(h) (1 + s_e) + b_e``. Every row gets both, also under a null
-    embedding. (The released code skips the second one if all rows of a batch are null: there a row depends on others.)
+    Both act through adaptive group norm before the second convolution and share its single group norm (supplement 7.3):
+    ``h = GN(h) (1 + s_t) + b_t``, then ``h = GN(h) (1 + s_e) + b_e``. Every row gets both, even with a null embedding.
+    (The released code skips the second one if all rows of a batch are null, so that a row depends on the others.)
     """
 
     def __init__(
@@ -86,6 +86,17 @@ class ResBlock(nn.Module):
         groups: int,
         resample: Direction | None = None,
     ) -> None:
+        """Build the block.
+
+        Args:
+            in_channels: channels of the input.
+            out_channels: channels of the output.
+            time_dim: width of the timestep's features.
+            embedding_dim: width of the embedding; None for a block without one.
+            dropout: probability of dropout before the second convolution.
+            groups: number of groups of each group norm.
+            resample: whether the block doubles or halves height and width; None keeps them.
+        """
         super().__init__()
         self.norm1 = GroupNorm(groups, in_channels)
         self.resample = None if resample is None else Resample(in_channels, resample, conv=False)
@@ -118,8 +129,8 @@ class ResBlock(nn.Module):
 class Attention(nn.Module):
     """Self-attention over pixels. Rows of ``qkv``: all queries, all keys, all values (ADM's "new" order).
 
-    ADM-128, ADM-256 and Unite and Conquer's networks store query, key, value head by head ("legacy"): their weights
-    must be permuted when they are loaded. A wrong order raises no error, it only gives wrong images.
+    ADM-128, ADM-256 and Unite and Conquer's networks store query, key and value head by head ("legacy"): their weights
+    must be permuted on loading. A wrong order raises no error; it only gives wrong images.
     """
 
     def __init__(self, channels: int, num_heads: int, *, groups: int) -> None:
@@ -130,7 +141,7 @@ class Attention(nn.Module):
         self.out = zero(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]."""
+        """Apply attention and add the input, [B, C, H, W] -> [B, C, H, W]."""
         batch, channels, height, width = x.shape
         tokens = x.flatten(2)  # [B, C, L]
         qkv = self.qkv(self.norm(tokens)).view(batch, 3, self.num_heads, channels // self.num_heads, -1)

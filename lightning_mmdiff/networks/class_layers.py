@@ -1,8 +1,8 @@
 """How a class reaches the layers of a U-Net: FiLM (Perez et al. 2018) and cross-attention (Rombach et al. 2022).
 
 Lecture "Multimodal Models and Conditional Generation" (Bereyhi 2025): FiLM is a o L + b with {a, b} = embd(u) for every
-layer L. ADM adds the class to the timestep's features instead (``unet``). No layer here has a bias on the way of the
-condition, so the null class, whose vectors are zeros, leaves every layer as it is, at the start and after training.
+layer L. ADM adds the class to the timestep's features instead (``unet``). No layer here applies a bias to the condition,
+so the null class, whose vectors are zeros, leaves every layer unchanged, both at the start and after training.
 
     python -m experiments.conditioning
 """
@@ -20,17 +20,17 @@ from lightning_mmdiff.networks.blocks import GroupNorm, ResBlock, scale_shift, z
 
 @dataclass(frozen=True, kw_only=True)
 class ClassLayerConfig(Config):
-    """Layers through which the class acts: after each residual block that does not change the size."""
+    """Layers through which the class acts, one after each residual block that does not change the size."""
 
     kind: Literal["film", "cross-attention"]
     dim: int
-    """Width of a class's vectors, and of the attention."""
+    """Width of a class's vectors and of the attention."""
     num_tokens: int = 1
-    """Vectors of a class. Attention over one has weight 1 everywhere: it only adds the same vector to every pixel."""
+    """Number of vectors per class. Attention over one has weight 1 everywhere: it adds the same vector to every pixel."""
     num_heads: int = 1
-    """Of the attention; divides ``dim``."""
+    """Number of attention heads; must divide ``dim``."""
     every_block: bool = True
-    """Else one layer, after the first convolution of the U-Net."""
+    """If False, there is only one layer, after the first convolution of the U-Net."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,25 +53,25 @@ class ClassTokens(nn.Module):
         self.table = nn.Embedding(num_classes, num_tokens * dim)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Classes int64 [B] -> [B, K, D]; zeros for -1, the null class."""
+        """Look up classes, int64 [B] -> [B, K, D]; zeros for -1, the null class."""
         vectors = self.table(labels.clamp(min=0)) * (labels >= 0)[:, None]
         return vectors.unflatten(1, (self.num_tokens, -1))  # [B, K D] -> [B, K, D]
 
 
 class FiLM(nn.Module):
-    """Feature-wise linear modulation of what the layer before it has computed; starts as the identity."""
+    """Feature-wise linear modulation of the previous layer's output; starts as the identity."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
         self.modulation = zero(nn.Linear(dim, 2 * channels, bias=False))
 
     def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
-        """Activations [B, C, H, W] under the class's one vector, [B, 1, D]."""
+        """Modulate activations [B, C, H, W] by the class's only vector, [B, 1, D]."""
         return scale_shift(h, self.modulation(tokens[:, 0]))  # a o L + b, as a = 1 + scale
 
 
 class CrossAttention(nn.Module):
-    """Pixels ask, the class's vectors answer; starts as the identity."""
+    """Attention of pixels (queries) to the class's vectors (keys and values); starts as the identity."""
 
     def __init__(self, channels: int, config: ClassLayerConfig, *, groups: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class CrossAttention(nn.Module):
         self.out = zero(nn.Conv1d(config.dim, channels, 1, bias=False))
 
     def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
-        """Activations [B, C, H, W] under the class's vectors, [B, K, D]."""
+        """Let activations [B, C, H, W] attend to the class's vectors, [B, K, D]."""
         query = self.query(self.norm(h.flatten(2)))  # [B, D, H W]
         q = query.unflatten(1, (self.num_heads, -1)).transpose(2, 3)  # [B, heads, H W, D / heads]
         pairs = self.key_value(tokens).unflatten(2, (2, self.num_heads, -1))  # [B, K, 2, heads, D / heads]
@@ -92,10 +92,20 @@ class CrossAttention(nn.Module):
 
 
 class Stack(nn.ModuleList):
-    """Layers one after another: residual blocks see timestep and embedding, layers of the class its vectors."""
+    """Layers in sequence: residual blocks receive timestep and embedding, class layers the class's vectors."""
 
     def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None, tokens: Tensor | None = None) -> Tensor:
-        """[B, C, H, W] -> [B, C', H', W']."""
+        """Apply the layers in order.
+
+        Args:
+            h: activations, [B, C, H, W].
+            time: SiLU of the timestep's features, [B, time_dim].
+            embedding: SiLU of the embedding, [B, embedding_dim], or None.
+            tokens: the class's vectors, [B, K, D], or None.
+
+        Returns:
+            [B, C', H', W'].
+        """
         for layer in self:
             if isinstance(layer, ResBlock):
                 h = layer(h, time, embedding)
@@ -105,7 +115,7 @@ class Stack(nn.ModuleList):
 
 
 def class_layer(config: ClassLayerConfig, channels: int, *, groups: int) -> FiLM | CrossAttention:
-    """The layer of ``config`` for activations of so many channels; ``groups`` of its group norm."""
+    """Build the layer of ``config`` for activations with ``channels`` channels; ``groups`` belongs to its group norm."""
     if config.kind == "film":
         return FiLM(channels, config.dim)
     return CrossAttention(channels, config, groups=groups)

@@ -1,8 +1,8 @@
 """ADM's classifier of noisy images (Dhariwal & Nichol 2021, Sec. 4): the downward half of its U-Net, and a pool.
 
-It guides ADM (Sec. 4.1), is the head of MT-Diffusion-E and the baseline of its Fig. 6 (App. E.3). Layers are numbered as
-in the released checkpoints, with the names of ``unet`` and those below; the attention of the body is stored in "legacy"
-order there (see ``blocks.Attention``), that of the pool in ours.
+It guides ADM (Sec. 4.1), and is the head of MT-Diffusion-E and the baseline of its Fig. 6 (App. E.3). Layers are numbered
+as in the released checkpoints; their names differ as listed in ``unet`` and below. The checkpoints store the attention of
+the body in "legacy" order (see ``blocks.Attention``) and that of the pool in ours.
 
     out.0 -> norm        out.2.positional_embedding, .qkv_proj, .c_proj -> pool.position, pool.qkv, pool.out
 """
@@ -27,13 +27,13 @@ class ClassifierConfig(Config):
     image_size: int  # height and width in pixels; the pool has one position vector per pixel of the last level
     in_channels: int = 3
     channels: int = 128  # at level 0, before channel_mult
-    channel_mult: tuple[float, ...]  # one factor a level
+    channel_mult: tuple[float, ...]  # one factor per level
     num_res_blocks: int = 2
     attention_levels: tuple[int, ...]  # the middle block and the pool always attend
     head_channels: int = 64  # channels of an attention head
     dropout: float = 0.0
     patch_size: int = 1  # pixels; the network runs on patches unshuffled into channels
-    resblock_updown: bool = True  # change size inside residual blocks, else by mean between them
+    resblock_updown: bool = True  # change size inside residual blocks, else by averaging between them
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
@@ -66,38 +66,46 @@ class ClassifierConfig(Config):
 
     @property
     def multiple(self) -> int:
-        """Height and width must be multiples of this, in pixels."""
+        """Required divisor of height and width, in pixels."""
         return self.patch_size * 2 ** (len(self.channel_mult) - 1)
 
     def width(self, level: int) -> int:
-        """Channels at ``level``."""
+        """Return the number of channels at ``level``."""
         return int(self.channels * self.channel_mult[level])
 
 
 class AttentionPool(nn.Module):
-    """Attention of the mean over all positions (CLIP's pool, Radford et al. 2021): one query, to all positions and itself."""
+    """Attention pooling (CLIP, Radford et al. 2021): one query, the mean, attends to all positions and itself."""
 
     def __init__(self, num_positions: int, channels: int, num_heads: int, out_dim: int) -> None:
+        """Build the pool.
+
+        Args:
+            num_positions: height times width of the input.
+            channels: channels of the input.
+            num_heads: number of attention heads; must divide ``channels``.
+            out_dim: width of the output.
+        """
         super().__init__()
         self.num_heads = num_heads
-        self.position = nn.Parameter(torch.randn(channels, num_positions + 1) / channels**0.5)  # of the mean first
+        self.position = nn.Parameter(torch.randn(channels, num_positions + 1) / channels**0.5)  # the mean's first
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)  # rows: all queries, all keys, all values
         self.out = nn.Conv1d(channels, out_dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] with H W positions -> [B, out_dim]."""
+        """Pool [B, C, H, W], with H W positions, to [B, out_dim]."""
         tokens = x.flatten(2)  # [B, C, L]
         tokens = torch.cat([tokens.mean(dim=2, keepdim=True), tokens], dim=2) + self.position.to(
             x.dtype
         )  # [B, C, 1 + L]
         qkv = self.qkv(tokens).unflatten(1, (3, self.num_heads, -1))
         q, k, v = qkv.transpose(3, 4).unbind(1)  # [B, heads, 1 + L, C / heads] each
-        h = F.scaled_dot_product_attention(q[:, :, :1], k, v)  # only the mean asks
+        h = F.scaled_dot_product_attention(q[:, :, :1], k, v)  # the mean is the only query
         return self.out(h.transpose(2, 3).flatten(1, 2))[:, :, 0]
 
 
 class Classifier(nn.Module):
-    """Logits of the class of a noisy image; every row of the output depends on the same row of the inputs alone."""
+    """Network from noisy images to class logits; each row of the output depends only on the same row of the inputs."""
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -139,7 +147,7 @@ class Classifier(nn.Module):
         return Attention(channels, channels // self.config.head_channels, groups=self.config.norm_groups)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Classify.
+        """Return the class logits of images.
 
         Args:
             x: z_t, or a clean image, in [-1, 1] units, [B, in_channels, image_size, image_size].
@@ -151,7 +159,7 @@ class Classifier(nn.Module):
         return self.pool(self.features(x, t)).float()
 
     def features(self, x: Tensor, t: Tensor) -> Tensor:
-        """Activations that the pool reads, [B, C, image_size / multiple, image_size / multiple]; arguments as of ``forward``."""
+        """Return the pool's input, [B, C, image_size / multiple, image_size / multiple]; same arguments as ``forward``."""
         config = self.config
         if list(x.shape[1:]) != [config.in_channels, config.image_size, config.image_size]:
             raise UserError(

@@ -1,8 +1,8 @@
 """Conditions of a diffusion model: maps concatenated to the image, an embedding for every block, a class; null values.
 
-Unite and Conquer (CVPR 2023): the face network takes maps as channels and a CLIP-like embedding by adaptive norm
-(supplement 7.3). ADM (Dhariwal & Nichol 2021): a class is an embedding added to the timestep's. A missing condition is
-zeros (mid-gray for a map in [-1, 1], the zero vector for an embedding) or class -1, which adds nothing.
+Unite and Conquer (CVPR 2023): the face network takes maps as channels and a CLIP-like embedding through adaptive norm
+(supplement 7.3). ADM (Dhariwal & Nichol 2021): a class is an embedding added to the timestep's. A missing condition
+becomes zeros (mid-gray for a map in [-1, 1], the zero vector for an embedding) or class -1, which adds nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,21 +23,21 @@ UNITE_AND_CONQUER_SUBSETS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("text",), 0.375),
     ((), 0.125),
 )
-"""What the released training code keeps of the conditions of an image, and how often: one of them, or none."""
+"""Conditions that the released training code keeps for an image, with probabilities: one of them, or none."""
 NULL_CLASS = -1
 """Label of an image of unknown class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionConfig(Config):
-    """What a network can be conditioned on. The order of ``spatial`` is the order of the input channels."""
+    """Conditions that a network accepts. The order of ``spatial`` is the order of the input channels."""
 
     spatial: tuple[tuple[str, int], ...] = ()  # name and channels of each map
     embedding: tuple[str, int] | None = None  # name and width, L2-normalized vectors
-    embedding_scale: float = 1.0  # what they are multiplied by; the root of the width gives components of unit size
+    embedding_scale: float = 1.0  # factor on the vectors; the root of their width gives components of unit size
     label: tuple[str, int] | None = None  # name and number of classes
-    projected_channels: int | None = None  # a 3x3 convolution of all maps to so many channels (U&C's face network: 3)
-    rgb: bool = False  # maps of one channel are repeated to three, as in the released code of Unite and Conquer
+    projected_channels: int | None = None  # outputs of a 3x3 convolution of all maps (U&C's face network: 3)
+    rgb: bool = False  # repeat one-channel maps to three channels, as in the released code of Unite and Conquer
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,17 +60,17 @@ class ConditionConfig(Config):
 
     @property
     def map_channels(self) -> int:
-        """Channels of all maps, before a projection."""
+        """Number of channels of all maps, before a projection."""
         return sum(3 if self.rgb and channels == 1 else channels for _, channels in self.spatial)
 
     @property
     def channels(self) -> int:
-        """Channels that are concatenated to the image."""
+        """Number of channels concatenated to the image."""
         return self.map_channels if self.projected_channels is None else self.projected_channels
 
 
 def face_conditions() -> ConditionConfig:
-    """Conditions of Unite and Conquer's face network: two RGB maps projected to 3 channels, and a FaRL vector.
+    """Return the conditions of Unite and Conquer's face network: two RGB maps projected to 3 channels, a FaRL vector.
 
     The released sampler puts the skin map first, the released data set class the hair map. We follow the sampler.
     """
@@ -78,7 +78,7 @@ def face_conditions() -> ConditionConfig:
 
 
 class ConditionEncoder(nn.Module):
-    """Turn the conditions of a batch into channels, an embedding and classes; absent ones become their null values."""
+    """Encoder of a batch's conditions as channels, an embedding and classes; absent ones become their null values."""
 
     def __init__(self, config: ConditionConfig) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class ConditionEncoder(nn.Module):
 
     @property
     def channels(self) -> int:
-        """Channels that are concatenated to the image."""
+        """Number of channels concatenated to the image."""
         return self.config.channels
 
     def forward(
@@ -102,13 +102,13 @@ class ConditionEncoder(nn.Module):
 
         Args:
             conditions: name -> map, uint8 [B, C, H, W] in [0, 255] or float in [-1, 1], or embedding, float [B, D].
-                A label may be among them; see ``labels``.
-            batch_size: B, needed where all conditions are absent.
+                They may include a label; see ``labels``.
+            batch_size: B, needed when all conditions are absent.
             image_size: height and width in pixels.
-            device: where the result goes.
+            device: device of the result.
 
         Returns:
-            channels, float32 [B, channels, H, W], None without maps in the config; embedding, float32 [B, D] or None.
+            Channels, float32 [B, channels, H, W], or None if the config has no maps; embedding, float32 [B, D], or None.
 
         Raises:
             UserError: if a name is unknown or a shape is not the expected one.
@@ -124,7 +124,7 @@ class ConditionEncoder(nn.Module):
         return self._project(torch.cat(maps, dim=1)) if maps else None, embedding
 
     def labels(self, conditions: Mapping[str, Tensor], batch_size: int, device: torch.device | str) -> Tensor | None:
-        """Classes of a batch, int64 [B]; -1 is null: all of an absent label. None without a label in the config.
+        """Return the classes of a batch, int64 [B], all -1 (null) if the label is absent; None if the config has no label.
 
         Raises:
             UserError: if the label is not int64 [B], or a class is out of range.
@@ -144,7 +144,7 @@ class ConditionEncoder(nn.Module):
         return value.expand(-1, 3, -1, -1) if self.config.rgb and shape[1] == 1 else value
 
     def _project(self, maps: Tensor) -> Tensor:
-        """[B, map_channels, H, W] -> [B, channels, H, W], in float32 under any precision, as in the released code."""
+        """Project [B, map_channels, H, W] -> [B, channels, H, W], in float32 at any precision, as the released code does."""
         if self.project is None:
             return maps
         bias = None if self.project.bias is None else self.project.bias.float()
@@ -153,7 +153,7 @@ class ConditionEncoder(nn.Module):
 
 
 def _value(conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], device: torch.device | str) -> Tensor:
-    """Condition ``name`` as float32 of ``shape``, or its null value."""
+    """Return condition ``name`` as float32 of ``shape``, or its null value."""
     if name not in conditions:
         return torch.zeros(shape, device=device)
     value = conditions[name]
@@ -163,14 +163,24 @@ def _value(conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], 
 
 
 def _as_float(value: Tensor) -> Tensor:
-    """uint8 [0, 255] to float32 [-1, 1]; floats stay in their range."""
+    """Convert uint8 [0, 255] to float32 [-1, 1]; floats keep their range."""
     if not value.is_floating_point():
         return to_float(value)
     return value.float()
 
 
 def check_labels(labels: Tensor, batch_size: int, num_classes: int, *, null: bool = False) -> None:
-    """Raise ValueError unless ``labels`` are classes, int64 [B], from 0 (from -1 where ``null``) to num_classes - 1."""
+    """Check that ``labels`` are classes.
+
+    Args:
+        labels: int64 [B], from 0 to num_classes - 1.
+        batch_size: B.
+        num_classes: number of classes.
+        null: whether -1, the null class, is allowed as well.
+
+    Raises:
+        UserError: if they are not.
+    """
     if labels.dtype != torch.int64 or list(labels.shape) != [batch_size]:
         raise UserError(f"labels are {labels.dtype} {list(labels.shape)}; expected torch.int64 [{batch_size}].")
     low, high = (int(value) for value in labels.aminmax())
@@ -186,9 +196,9 @@ def drop(conditions: Mapping[str, Any], keep: Tensor, subsets: Sequence[Sequence
     """Keep a subset of the conditions of each image and set the others to null, to train one network for all subsets.
 
     Args:
-        conditions: name -> uint8 or float [B, ...], or classes int64 [B]. One that no subset names is left out: null
-            for all images.
-        keep: index into ``subsets`` of each image, int64 [B].
+        conditions: name -> uint8 or float [B, ...], or classes int64 [B]. A condition that no subset names is left out,
+            hence null for all images.
+        keep: index into ``subsets`` for each image, int64 [B].
         subsets: names of the conditions to keep, e.g. ``(("hair",), ("skin",), ())``.
 
     Returns:

@@ -13,20 +13,20 @@ from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNet
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 
 DynamicDiffuserConfig = UNetConfig | CrossAttentionUNetConfig
-"""Of the kind of its expert: maps concatenated to the image and an embedding, or tokens by cross-attention."""
+"""Same kind as its expert's: maps concatenated to the image plus an embedding, or tokens through cross-attention."""
 
 
 def dynamic_diffuser_unet() -> CrossAttentionUNetConfig:
-    """Dynamic diffuser of the paper for 64 x 64 x 3 latents; 13,136,321 parameters (Tables A3 and A4)."""
+    """Return the paper's dynamic diffuser for 64 x 64 x 3 latents; 13,136,321 parameters (Tables A3 and A4)."""
     return replace(ldm_unet(), channels=(32, 64, 96, 160), out_channels=1)
 
 
 def mini_dynamic_diffuser(in_channels: int, *, embedding_dim: int | None = None) -> UNetConfig:
-    """Dynamic diffuser for 32-pixel images: works at 16 and 8 pixels; about a seventh of ``presets.mini_unet``.
+    """Return a dynamic diffuser for 32-pixel images: it works at 16 and 8 pixels; about a seventh of ``presets.mini_unet``.
 
     Args:
-        in_channels: 3, and the condition channels of its expert.
-        embedding_dim: width of the embedding of its expert.
+        in_channels: 3 plus the number of its expert's condition channels.
+        embedding_dim: width of its expert's embedding.
     """
     return UNetConfig(
         in_channels=in_channels,
@@ -57,13 +57,13 @@ class DynamicDiffuser(nn.Module):
                 self.network = CrossAttentionUNet(config)
 
     def forward(self, z: Tensor, t: Tensor, maps: Tensor | None, encoding: Tensor | None) -> Tensor:
-        """Influence of the expert before the softmax, I_m,t of Eq. 5.
+        """Return the influence of the expert before the softmax, I_m,t of Eq. 5.
 
         Args:
             z: x_t, [B, C, H, W].
             t: timesteps, [B].
             maps: condition channels of the expert, [B, Cc, H, W], or None.
-            encoding: its embedding [B, D] or tokens [B, L, D], or None.
+            encoding: embedding [B, D] or tokens [B, L, D] of the expert, or None.
 
         Returns:
             Logits, [B, 1, H, W].

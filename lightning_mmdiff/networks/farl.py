@@ -1,4 +1,4 @@
-"""FaRL, the CLIP of faces that Unite and Conquer conditions on (supplement 7.3), from local weights.
+"""FaRL, the CLIP for faces that Unite and Conquer conditions on (supplement 7.3), from local weights.
 
 FaRL (Zheng et al. 2022) is a CLIP ViT-B/16 (Radford et al. 2021). The released file names its entries as OpenAI's CLIP
 does; they are renamed to those of transformers' ``CLIPModel``. As in the released code of Unite and Conquer, embeddings
@@ -25,7 +25,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 Tokenize = Callable[[Sequence[str]], Tensor]
-"""Captions to tokens, int64 [B, L]; each row holds the end token."""
+"""Function from captions to tokens, int64 [B, L]; each row contains the end token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,9 @@ class ClipSize(Config):
     """Architecture of a CLIP with a vision transformer; the defaults are ViT-B/16, the size of FaRL."""
 
     image_size: int = 224
-    """Pixels."""
+    """Height and width in pixels."""
     patch_size: int = 16
-    """Pixels."""
+    """Height and width in pixels."""
     vision_width: int = 768
     vision_layers: int = 12
     vision_heads: int = 12
@@ -43,12 +43,12 @@ class ClipSize(Config):
     text_layers: int = 12
     text_heads: int = 8
     context_length: int = 77
-    """Tokens, start and end included."""
+    """Number of tokens, including start and end."""
     vocabulary_size: int = 49408
     embedding_dim: int = 512
     """D, length of an embedding."""
     end_token: int = 49407
-    """The text's embedding is read where this token first stands."""
+    """Token whose first occurrence is the position of the text's embedding."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,11 +146,11 @@ def _prefix(block: re.Match[str]) -> str:
 def load_openai_clip(model: CLIPModel, state: Mapping[str, Tensor], source: str) -> None:
     """Load the entries of an OpenAI CLIP into ``model``.
 
-    FaRL's file is read by its users without a check for entries that CLIP lacks, so these only warn here; an entry of
-    CLIP that is missing, of another shape, or of a layer that ``model`` lacks is an error.
+    Other users of FaRL's file ignore entries that CLIP lacks, so these only cause a warning here; an entry of CLIP that
+    is missing, has another shape, or belongs to a layer that ``model`` lacks is an error.
 
     Raises:
-        UserError: names the first entries that do not fit.
+        UserError: if entries do not fit; names the first of them.
     """
     converted, unknown = convert_openai_clip(state)
     ours = model.state_dict()
@@ -170,7 +170,7 @@ def load_openai_clip(model: CLIPModel, state: Mapping[str, Tensor], source: str)
 
 
 class ClipEmbedder(nn.Module):
-    """Frozen CLIP behind the two functions that conditioning needs; the same interface as ``ContrastiveModel``."""
+    """Frozen CLIP with the two functions that conditioning needs; same interface as ``ContrastiveModel``."""
 
     def __init__(self, model: CLIPModel, tokenize: Tokenize) -> None:
         super().__init__()
@@ -183,19 +183,19 @@ class ClipEmbedder(nn.Module):
         return self.model.config.projection_dim
 
     def train(self, mode: bool = True) -> "ClipEmbedder":
-        """Stay in evaluation mode whatever the model around it does."""
+        """Stay in evaluation mode, whatever the mode of the surrounding model."""
         return super().train(False)
 
     @torch.no_grad()
     def embed_images(self, image: Tensor) -> Tensor:
-        """Unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
+        """Return unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
         pixels = preprocess(image, self.model.config.vision_config.image_size)
         features = self.model.vision_model(pixel_values=pixels.to(self.model.dtype)).pooler_output
         return F.normalize(self.model.visual_projection(features).float(), dim=-1)
 
     @torch.no_grad()
     def embed_text(self, captions: Sequence[str]) -> Tensor:
-        """Unit vectors [B, D] of captions; what exceeds the context length is not read."""
+        """Return unit vectors [B, D] of captions; text beyond the context length is ignored."""
         features = self.model.text_model(input_ids=self.tokenize(captions).to(self.model.device)).pooler_output
         return F.normalize(self.model.text_projection(features).float(), dim=-1)
 
@@ -212,7 +212,7 @@ def clip_tokenizer(folder: Path, context_length: int = 77) -> Tokenize:
     """Return CLIP's byte-pair tokenizer from a folder with ``vocab.json`` and ``merges.txt``.
 
     Raises:
-        MissingFileError: if one of the two files is not there.
+        MissingFileError: if either file is missing.
     """
     missing = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
     if missing:
@@ -232,12 +232,12 @@ def clip_tokenizer(folder: Path, context_length: int = 77) -> Tokenize:
 
 
 def load_clip(folder: Path) -> ClipEmbedder:
-    """A CLIP of any size from a folder in Hugging Face's format, its tokenizer included."""
+    """Load a CLIP of any size, with its tokenizer, from a folder in Hugging Face's format."""
     return ClipEmbedder(CLIPModel.from_pretrained(str(folder), local_files_only=True), clip_tokenizer(folder))
 
 
 def load_farl() -> ClipEmbedder:
-    """FaRL from the user's weights; its tokenizer is CLIP's, from the folder of the CLIP that evaluators text."""
+    """Load FaRL from the user's weights; its tokenizer is CLIP's, from the folder of the CLIP that scores text."""
     path = weights.require("farl")
     tokenize = clip_tokenizer(weights.require("clip"))
     stored = torch.load(path, map_location="cpu", weights_only=True)

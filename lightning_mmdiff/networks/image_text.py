@@ -1,4 +1,4 @@
-"""The small CLIP-like pair of encoders used at mini (Unite and Conquer, supplement 7.3)."""
+"""Small CLIP-like pair of encoders for the mini profile (Unite and Conquer, supplement 7.3)."""
 
 import re
 from collections import Counter
@@ -12,18 +12,18 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.segmenter import ConvBlock
 
 PAD, UNKNOWN = 0, 1
-"""Tokens before the words of a vocabulary: word i is token i + 2."""
+"""Tokens that precede the words of a vocabulary: word i is token i + 2."""
 HEADS = 4
-"""Heads of attention over the words."""
+"""Number of attention heads over the words."""
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words and numbers of ``text``; punctuation is dropped."""
+    """Return the words and numbers of ``text`` in lower case; punctuation is dropped."""
     return re.findall(r"[a-z0-9]+(?:['-][a-z0-9]+)*", text.lower())
 
 
 def build_vocabulary(captions: Iterable[str], max_words: int = 1000) -> tuple[str, ...]:
-    """Return the most frequent words of the training captions, frequent ones first, ties in alphabetical order."""
+    """Return the most frequent words of the training captions, most frequent first, ties in alphabetical order."""
     counts = Counter(word for caption in captions for word in words(caption))
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:max_words])
 
@@ -49,7 +49,7 @@ class ImageEncoder(nn.Module):
         self.head = nn.Linear(third * self.positions**2, out_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image, float [-1, 1], [B, 3, S, S] with S a multiple of 8 -> [B, out_dim]."""
+        """Encode images, float [-1, 1], [B, 3, S, S] with S a multiple of 8 -> [B, out_dim]."""
         h = self.stem(F.pixel_unshuffle(x, 2))  # [B, C, S/2, S/2]
         for block in self.blocks:
             h = block(h)
@@ -60,12 +60,21 @@ class ImageEncoder(nn.Module):
 class TextEncoder(nn.Module):
     """Word embeddings, positions, a small transformer over the words present, and their mean.
 
-    The vocabulary is stored with the weights; loading weights of another vocabulary is an error.
+    The vocabulary is stored with the weights; loading weights with another vocabulary is an error.
     """
 
     def __init__(
         self, out_dim: int, vocabulary: Sequence[str], *, width: int, num_layers: int, max_length: int
     ) -> None:
+        """Build the encoder.
+
+        Args:
+            out_dim: width of the output.
+            vocabulary: known words; all others share one token.
+            width: width of the transformer; must be a multiple of ``HEADS``.
+            num_layers: number of transformer layers.
+            max_length: number of words read from a caption.
+        """
         super().__init__()
         self.vocabulary = tuple(vocabulary)
         self.max_length = max_length
@@ -86,13 +95,13 @@ class TextEncoder(nn.Module):
         self.head = nn.Linear(width, out_dim)
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
-        """Return tokens, int64 [B, L], L the longest caption (at least 1, at most ``max_length``), padded with 0."""
+        """Return tokens, int64 [B, L], padded with 0; L is the longest caption's length, from 1 to ``max_length``."""
         rows = [[self._token_of.get(word, UNKNOWN) for word in words(text)][: self.max_length] for text in captions]
         length = max([1, *(len(row) for row in rows)])
         return torch.tensor([row + [PAD] * (length - len(row)) for row in rows])
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens, int64 [B, L] -> [B, out_dim]. A caption without words counts as one unknown word."""
+        """Encode tokens, int64 [B, L] -> [B, out_dim]; a caption without words counts as one unknown word."""
         empty = (tokens == PAD).all(dim=1, keepdim=True)
         tokens = torch.where(empty & (torch.arange(tokens.shape[1], device=tokens.device) == 0), UNKNOWN, tokens)
         absent = tokens == PAD  # [B, L]
@@ -102,7 +111,7 @@ class TextEncoder(nn.Module):
         return self.head((h * present).sum(dim=1) / present.sum(dim=1))
 
     def get_extra_state(self) -> Tensor:
-        """Vocabulary as UTF-8 bytes, one word a line: a tensor, so that safetensors can hold it."""
+        """Return the vocabulary as UTF-8 bytes, one word per line, in a tensor that safetensors can hold."""
         return torch.tensor(list("\n".join(self.vocabulary).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:

@@ -1,8 +1,8 @@
 """U-Net with cross-attention to condition tokens: latent diffusion (Rombach et al. 2022) as Collaborative Diffusion uses it.
 
-Collaborative Diffusion (CVPR 2023), supplement A.1, Eq. 10-11. It is diffusers' UNet2DConditionModel, which expresses the
-released networks exactly; the paper's AdaLN (Eq. 9) is not in them: the timestep is added before a group norm, and only
-that gives the printed number of parameters.
+Collaborative Diffusion (CVPR 2023), supplement A.1, Eq. 10-11. It is diffusers' UNet2DConditionModel, which reproduces the
+released networks exactly. They lack the paper's AdaLN (Eq. 9): the timestep is added before a group norm, and only this
+gives the printed number of parameters.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class CrossAttentionUNetConfig(Config):
 
     in_channels: int  # of the latent
     out_channels: int
-    channels: tuple[int, ...]  # one width a level
+    channels: tuple[int, ...]  # one width per level
     attention_levels: tuple[int, ...]  # the middle block always attends
     num_res_blocks: int
-    num_heads: int | tuple[int, ...]  # at every width, or one number a level
+    num_heads: int | tuple[int, ...]  # for all levels, or one number per level
     context_dim: int  # width of a condition token
     norm_groups: int = 32
-    projection: Literal["linear"] | None = None  # into and out of attention, as Stable Diffusion 2; None: a convolution
+    projection: Literal["linear"] | None = None  # around attention, as in Stable Diffusion 2; None: a convolution
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,27 +51,27 @@ class CrossAttentionUNetConfig(Config):
 
     @property
     def heads(self) -> tuple[int, ...]:
-        """Heads of attention at each level."""
+        """Number of attention heads at each level."""
         return (self.num_heads,) * len(self.channels) if isinstance(self.num_heads, int) else self.num_heads
 
     @property
     def multiple(self) -> int:
-        """Height and width must be multiples of this."""
+        """Required divisor of height and width."""
         return 2 ** (len(self.channels) - 1)
 
     @property
     def middle_channels(self) -> int:
-        """Channels of the middle block's output."""
+        """Number of channels of the middle block's output."""
         return self.channels[-1]
 
     @property
     def output_width(self) -> int:
-        """Channels that the output block reads."""
+        """Number of channels that the output block reads."""
         return self.channels[0]
 
 
 def ldm_unet() -> CrossAttentionUNetConfig:
-    """Uni-modal diffusion model of Collaborative Diffusion, 64 x 64 x 3 latents; 403,623,939 parameters (Table A4)."""
+    """Return Collaborative Diffusion's uni-modal model of 64 x 64 x 3 latents; 403,623,939 parameters (Table A4)."""
     return CrossAttentionUNetConfig(
         in_channels=3,
         out_channels=3,
@@ -84,7 +84,7 @@ def ldm_unet() -> CrossAttentionUNetConfig:
 
 
 class CrossAttentionUNet(nn.Module):
-    """diffusers' U-Net of ``config``; every residual and attention branch and the output start at zero, as released.
+    """diffusers' U-Net; every residual branch, every attention branch and the output start at zero, as released.
 
     ``checkpointing`` recomputes activations in the backward pass.
     """
@@ -105,7 +105,7 @@ class CrossAttentionUNet(nn.Module):
             use_linear_projection=config.projection == "linear",
             norm_num_groups=config.norm_groups,
         )
-        for layer in self.network.modules():  # diffusers starts these at random
+        for layer in self.network.modules():  # diffusers initializes these randomly
             if isinstance(layer, ResnetBlock2D):
                 zero(layer.conv2)
             elif isinstance(layer, Transformer2DModel):
@@ -120,7 +120,7 @@ class CrossAttentionUNet(nn.Module):
         Args:
             z: noisy latent, [B, in_channels, H, W].
             t: timesteps, integer or fractional, [B].
-            tokens: condition, [B, L, context_dim]; zeros are null.
+            tokens: condition, [B, L, context_dim]; zeros mean null.
 
         Returns:
             [B, out_channels, H, W].

@@ -1,13 +1,13 @@
-"""Patch discriminator (Isola et al. 2017, Sec. 3.2.2): real or not, decided for overlapping patches of 70 pixels."""
+"""Patch discriminator (Isola et al. 2017, Sec. 3.2.2): tells real from fake in overlapping patches of 70 pixels."""
 
 from torch import Tensor, nn
 
 SMALLEST_IMAGE = 24
-"""Height and width in pixels of which one logit is left."""
+"""Height and width in pixels that yield a single logit."""
 
 
 class PatchDiscriminator(nn.Module):
-    """4x4 convolutions C-2C-4C-8C with stride 2, 2, 2, 1, batch norm from the second on, and a last one to one channel."""
+    """4x4 convolutions C-2C-4C-8C of stride 2, 2, 2, 1 with batch norm from the second on, and a last one to one channel."""
 
     def __init__(self, channels: int = 64, num_layers: int = 3) -> None:
         super().__init__()
@@ -26,5 +26,5 @@ class PatchDiscriminator(nn.Module):
                 nn.init.normal_(layer.weight, mean=1.0, std=0.02)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits of patches, [B, 1, h, w], of an image, float [-1, 1], [B, 3, S, S]; positive is real."""
+        """Return the logits of patches, [B, 1, h, w], of images, float [-1, 1], [B, 3, S, S]; positive means real."""
         return self.layers(image)

@@ -1,4 +1,4 @@
-"""Networks by name: ADM and its classifiers (Dhariwal & Nichol 2021), Unite and Conquer's face networks, the mini profile's."""
+"""Named networks: ADM and its classifiers (Dhariwal & Nichol 2021), Unite and Conquer's face networks, mini networks."""
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.classifier import ClassifierConfig
@@ -6,7 +6,7 @@ from lightning_mmdiff.networks.unet import UNetConfig
 
 
 def adm_64(*, num_classes: int | None = 1000) -> UNetConfig:
-    """ADM for ImageNet-64: cosine schedule; 295,904,454 parameters (295,136,454 without classes), new order."""
+    """Return ADM for ImageNet-64: cosine schedule; 295,904,454 parameters (295,136,454 without classes), new order."""
     return UNetConfig(
         in_channels=3,
         out_channels=6,
@@ -21,7 +21,7 @@ def adm_64(*, num_classes: int | None = 1000) -> UNetConfig:
 
 
 def adm_128(*, num_classes: int | None = 1000) -> UNetConfig:
-    """ADM for ImageNet-128: linear schedule, 4 heads at every width; 421,529,606 parameters, legacy order."""
+    """Return ADM for ImageNet-128: linear schedule, 4 heads at every width; 421,529,606 parameters, legacy order."""
     return UNetConfig(
         in_channels=3,
         out_channels=6,
@@ -35,7 +35,7 @@ def adm_128(*, num_classes: int | None = 1000) -> UNetConfig:
 
 
 def adm_256(*, num_classes: int | None = 1000) -> UNetConfig:
-    """ADM for ImageNet-256: linear schedule; 553,838,086 parameters (552,814,086 without classes), legacy order."""
+    """Return ADM for ImageNet-256: linear schedule; 553,838,086 parameters (552,814,086 without classes), legacy order."""
     return UNetConfig(
         in_channels=3,
         out_channels=6,
@@ -49,7 +49,7 @@ def adm_256(*, num_classes: int | None = 1000) -> UNetConfig:
 
 
 def improved_ddpm() -> UNetConfig:
-    """Improved DDPM for CIFAR-10 (Nichol & Dhariwal 2021, App. B), with a learned variance."""
+    """Return Improved DDPM for CIFAR-10 (Nichol & Dhariwal 2021, App. B), with a learned variance."""
     return UNetConfig(
         in_channels=3,
         out_channels=6,
@@ -64,7 +64,7 @@ def improved_ddpm() -> UNetConfig:
 
 
 def unite_and_conquer_sketch(*, embedding_dim: int | None = None) -> UNetConfig:
-    """Unite and Conquer's sketch network, 256 pixels: image and sketch as RGB; 311,027,910 parameters, legacy."""
+    """Return Unite and Conquer's sketch network, 256 pixels: image and sketch as RGB; 311,027,910 parameters, legacy order."""
     return UNetConfig(
         in_channels=6,
         out_channels=6,
@@ -78,10 +78,10 @@ def unite_and_conquer_sketch(*, embedding_dim: int | None = None) -> UNetConfig:
 
 
 def unite_and_conquer_face() -> UNetConfig:
-    """Unite and Conquer's network of face map, hair map and text, 256 pixels: 330,924,102 parameters, legacy order.
+    """Return Unite and Conquer's network of face map, hair map and text, 256 pixels: 330,924,102 parameters, legacy order.
 
-    It is the sketch network with a FaRL embedding (512); the 165 parameters of the convolution of the two maps to three
-    channels are in ``conditions.ConditionEncoder``.
+    It is the sketch network with a FaRL embedding (512); the convolution of the two maps to three channels, with 165
+    parameters, is in ``conditions.ConditionEncoder``.
     """
     return unite_and_conquer_sketch(embedding_dim=512)
 
@@ -89,7 +89,14 @@ def unite_and_conquer_face() -> UNetConfig:
 def mini_unet(
     in_channels: int, out_channels: int, *, embedding_dim: int | None = None, num_classes: int | None = None
 ) -> UNetConfig:
-    """U-Net for 32-pixel images on two CPU cores: works at 16, 8 and 4 pixels."""
+    """Return a U-Net for 32-pixel images, small enough for two CPU cores; it works at 16, 8 and 4 pixels.
+
+    Args:
+        in_channels: channels of the image and of the conditions concatenated to it.
+        out_channels: channels of the output.
+        embedding_dim: width of an image or text embedding; None for none.
+        num_classes: number of classes; None for none.
+    """
     return UNetConfig(
         in_channels=in_channels,
         out_channels=out_channels,
@@ -108,9 +115,9 @@ def mini_unet(
 
 
 def adm_classifier(image_size: int, *, num_classes: int = 1000) -> ClassifierConfig:
-    """ADM's classifier of noisy images of 64, 128, 256 or 512 pixels (its README; attention at 32, 16, 8 pixels).
+    """Return ADM's classifier of noisy images of 64, 128, 256 or 512 pixels (its README; attention at 32, 16, 8 pixels).
 
-    65,438,568 / 42,568,040 / 54,096,360 / 54,448,360 parameters. MT-Diffusion-E has the first (App. E.3: depth 4).
+    65,438,568 / 42,568,040 / 54,096,360 / 54,448,360 parameters. MT-Diffusion-E uses the first (App. E.3: depth 4).
     """
     mult: dict[int, tuple[float, ...]] = {
         64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4), 512: (0.5, 1, 1, 2, 2, 4, 4)
@@ -128,7 +135,7 @@ def adm_classifier(image_size: int, *, num_classes: int = 1000) -> ClassifierCon
 
 
 def mini_classifier(num_classes: int, *, image_size: int = 32) -> ClassifierConfig:
-    """Classifier beside ``mini_unet``: works at 16, 8 and 4 pixels for images of 32."""
+    """Return the classifier that accompanies ``mini_unet``; it works at 16, 8 and 4 pixels for 32-pixel images."""
     return ClassifierConfig(
         num_classes=num_classes,
         image_size=image_size,

@@ -1,4 +1,4 @@
-"""A small U-Net that labels every pixel: our evaluator of masks at mini."""
+"""Small U-Net that labels every pixel: our evaluator of masks in the mini profile."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -19,7 +19,7 @@ class ConvBlock(nn.Module):
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C_in, H, W] -> [B, C_out, H, W]."""
+        """Apply the block, [B, C_in, H, W] -> [B, C_out, H, W]."""
         h = self.conv1(F.silu(self.norm1(x)))
         return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
 
@@ -27,11 +27,11 @@ class ConvBlock(nn.Module):
 class Segmenter(nn.Module):
     """Pixel-unshuffle by 2, a U-Net at S/2, S/4 and S/8, pixel-shuffle back to S.
 
-    Two more input channels hold the position of the pixel: in aligned faces it tells a left eye from a right one.
+    Two more input channels hold the position of the pixel, which in aligned faces tells a left eye from a right one.
     """
 
     stride = 8
-    """Height and width must be multiples of this."""
+    """Required divisor of height and width."""
 
     def __init__(self, num_classes: int, channels: tuple[int, int]) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class Segmenter(nn.Module):
         self.head = nn.Conv2d(narrow, 4 * num_classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class logits of an image.
+        """Return the class logits of images.
 
         Args:
-            x: image, float [-1, 1], [B, 3, S, S].
+            x: images, float [-1, 1], [B, 3, S, S].
 
         Returns:
             Logits, [B, num_classes, S, S].
@@ -69,7 +69,7 @@ class Segmenter(nn.Module):
 
 
 def _position(x: Tensor) -> Tensor:
-    """Row and column of each pixel in [-1, 1], [B, 2, H, W], for x [B, C, H, W]."""
+    """Return the row and column of each pixel in [-1, 1], [B, 2, H, W], for x [B, C, H, W]."""
     batch, _, height, width = x.shape
     row = torch.linspace(-1, 1, height, device=x.device, dtype=x.dtype)[:, None].expand(height, width)
     column = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)[None].expand(height, width)

@@ -1,6 +1,6 @@
-"""The U-Net that the tasks of MT-Diffusion share, of either kind: ADM's, or latent diffusion's with cross-attention.
+"""The U-Net that MT-Diffusion's tasks share, of either kind: ADM's, or latent diffusion's with cross-attention.
 
-To the second an embedding is the one token that it attends to (MT-Diffusion, App. E.4); null is a token of zeros.
+The second kind receives an embedding as the only token that it attends to (MT-Diffusion, App. E.4); zeros mean null.
 """
 
 from torch import Tensor
@@ -12,21 +12,21 @@ SharedConfig = UNetConfig | CrossAttentionUNetConfig
 
 
 class TokenUNet(CrossAttentionUNet):
-    """Latent diffusion's U-Net, called as ``UNet.forward_with_features`` is."""
+    """Latent diffusion's U-Net with the same ``forward_with_features`` as ``UNet``."""
 
     def forward_with_features(
         self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict, and give what further heads can read.
+        """Predict, and return the activations that further heads can read.
 
         Args:
-            x: noisy latent and what is concatenated to it, [B, in_channels, H, W].
+            x: noisy latent and the channels concatenated to it, [B, in_channels, H, W].
             t: timesteps, [B] or one for all.
-            embedding: [B, context_dim]; zero rows, or None for the whole batch, are null.
-            labels: None: this network knows no classes.
+            embedding: [B, context_dim]; zero rows, or None for the whole batch, mean null.
+            labels: must be None, since this network has no classes.
 
         Returns:
-            The output; what the output block reads, [B, output_width, H, W]; the middle block's output,
+            The output; the input of the output block, [B, output_width, H, W]; the middle block's output,
             [B, middle_channels, H / multiple, W / multiple].
         """
         assert labels is None, "a U-Net with cross-attention takes no labels"
@@ -45,20 +45,20 @@ class TokenUNet(CrossAttentionUNet):
 
 
 def shared_network(config: SharedConfig) -> UNet | TokenUNet:
-    """Network of ``config``."""
+    """Build the network of ``config``."""
     return UNet(config) if isinstance(config, UNetConfig) else TokenUNet(config)
 
 
 def patch_size(config: SharedConfig) -> int:
-    """Pixels (or latent positions) that become channels, along each side."""
+    """Return how many pixels (or latent positions) along each side become channels."""
     return config.patch_size if isinstance(config, UNetConfig) else 1
 
 
 def num_classes(config: SharedConfig) -> int | None:
-    """Classes that the network can be told; None: it knows none."""
+    """Return the number of classes that the network accepts; None if it takes no class."""
     return config.num_classes if isinstance(config, UNetConfig) else None
 
 
 def embedding_dim(config: SharedConfig) -> int | None:
-    """Width of the embedding that the network takes; None: it takes none."""
+    """Return the width of the embedding that the network accepts; None if it takes no embedding."""
     return config.embedding_dim if isinstance(config, UNetConfig) else config.context_dim

@@ -1,7 +1,7 @@
 """Stable Diffusion 2 and its autoencoder kl-f8 (Rombach et al., CVPR 2022): sizes, and the released weights from disk.
 
 MT-Diffusion (ICLR 2024) fine-tunes the first (App. E.4) and diffuses the latents of the second (App. E.1, E.4). Files are
-read in diffusers' format, from the folder that Hugging Face calls stabilityai/stable-diffusion-2: unet/, vae/.
+read in diffusers' format from Hugging Face's folder stabilityai/stable-diffusion-2: unet/, vae/.
 """
 
 import re
@@ -20,11 +20,11 @@ FILE = "diffusion_pytorch_model.safetensors"
 SCALE = 0.18215
 """1 / std of the latents of kl-f8, as published."""
 _RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-"""Attention of the autoencoder in files that old versions of diffusers wrote."""
+"""Names of the autoencoder's attention layers in files from old versions of diffusers, and the current names."""
 
 
 def stable_diffusion_2() -> CrossAttentionUNetConfig:
-    """U-Net of Stable Diffusion 2: 865,910,724 parameters; the version for 768 pixels predicts v."""
+    """Return the U-Net of Stable Diffusion 2: 865,910,724 parameters; the version for 768 pixels predicts v."""
     return CrossAttentionUNetConfig(
         in_channels=4,
         out_channels=4,
@@ -38,7 +38,7 @@ def stable_diffusion_2() -> CrossAttentionUNetConfig:
 
 
 def latent_diffusion_320() -> CrossAttentionUNetConfig:
-    """U-Net of 320 channels and 8 heads (MT-Diffusion, App. E.1; Stable Diffusion 1): 859,520,964 parameters."""
+    """Return the U-Net of 320 channels and 8 heads (MT-Diffusion, App. E.1; Stable Diffusion 1): 859,520,964 parameters."""
     return CrossAttentionUNetConfig(
         in_channels=4,
         out_channels=4,
@@ -51,12 +51,12 @@ def latent_diffusion_320() -> CrossAttentionUNetConfig:
 
 
 def kl_f8(image_size: int) -> VAEConfig:
-    """Autoencoder of 8 x 8 pixels to one position of 4 channels: 83,653,863 parameters."""
+    """Return the autoencoder from 8 x 8 pixels to one position of 4 channels: 83,653,863 parameters."""
     return VAEConfig(image_size=image_size, channels=(128, 256, 512, 512), latent_channels=4)
 
 
 def load_autoencoder(config: VAEConfig, folder: Path | None = None) -> VAE:
-    """kl-f8 with its released weights, frozen; default folder ``weights.require("stable_diffusion_2")``."""
+    """Return kl-f8 with its released weights, frozen; default folder ``weights.require("stable_diffusion_2")``."""
     vae = VAE(config)
     load_diffusers(vae.network, (folder or weights.require("stable_diffusion_2")) / "vae" / FILE)
     vae.scale.fill_(SCALE)
@@ -64,15 +64,15 @@ def load_autoencoder(config: VAEConfig, folder: Path | None = None) -> VAE:
 
 
 def load_unet(network: CrossAttentionUNet, folder: Path | None = None) -> None:
-    """Load the released U-Net into ``network``; default folder as above."""
+    """Load the released U-Net into ``network``; same default folder as ``load_autoencoder``."""
     load_diffusers(network.network, (folder or weights.require("stable_diffusion_2")) / "unet" / FILE)
 
 
 def load_diffusers(module: nn.Module, path: Path) -> None:
-    """Load a file of diffusers into one of its own networks, strictly.
+    """Load a diffusers file strictly into one of diffusers' own networks.
 
     Raises:
-        MissingFileError: if ``path`` is not there.
+        MissingFileError: if ``path`` does not exist.
         UserError: if it is damaged or holds another network; names the first entries that do not fit.
     """
     if not path.exists():

@@ -1,7 +1,7 @@
 """Text transformer of latent diffusion, trained from scratch: 32 layers in Collaborative Diffusion (supplement A.1).
 
 Pre-norm, learned positions, no bias in query, key and value, no padding mask, a final norm. The released module has another
-19,564,602 parameters in an output layer that nothing uses; they are not here (they would break data-parallel training).
+19,564,602 parameters in an unused output layer; they are left out here because they would break data-parallel training.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class TextLayer(nn.Module):
-    """Self-attention, then a feed-forward network four times as wide, each added to its normalized input."""
+    """Self-attention, then a feed-forward network four times as wide, each on normalized input and added to the raw one."""
 
     def __init__(self, width: int, num_heads: int, head_dim: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class TextLayer(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, h: Tensor) -> Tensor:
-        """[B, L, width] -> [B, L, width]."""
+        """Apply the layer, [B, L, width] -> [B, L, width]."""
         x = self.norm1(h)
         heads = [
             layer(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
@@ -34,11 +34,21 @@ class TextLayer(nn.Module):
 
 
 class TextTransformer(nn.Module):
-    """Token ids to a sequence of vectors."""
+    """Transformer from token ids to a sequence of vectors."""
 
     def __init__(
         self, num_tokens: int, *, max_length: int, width: int, num_layers: int, num_heads: int, head_dim: int
     ) -> None:
+        """Build the transformer.
+
+        Args:
+            num_tokens: size of the vocabulary.
+            max_length: number of positions.
+            width: width of the vectors.
+            num_layers: number of layers.
+            num_heads: number of attention heads.
+            head_dim: width of a head.
+        """
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, width)
         self.position = nn.Parameter(torch.empty(max_length, width))
@@ -48,7 +58,7 @@ class TextTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids, int64 [B, L] with L at most ``max_length`` -> [B, L, width]."""
+        """Encode token ids, int64 [B, L] with L at most ``max_length`` -> [B, L, width]."""
         h = self.embedding(tokens) + self.position[: tokens.shape[1]]
         for layer in self.layers:
             h = layer(h)

@@ -1,9 +1,9 @@
 """Conditions as tokens for cross-attention (Collaborative Diffusion, CVPR 2023, supplement A.1): masks and texts.
 
-A mask is one token per class: its 32 x 32 binary map, flattened, through one linear layer that all classes share. So the
-token of a class does not say which class it is, and permuting the classes changes nothing in the output of the U-Net
-(measured on the released code). ``class_embedding`` repairs that; the paper's networks do not have it.
-A text is 77 tokens of a transformer that is trained from scratch with the U-Net; only the tokenizer is given.
+A mask is one token per class: its 32 x 32 binary map, flattened, through one linear layer that all classes share. A token
+therefore does not reveal its class, and permuting the classes leaves the output of the U-Net unchanged (measured on the
+released code). ``class_embedding`` fixes this; the paper's networks do not have it.
+A text is 77 tokens from a transformer that is trained from scratch with the U-Net; only the tokenizer is pretrained.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,18 +26,18 @@ WORD_PIECES = 30_522
 
 @dataclass(frozen=True, kw_only=True)
 class MaskTokensConfig(Config):
-    """A mask as tokens, [B, num_classes, width]."""
+    """Encoding of a mask as tokens, [B, num_classes, width]."""
 
     name: str = "mask_tokens"
-    """What a network and its expert call the tokens."""
+    """Name of the tokens in a network and its expert."""
     source: str = "mask"
-    """Condition of the batch that they are made of, uint8 [B, num_classes, S, S], 0 or 255."""
+    """Condition of the batch that they are made from, uint8 [B, num_classes, S, S], 0 or 255."""
     num_classes: int = 19
     side: int = 32
     """Height and width in pixels at which the mask is read; S must be a multiple."""
     width: int = 640
     class_embedding: bool = False
-    """Add a learned vector to the token of each class, which tells classes apart."""
+    """Whether to add a learned vector to the token of each class, which tells classes apart."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,7 +46,7 @@ class MaskTokensConfig(Config):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all conditions: one."""
+        """Names of all conditions, of which there is one."""
         return (self.name,)
 
     @property
@@ -56,29 +56,29 @@ class MaskTokensConfig(Config):
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """None: the encoder has no published part."""
+        """Published weight files needed: none."""
         return ()
 
     def build(self) -> "MaskTokens":
-        """Encoder of the mask, with fresh weights."""
+        """Build the mask encoder with fresh weights."""
         return MaskTokens(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextTokensConfig(Config):
-    """A caption as tokens, [B, max_length, width]; the defaults are the paper's: 166,590,080 parameters."""
+    """Encoding of a caption as tokens, [B, max_length, width]; by default the paper's, with 166,590,080 parameters."""
 
     name: str = "text_tokens"
     source: str = "caption"
-    """Condition of the batch that they are made of, a list of B strings."""
+    """Condition of the batch that they are made from, a list of B strings."""
     vocabulary: tuple[str, ...] | None = None
-    """Words of the training captions, from ``image_text.build_vocabulary``; None is bert-base-uncased's word pieces."""
+    """Words of the training captions, from ``image_text.build_vocabulary``; None for bert-base-uncased's word pieces."""
     width: int = 640
     num_layers: int = 32
     num_heads: int = 8
     head_dim: int = 64
     max_length: int = 77
-    """Tokens; the rest of a longer caption is not read."""
+    """Number of tokens; the rest of a longer caption is ignored."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,7 +88,7 @@ class TextTokensConfig(Config):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all conditions: one."""
+        """Names of all conditions, of which there is one."""
         return (self.name,)
 
     @property
@@ -98,11 +98,11 @@ class TextTokensConfig(Config):
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """The published tokenizer, where the words are its own."""
+        """Published weight files needed: the tokenizer, if no vocabulary is given."""
         return ("bert_tokenizer",) if self.vocabulary is None else ()
 
     def build(self) -> "TextTokens":
-        """Encoder of the caption, with fresh weights."""
+        """Build the caption encoder with fresh weights."""
         return TextTokens(self)
 
 
@@ -110,13 +110,13 @@ TokensConfig = MaskTokensConfig | TextTokensConfig
 
 
 def check_names(tokens: str, source: str) -> None:
-    """Raise UserError where tokens are called as what they are made of: that would be taken for the tokens."""
+    """Raise UserError if tokens bear the name of their source, which would then be mistaken for the tokens."""
     if tokens == source:
         raise UserError(f"The tokens and their source are both called {source!r}: give the tokens a name of their own.")
 
 
 class MaskTokens(nn.Module):
-    """One token a class; 656,000 parameters at the paper's size."""
+    """Mask encoder with one token per class; 656,000 parameters at the paper's size."""
 
     def __init__(self, config: MaskTokensConfig) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class MaskTokens(nn.Module):
         )
 
     def forward(self, mask: Tensor) -> Tensor:
-        """Tokens [B, K, width] of a mask, uint8 [B, K, S, S], 0 or 255. An absent class gives the bias of the layer."""
+        """Return tokens [B, K, width] of masks, uint8 [B, K, S, S], 0 or 255; an absent class gives the layer's bias."""
         size = mask.shape[-1]
         if mask.shape[1:] != (self.config.num_classes, size, size) or size % self.config.side:
             raise UserError(
@@ -142,7 +142,7 @@ class MaskTokens(nn.Module):
 
 
 class TextTokens(nn.Module):
-    """Token ids, then a transformer. No padding mask, as released: padding tokens are tokens."""
+    """Tokenizer, then a transformer. There is no padding mask, as released: padding tokens count like any other."""
 
     def __init__(self, config: TextTokensConfig) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class TextTokens(nn.Module):
 
     @cached_property
     def tokenize(self) -> Callable[[Sequence[str]], Tensor]:
-        """Captions to int64 [B, max_length]; loads the word pieces from disk where there is no vocabulary."""
+        """Function from captions to int64 [B, max_length]; without a vocabulary, it loads the word pieces from disk."""
         if self.config.vocabulary is None:
             return _word_pieces(self.config.max_length)
         token_of = {word: token for token, word in enumerate(self.config.vocabulary, start=2)}
@@ -170,7 +170,7 @@ class TextTokens(nn.Module):
         return tokenize
 
     def forward(self, captions: Sequence[str]) -> Tensor:
-        """Tokens [B, max_length, width] of B captions."""
+        """Return tokens [B, max_length, width] of B captions."""
         return self.transformer(self.tokenize(captions).to(self.transformer.position.device))
 
 

@@ -1,8 +1,7 @@
 """ADM's U-Net (Dhariwal & Nichol 2021) for every profile, with Unite and Conquer's face and sketch networks as presets.
 
-It is our own because diffusers' UNet2DModel has neither the second adaptive norm of supplement 7.3 nor the heads of
-ADM-128. Layers are numbered as in the released checkpoints; the names differ as follows, and ``qkv`` may need a
-permutation (see ``blocks.Attention``):
+diffusers' UNet2DModel lacks the second adaptive norm of supplement 7.3 and the heads of ADM-128. Layers are numbered as in
+the released checkpoints; names differ as follows, and ``qkv`` may need a permutation (see ``blocks.Attention``):
 
     down.I.J -> input_blocks.I.J           norm1, conv1 -> in_layers.0, in_layers.2      time_embed.0, .2 -> the same
     middle.J -> middle_block.J             norm2, conv2 -> out_layers.0, out_layers.3    label -> label_emb
@@ -36,14 +35,13 @@ from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens
 class UNetConfig(Config):
     """Shape of a U-Net. Level 0 is the finest; each further level halves the size.
 
-    Exactly one of ``head_channels`` and ``num_heads`` is given. A level has ``num_res_blocks`` blocks on the way
-    down and one more on the way up.
+    Exactly one of ``head_channels`` and ``num_heads`` must be given. A level has ``num_res_blocks`` blocks down, one more up.
     """
 
-    in_channels: int  # of the image and of the conditions concatenated to it
+    in_channels: int  # of the image and the conditions concatenated to it
     out_channels: int  # 3, or 6 with a learned variance
     channels: int  # at level 0, before channel_mult
-    channel_mult: tuple[int, ...]  # one factor a level
+    channel_mult: tuple[int, ...]  # one factor per level
     num_res_blocks: int
     attention_levels: tuple[int, ...]  # the middle block always attends
     head_channels: int | None = None  # channels of an attention head
@@ -54,7 +52,7 @@ class UNetConfig(Config):
     dropout: float = 0.0
     patch_size: int = 1  # pixels; the U-Net runs on patches unshuffled into channels
     resblock_updown: bool = True  # change size inside residual blocks, else between them
-    conv_resample: bool = True  # change size with a convolution, if between blocks
+    conv_resample: bool = True  # use a convolution to change size between blocks
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
@@ -80,22 +78,22 @@ class UNetConfig(Config):
 
     @property
     def multiple(self) -> int:
-        """Height and width must be multiples of this, in pixels."""
+        """Required divisor of height and width, in pixels."""
         return self.patch_size * 2 ** (len(self.channel_mult) - 1)
 
     @property
     def middle_channels(self) -> int:
-        """Channels of the middle block's output."""
+        """Number of channels of the middle block's output."""
         return self.channels * self.channel_mult[-1]
 
     @property
     def output_width(self) -> int:
-        """Channels that the output block reads."""
+        """Number of channels that the output block reads."""
         return self.channels * self.channel_mult[0]
 
 
 class UNet(nn.Module):
-    """U-Net of ``config``. Every row of the output depends on the same row of the inputs alone.
+    """U-Net of ``config``. Each row of the output depends only on the same row of the inputs.
 
     ``checkpointing`` recomputes the activations of each block in the backward pass: less memory, about 1.3 x the time.
     """
@@ -109,7 +107,6 @@ class UNet(nn.Module):
         classes, entry = config.num_classes, config.class_layers
         self.label = None if classes is None or entry else nn.Embedding(classes, time_dim)
         self.tokens = ClassTokens(classes, entry.num_tokens, entry.dim) if classes and entry else None
-
         area = config.patch_size**2
         width = config.channels * config.channel_mult[0]
         first = nn.Conv2d(config.in_channels * area, width, 3, padding=1)
@@ -125,7 +122,6 @@ class UNet(nn.Module):
                 skips.append(width)
 
         self.middle = Stack([*self._block(width, width), self._attention(width), *self._block(width, width)])
-
         self.up = nn.ModuleList()
         for level, mult in reversed(list(enumerate(config.channel_mult))):
             for block in range(config.num_res_blocks + 1):
@@ -134,7 +130,6 @@ class UNet(nn.Module):
                 if level > 0 and block == config.num_res_blocks:
                     layers.append(self._resample(width, "up"))
                 self.up.append(Stack(layers))
-
         self.out_norm = GroupNorm(config.norm_groups, width)
         self.out_conv = zero(nn.Conv2d(width, config.out_channels * area, 3, padding=1))
 
@@ -162,40 +157,50 @@ class UNet(nn.Module):
         return [self._res_block(in_channels, out_channels), *self._class_layers(out_channels, every_block=True)]
 
     def _class_layers(self, channels: int, *, every_block: bool) -> list[nn.Module]:
-        """The layer of the class at a place that belongs to every block, or to the input."""
+        """Return the class layer that follows each block, or the one that follows the input convolution, if there is one."""
         layers = self.config.class_layers
         if layers is None or layers.every_block != every_block:
             return []
         return [class_layer(layers, channels, groups=self.config.norm_groups)]
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
-        """Predict noise (or v, or noise and variance).
+        """Predict noise (or v, or noise and variance), [B, out_channels, H, W], with the dtype of ``x``.
 
         Args:
             x: noisy image in [-1, 1] units, then the condition channels, [B, in_channels, H, W].
             t: timesteps, integer or fractional, [B] or one for all.
-            embedding: image or text embedding, [B, embedding_dim]; zero rows, or None for the whole batch, are null.
+            embedding: image or text embedding, [B, embedding_dim]; zero rows, or None for the whole batch, mean null.
             labels: classes, [B] int64; -1 is null (adds nothing). Required if and only if ``num_classes`` is given.
-
-        Returns:
-            [B, out_channels, H, W], of the dtype of ``x``.
         """
         return self.forward_with_middle(x, t, embedding, labels)[0]
 
     def forward_with_middle(
         self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As ``forward``, and the middle block's output [B, middle_channels, H / multiple, W / multiple] beside it."""
+        """Return the output of ``forward`` and the middle block's, [B, middle_channels, H / multiple, W / multiple].
+
+        Args:
+            x: as in ``forward``.
+            t: as in ``forward``.
+            embedding: as in ``forward``.
+            labels: as in ``forward``.
+        """
         output, _, middle = self.forward_with_features(x, t, embedding, labels)
         return output, middle
 
     def forward_with_features(
         self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As ``forward``, and beside it what further heads can read: two activations.
+        """Return the output of ``forward`` and the two activations that further heads can read.
+
+        Args:
+            x: as in ``forward``.
+            t: as in ``forward``.
+            embedding: as in ``forward``.
+            labels: as in ``forward``.
 
         Returns:
-            The output; what the output block reads, [B, output_width, H / patch_size, W / patch_size]; the middle block's
+            The output; the input of the output block, [B, output_width, H / patch_size, W / patch_size]; the middle block's
             output, [B, middle_channels, H / multiple, W / multiple].
         """
         self._check(x, embedding, labels)
@@ -217,7 +222,7 @@ class UNet(nn.Module):
         return F.pixel_shuffle(output, self.config.patch_size).to(x.dtype), h, middle
 
     def _time(self, t: Tensor, labels: Tensor | None) -> Tensor:
-        """SiLU of the features of timestep and class, [B, 4 channels]."""
+        """Return the SiLU of the features of timestep and class, [B, 4 channels]."""
         dtype = self.out_conv.weight.dtype
         time = self.time_embed(timestep_embedding(t, self.config.channels).to(dtype))
         if self.label is not None and labels is not None:

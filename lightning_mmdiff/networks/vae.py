@@ -1,8 +1,8 @@
-"""KL-regularised autoencoder (KL-f4): images to small latents and back (Collaborative Diffusion, supplement A.1).
+"""KL-regularized autoencoder (KL-f4): images to small latents and back (Collaborative Diffusion, supplement A.1).
 
-It is diffusers' AutoencoderKL, which expresses the released network exactly. A latent is scale * (a sample of the
-posterior): ``scale`` is 1 / std of the training latents. It is measured, stored with the weights, and never assumed: the
-released 0.058 belongs to the released weights alone (their latents have a standard deviation of 17).
+It is diffusers' AutoencoderKL, which reproduces the released network exactly. A latent is scale * (a sample of the
+posterior), where ``scale`` is 1 / std of the training latents. It is measured, stored with the weights, and never assumed:
+the released 0.058 belongs only to the released weights (their latents have a standard deviation of 17).
 """
 
 from collections.abc import Iterable
@@ -20,24 +20,24 @@ LOG_VARIANCE_RANGE = (-30.0, 20.0)  # of the posterior, as latent diffusion clam
 
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig(Config):
-    """Shape of the autoencoder. The latent has one side for ``2 ** (levels - 1)`` pixels."""
+    """Shape of the autoencoder. One latent position covers ``2 ** (levels - 1)`` pixels along each side."""
 
     image_size: int
     """Height and width in pixels."""
     channels: tuple[int, ...]
-    """One width a level, finest first."""
+    """One width per level, finest first."""
     num_res_blocks: int = 2
     latent_channels: int = 3
     norm_groups: int = 32
 
     @property
     def factor(self) -> int:
-        """Pixels per latent position, along each side."""
+        """Number of pixels per latent position, along each side."""
         return 2 ** (len(self.channels) - 1)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """[C, h, w] of a latent."""
+        """Shape of a latent, [C, h, w]."""
         side = self.image_size // self.factor
         return (self.latent_channels, side, side)
 
@@ -52,12 +52,12 @@ class VAEConfig(Config):
 
 
 def vae_256() -> VAEConfig:
-    """256 pixels to 64 x 64 x 3; 55,312,063 parameters."""
+    """Return the autoencoder from 256 pixels to 64 x 64 x 3; 55,312,063 parameters."""
     return VAEConfig(image_size=256, channels=(128, 256, 512))
 
 
 def vae_512() -> VAEConfig:
-    """512 pixels to 64 x 64 x 3; 83,639,999 parameters."""
+    """Return the autoencoder from 512 pixels to 64 x 64 x 3; 83,639,999 parameters."""
     return VAEConfig(image_size=512, channels=(128, 256, 512, 512))
 
 
@@ -82,7 +82,7 @@ class VAE(nn.Module):
         self.register_buffer("scale", torch.tensor(float("nan")))
 
     def moments(self, image: Tensor) -> Tensor:
-        """Mean, then log variance, of the posterior: [B, 3, S, S] in [-1, 1] -> [B, 2C, h, w]."""
+        """Return the mean, then the log variance, of the posterior: [B, 3, S, S] in [-1, 1] -> [B, 2C, h, w]."""
         if image.shape[1:] != (3, self.config.image_size, self.config.image_size):
             size = self.config.image_size
             raise UserError(f"The autoencoder got {list(image.shape)}; expected [B, 3, {size}, {size}].")
@@ -90,19 +90,19 @@ class VAE(nn.Module):
         return torch.cat([mean, log_variance.clamp(*LOG_VARIANCE_RANGE)], dim=1)
 
     def reconstruct(self, sample: Tensor) -> Tensor:
-        """Image [B, 3, S, S] of an unscaled sample of the posterior, [B, C, h, w]; about [-1, 1], not clamped."""
+        """Decode unscaled samples of the posterior, [B, C, h, w], to images [B, 3, S, S] in about [-1, 1], not clamped."""
         return self.network.decode(sample, return_dict=False)[0]
 
     def encode(self, image: Tensor, noise: Tensor) -> Tensor:
-        """Latent of an image, scale * sample: [B, 3, S, S] in [-1, 1], noise [B, C, h, w] -> [B, C, h, w]."""
+        """Encode images to latents, scale * sample: [B, 3, S, S] in [-1, 1], noise [B, C, h, w] -> [B, C, h, w]."""
         return self.latent(self.moments(image), noise)
 
     def latent(self, moments: Tensor, noise: Tensor) -> Tensor:
-        """Latent [B, C, h, w] of standard deviation about 1 from ``moments`` [B, 2C, h, w] and noise [B, C, h, w]."""
+        """Return latents [B, C, h, w], of std about 1, from ``moments`` [B, 2C, h, w] and noise [B, C, h, w]."""
         return self._measured_scale() * sample_posterior(moments, noise)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Image [B, 3, S, S] in about [-1, 1] of a latent [B, C, h, w]."""
+        """Decode latents [B, C, h, w] to images [B, 3, S, S] in about [-1, 1]."""
         return self.reconstruct(latent / self._measured_scale())
 
     @torch.no_grad()
@@ -127,12 +127,12 @@ class VAE(nn.Module):
 
 
 def sample_posterior(moments: Tensor, noise: Tensor) -> Tensor:
-    """Draw mean + std * noise, [B, C, h, w], of ``moments`` [B, 2C, h, w]."""
+    """Return mean + std * noise, [B, C, h, w], for ``moments`` [B, 2C, h, w]."""
     mean, log_variance = moments.chunk(2, dim=1)
     return mean + (0.5 * log_variance).exp() * noise
 
 
 def kl_divergence(moments: Tensor) -> Tensor:
-    """KL of the posterior from N(0, I), summed over a latent: 0.5 sum(mean^2 + variance - 1 - log variance), [B]."""
+    """Return the KL of the posterior from N(0, I), [B]: 0.5 sum(mean^2 + variance - 1 - log variance) over each latent."""
     mean, log_variance = moments.chunk(2, dim=1)
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=(1, 2, 3))
