@@ -1,4 +1,4 @@
-"""The data sets, each in one line. A new one is a file of its own and one more ``DataSet`` here."""
+"""List of the data sets. To add one, write a file of its own and add a ``DataSet`` here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ from datamodules.night2day import Night2Day
 
 
 class Render(Protocol):
-    """Writes a small stand-in in the layout of a data set; does nothing where the same one is there already."""
+    """Function that writes a small stand-in in the layout of a data set, unless the same one already exists."""
 
     def __call__(self, root: Path, /, *, count: int, image_size: int) -> None:
-        """Write ``count`` images to train on, and some to test on, of ``image_size`` pixels below ``root``."""
+        """Write ``count`` training images, and some test images, of ``image_size`` pixels below ``root``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,36 +36,36 @@ class Archive:
 
     url: str
     contains: str
-    """Folder below the data root that unpacking leaves, in the folder that the archive is unpacked into."""
+    """Folder that unpacking creates, relative to the data root; the archive is unpacked into its parent."""
     sha256: str = ""
-    """"" is unknown."""
+    """Checksum; "" if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """All that is known of a data set before it is opened."""
+    """Everything that is known about a data set before it is opened."""
 
     name: str
-    """What ``DataConfig.dataset`` says; part of the names of files, so it never changes."""
+    """Value of ``DataConfig.dataset``; part of file names, so it never changes."""
     folder: str
-    """Below the root of all data sets."""
+    """Folder below the root of all data sets."""
     module: type[PackedDataModule]
     render: Render | None = None
-    """None: there is no stand-in, and the real images are needed even for a small run."""
+    """Writer of a stand-in; None if there is none, so that even a small run needs the real images."""
     expected: int = 0
-    """Images that the published settings need; 0 is not compared."""
+    """Number of images that the published settings need; 0 is not compared."""
     shows: str = "object"
-    """What one image shows; the classifier that judges samples is called after it."""
+    """Subject of an image, after which the classifier that judges samples is named."""
     source: str = ""
-    """Where it can be had, for people."""
+    """Where to get it, as text for the user."""
     archive: Archive | None = None
-    """Where it can be had, for ``experiments.prefetch``."""
+    """Where ``experiments.prefetch`` gets it."""
 
 
 DATA_SETS = (
     DataSet(
         name="celebamask_hq", folder="CelebAMask-HQ", module=CelebAMaskHQ, render=write_celebamask_hq, shows="face",
-        expected=29_999,  # of 30,000: one image is missing in some copies
+        expected=29_999,  # out of 30,000: one image is missing in some copies
         source="github.com/switchablenorms/CelebAMask-HQ (Google Drive, non-commercial)",
     ),
     DataSet(
@@ -74,7 +74,7 @@ DATA_SETS = (
     ),
     DataSet(
         name="ffhq", folder="ffhq", module=FFHQ, render=write_ffhq, shows="face",
-        expected=30_000,  # the first of 70,000
+        expected=30_000,  # the first 30,000 of 70,000
         source="github.com/NVlabs/ffhq-dataset (its own download script)",
     ),
     DataSet(
@@ -112,10 +112,10 @@ DATA_SETS = (
 
 
 def data_set(name: str) -> DataSet:
-    """Return the data set of that name.
+    """Return the data set with this name.
 
     Raises:
-        UserError: if there is none, with the nearest name.
+        UserError: if there is none; suggests the closest name.
     """
     require_known("data set", name, (entry.name for entry in DATA_SETS))
     return next(entry for entry in DATA_SETS if entry.name == name)

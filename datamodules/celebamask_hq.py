@@ -1,4 +1,4 @@
-"""CelebA-HQ (Karras et al., ICLR 2018) with the masks of CelebAMask-HQ (Lee et al., CVPR 2020) or without."""
+"""CelebA-HQ (Karras et al., ICLR 2018), with or without the masks of CelebAMask-HQ (Lee et al., CVPR 2020)."""
 
 import os
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from lightning_mmdiff.errors import MissingFileError, UserError
 MASK_FOLDER = "CelebAMask-HQ-mask-anno"
 ATTRIBUTE_FILE = "CelebAMask-HQ-attribute-anno.txt"
 MAPPING_FILE = "CelebA-HQ-to-CelebA-mapping.txt"
-FACES_PER_FOLDER = 2000  # of masks
+FACES_PER_FOLDER = 2000  # in each folder of masks
 FIRST_VAL, FIRST_TEST = 162_771, 182_638  # CelebA's partition by original number
 KNOWN_GAPS = frozenset({5380})  # corrupt or absent in some copies (CelebA-Dialog issue 1)
 
@@ -30,7 +30,7 @@ LAYOUT = f"""\
 
 
 class CelebAMaskHQFiles(FaceFiles):
-    """The files below ``root``; ``label_maps=False`` does not look for masks (plain CelebA-HQ)."""
+    """Files below ``root``; with ``label_maps=False``, masks are not looked for (plain CelebA-HQ)."""
 
     def __init__(self, root: Path, *, label_maps: bool = True) -> None:
         require_root(root, LAYOUT)
@@ -42,7 +42,7 @@ class CelebAMaskHQFiles(FaceFiles):
         self.parts = self._list_parts() if label_maps else {}
 
     def name(self, number: int) -> str:
-        """Return "17.jpg", the key of attribute and caption files."""
+        """Return a file name such as "17.jpg", which is the key in attribute and caption files."""
         return f"{number}.jpg"
 
     def image(self, number: int) -> Path:
@@ -50,7 +50,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return self.root / "CelebA-HQ-img" / self.name(number)
 
     def label_map(self, number: int) -> np.ndarray:
-        """Merge the part masks in class order, a later one over an earlier one (the official script's rule)."""
+        """Merge the part masks in class order, later ones over earlier ones (the rule of the official script)."""
         masks = {part: self._mask(number, part) for part in FACE_CLASSES[1:] if part in self.parts[number]}
         shapes = {mask.shape for mask in masks.values()}
         if len(shapes) > 1:
@@ -64,7 +64,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return merged
 
     def attributes(self) -> np.ndarray | None:
-        """Return int8 [N, 40]; the file has -1 for 0."""
+        """Return int8 [N, 40]; 0 is -1 in the file."""
         path = self.root / ATTRIBUTE_FILE
         if not path.is_file():
             return None
@@ -73,11 +73,11 @@ class CelebAMaskHQFiles(FaceFiles):
         return np.stack([rows[self.name(number)] for number in self.numbers])
 
     def captions(self) -> dict[str, dict[str, list[str]]]:
-        """Return kind -> name -> captions."""
+        """Return kind -> image name -> captions."""
         return captions.read_all(self.root, [self.name(number) for number in self.numbers])
 
     def official_split(self) -> list[str] | None:
-        """Return CelebA's partition of the original images."""
+        """Return each image's part in CelebA's partition of the original images."""
         path = self.root / MAPPING_FILE
         if not path.is_file():
             return None
@@ -87,7 +87,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return [_partition(original[number]) for number in self.numbers]
 
     def places(self) -> dict[str, tuple[str, ...]]:
-        """Return where the optional things are looked for."""
+        """Return the places where optional files are looked for."""
         masks: dict[str, tuple[str, ...]] = {"label_map": (MASK_FOLDER,)} if self.has_label_maps else {}
         files: dict[str, tuple[str, ...]] = {"attributes": (ATTRIBUTE_FILE,), "official": (MAPPING_FILE,)}
         return masks | files | {kind: places for kind, places in captions.CAPTION_PLACES.items()}
@@ -97,7 +97,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return (f"{number}_{part}" for number, parts in self.parts.items() for part in parts)
 
     def text_files(self) -> list[Path]:
-        """Return attributes, mapping and captions, as far as they exist."""
+        """Return the attribute, mapping and caption files that exist."""
         optional = (self.root / ATTRIBUTE_FILE, self.root / MAPPING_FILE)
         return [*(path for path in optional if path.is_file()), *captions.caption_files(self.root)]
 
@@ -109,7 +109,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return np.asarray(read_image(self._mask_path(number, part), "L")) != 0
 
     def _list_parts(self) -> dict[int, set[str]]:
-        """Return the parts that each image has masks of; check that images and masks belong to the same faces."""
+        """Return the parts with a mask for each image; check that images and masks belong to the same faces."""
         folder = self.root / MASK_FOLDER
         parts: dict[int, set[str]] = {number: set() for number in self.numbers}
         strays = set()
@@ -141,7 +141,7 @@ class CelebAMaskHQFiles(FaceFiles):
 
 
 def read_attributes(path: Path) -> dict[str, np.ndarray]:
-    """Read CelebA's attribute file: a count, a line of 40 names, then rows ``0.jpg  -1 1 ...``; int8 [40] each."""
+    """Read CelebA's attribute file: a count, a line of 40 names, rows ``0.jpg  -1 1 ...``; return name -> int8 [40]."""
     lines = path.read_text().splitlines()
     if len(lines) < 2 or tuple(lines[1].split()) != ATTRIBUTES:
         raise UserError(
@@ -175,17 +175,17 @@ def _require_rows(path: Path, numbers: list[int], rows: set[int]) -> None:
 
 
 class CelebAMaskHQ(FaceDataModule):
-    """30,000 faces with 19-class label maps; with captions where their files are there."""
+    """30,000 faces with 19-class label maps, and with captions if their files exist."""
 
     layout = LAYOUT
 
     def files(self) -> CelebAMaskHQFiles:
-        """Return images and masks; each image must have a mask."""
+        """Return the images and masks; each image must have a mask."""
         return CelebAMaskHQFiles(self.root)
 
 
 class CelebAHQ(FaceDataModule):
-    """The same 30,000 faces; masks are neither needed nor looked at."""
+    """The same 30,000 faces without masks, which are neither needed nor read."""
 
     layout = LAYOUT
     known_conditions = ("sketch", "attributes", "caption")

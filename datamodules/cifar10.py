@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009): the comparison of MT-Diffusion's App. E.5, and real photographs for tests."""
+"""CIFAR-10 (Krizhevsky, 2009), for the comparison in MT-Diffusion's App. E.5 and as real photographs for tests."""
 
 import io
 import pickle
@@ -28,7 +28,7 @@ or
 
 
 class CIFAR10FolderFiles(FolderFiles):
-    """Images in class folders, numbered without a gap in each."""
+    """Images in class folders, numbered without gaps in each folder."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, train="train", test="test", layout=LAYOUT)
@@ -43,14 +43,14 @@ class CIFAR10FolderFiles(FolderFiles):
                 require_images(root / name / label, numbers, LAYOUT)
 
     def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
-        """Return the image, averaged to fewer pixels where fewer are asked for."""
+        """Return the image, reduced by averaging if ``size`` is smaller."""
         require_square(path, image.width, image.height)
         require_no_enlarging(path, image.width, size)
         return image if image.width == size else image.resize((size, size), Image.Resampling.BOX)
 
 
 class CIFAR10BatchFiles(DataFiles):
-    """The official batches: dicts of "data" uint8 [10000, 3072] and "labels", pickled by Python 2."""
+    """The official batches: dicts of "data", uint8 [10000, 3072], and "labels", pickled by Python 2."""
 
     def __init__(self, root: Path) -> None:
         require_root(root, LAYOUT)
@@ -73,7 +73,7 @@ class CIFAR10BatchFiles(DataFiles):
         return {"images": (3, size, size)}
 
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Copy the images, averaged to fewer pixels where fewer are asked for."""
+        """Copy the images, reduced by averaging if ``size`` is smaller."""
         require_no_enlarging(self.folder, SIZE, size)
         images = self.data.reshape(-1, 3, SIZE, SIZE)
         if size == SIZE:
@@ -84,19 +84,22 @@ class CIFAR10BatchFiles(DataFiles):
             arrays["images"][row] = np.asarray(reduced).transpose(2, 0, 1)
 
     def labels(self) -> np.ndarray:
-        """Return the classes as the batches give them."""
+        """Return the classes given in the batches."""
         return self.given
 
     def paths(self) -> Iterable[Path]:
-        """Return the batches."""
+        """Return the batch files."""
         return [self.folder / name for name in BATCH_FILES]
 
 
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return images uint8 [N, 3072], planes of red, green and blue, and classes int64 [N] of one pickled batch.
+    """Return the images and classes of one pickled batch.
+
+    Returns:
+        Images uint8 [N, 3072], planes of red, green and blue; classes int64 [N].
 
     Raises:
-        UserError: where the file is damaged, holds something else, or asks for a class that no batch needs.
+        UserError: if the file is damaged, holds something else, or asks for a Python class that no batch needs.
     """
     try:
         batch = _BatchUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
@@ -112,10 +115,10 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _BatchUnpickler(pickle.Unpickler):
-    """Builds numpy arrays and plain values; a pickle that asks for anything else could run any program."""
+    """Unpickler of numpy arrays and plain values only; a pickle that asks for anything else could run any program."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what arrays are made of, under the names that old and new numpy give it."""
+        """Return the building blocks of arrays, under their names in old and new numpy."""
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -130,10 +133,10 @@ def _encode(text: str, _encoding: str) -> bytes:
 
 
 class CIFAR10(LabeledDataModule):
-    """50,000 images of ten classes to train on, 10,000 to test on; 32 pixels."""
+    """50,000 training and 10,000 test images of ten classes, at 32 pixels."""
 
     layout = LAYOUT
 
     def files(self) -> DataFiles:
-        """Return the official batches where their folder is there, otherwise the class folders."""
+        """Return the official batches if their folder exists, otherwise the class folders."""
         return CIFAR10BatchFiles(self.root) if (self.root / BATCH_FOLDER).is_dir() else CIFAR10FolderFiles(self.root)

@@ -1,4 +1,4 @@
-"""Cityscapes (Cordts et al., CVPR 2016) for MT-Diffusion, Table 8: photographs to label pictures, or back."""
+"""Cityscapes (Cordts et al., CVPR 2016) for MT-Diffusion, Table 8: photographs to label pictures, or the reverse."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from datamodules.storage.data_files import DataFiles, fill_rows
 from datamodules.storage.reading import read_image, require_no_enlarging, require_root, some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
-VOID = 255  # train id of everything that is not judged
+VOID = 255  # train id of everything that is not evaluated
 
 TRAIN_CLASSES: tuple[tuple[str, int, tuple[int, int, int]], ...] = (
     ("road", 7, (128, 64, 128)),
@@ -43,7 +43,7 @@ NAMES = tuple(name for name, _, _ in TRAIN_CLASSES)
 NUM_CLASSES = len(TRAIN_CLASSES)
 PALETTE = np.array([color for _, _, color in TRAIN_CLASSES], np.uint8)  # [19, 3] RGB
 EGO_VEHICLE = 1  # label id of the car that carries the camera; void
-LABEL_IDS = frozenset((*range(34), 255))  # that occur on disk; 255 is a license plate (id -1)
+LABEL_IDS = frozenset((*range(34), 255))  # label ids that occur on disk; 255 is a license plate (id -1)
 
 
 def _train_id_of() -> np.ndarray:
@@ -63,7 +63,7 @@ _COLOR_OF = _color_of()
 
 
 def label_picture(label_map: np.ndarray) -> np.ndarray:
-    """Return train ids [..., H, W] in the official colors, uint8 [..., 3, H, W] RGB; void is black."""
+    """Color train ids [..., H, W] with the official palette; return uint8 [..., 3, H, W] RGB, void is black."""
     return np.moveaxis(_COLOR_OF[label_map], -1, -3)
 
 
@@ -75,7 +75,7 @@ LAYOUT = f"""\
 
 
 class CityscapesFiles(DataFiles):
-    """Frames of "train" to train on and of "val" to test on; those of "test" have no labels and are not read."""
+    """Frames of "train" for training and of "val" for testing; those of "test" have no labels and are not read."""
 
     def __init__(self, root: Path) -> None:
         require_root(root, LAYOUT)
@@ -109,7 +109,7 @@ class CityscapesFiles(DataFiles):
         return {"photos": (3, size, size), "label_maps": (size, size)}
 
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every frame, squeezed to a square: photographs averaged, labels from the nearest pixel."""
+        """Read every frame, squeezed to a square: photographs by averaging, labels by nearest neighbor."""
 
         def decode(row: int) -> dict[str, np.ndarray]:
             photo, label_map = read_image(self.photo(row), "RGB"), Image.fromarray(self.label_map(row))
@@ -127,12 +127,12 @@ class CityscapesFiles(DataFiles):
         fill_rows(arrays, decode, len(self.frames), f"packing {self.root.name} at {size} px")
 
     def paths(self) -> Iterable[Path]:
-        """Return photographs and label maps."""
+        """Return the photographs and label maps."""
         return (path for row in range(len(self.frames)) for path in (self.photo(row), self.label_file(row)))
 
 
 def _frames(root: Path, part: str) -> list[str]:
-    """Return "train/aachen/aachen_000000_000019" and so on; check that photographs and labels belong together."""
+    """Return frames such as "train/aachen/aachen_000000_000019"; check that photographs and labels belong together."""
     photos, labels = (
         {
             str(path.relative_to(root / folder)).removesuffix(suffix)
@@ -157,12 +157,12 @@ SOURCES: dict[Direction, str] = {"photo_to_labels": "photo", "labels_to_photo": 
 
 @dataclass(frozen=True, kw_only=True)
 class CityscapesSplit(ArraySplit):
-    """Frames: one of photograph and label picture is the image, the other may be its condition."""
+    """Frames with either the photograph or the label picture as the image and the other as an optional condition."""
 
     direction: Direction
 
     def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
-        """Return "index", "image", "label_map" and, if asked for, the source as condition.
+        """Return "index", "image", "label_map" and, if requested, the source as condition.
 
         "image" and the condition ("photo" or "label_picture") are uint8 [B, 3, S, S], "label_map" uint8 [B, S, S] holds
         train ids, 255 = void.
@@ -180,7 +180,7 @@ class CityscapesSplit(ArraySplit):
 
 
 class Cityscapes(ArrayDataModule):
-    """2,975 street scenes to train on and 500 to test on, squeezed to squares.
+    """2,975 training and 500 test images of street scenes, squeezed to squares.
 
     Args:
         direction: "photo_to_labels": the image is the label picture in the official colors, its condition "photo";
@@ -198,7 +198,7 @@ class Cityscapes(ArrayDataModule):
 
     @classmethod
     def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
-        """Raise UserError where the image itself is asked for as a condition."""
+        """Raise UserError for an unknown direction, or if the image itself is requested as a condition."""
         direction: Direction = options.get("direction", "photo_to_labels")
         require_known("direction", direction, SOURCES)
         for name in conditions:
@@ -206,11 +206,11 @@ class Cityscapes(ArrayDataModule):
                 raise UserError(f"{direction}: {name} is the image itself; its condition is {SOURCES[direction]}.")
 
     def files(self) -> CityscapesFiles:
-        """Return photographs and label maps."""
+        """Return the photographs and label maps."""
         return CityscapesFiles(self.root)
 
     def part(self, packed: PackedArrays, first: int, count: int) -> CityscapesSplit:
-        """Return one part of the data."""
+        """Return rows ``first`` to ``first + count`` as a split."""
         return CityscapesSplit(
             packed=packed, first=first, count=count, conditions=self.conditions, direction=self.direction
         )

@@ -1,4 +1,4 @@
-"""A data set as a run sees it: which, at what size, with which conditions. Everything is checked when it is written down."""
+"""Configuration of a run's data set: its name, size and conditions, all checked on construction."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,25 +13,25 @@ from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 
 COMMON = ("dataset", "image_size", "conditions")
-"""Fields that every data set takes; of the others each takes those in the ``options`` of its module."""
+"""Fields that every data set accepts; of the others, each accepts those in the ``options`` of its module."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
-    """A data set as a run sees it."""
+    """Configuration of a run's data set."""
 
     dataset: str
     """Name in ``datamodules.catalogue``."""
     image_size: int
     """Height and width in pixels."""
     conditions: tuple[str, ...] = ()
-    """Names of the conditions that a batch carries."""
+    """Names of the conditions in a batch."""
     captions: CaptionKind | None = None
     split: Split = "paper"
     masks: MaskConfig | None = None
     """Holes of the condition "masked_image"."""
     only_class: int | None = None
-    """Train on the images of this class alone, where the data set has classes."""
+    """Class to which the training images are restricted, if the data set has classes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,22 +51,22 @@ class DataConfig(Config):
 
     @property
     def data_set(self) -> DataSet:
-        """Return what the catalogue knows of the data set."""
+        """Entry of the data set in ``datamodules.catalogue``."""
         return data_set(self.dataset)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the fields that this data set takes and not every one does."""
+        """Fields that this data set accepts but others may not."""
         return {name: getattr(self, name) for name in self.data_set.module.options}
 
     def open(self, root: Path, *, batch_size: int = 64, seed: int = 0, cache: Path | None = None) -> PackedDataModule:
-        """Return the data module; nothing is read yet.
+        """Create the data module without reading anything.
 
         Args:
-            root: of all data sets.
+            root: root folder of all data sets.
             batch_size: rows of a training batch over all processes.
-            seed: of the order of training images and of everything else that is drawn for them.
-            cache: folder for packed data that is not beside its files already.
+            seed: seed of the order of the training images and of all other random draws for them.
+            cache: folder for packed data that does not already lie beside its files.
         """
         module = self.data_set.module(
             root=root / self.data_set.folder, image_size=self.image_size, batch_size=batch_size,

@@ -1,4 +1,4 @@
-"""Scikit-learn's digits (Alpaydin and Kaynak, 1998): 1,797 real 8 x 8 scans that come with a package."""
+"""Scikit-learn's digits (Alpaydin and Kaynak, 1998): 1,797 real 8 x 8 scans that ship with a package."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class DigitFiles(FolderFiles):
 
 
 class Digits(LabeledDataModule):
-    """1,500 digits to train on, 297 to test on, gray as RGB."""
+    """1,500 training and 297 test digits, gray as RGB."""
 
     layout = LAYOUT
 

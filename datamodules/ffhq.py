@@ -1,4 +1,4 @@
-"""FFHQ (Karras et al., CVPR 2019), with label maps where a face parser has written them."""
+"""FFHQ (Karras et al., CVPR 2019), with label maps if a face parser has written them."""
 
 import json
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ LAYOUT = f"""\
 
 
 class FFHQFiles(FaceFiles):
-    """The files below ``root``: the first of images1024x1024, thumbnails128x128 and ``root`` itself that has images."""
+    """Files below ``root``, with images from the first of images1024x1024, thumbnails128x128 and ``root`` that has any."""
 
     def __init__(self, root: Path) -> None:
         require_root(root, LAYOUT)
@@ -38,7 +38,7 @@ class FFHQFiles(FaceFiles):
             self._require_label_maps()
 
     def name(self, number: int) -> str:
-        """Return "00017.png"."""
+        """Return a file name such as "00017.png"."""
         return f"{number:05d}.png"
 
     def image(self, number: int) -> Path:
@@ -46,7 +46,7 @@ class FFHQFiles(FaceFiles):
         return self.paths[number]
 
     def label_map(self, number: int) -> np.ndarray:
-        """Return the class ids a parser has written, uint8 [H, W]."""
+        """Return the class ids written by a face parser, uint8 [H, W]."""
         return read_label_png(self.root / LABEL_FOLDER / self.name(number), NUM_CLASSES)
 
     def attributes(self) -> np.ndarray | None:
@@ -58,7 +58,7 @@ class FFHQFiles(FaceFiles):
         return {}
 
     def official_split(self) -> list[str] | None:
-        """Return the JSON's category: the first 60,000 images train, the last 10,000 test."""
+        """Return the category in the JSON file: the first 60,000 images train, the last 10,000 test."""
         path = self.root / JSON_FILE
         if not path.is_file():
             return None
@@ -69,7 +69,7 @@ class FFHQFiles(FaceFiles):
         return [SPLIT_NAMES[entries[str(number)]["category"]] for number in self.numbers]
 
     def places(self) -> dict[str, tuple[str, ...]]:
-        """Return where the optional things are looked for."""
+        """Return the places where optional files are looked for."""
         return {"label_map": (LABEL_FOLDER,), "official": (JSON_FILE,)}
 
     def label_files(self) -> Iterable[str]:
@@ -77,7 +77,7 @@ class FFHQFiles(FaceFiles):
         return (self.name(number) for number in self.numbers if self.has_label_maps)
 
     def text_files(self) -> list[Path]:
-        """Return the JSON if it is there."""
+        """Return the JSON file if it exists."""
         return [self.root / JSON_FILE] if (self.root / JSON_FILE).is_file() else []
 
     def _require_label_maps(self) -> None:
@@ -91,19 +91,19 @@ class FFHQFiles(FaceFiles):
 
 
 def _list_images(folder: Path) -> dict[int, Path]:
-    """Return number -> path of the PNGs in ``folder`` or its numbered subfolders; anything else there is ignored."""
+    """Return number -> path of the PNGs in ``folder`` and its numbered subfolders; other files are ignored."""
     subfolders = [path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()]
     paths = (path for place in (folder, *subfolders) for path in place.glob("*.png"))
     return {int(path.stem): path for path in paths if path.stem.isdecimal()}
 
 
 class FFHQ(FaceDataModule):
-    """70,000 faces, of which the paper split trains on 0 to 26,999 and tests on 27,000 to 29,999 (our choice)."""
+    """70,000 faces; the paper split trains on 0 to 26,999 and tests on 27,000 to 29,999 (our choice)."""
 
     layout = LAYOUT
     known_conditions = tuple(name for name in CONDITIONS if name not in ("attributes", "caption"))
     options = ("split",)
 
     def files(self) -> FFHQFiles:
-        """Return images and, if there, label maps."""
+        """Return the images and, if they exist, the label maps."""
         return FFHQFiles(self.root)

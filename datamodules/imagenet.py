@@ -1,4 +1,4 @@
-"""ImageNet (Deng et al., CVPR 2009) for MT-Diffusion, Tables 5 to 7: labels, masked images."""
+"""ImageNet (Deng et al., CVPR 2009) for MT-Diffusion, Tables 5 to 7: labels and masked images."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from datamodules.storage.reading import read_image, require_images
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 OFFICIAL_CLASSES, OFFICIAL_COUNTS = 1000, (1_281_167, 50_000)
-SAMPLE = 100  # images whose size is looked at before packing
+SAMPLE = 100  # images whose size is checked before packing
 
 LAYOUT = f"""\
   train/{{n01440764,...}}/*.JPEG
@@ -39,7 +39,7 @@ class ImageNetFolderFiles(FolderFiles):
         self.classes = class_ids.read_names(root, self.wnids)
 
     def list_test(self, folder: Path, wnids: list[str], layout: str) -> Listing:
-        """Return the validation images of class folders, or of one folder with their classes told by a file."""
+        """Return the validation images from class folders, or from one folder with a file that gives their classes."""
         flat = list_images(folder) if folder.is_dir() else []
         if not flat:
             return super().list_test(folder, wnids, layout)
@@ -50,7 +50,7 @@ class ImageNetFolderFiles(FolderFiles):
         return classes
 
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every image; a few smaller than ``size`` are enlarged as ADM does, a set of them is an error."""
+        """Read every image; enlarge small ones as ADM does, but raise UserError if most of the first 100 are too small."""
         first = [path for _, path in self.items[:SAMPLE]]
         small = [path for path in first if min(read_image(path).size) < size]
         if 2 * len(small) > len(first):
@@ -61,15 +61,15 @@ class ImageNetFolderFiles(FolderFiles):
         super().fill(arrays, size)
 
     def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
-        """Return the middle of the image, as ADM does it."""
+        """Return the center of the image, cropped as ADM does."""
         return center_crop(image, size)
 
 
 def center_crop(image: Image.Image, size: int) -> Image.Image:
-    """Return the middle square of an image, made as ADM makes its training images.
+    """Return the center square of an image, made as ADM makes its training images.
 
-    Halve by averaging while the shorter side is at least twice as long as ``size``, resize it to ``size`` by bicubic
-    interpolation (a smaller image grows), cut the longer side.
+    Halve the image by averaging while its shorter side is at least twice ``size``, resize that side to ``size`` by
+    bicubic interpolation (a smaller image grows), and crop the longer side.
     """
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
@@ -80,7 +80,7 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
 
 
 class ImageNet(LabeledDataModule):
-    """1,281,167 photographs of 1,000 classes to train on, 50,000 to test on; cropped as ADM does."""
+    """1,281,167 training and 50,000 test photographs of 1,000 classes, cropped as ADM does."""
 
     layout = LAYOUT
 

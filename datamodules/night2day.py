@@ -21,7 +21,7 @@ LAYOUT = """\
 
 
 class Night2DayFiles(DataFiles):
-    """Pairs to train on, and of "val" (or "test") to test on."""
+    """Training pairs, and test pairs from "val" (or "test")."""
 
     def __init__(self, root: Path) -> None:
         require_root(root, LAYOUT)
@@ -37,11 +37,11 @@ class Night2DayFiles(DataFiles):
         self.num_train, self.num_test = map(len, parts)
 
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of both pictures."""
+        """Return the shapes of both images of a pair."""
         return {"nights": (3, size, size), "days": (3, size, size)}
 
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every pair and average both halves to ``size``."""
+        """Read every pair and reduce both halves to ``size`` by averaging."""
 
         def decode(row: int) -> dict[str, np.ndarray]:
             path = self.pairs[row]
@@ -63,16 +63,16 @@ class Night2DayFiles(DataFiles):
 
 @dataclass(frozen=True, kw_only=True)
 class Night2DaySplit(ArraySplit):
-    """Pairs: the day is the image, the night may be its condition."""
+    """Pairs with the day as the image and the night as an optional condition."""
 
     def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
-        """Return "index", "image" uint8 [B, 3, S, S] and, if asked for, the condition "photo" uint8 [B, 3, S, S]."""
+        """Return "index", "image" uint8 [B, 3, S, S] and, if requested, the condition "photo" uint8 [B, 3, S, S]."""
         conditions = {name: tensor(self.gather("nights", items, flips)) for name in self.conditions}
         return {"index": tensor(items), "image": tensor(self.gather("days", items, flips)), "conditions": conditions}
 
 
 class Night2Day(ArrayDataModule):
-    """About 17,800 pairs to train on and 2,300 to test on, from some hundred webcams."""
+    """About 17,800 training and 2,300 test pairs, from about a hundred webcams."""
 
     layout = LAYOUT
     known_conditions = ("photo",)
@@ -82,5 +82,5 @@ class Night2Day(ArrayDataModule):
         return Night2DayFiles(self.root)
 
     def part(self, packed: PackedArrays, first: int, count: int) -> Night2DaySplit:
-        """Return one part of the data."""
+        """Return rows ``first`` to ``first + count`` as a split."""
         return Night2DaySplit(packed=packed, first=first, count=count, conditions=self.conditions)

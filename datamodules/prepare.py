@@ -1,4 +1,4 @@
-"""Checks a data set, packs it and says what is there.
+"""Check a data set, pack it and print a summary.
 
 python -m datamodules.prepare celebamask_hq --root /data/CelebAMask-HQ --image-size 256 --captions celeba-dialog
 python -m datamodules.prepare imagenet --root /data/imagenet --image-size 64
@@ -35,16 +35,16 @@ def prepare(
     cache: Path | None = None,
     render: int = 0,
 ) -> None:
-    """Check and pack a data set; write small rendered images in its layout first if asked to.
+    """Check and pack a data set, after rendering small images in its layout if requested.
 
     Args:
-        data_set: which one.
-        root: its folder.
-        image_size: pixels.
-        captions: captions that must be there (celebamask_hq).
+        data_set: name of the data set.
+        root: folder of the data set.
+        image_size: height and width in pixels.
+        captions: kind of captions that must exist (celebamask_hq).
         split: which images to test on (faces).
-        cache: folder for the packed data where ``root`` is read-only.
-        render: so many images to train on are rendered where the folder is not there yet.
+        cache: folder for the packed data if ``root`` is read-only.
+        render: number of training images to render if the folder does not exist yet.
     """
     config = DataConfig(dataset=data_set, image_size=image_size, captions=captions, split=split)
     entry = config.data_set
@@ -62,7 +62,7 @@ def prepare(
 
 
 def face_summary(module: FaceDataModule) -> Table:
-    """Return what a prepared set of faces holds."""
+    """Return a summary of a prepared face data set."""
     packed = module.train.packed
     table = Table("", "", title=f"{module.root}", show_header=False)
     table.add_row("images", f"{len(packed.names):,} ({packed.names[0]} to {packed.names[-1]}), all readable and square")
@@ -77,7 +77,7 @@ def face_summary(module: FaceDataModule) -> Table:
 
 
 def summary(module: ArrayDataModule) -> Table:
-    """Return what another prepared data set holds."""
+    """Return a summary of any other prepared data set."""
     packed = module.train.packed
     table = Table("", "", title=f"{module.root}", show_header=False)
     table.add_row("train / test", f"{packed.num_train:,} / {packed.num_test:,}, all readable")

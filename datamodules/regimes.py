@@ -1,6 +1,6 @@
 """Unite and Conquer (Nair et al., CVPR 2023), Sec. 4.2: one network, data sets with one modality each.
 
-Combined training alternates the data sets from step to step; fine-tuning trains on the first, then on the second.
+Combined training alternates between the data sets from step to step; fine-tuning trains on the first, then on the second.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Regime = Literal["combined", "fine_tuning"]
 
 @dataclass(frozen=True)
 class RegimeBatches:
-    """The training batch of a step under a regime; each data set goes through its own batches without a gap."""
+    """Function from a step to its training batch; each data set goes through its own batches without gaps."""
 
     sources: tuple[TrainBatches, ...]
     regime: Regime
@@ -32,20 +32,27 @@ class RegimeBatches:
 
 
 def turn(step: int, regime: Regime, num_sources: int, switch_step: int) -> tuple[int, int]:
-    """Return which data set step ``step`` reads, and the how-manieth batch of it."""
+    """Return the index of the data set that a step reads, and its batch index within that data set.
+
+    Args:
+        step: training step.
+        regime: how training goes through the data sets.
+        num_sources: number of data sets.
+        switch_step: first step of fine-tuning; unused when combined.
+    """
     if regime == "combined":
         return step % num_sources, step // num_sources
     return (0, step) if step < switch_step else (1, step - switch_step)
 
 
 class AlternatingData(LightningDataModule):
-    """Several data modules, each with its own conditions, as one; sampling and evaluation read the first.
+    """Several data modules combined, each with its own conditions; sampling and evaluation read the first.
 
     Args:
         data: the data modules.
         regime: "combined" reads data module ``step % len(data)``; "fine_tuning" the first, then the second.
         switch_step: first step of fine-tuning; unused when combined.
-        num_workers: processes that assemble training batches.
+        num_workers: number of processes that assemble training batches.
     """
 
     def __init__(
@@ -59,21 +66,21 @@ class AlternatingData(LightningDataModule):
         if regime == "combined" and not data:
             raise UserError("Combined training needs at least one data set, got none.")
         self.data, self.regime, self.switch_step, self.num_workers = tuple(data), regime, switch_step, num_workers
-        self.start_step = 0  # first training step where no Trainer says which
+        self.start_step = 0  # first training step if there is no Trainer
 
     @property
     def train(self) -> DataSplit:
-        """Return the training images of the first data set."""
+        """Training images of the first data set."""
         return self.data[0].train
 
     @property
     def test(self) -> DataSplit:
-        """Return the test images of the first data set."""
+        """Test images of the first data set."""
         return self.data[0].test
 
     @property
     def predict_batches(self) -> list[list[int]] | None:
-        """Return the image numbers of each batch to sample."""
+        """Image numbers of each batch to sample."""
         return self.data[0].predict_batches
 
     @predict_batches.setter
@@ -91,7 +98,7 @@ class AlternatingData(LightningDataModule):
             module.setup(stage)
 
     def train_dataloader(self) -> StepLoader:
-        """Return endless batches from the trainer's step on (``start_step`` without a trainer)."""
+        """Return endless batches that start at the trainer's step (at ``start_step`` without a trainer)."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sources = tuple(module.train_batches(rank=rank, world_size=world_size) for module in self.data)
         batches = RegimeBatches(sources, self.regime, self.switch_step)

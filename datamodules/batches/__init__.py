@@ -1,1 +1,1 @@
-"""What a training batch is: its rows by step, its holes, its randomness."""
+"""Training batches: rows by step, holes, randomness."""

@@ -1,7 +1,7 @@
 """MT-Diffusion (Chen et al., ICLR 2024), Sec. 4.1 and App. E.2: images with random square holes.
 
-m ~ U{low..high} patches; a patch starts at a pixel drawn uniformly from the image and is cut off at its border, so some
-are smaller than others. Mean share of hidden pixels: 38 % for m = 10 patches of 16 pixels at 64 pixels.
+There are m ~ U{low..high} patches. Each starts at a pixel drawn uniformly from the image and is cut off at the image
+border, so some patches are smaller. Mean share of hidden pixels: 38% for m = 10 patches of 16 pixels in a 64-pixel image.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from lightning_mmdiff.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig(Config):
-    """How images are masked."""
+    """Random square holes in an image."""
 
     low: int
     high: int
     """Number of patches: uniform from ``low`` to ``high``, both included."""
     patch: int
-    """Side of a patch in pixels."""
+    """Side length of a patch in pixels."""
     complete: float = 0.0
-    """Share of the training images that are hidden as a whole; test images never are."""
+    """Share of the training images that are hidden entirely; test images never are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,9 +35,9 @@ def train_masks(config: MaskConfig, keys: np.ndarray, size: int) -> np.ndarray:
     """Return the masks of one training batch.
 
     Args:
-        config: patches.
-        keys: int64 [B], one a row; a mask depends on its key alone.
-        size: S, pixels of the image.
+        config: number and size of the patches.
+        keys: int64 [B], one per row; a mask depends only on its key.
+        size: S, height and width of the image in pixels.
 
     Returns:
         uint8 [B, 1, S, S]: 255 = visible, 0 = hidden.
@@ -49,7 +49,7 @@ def train_masks(config: MaskConfig, keys: np.ndarray, size: int) -> np.ndarray:
 
 
 def fixed_masks(config: MaskConfig, indices: np.ndarray, size: int) -> np.ndarray:
-    """Return the masks of test images ``indices`` [B], as above; with more patches the same holes and further ones."""
+    """Return the masks of test images ``indices`` [B], as above; more patches keep the same holes and add others."""
     return _masks(config, Draws("test masks", indices=indices), size)
 
 

@@ -1,4 +1,4 @@
-"""Random numbers by name and index, so that face i does not depend on which other faces are drawn."""
+"""Random numbers addressed by name and index, so that face i does not depend on which other faces are drawn."""
 
 import zlib
 
@@ -8,21 +8,31 @@ _GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE
 
 
 def _splitmix(state: np.ndarray) -> np.ndarray:
-    """Return a well-mixed uint64 for each uint64 (the finaliser of SplitMix64)."""
+    """Return a well-mixed uint64 for each uint64 (the finalizer of SplitMix64)."""
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
     state = (state ^ (state >> np.uint64(27))) * _MIX_2
     return state ^ (state >> np.uint64(31))
 
 
 class Draws:
-    """Uniform numbers for the items ``indices`` of one stream; each name gives independent ones."""
+    """Uniform random numbers for the items ``indices`` of one stream; different names give independent numbers."""
 
     def __init__(self, *stream: int | str, indices: np.ndarray) -> None:
         self.stream = repr(stream).encode()
         self.indices = np.asarray(indices, np.uint64)
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0, *, count: int | None = None) -> np.ndarray:
-        """Return float32 [B] in [low, high), or [B, count]."""
+        """Return uniform numbers in [low, high).
+
+        Args:
+            name: name of the draw.
+            low: lower bound, included.
+            high: upper bound, excluded.
+            count: numbers per item; None draws one.
+
+        Returns:
+            float32 [B], or [B, count] if ``count`` is given.
+        """
         digest = zlib.crc32(name.encode(), zlib.crc32(self.stream)) | zlib.crc32(self.stream + name.encode(), 7) << 32
         with np.errstate(over="ignore"):
             state = _splitmix(np.uint64(digest) + (self.indices + np.uint64(1)) * _GOLDEN)
@@ -32,16 +42,16 @@ class Draws:
         return np.float32(low) + unit * np.float32(high - low)
 
     def among(self, where: np.ndarray) -> "Draws":
-        """Return the same stream for the items that ``where``, bool [B], marks."""
+        """Return the same stream for the items marked by ``where``, bool [B]."""
         part = Draws(indices=self.indices[where])
         part.stream = self.stream
         return part
 
     def chance(self, name: str, probability: np.ndarray | float) -> np.ndarray:
-        """Return bool [B], true with ``probability``."""
+        """Return bool [B], true with the given probability."""
         return self.uniform(name) < probability
 
     def choose(self, name: str, weights: np.ndarray) -> np.ndarray:
-        """Return int64 [B] in [0, K) with unnormalized ``weights``, [K] or [B, K]."""
+        """Return int64 [B] in [0, K), drawn with unnormalized ``weights``, [K] or [B, K]."""
         edges = np.cumsum(np.broadcast_to(weights, (len(self.indices), np.shape(weights)[-1])), axis=1)
         return (self.uniform(name)[:, None] * edges[:, -1:] >= edges).sum(axis=1)

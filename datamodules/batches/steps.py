@@ -1,6 +1,6 @@
-"""Training batches as a function of the step: batch k depends on (seed, k) alone, so a resumed run goes on exactly.
+"""Training batches as a function of the step: batch k depends only on (seed, k), so a resumed run continues exactly.
 
-Lightning does not fast-forward a loader on resume; these loaders need no fast-forwarding, they start at the step.
+Lightning does not fast-forward a loader on resume; these loaders start at the current step and do not need it.
 """
 
 import logging
@@ -22,17 +22,24 @@ logger = logging.getLogger(__name__)
 class Draw(NamedTuple):
     """One row of a training batch."""
 
-    item: int  # position of the training split
-    flip: bool  # mirror it left-right
-    choice: int  # uniform in [0, 2^31): of an item's other choices: its ten captions, its holes
+    item: int  # position in the training split
+    flip: bool  # whether to mirror it left-right
+    choice: int  # uniform in [0, 2^31); makes an item's other choices: one of ten captions, its holes
 
 
 class StepBatchSampler:
-    """Endless shuffled batches, one permutation per pass over the items, the incomplete last batch of a pass dropped.
+    """Endless shuffled batches, one permutation per pass over the items; the incomplete last batch of a pass is dropped.
 
-    Fewer items than rows of a batch: batches span passes, and none is dropped.
+    If there are fewer items than rows in a batch, batches span passes and none is dropped.
 
-    ``batch_size`` counts the rows of all processes; ``rank`` gets every ``world_size``-th of them.
+    Args:
+        num_items: number of training items.
+        batch_size: rows of a batch over all processes.
+        seed: seed of the order, the mirroring and the other choices.
+        start_step: step of the first batch when iterating.
+        rank: index of this process, which gets every ``world_size``-th row.
+        world_size: number of processes.
+        flip: whether to mirror half of the rows.
     """
 
     def __init__(
@@ -89,7 +96,7 @@ class StepBatchSampler:
 
 
 class StepStream(IterableDataset):
-    """The batches of ``start_step``, ``start_step + 1``, ... Worker processes take turns, in order."""
+    """Stream of the batches of ``start_step``, ``start_step + 1``, ...; worker processes take turns in order."""
 
     def __init__(self, batch_of_step: Callable[[int], dict[str, Any]]) -> None:
         self.batch_of_step = batch_of_step
@@ -103,7 +110,7 @@ class StepStream(IterableDataset):
 
 
 class StepLoader(DataLoader):
-    """A loader over a ``StepStream`` that asks for the step when an iteration begins (once per epoch)."""
+    """Loader over a ``StepStream`` that asks for the current step when an iteration begins (once per epoch)."""
 
     def __init__(
         self, batch_of_step: Callable[[int], dict[str, Any]], *, next_step: Callable[[], int], num_workers: int = 0
@@ -118,7 +125,7 @@ class StepLoader(DataLoader):
 
 
 class BatchReader(Protocol):
-    """What can give items by number: a split of a data set."""
+    """A split of a data set that returns items by number."""
 
     def __len__(self) -> int: ...
 
@@ -128,21 +135,21 @@ class BatchReader(Protocol):
 
 
 class DataSplit(BatchReader, Protocol):
-    """A part of a data set that can also be trained on."""
+    """A split that can also be trained on."""
 
     def draw(self, draws: list[Draw]) -> dict[str, Any]:
-        """Return the batch of these rows, mirrored and varied as they say."""
+        """Return the batch of these rows, mirrored and varied as drawn."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainBatches:
-    """The training batch of a step; plain data, so it can be sent to worker processes."""
+    """Function from a step to its training batch; plain data, so it can be sent to worker processes."""
 
     split: DataSplit
     sampler: StepBatchSampler
     cached: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
-    """What else a batch holds, by name: a function of its "index", int64 [B], to [B, ...]."""
+    """Further entries of a batch by name, each a function of its "index", int64 [B], to [B, ...]."""
 
     def __call__(self, step: int) -> dict[str, Any]:
         """Return this process's rows of the batch of ``step``."""
@@ -151,9 +158,9 @@ class TrainBatches:
 
 
 class PredictBatches(Dataset):
-    """Batch j of image numbers ``batches[j]``; image i is made from item ``i % len(split)``, its "index" is i.
+    """Batches of the image numbers ``batches[j]``; image i is made from item ``i % len(split)`` and has "index" i.
 
-    A batch is one item here, so whole batches are shared out over processes (see ``Share``).
+    Each batch is one item of this data set, so whole batches are distributed over processes (see ``Share``).
     """
 
     def __init__(self, split: BatchReader, batches: list[list[int]]) -> None:
@@ -169,10 +176,10 @@ class PredictBatches(Dataset):
 
 
 class Share(DistributedSampler):
-    """The items rank, rank + world_size, ... of a data set: every item once, in one process.
+    """The items rank, rank + world_size, ... of a data set: each item goes to exactly one process, once.
 
-    torch's own sampler repeats items so that all processes have the same number. The base class is how Lightning sees
-    that the items are shared out already.
+    torch's own sampler repeats items so that all processes get the same number. The base class tells Lightning that the
+    items are already distributed.
     """
 
     def __init__(self, num_items: int, *, rank: int, world_size: int) -> None:

@@ -1,1 +1,1 @@
-"""What the face data sets share: their files, how a face is read and packed, splits, captions."""
+"""Shared code of the face data sets: files, reading and packing of faces, splits, captions."""

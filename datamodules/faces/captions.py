@@ -1,4 +1,4 @@
-"""Face captions on disk: CelebA-Dialog, the form Collaborative Diffusion derived from it, Multi-Modal-CelebA-HQ."""
+"""Face captions on disk: CelebA-Dialog, the form that Collaborative Diffusion derived from it, Multi-Modal-CelebA-HQ."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,13 @@ DERIVED_FILES = tuple(
     f"{folder}captions_hq_beard_and_age{date}.json" for folder in ("", "text/") for date in ("_2022-08-19", "")
 )
 MM_FOLDERS = ("text/celeba-caption", "celeba-caption")
-MM_LINES = 10  # captions of one image in Multi-Modal-CelebA-HQ
+MM_LINES = 10  # captions per image in Multi-Modal-CelebA-HQ
 
 CAPTION_PLACES: dict[CaptionKind, tuple[str, ...]] = {
     "celeba-dialog": (*DIALOG_FILES, *DERIVED_FILES),
     "beard-and-age": (*DERIVED_FILES, *DIALOG_FILES),
     "mm-celeba": MM_FOLDERS,
-}  # kind -> where it is looked for, first hit wins
+}  # kind -> places where it is looked for, first match wins
 
 
 def caption_files(root: Path) -> list[Path]:
@@ -31,7 +31,7 @@ def caption_files(root: Path) -> list[Path]:
 def read_all(root: Path, names: list[str]) -> dict[str, dict[str, list[str]]]:
     """Return kind -> image name -> captions, for the images ``names`` and each kind found below ``root``.
 
-    "celeba-dialog" is the overall caption; "beard-and-age" what Collaborative Diffusion was trained on, lower-cased.
+    "celeba-dialog" is the overall caption; "beard-and-age" is the lower-case one Collaborative Diffusion was trained on.
     """
     known = set(names)
     found = {kind: _read_dialog(root, kind, known) for kind in ("celeba-dialog", "beard-and-age")}
@@ -52,11 +52,11 @@ def _read_dialog(root: Path, kind: Literal["celeba-dialog", "beard-and-age"], kn
 
 
 def caption_of(entry: dict[str, Any], kind: Literal["celeba-dialog", "beard-and-age"]) -> str:
-    """Return the caption in one entry of a CelebA-Dialog file, "" where it has none.
+    """Return the caption in one entry of a CelebA-Dialog file, "" if it has none.
 
     Args:
         entry: {"overall_caption": ..., "attribute_wise_captions": {...}} or {"Beard_and_Age": ...}.
-        kind: which caption; an entry of the derived form has one only.
+        kind: which caption; an entry of the derived form has only one.
     """
     if "Beard_and_Age" in entry:
         return (entry["Beard_and_Age"] or "").lower()

@@ -1,7 +1,7 @@
-"""Reading faces: checked, reduced to the size asked for.
+"""Reading of faces, with checks and reduction to the requested size.
 
-Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left alone
-where they have the size already. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, Sec. 7.5).
+Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left as is
+if they already have that size. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, Sec. 7.5).
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from lightning_mmdiff.errors import UserError
 
 
 class FaceDecoder:
-    """Reads one face at ``size`` pixels and holds the whole set to one image size and one label map size."""
+    """Reader of faces at ``size`` pixels that requires one image size and one label map size in the whole set."""
 
     def __init__(self, files: FaceFiles, size: int) -> None:
         self.files, self.size = files, size
@@ -26,7 +26,7 @@ class FaceDecoder:
         self.label_side = files.label_map(first).shape[1] if files.has_label_maps else 0
 
     def __call__(self, number: int) -> dict[str, np.ndarray]:
-        """Return the arrays' rows: "images" [3, S, S], "sketches" [1, S, S] and perhaps "label_maps" [S, S]."""
+        """Return the rows of the arrays: "images" [3, S, S], "sketches" [1, S, S], "label_maps" [S, S] if there are any."""
         image = self._image(number)
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         face = {"images": image.transpose(2, 0, 1), "sketches": cv2.Canny(gray, 100, 200, L2gradient=True)[None]}

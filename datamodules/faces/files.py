@@ -1,4 +1,4 @@
-"""What a face data set on disk offers to the packer."""
+"""Interface between a face data set on disk and the packer."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from lightning_mmdiff.errors import UserError
 
 
 class FaceFiles(ABC):
-    """The files of one face data set: listed when constructed, read when asked."""
+    """Files of one face data set, listed on construction and read on demand."""
 
     root: Path
-    numbers: list[int]  # of the images, ascending
-    total: int  # images the complete numbering has (a known gap counts)
+    numbers: list[int]  # image numbers, ascending
+    total: int  # images in the complete numbering (a known gap counts)
     has_label_maps: bool
 
     def __len__(self) -> int:
@@ -37,21 +37,21 @@ class FaceFiles(ABC):
 
     @abstractmethod
     def attributes(self) -> np.ndarray | None:
-        """Return the 40 attributes, int8 [N, 40] of 0 and 1, or None where the data set has none."""
+        """Return the 40 attributes, int8 [N, 40] of 0 and 1, or None if the data set has none."""
 
     @abstractmethod
     def captions(self) -> dict[str, dict[str, list[str]]]:
-        """Return kind -> image name -> captions, for each kind on disk, names in the order of its file."""
+        """Return kind -> image name -> captions, for each kind on disk, with names in the order of its file."""
 
     @abstractmethod
     def official_split(self) -> list[str] | None:
-        """Return "train", "val" or "test" for each image, or None where the file that says so is absent."""
+        """Return "train", "val" or "test" for each image, or None if the file that defines the split is absent."""
 
     @abstractmethod
     def places(self) -> dict[str, tuple[str, ...]]:
-        """Return where below ``root`` an optional thing is looked for, first hit wins.
+        """Return the places below ``root`` where each optional item is looked for; the first match wins.
 
-        Keys: "label_map", "attributes", "official" (the split) and the kinds of captions; one left out is never there.
+        Keys: "label_map", "attributes", "official" (the split) and the kinds of captions; an omitted item never exists.
         """
 
     @abstractmethod
@@ -63,12 +63,12 @@ class FaceFiles(ABC):
         """Return the attribute, caption and split files that exist; part of the fingerprint."""
 
     def pixel_fingerprint(self) -> str:
-        """Return a digest of image names and sizes in bytes and of the names of label files."""
+        """Return a digest of the image names and sizes in bytes and of the names of the label files."""
         sizes = [[self.name(number), self.image(number).stat().st_size] for number in self.numbers]
         return _digest([sizes, sorted(self.label_files())])
 
     def text_fingerprint(self) -> str:
-        """Return a digest of names and sizes in bytes of the attribute, caption and split files."""
+        """Return a digest of the names and sizes in bytes of the attribute, caption and split files."""
         return _digest([[path.name, path.stat().st_size] for path in self.text_files()])
 
 
@@ -80,7 +80,7 @@ def read_label_png(path: Path, num_classes: int) -> np.ndarray:
     """Read class ids, uint8 [H, W], from a PNG of mode L or P whose pixel values are the ids.
 
     Raises:
-        UserError: for another mode, or an id of ``num_classes`` or more.
+        UserError: if the image has another mode, or an id of ``num_classes`` or more.
     """
     image = read_image(path)
     if image.mode not in ("L", "P"):

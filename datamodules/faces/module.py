@@ -1,6 +1,6 @@
-"""What the face data sets share: packing, splits, captions.
+"""Base data module of the face data sets: packing, splits, captions.
 
-A batch is a dict, see ``FaceSplit.batch``. A condition the caller did not ask for is absent.
+A batch is a dict, see ``FaceSplit.batch``. Conditions that were not requested are absent.
 """
 
 import logging
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 
 
 class FaceDataModule(PackedDataModule):
-    """A face data set at one size with some conditions.
+    """A face data set at one size with selected conditions.
 
     Args:
         root: folder of the data set.
-        image_size: pixels.
+        image_size: height and width in pixels.
         batch_size: rows of a training batch over all processes.
-        conditions: of "mask" (all 19 classes), "mask_picture" (their colors), "hair", "skin", "face_parts", "sketch",
+        conditions: any of "mask" (all 19 classes), "mask_picture" (their colors), "hair", "skin", "face_parts", "sketch",
             "attributes", "caption".
-        seed: of the order of training images, the mirroring and the choice among captions.
-        flip: mirror half of the training images.
+        seed: seed of the order of the training images, the mirroring and the choice among captions.
+        flip: whether to mirror half of the training images.
         split: "paper", "official", "reduced" or "validation", see ``split_rows``.
-        captions: which captions; their file's order then defines the split, as in Collaborative Diffusion.
-        num_workers: processes that assemble batches; 0 is right for packed data that fits into memory.
-        cache: folder for the packed data where ``root`` is read-only; ``<root>/.packed`` otherwise.
+        captions: kind of captions; the order of their file then defines the split, as in Collaborative Diffusion.
+        num_workers: number of processes that assemble batches; 0 is right for packed data that fits into memory.
+        cache: folder for the packed data if ``root`` is read-only; ``<root>/.packed`` by default.
     """
 
     train: FaceSplit
@@ -63,11 +63,11 @@ class FaceDataModule(PackedDataModule):
         )  # fmt: skip
         self.check_options(conditions, captions=captions, split=split)
         self.split, self.captions = split, captions
-        self.excluded: list[str] = []  # images left out because they have no caption
+        self.excluded: list[str] = []  # images left out for lack of a caption
 
     @classmethod
     def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
-        """Raise UserError for an unknown split or kind of captions, and for captions that are needed and not named."""
+        """Raise UserError for an unknown split or kind of captions, or if captions are needed but not chosen."""
         if "split" in options:
             require_known("split", options["split"], get_args(Split))
         if options.get("captions") is not None:
@@ -80,7 +80,7 @@ class FaceDataModule(PackedDataModule):
         """Return the files below ``root``, listed and checked for gaps."""
 
     def check(self) -> FaceFiles:
-        """Return the files, with all that this configuration needs; looks at names only and packs nothing."""
+        """Return the files after checking that everything this configuration needs exists; read names only, pack nothing."""
         files = self.files()
         for thing, why in self._needs():
             places = files.places().get(thing, ())
@@ -90,11 +90,11 @@ class FaceDataModule(PackedDataModule):
         return files
 
     def prepare_data(self) -> None:
-        """Check the files and pack them unless that is done."""
+        """Check the files and pack them unless they are packed already."""
         pack(self.check(), image_size=self.image_size, folder=self.folder)
 
     def setup(self, stage: str | None = None) -> None:
-        """Map the packed arrays and split them."""
+        """Memory-map the packed arrays and split them."""
         packed = open_packed(self.folder)
         self._require_packed(packed)
         texts = packed.read_captions(self.captions) if self.captions else None
@@ -106,7 +106,7 @@ class FaceDataModule(PackedDataModule):
         self.train, self.test = parts
 
     def _needs(self) -> Iterator[tuple[str, str]]:
-        """Yield the optional things this configuration cannot do without, each with the reason."""
+        """Yield the optional items that this configuration requires, each with the reason."""
         labeled = [name for name in self.conditions if name in (*LABEL_CONDITIONS, "mask_picture")]
         if labeled:
             yield "label_map", f"condition {some(labeled)} needs label maps"
@@ -125,7 +125,7 @@ class FaceDataModule(PackedDataModule):
                 raise MissingFileError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
 
     def _captioned_rows(self, packed: Packed, texts: dict[str, Any]) -> list[int]:
-        """Return the rows with a caption in the order of the captions; name the images without one."""
+        """Return the rows with a caption in the order of the captions; record and log the images without one."""
         row_of = {name: row for row, name in enumerate(packed.names)}
         self.excluded = [name for name in packed.names if name not in texts]
         if len(self.excluded) > max(1, len(packed.names) // 1000):

@@ -1,6 +1,6 @@
-"""A face data set decoded once into memory-mapped arrays, ``<root>/.packed/<size>px`` by default.
+"""A face data set decoded once into memory-mapped arrays, by default in ``<root>/.packed/<size>px``.
 
-How a face is read and reduced stands in ``decoding.py``.
+See ``decoding.py`` for how a face is read and reduced.
 """
 
 import json
@@ -16,12 +16,12 @@ from datamodules.storage.data_files import fill_rows
 from datamodules.storage.packing import link, new_array, pack_once, read_fingerprint, read_packed
 from lightning_mmdiff.runtime.files import write_json
 
-VERSION = 1  # of the packed format; another one is packed anew
+VERSION = 1  # of the packed format; data of another version is packed again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """The opened arrays; N images of S x S pixels."""
+    """The opened arrays of N images of S x S pixels."""
 
     folder: Path
     names: list[str]  # N file names
@@ -35,7 +35,7 @@ class Packed:
     captions: tuple[str, ...]  # kinds on disk, see ``read_captions``
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the folder: a worker process maps the files again instead of receiving a copy."""
+        """Pickle as the folder, so that a worker process maps the files again instead of receiving a copy."""
         return open_packed, (self.folder,)
 
     def read_captions(self, kind: str) -> dict[str, list[str]]:
@@ -44,7 +44,7 @@ class Packed:
 
 
 def open_packed(folder: Path) -> Packed:
-    """Map the arrays that ``pack`` has written."""
+    """Memory-map the arrays that ``pack`` has written."""
     index, arrays = read_packed(folder)
     fields = ("names", "numbers", "total", "official_split")
     return Packed(
@@ -56,11 +56,11 @@ def open_packed(folder: Path) -> Packed:
 
 
 def pack(files: FaceFiles, *, image_size: int, folder: Path) -> bool:
-    """Pack ``files`` into ``folder`` unless it holds them already; return whether there was work to do.
+    """Pack ``files`` into ``folder`` unless it already holds them; return whether anything was packed.
 
     Raises:
         ValueError: naming every damaged, misshapen or mislabeled file (up to 20).
-        OSError: where the folder cannot be written or the disk is too full.
+        OSError: if the folder cannot be written or the disk is too full.
     """
     fingerprint = {"version": VERSION, "pixels": files.pixel_fingerprint(), "text": files.text_fingerprint()}
 
@@ -72,7 +72,7 @@ def pack(files: FaceFiles, *, image_size: int, folder: Path) -> bool:
 
 
 def _same_pixels(folder: Path, fingerprint: dict[str, Any]) -> Path | None:
-    """Return ``folder`` where its arrays are still right and only captions, attributes or splits have changed."""
+    """Return ``folder`` if its arrays are still valid and only captions, attributes or splits have changed."""
     old = read_fingerprint(folder) or {}
     return folder if all(old.get(key) == fingerprint[key] for key in ("version", "pixels")) else None
 
@@ -95,7 +95,7 @@ def _write_pixels(files: FaceFiles, size: int, folder: Path, *, reuse: Path | No
 
 
 def _write_rest(files: FaceFiles, folder: Path, arrays: list[str], fingerprint: dict[str, Any]) -> None:
-    """Write attributes, captions and, last, the index."""
+    """Write the attributes, the captions and, last, the index."""
     attributes = files.attributes()
     if attributes is not None:
         np.save(folder / "attributes.npy", attributes)

@@ -16,14 +16,14 @@ from lightning_mmdiff.errors import UserError
 PAPER_IMAGES, PAPER_TEST = (
     30_000,
     3_000,
-)  # Unite and Conquer and Collaborative Diffusion: 27,000 to train, 3,000 to test
+)  # Unite and Conquer, Collaborative Diffusion: 27,000 training and 3,000 test images
 
 Split = Literal["paper", "official", "reduced", "validation"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSplit:
-    """A view of some rows of the packed arrays; item i is row ``rows[i]``."""
+    """A view of selected rows of the packed arrays; item i is row ``rows[i]``."""
 
     packed: Packed
     rows: np.ndarray  # int64 [n]
@@ -35,20 +35,20 @@ class FaceSplit:
 
     @property
     def names(self) -> list[str]:
-        """Return the image file names of the items."""
+        """Image file names of the items."""
         return [self.packed.names[row] for row in self.rows]
 
     def batch(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Return the items ``indices`` as they are: not mirrored, the first caption of each.
+        """Return the items ``indices`` unchanged: not mirrored, with the first caption of each.
 
         Returns:
-            "index" int64 [B], "image" uint8 [B, 3, S, S], "label_map" uint8 [B, S, S] where the data set has them, and
+            "index" int64 [B], "image" uint8 [B, 3, S, S], "label_map" uint8 [B, S, S] if the data set has them, and
             "conditions": name -> uint8 [B, C, S, S], int8 [B, 40] ("attributes") or list of B strings ("caption").
         """
         return self.draw([Draw(index, flip=False, choice=0) for index in indices])
 
     def draw(self, draws: Sequence[Draw]) -> dict[str, Any]:
-        """Return the drawn items, mirrored and captioned as the draws say; the format of ``batch``."""
+        """Return the drawn items, mirrored and captioned as drawn, in the format of ``batch``."""
         indices = np.array([draw.item for draw in draws], np.int64)
         flips = np.array([draw.flip for draw in draws], bool)
         rows = self.rows[indices]
@@ -68,7 +68,7 @@ class FaceSplit:
         self, name: str, draws: Sequence[Draw], rows: np.ndarray, flips: np.ndarray, label_map: np.ndarray | None
     ) -> Tensor | list[str]:
         if name in LABEL_CONDITIONS:
-            assert label_map is not None  # setup() has checked
+            assert label_map is not None  # checked in setup()
             return tensor(label_condition(name, label_map))
         if name == "mask_picture":
             assert label_map is not None
@@ -85,19 +85,19 @@ class FaceSplit:
 
 
 def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows to train and to test on.
+    """Return the training rows and the test rows.
 
-    "paper": of the first 30,000 images the last 3,000 test; of a smaller set the last tenth. "reduced": the same, but
-    as many images before them are not trained on. "validation": trained on are those. "official": what the data set's
-    own file says; its validation part is in neither.
+    "paper": of the first 30,000 images, the last 3,000 are for testing; of a smaller set, the last tenth. "reduced": the
+    same, but as many images before the test images are left out of training. "validation": training uses only those.
+    "official": the data set's own file decides; its validation part is in neither.
 
     Args:
         packed: the data set.
-        split: which of the two.
+        split: name of the split.
         order: usable rows, in the order that defines first and last.
 
     Raises:
-        UserError: where a part would be empty.
+        UserError: if a part would be empty.
     """
     if split != "official":
         usable = list(order)[:PAPER_IMAGES]
@@ -105,7 +105,7 @@ def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.n
         train, validation, test = usable[: -2 * num_test], usable[-2 * num_test : -num_test], usable[-num_test:]
         train = {"paper": train + validation, "reduced": train, "validation": validation}[split]
     else:
-        assert packed.official_split is not None  # setup() has checked
+        assert packed.official_split is not None  # checked in setup()
         train, test = ([row for row in order if packed.official_split[row] == part] for part in ("train", "test"))
     if not train or not test:
         raise UserError(

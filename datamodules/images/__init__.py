@@ -1,1 +1,1 @@
-"""What data sets of images, classes and pairs share: their files, packed arrays, parts."""
+"""Shared code of the data sets of labeled or paired images: files, packed arrays, splits."""

@@ -1,4 +1,4 @@
-"""Downsampled ImageNet (Chrabaszcz et al., 2017): whole images squeezed to 64 or 32 pixels, in arrays."""
+"""Downsampled ImageNet (Chrabaszcz et al., 2017): whole images squeezed to 64 or 32 pixels, stored as arrays."""
 
 import zipfile
 from collections.abc import Iterable
@@ -23,9 +23,9 @@ LAYOUT = f"""\
 
 
 class DownsampledFiles(DataFiles):
-    """Ten arrays to train on and one to validate: whole images squeezed to S x S, not ADM's center crop.
+    """Ten training arrays and one validation array: whole images squeezed to S x S, not center-cropped as in ADM.
 
-    Their labels count from 1 in the order of ``map_clsloc.txt``; ours are ranks of sorted wnids.
+    Their labels count from 1 in the order of ``map_clsloc.txt``; ours are ranks of the sorted wnids.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,7 +44,7 @@ class DownsampledFiles(DataFiles):
             )
         wnids = class_ids.read_map(root / class_ids.MAP_FILE)
         order = sorted(wnids)
-        self.rank = np.array([order.index(wnid) for wnid in wnids])  # by label - 1
+        self.rank = np.array([order.index(wnid) for wnid in wnids])  # indexed by label - 1
         self.classes = class_ids.read_names(root, order)
         labels = [self._read(name, "labels") for name in (*BATCH_FILES, VAL_FILE)]
         self.num_train, self.num_test = sum(map(len, labels[:-1])), len(labels[-1])
@@ -60,7 +60,7 @@ class DownsampledFiles(DataFiles):
         return {"images": (3, size, size)}
 
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Copy one array after the other."""
+        """Copy the arrays one after another."""
         images, row = arrays["images"], 0
         with progress_bar(f"packing {self.root.name} at {size} px", len(images)) as advance:
             for name in (*BATCH_FILES, VAL_FILE):
@@ -79,7 +79,7 @@ class DownsampledFiles(DataFiles):
         return self.rank[self.given - 1]
 
     def paths(self) -> Iterable[Path]:
-        """Return arrays and map."""
+        """Return the array files and the map."""
         return [self.root / name for name in (*BATCH_FILES, VAL_FILE, class_ids.MAP_FILE)]
 
     def _read(self, name: str, key: str) -> np.ndarray:
@@ -91,7 +91,7 @@ class DownsampledFiles(DataFiles):
 
 
 class DownsampledImageNet(LabeledDataModule):
-    """The same images, squeezed to 64 or 32 pixels by others. FID against ADM's statistics is biased: those are crops."""
+    """ImageNet, released as squeezed 64- or 32-pixel images. FID against ADM's statistics is biased: those are of crops."""
 
     layout = LAYOUT
     pack_suffix = "-squeezed"

@@ -1,4 +1,4 @@
-"""The layout of torchvision's ImageFolder: a folder for each part, in it one for each class, in it the images."""
+"""The layout of torchvision's ImageFolder: a folder per part, in it a folder per class, in it the images."""
 
 import json
 import re
@@ -20,16 +20,16 @@ Listing = dict[str, list[Path]]  # class -> its images
 
 
 class FolderFiles(DataFiles):
-    """Images in class folders; a class is its rank among the sorted names of the folders.
+    """Images in class folders; a class is the rank of its folder among the sorted folder names.
 
-    The items of a part are in the order of the numbers in their names, classes in turn, so that any first few of them
+    The items of a part are sorted by the numbers in their names and alternate between classes, so that the first few
     show all classes.
 
     Args:
         root: folder of the data set.
-        train: folder of the images to train on.
-        test: folder of those to test on.
-        layout: what ``root`` should look like.
+        train: name of the folder of the training images.
+        test: name of the folder of the test images.
+        layout: expected layout of ``root``.
     """
 
     def __init__(self, root: Path, *, train: str, test: str, layout: str) -> None:
@@ -51,7 +51,7 @@ class FolderFiles(DataFiles):
         self.captions = self._captions()
 
     def list_test(self, folder: Path, wnids: list[str], layout: str) -> Listing:
-        """Return the images to test on."""
+        """Return the test images of each class."""
         return list_classes(folder.parent, folder.name, layout)
 
     @abstractmethod
@@ -59,7 +59,7 @@ class FolderFiles(DataFiles):
         """Return the image at ``size`` x ``size`` pixels.
 
         Raises:
-            UserError: naming ``path``, where that cannot be.
+            UserError: naming ``path``, if that is impossible.
         """
 
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
@@ -82,7 +82,7 @@ class FolderFiles(DataFiles):
         return np.array([rank[wnid] for wnid, _ in self.items], np.int64)
 
     def paths(self) -> Iterable[Path]:
-        """Return images and captions."""
+        """Return the images and, if it exists, the caption file."""
         captions = [self.root / CAPTION_FILE] if self.captions is not None else []
         return [*(path for _, path in self.items), *captions]
 
@@ -102,7 +102,7 @@ def list_classes(root: Path, part: str, layout: str) -> Listing:
     """Return class -> images of one part of a data set.
 
     Raises:
-        MissingFileError: without the folder, without a class in it, or with an empty class.
+        MissingFileError: if the folder is missing or holds no class folders, or if a class is empty.
     """
     folder = root / part
     subfolders = sorted(path for path in folder.glob("*/") if not path.name.startswith("."))
@@ -121,17 +121,17 @@ def list_classes(root: Path, part: str, layout: str) -> Listing:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder by name; other files are no part of a data set."""
+    """Return the images of a folder, sorted by name; other files are not part of a data set."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
 def number_of(path: Path) -> int:
-    """Return the last number in a file's name, -1 without one: 5 for ILSVRC2012_val_00000005.JPEG."""
+    """Return the last number in a file name, such as 5 for ILSVRC2012_val_00000005.JPEG, or -1 if there is none."""
     digits = re.findall(r"\d+", path.stem)
     return int(digits[-1]) if digits else -1
 
 
 def in_turn(classes: Listing) -> list[tuple[str, Path]]:
-    """Return (class, image) in the order of the numbers in the names, classes in turn."""
+    """Return (class, image) sorted by the numbers in the names, alternating between classes."""
     items = [(name, path) for name, paths in classes.items() for path in paths]
     return sorted(items, key=lambda item: (number_of(item[1]), item[0], item[1].name))

@@ -1,4 +1,4 @@
-"""ImageNet's class ids: of the validation images where they lie in one folder, and of the downsampled arrays."""
+"""ImageNet's class ids: of validation images that lie in one folder, and of the downsampled arrays."""
 
 import csv
 from pathlib import Path
@@ -16,16 +16,16 @@ NAME_FILE = "LOC_synset_mapping.txt"
 
 
 def val_wnids(root: Path, names: list[str], layout: str) -> list[str]:
-    """Return the wnid of each validation image, from the first file below ``root`` that says so.
+    """Return the wnid of each validation image, from the first label file found below ``root``.
 
     Args:
         root: folder of the data set.
-        names: file names without suffix, ``ILSVRC2012_val_00000001``.
-        layout: for the message.
+        names: file names without suffix, such as ``ILSVRC2012_val_00000001``.
+        layout: expected layout, for the error message.
 
     Raises:
-        MissingFileError: where no file says so.
-        UserError: where it leaves out an image.
+        MissingFileError: if there is no label file.
+        UserError: if the label file lacks an image.
     """
     if (root / LABEL_FILE).is_file():
         path, wnid_of = root / LABEL_FILE, _read_pairs(root / LABEL_FILE)
@@ -45,7 +45,7 @@ def val_wnids(root: Path, names: list[str], layout: str) -> list[str]:
 
 
 def read_map(path: Path) -> list[str]:
-    """Return the wnids of ``map_clsloc.txt`` ("n02119789 1 kit_fox" a line) by label, label 1 first."""
+    """Return the wnids in ``map_clsloc.txt`` (lines such as "n02119789 1 kit_fox") by label, label 1 first."""
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
     wnids = {int(row[1]): row[0] for row in rows}
     if sorted(wnids) != list(range(1, len(rows) + 1)) or len(set(wnids.values())) != len(rows):
@@ -54,7 +54,7 @@ def read_map(path: Path) -> list[str]:
 
 
 def read_names(root: Path, wnids: list[str]) -> list[str]:
-    """Return the first English word of each class where the mapping file is there, otherwise the wnid."""
+    """Return the first English name of each class if the mapping file exists, otherwise the wnid."""
     path = root / NAME_FILE
     if not path.is_file():
         return wnids
@@ -75,8 +75,8 @@ def _read_kaggle(path: Path) -> dict[str, str]:
 
 
 def _read_devkit(root: Path) -> dict[str, str]:
-    """Read the development kit: line k of the ground truth is the ILSVRC2012_ID of image k, meta.mat has its wnid."""
-    from scipy.io import loadmat  # nobody else needs it
+    """Read the development kit: line k of the ground truth is the ILSVRC2012_ID of image k; meta.mat has its wnid."""
+    from scipy.io import loadmat  # needed only here
 
     synsets = loadmat(root / META_FILE, squeeze_me=True)["synsets"]
     wnid = {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets}

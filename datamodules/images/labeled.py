@@ -1,4 +1,4 @@
-"""Images with a class: what ImageNet, CIFAR-10 and the digits share."""
+"""Images with a class: shared code of ImageNet, CIFAR-10 and the digits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,22 +14,22 @@ from lightning_mmdiff.errors import MissingFileError, UserError
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledSplit(ArraySplit):
-    """Images with their class, and images with holes."""
+    """Images with their classes, and the same images with holes."""
 
     masks: MaskConfig | None = None
 
     def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
-        """Return "index", "image" and the conditions that were asked for.
+        """Return "index", "image" and the requested conditions.
 
         Those are "label" int64 [B], "caption" (B strings), "masked_image" uint8 [B, 3, S, S] with 0 in its holes and,
-        always beside it, "mask" uint8 [B, 1, S, S], 255 where the image is visible and 0 in a hole.
+        always together with it, "mask" uint8 [B, 1, S, S], 255 where the image is visible and 0 in a hole.
         """
         image = self.gather("images", items, flips)
         conditions: dict[str, Any] = {}
         if "label" in self.conditions:
             conditions["label"] = tensor(self.packed.arrays["labels"][self.first + items])
         if "caption" in self.conditions:
-            assert self.packed.captions is not None  # setup() has checked
+            assert self.packed.captions is not None  # checked in setup()
             conditions["caption"] = [self.packed.captions[self.first + item] for item in items.tolist()]
         if "masked_image" in self.conditions:
             mask = self._mask(items, keys, image.shape[-1])
@@ -37,13 +37,13 @@ class LabeledSplit(ArraySplit):
         return {"index": tensor(items), "image": tensor(image), "conditions": conditions}
 
     def _mask(self, items: np.ndarray, keys: np.ndarray | None, size: int) -> np.ndarray:
-        assert self.masks is not None  # the data module has checked
+        assert self.masks is not None  # checked by the data module
         return fixed_masks(self.masks, items, size) if keys is None else train_masks(self.masks, keys, size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSplit(LabeledSplit):
-    """The images of one class among those of a part; item i is image ``kept[i]`` of the part, and so is its "index"."""
+    """The images of one class within a part; item i is image ``kept[i]`` of the part, which is also its "index"."""
 
     kept: np.ndarray  # int64 [K]
 
@@ -51,16 +51,16 @@ class ClassSplit(LabeledSplit):
         return len(self.kept)
 
     def assemble(self, items: np.ndarray, flips: np.ndarray, keys: np.ndarray | None) -> dict[str, Any]:
-        """As of the part."""
+        """Return the batch of the images ``kept[items]`` of the part."""
         return super().assemble(self.kept[items], flips, keys)
 
 
 class LabeledDataModule(ArrayDataModule):
-    """Images with a class.
+    """A data set of images with a class.
 
     Args:
-        only_class: train on the images of this class alone; the test images are all.
-        masks: the holes of the condition "masked_image". In training they depend on (seed, step, row); otherwise on the
+        only_class: class to which the training images are restricted; all test images remain.
+        masks: holes of the condition "masked_image". In training they depend on (seed, step, row), otherwise on the
             item, so that every method is tested on the same holes.
         settings: see ``PackedDataModule``.
     """
@@ -77,17 +77,17 @@ class LabeledDataModule(ArrayDataModule):
 
     @classmethod
     def check_options(cls, conditions: tuple[str, ...], **options: Any) -> None:
-        """Raise UserError for a class below 0, and for masks that are needed and not given."""
+        """Raise UserError for a class below 0, or if masks are needed but not given."""
         if options.get("only_class") is not None and options["only_class"] < 0:
             raise UserError(f"only_class is {options['only_class']}, but classes count from 0.")
         if "masked_image" in conditions and options.get("masks") is None:
             raise UserError("Condition 'masked_image' needs masks=MaskConfig(low=..., high=..., patch=...).")
 
     def setup(self, stage: str | None = None) -> None:
-        """Map the packed arrays.
+        """Memory-map the packed arrays and split them.
 
         Raises:
-            UserError: if no training image has the one class.
+            UserError: if no training image is of class ``only_class``.
         """
         super().setup(stage)
         if self.only_class is None:
@@ -106,11 +106,11 @@ class LabeledDataModule(ArrayDataModule):
         )
 
     def part(self, packed: PackedArrays, first: int, count: int) -> LabeledSplit:
-        """Return one part of the data."""
+        """Return rows ``first`` to ``first + count`` as a split."""
         return LabeledSplit(packed=packed, first=first, count=count, conditions=self.conditions, masks=self.masks)
 
     def require(self, found: DataFiles | PackedArrays) -> None:
-        """Raise FileNotFoundError where captions are asked for and there are none."""
+        """Raise FileNotFoundError if captions are requested but missing."""
         if "caption" in self.conditions and found.captions is None:
             raise MissingFileError(
                 f"{self.root}: condition caption needs captions; looked for captions.json there. "

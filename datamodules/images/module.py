@@ -1,4 +1,4 @@
-"""A data module over ``PackedArrays``: what is left to a data set are its files and what a batch holds."""
+"""Base data module over ``PackedArrays``: a data set only adds its files and the contents of a batch."""
 
 from abc import abstractmethod
 
@@ -8,7 +8,7 @@ from datamodules.storage.data_files import DataFiles
 
 
 class ArrayDataModule(PackedDataModule):
-    """Packs ``files()`` and splits them where their own layout does."""
+    """Data module that packs ``files()`` and splits them as their own layout does."""
 
     train: ArraySplit
     test: ArraySplit
@@ -19,23 +19,23 @@ class ArrayDataModule(PackedDataModule):
 
     @abstractmethod
     def part(self, packed: PackedArrays, first: int, count: int) -> ArraySplit:
-        """Return the rows ``first`` to ``first + count`` as batches are made of them."""
+        """Return rows ``first`` to ``first + count`` as a split."""
 
     def require(self, found: DataFiles | PackedArrays) -> None:
-        """Raise FileNotFoundError where a condition needs what the data set lacks."""
+        """Raise FileNotFoundError if a condition needs something that the data set lacks."""
 
     def check(self) -> DataFiles:
-        """Return the files, with all that this configuration needs; packs nothing."""
+        """Return the files after checking that everything this configuration needs exists; pack nothing."""
         files = self.files()
         self.require(files)
         return files
 
     def prepare_data(self) -> None:
-        """Check the files and pack them unless that is done."""
+        """Check the files and pack them unless they are packed already."""
         pack_arrays(self.check(), image_size=self.image_size, folder=self.folder)
 
     def setup(self, stage: str | None = None) -> None:
-        """Map the packed arrays."""
+        """Memory-map the packed arrays and split them."""
         packed = open_arrays(self.folder)
         self.require(packed)
         self.train = self.part(packed, 0, packed.num_train)

@@ -1,4 +1,4 @@
-"""Labeled or paired images decoded once into memory-mapped arrays, and their training and test parts."""
+"""Labeled or paired images decoded once into memory-mapped arrays, and their training and test splits."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from datamodules.storage.data_files import DataFiles
 from datamodules.storage.packing import new_array, pack_once, read_packed
 from lightning_mmdiff.runtime.files import write_json
 
-VERSION = 1  # of the packed format; another one is packed anew
+VERSION = 1  # of the packed format; data of another version is packed again
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackedArrays:
-    """The opened arrays; N items, those to train on first."""
+    """The opened arrays of N items, training items first."""
 
     folder: Path
     num_train: int
@@ -30,23 +30,23 @@ class PackedArrays:
     classes: list[str] | None  # names in the order of the labels
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the folder: a worker process maps the files again instead of receiving a copy."""
+        """Pickle as the folder, so that a worker process maps the files again instead of receiving a copy."""
         return open_arrays, (self.folder,)
 
 
 def open_arrays(folder: Path) -> PackedArrays:
-    """Map the arrays that ``pack_arrays`` has written."""
+    """Memory-map the arrays that ``pack_arrays`` has written."""
     index, arrays = read_packed(folder)
     fields = ("num_train", "num_test", "captions", "classes")
     return PackedArrays(folder=folder, arrays=arrays, **{field: index[field] for field in fields})
 
 
 def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
-    """Pack ``files`` into ``folder`` unless it holds them already; return whether there was work to do.
+    """Pack ``files`` into ``folder`` unless it already holds them; return whether anything was packed.
 
     Raises:
         ValueError: naming every damaged or misshapen file (up to 20).
-        OSError: where the folder cannot be written or the disk is too full.
+        OSError: if the folder cannot be written or the disk is too full.
     """
     fingerprint = {"version": VERSION, "files": files.fingerprint()}
 
@@ -72,7 +72,7 @@ def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySplit(ABC):
-    """Some consecutive rows of the packed arrays; item i is row ``first + i``."""
+    """Consecutive rows of the packed arrays; item i is row ``first + i``."""
 
     packed: PackedArrays
     first: int
@@ -83,12 +83,12 @@ class ArraySplit(ABC):
         return self.count
 
     def batch(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Return the items ``indices`` as they are: not mirrored, with the masks of the test; see ``assemble``."""
+        """Return the items ``indices`` unchanged: not mirrored, with the test masks; see ``assemble``."""
         items = np.array(indices, np.int64)
         return self.assemble(items, np.zeros(len(items), bool), None)
 
     def draw(self, draws: Sequence[Draw]) -> dict[str, Any]:
-        """Return the drawn items, mirrored and masked as the draws say; see ``assemble``."""
+        """Return the drawn items, mirrored and masked as drawn; see ``assemble``."""
         items = np.array([draw.item for draw in draws], np.int64)
         flips = np.array([draw.flip for draw in draws], bool)
         return self.assemble(items, flips, np.array([draw.choice for draw in draws], np.int64))
@@ -99,24 +99,24 @@ class ArraySplit(ABC):
 
         Args:
             items: positions in this part, int64 [B].
-            flips: which to mirror, bool [B].
-            keys: what a row's other random choices depend on, int64 [B]; None for the choices of the test.
+            flips: which items to mirror, bool [B].
+            keys: keys of each row's other random choices, int64 [B]; None for the fixed test choices.
 
         Returns:
-            "index" int64 [B], "image" uint8 [B, 3, S, S] and "conditions"; paired data also has "label_map" or the like.
+            "index" int64 [B], "image" uint8 [B, 3, S, S] and "conditions"; paired data adds "label_map" or the like.
         """
 
     def gather(self, name: str, items: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        """Return the rows of one array of images or label maps [B, ..., S, S], mirrored where ``flips`` [B] says so."""
+        """Return rows of one array of images or label maps, [B, ..., S, S], mirrored where ``flips`` [B] is true."""
         return mirrored(self.packed.arrays[name][self.first + items], flips)
 
 
 def mirrored(images: np.ndarray, flips: np.ndarray) -> np.ndarray:
-    """Mirror the rows of [B, ..., S, S] that ``flips`` [B] marks; ``images`` is a copy already (a gather)."""
+    """Mirror the rows of [B, ..., S, S] marked by ``flips`` [B] in place; ``images`` must be a copy (a gather)."""
     images[flips] = images[flips, ..., ::-1]
     return images
 
 
 def tensor(array: np.ndarray) -> Tensor:
-    """Return the array as a tensor of its own."""
+    """Return the array as a contiguous tensor."""
     return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,1 +1,1 @@
-"""How a data set is read, checked and packed once, whoever else does the same."""
+"""Reading, checking and packing of a data set, once even if several processes try."""

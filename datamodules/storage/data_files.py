@@ -1,4 +1,4 @@
-"""What a data set of labeled or paired images on disk offers to the packer."""
+"""Interface between a data set of labeled or paired images on disk and the packer."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -11,15 +11,15 @@ from datamodules.storage.progress import in_threads
 
 
 class DataFiles(ABC):
-    """The files of one data set: listed and checked when constructed, read when packed.
+    """Files of one data set, listed and checked on construction and read on packing.
 
-    Items are numbered from 0, those to train on first.
+    Items are numbered from 0, training items first.
     """
 
     root: Path
     num_train: int
     num_test: int
-    captions: list[str] | None = None  # one an item
+    captions: list[str] | None = None  # one per item
     classes: list[str] | None = None  # names in the order of the labels
 
     def __len__(self) -> int:
@@ -31,18 +31,18 @@ class DataFiles(ABC):
 
     @abstractmethod
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every item into its row of the arrays [num_train + num_test, ...]; raise ValueError on bad files."""
+        """Read every item into its row of the arrays [num_train + num_test, ...]; raise ValueError for bad files."""
 
     @abstractmethod
     def paths(self) -> Iterable[Path]:
-        """Return every file that is read; names and sizes make the fingerprint."""
+        """Return every file that is read; their names and sizes make up the fingerprint."""
 
     def labels(self) -> np.ndarray | None:
-        """Return the class of each item, int64 [num_train + num_test], or None where there are no classes."""
+        """Return the class of each item, int64 [num_train + num_test], or None if there are no classes."""
         return None
 
     def fingerprint(self) -> str:
-        """Return a digest of the names and sizes in bytes of the files, in their order."""
+        """Return a digest of the names and sizes in bytes of the files, in order."""
         digest = hashlib.sha256()
         for path in self.paths():
             digest.update(f"{path.relative_to(self.root)} {path.stat().st_size}\n".encode())
@@ -52,13 +52,13 @@ class DataFiles(ABC):
 def fill_rows(
     arrays: dict[str, np.ndarray], decode: Callable[[int], dict[str, np.ndarray]], count: int, title: str
 ) -> None:
-    """Fill the rows of ``arrays`` in threads.
+    """Fill the rows of ``arrays`` in parallel threads.
 
     Args:
         arrays: name -> uint8 [count, ...].
-        decode: item number -> name -> its row.
-        count: items.
-        title: of the progress bar.
+        decode: function from an item number to name -> row of that array.
+        count: number of items.
+        title: title of the progress bar.
 
     Raises:
         ValueError: naming every damaged or misshapen file (up to 20).

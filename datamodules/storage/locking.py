@@ -1,4 +1,4 @@
-"""An advisory lock between the processes of one machine (and of several, where the file system passes locks on)."""
+"""An advisory lock between processes on one machine (or on several, if the file system forwards locks)."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[bool]:
-    """Hold a lock on the file ``path`` inside the block; yield whether there is one.
+    """Hold a lock on the file ``path`` inside the block; yield whether it was obtained.
 
-    A read-only folder or a file system without locks yields False: callers must stay correct without it.
+    A read-only folder or a file system without locks yields False, so callers must stay correct without the lock.
     """
     try:
         file = path.open("a")

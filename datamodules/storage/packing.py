@@ -1,4 +1,4 @@
-"""Folders of packed arrays: each appears complete or not at all, whatever is killed and however many work at once."""
+"""Folders of packed arrays: each appears complete or not at all, even if processes are killed or work at once."""
 
 import errno
 import json
@@ -18,18 +18,18 @@ from lightning_mmdiff.errors import MissingFileError
 
 
 def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path], None]) -> bool:
-    """Let ``write`` fill a folder unless there is one with this fingerprint; return whether there was work to do.
+    """Let ``write`` fill a folder unless there is one with this fingerprint; return whether anything was packed.
 
-    Any number of processes may call this at once: one works, the others wait for it (where the file system has no locks
-    all of them work, and the first to finish wins).
+    Any number of processes may call this at once: one works, the others wait for it (on a file system without locks all
+    of them work, and the first to finish wins).
 
     Args:
-        folder: where the packed data shall lie.
-        fingerprint: of what is packed, as "fingerprint" in the index that ``write`` leaves.
+        folder: folder of the packed data.
+        fingerprint: fingerprint of the content, which ``write`` stores as "fingerprint" in the index.
         write: fills an empty folder: arrays ``<name>.npy`` and, last, ``index.json`` with their names as "arrays".
 
     Raises:
-        OSError: where the folder cannot be written or the disk is too full.
+        OSError: if the folder cannot be written or the disk is too full.
     """
     if read_fingerprint(folder) == fingerprint:
         return False
@@ -56,7 +56,7 @@ def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def read_fingerprint(folder: Path) -> dict[str, Any] | None:
-    """Return what a folder says it holds, None where there is none."""
+    """Return the fingerprint stored in a folder, or None if there is none."""
     try:
         return json.loads((folder / "index.json").read_text())["fingerprint"]
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def read_fingerprint(folder: Path) -> dict[str, Any] | None:
 
 
 def install(temporary: Path, folder: Path) -> None:
-    """Move a finished folder into place; an older one there is removed, after which readers keep what they mapped."""
+    """Move a finished folder into place and remove an older one; its readers keep what they have mapped."""
     discarded = temporary.with_name(f"{temporary.name}.old")
     try:
         if folder.exists():
@@ -77,7 +77,7 @@ def install(temporary: Path, folder: Path) -> None:
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Create a uint8 .npy file with its disk space reserved: a full disk is an error now, not a crash later."""
+    """Create a uint8 .npy file with reserved disk space, so that a full disk is an error now, not a crash later."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     try:
         with path.open("r+b") as file:
@@ -90,7 +90,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where that cannot be."""
+    """Hard-link a file, or copy it if that is impossible."""
     try:
         os.link(source, target)
     except OSError:  # a file system without hard links
@@ -117,7 +117,7 @@ def _make_parent(folder: Path) -> None:
 
 @contextmanager
 def _temporary_folder(folder: Path, alone: bool) -> Iterator[Path]:
-    """Yield a new folder beside ``folder``; afterwards it is gone, as are those of killed processes here."""
+    """Yield a new folder beside ``folder`` and remove it afterwards; first remove leftovers of killed processes here."""
     mine = f".{folder.name}.{socket.gethostname()}."
     if alone:
         for stale in folder.parent.glob(f"{mine}*"):

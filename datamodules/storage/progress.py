@@ -1,4 +1,4 @@
-"""Long work over many files: a bar, threads, and all problems at once."""
+"""Tools for long work over many files: a progress bar, threads, and all problems reported at once."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lightning_mmdiff.errors import UserError
 
-MAX_PROBLEMS = 20  # damaged files named before reading gives up
+MAX_PROBLEMS = 20  # damaged files reported before reading stops
 
 Update = Callable[[int], None]
 
 
 @contextmanager
 def progress_bar(title: str, total: int) -> Iterator[Update]:
-    """Show a bar with the count and the time left; yield the function that advances it."""
+    """Show a progress bar with the count and the time left; yield the function that advances it."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task(title, total=total)
@@ -24,7 +24,7 @@ def progress_bar(title: str, total: int) -> Iterator[Update]:
 
 
 def in_threads(fill: Callable[[int], str | None], count: int, title: str) -> None:
-    """Call ``fill`` for every row in threads (Pillow decodes in parallel); raise all problems at once."""
+    """Call ``fill`` for every row in threads (Pillow decodes in parallel) and raise all problems at once."""
     problems: list[str] = []
     with progress_bar(title, count) as advance, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for first in range(0, count, 256):

@@ -1,4 +1,4 @@
-"""Reading images, and the checks and messages that every layout shares."""
+"""Reading of images, and the checks and messages that all layouts share."""
 
 import struct
 import zlib
@@ -13,16 +13,22 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def require_root(root: Path, layout: str) -> None:
-    """Raise FileNotFoundError with the expected layout where ``root`` is not a folder."""
+    """Raise FileNotFoundError with the expected layout if ``root`` is not a folder."""
     if not root.is_dir():
         raise MissingFileError(f"{root}: no such folder. Expected this layout there:\n{layout}")
 
 
 def require_images(root: Path, numbers: list[int], layout: str, known_gaps: frozenset[int] = frozenset()) -> int:
-    """Check that the numbering of the images has no hole; return how many images it has from first to last.
+    """Check that the numbering of the images has no gaps; return how many numbers it has from first to last.
+
+    Args:
+        root: folder, for the error message.
+        numbers: image numbers, ascending.
+        layout: expected layout, for the error message.
+        known_gaps: numbers that may be missing.
 
     Raises:
-        MissingFileError: without any image, or where some are missing between the first and the last.
+        MissingFileError: if there are no images, or if some are missing between the first and the last.
     """
     if not numbers:
         raise MissingFileError(f"{root}: no images found. Expected this layout there:\n{layout}")
@@ -37,7 +43,7 @@ def require_images(root: Path, numbers: list[int], layout: str, known_gaps: froz
 
 
 def some(items: Iterable[object], limit: int = 5) -> str:
-    """Return the first few of ``items`` and how many more there are, for a message."""
+    """Return the first few of ``items`` and the number of the others, for a message."""
     words = [str(item) for item in items]
     more = f" and {len(words) - limit} more" if len(words) > limit else ""
     return ", ".join(words[:limit]) + more
@@ -47,7 +53,7 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
     """Read an image completely, converted to ``mode`` if given.
 
     Raises:
-        UserError: with the path, where the file is absent, damaged or no image.
+        UserError: with the path, if the file is absent, damaged or not an image.
     """
     try:
         with Image.open(path) as image:
@@ -58,12 +64,12 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
 
 
 def require_square(path: Path, width: int, height: int) -> None:
-    """Raise ValueError where an image is not square: resizing it would stretch faces in silence."""
+    """Raise ValueError if an image is not square: resizing it would silently stretch faces."""
     if width != height:
         raise UserError(f"{path}: is {width}x{height} pixels, expected a square image; crop it first.")
 
 
 def require_no_enlarging(path: Path, pixels: int, size: int) -> None:
-    """Raise ValueError where an image of ``pixels`` would have to grow to ``size``."""
+    """Raise ValueError if an image of ``pixels`` would have to be enlarged to ``size``."""
     if pixels < size:
         raise UserError(f"{path}: {pixels} pixels wide, fewer than the {size} asked for; lower image_size.")
