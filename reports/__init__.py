@@ -1,1 +1,1 @@
-"""Tables as people read them (terminal, Markdown, LaTeX, CSV, notebook, HTML), made from files, without torch."""
+"""Readable tables (terminal, Markdown, LaTeX, CSV, notebook, HTML), made from files alone and without torch."""

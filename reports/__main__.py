@@ -1,6 +1,6 @@
-"""Reports from what is on disk, measuring nothing.
+"""Reports from results on disk; nothing is measured.
 
-``python -m reports`` makes a site of all tables; ``python -m reports table1 --profile mini`` prints tables and writes
+``python -m reports`` writes a site of all tables; ``python -m reports table1 --profile mini`` prints tables and writes
 their files.
 """
 
@@ -29,12 +29,12 @@ def main(
     out: Path = Path("runs"),
     notebook: bool = True,
 ) -> None:
-    """Print tables and write their files; without a table, write the site of all of them.
+    """Print tables and write their files; without a table, write a site of all tables.
 
     Args:
-        tables: names, such as table1; none means a site of all tables, finished or not, in OUT/PROFILE/site.
-        profile: which experiments.
-        out: folder of all runs.
+        tables: names such as table1; without any, a site of all tables, finished or not, is written to OUT/PROFILE/site.
+        profile: profile of the experiments.
+        out: root folder of all runs.
         notebook: whether to execute the report notebooks.
     """
     if tables:

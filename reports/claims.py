@@ -1,6 +1,6 @@
-"""Decides "row A is better than row B" by the paired 95% interval of the difference: holds, fails or undecided.
+"""Decisions on "row A is better than row B" by the paired 95% interval of the difference: holds, fails or undecided.
 
-Where a row has no number there is nothing to decide yet: the claim is open.
+If a row has no number, there is nothing to decide yet and the claim is open.
 """
 
 import re
@@ -13,12 +13,12 @@ import numpy as np
 from reports.schema import Claim, Decision, Interval, Metric, Row, Run
 from reports.statistics import centerd_interval, t_interval
 
-MIN_REPLICATES = 40  # below this a 2.5% quantile is the extreme value
+MIN_REPLICATES = 40  # with fewer, the 2.5% quantile is the extreme value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Value of one row minus value of another, or the reason why there is none."""
+    """Value of one row minus the value of another, or the reason why there is none."""
 
     value: float | None = None
     interval: Interval | None = None
@@ -28,7 +28,7 @@ class Difference:
 
 
 def decide(stored: dict[str, Any], metrics: Sequence[Metric], rows: Sequence[Row]) -> Claim:
-    """The stored claim with its decision."""
+    """Return the stored claim with its decision."""
     metric = next((m for m in metrics if m.column == stored["metric"]), None)
     better, worse = find_row(rows, stored["better"]), find_row(rows, stored["worse"])
     published = _published(stored, metric, better, worse)
@@ -60,7 +60,7 @@ def decide(stored: dict[str, Any], metrics: Sequence[Metric], rows: Sequence[Row
 
 
 def find_row(rows: Sequence[Row], name: str) -> Row | None:
-    """The one row called ``name``: its label, or ``group/label`` (also ``group: label``) where labels repeat."""
+    """Return the only row called ``name``: its label, or ``group/label`` (also ``group: label``) if labels repeat."""
     found = [row for row in rows if row.label == name]
     if len(found) != 1:
         group_and_label = re.compile(r"\s*[/:]\s*")
@@ -70,7 +70,7 @@ def find_row(rows: Sequence[Row], name: str) -> Row | None:
 
 
 def compare(better: Row, worse: Row, protocol: str) -> Difference:
-    """Paired difference of two rows: over images with one common seed, over seeds with several."""
+    """Return the paired difference of two rows: over images with one common seed, over seeds with several."""
     a = {run.seed: run for run in better.runs if protocol in run.scores}
     b = {run.seed: run for run in worse.runs if protocol in run.scores}
     for row, runs in ((better, a), (worse, b)):
@@ -88,7 +88,10 @@ def compare(better: Row, worse: Row, protocol: str) -> Difference:
 
 
 def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple[Interval | None, str]:
-    """Replicate r of both runs scores the same resampled images, so the replicates subtract."""
+    """Return the paired bootstrap interval, or None with the reason.
+
+    Replicate r of both runs scores the same resampled images, so the replicates can be subtracted.
+    """
     n_a, n_b = a.scores[protocol].n, b.scores[protocol].n
     if n_a != n_b:
         return None, f"scored on {n_a} and {n_b} images, which cannot be paired"
@@ -117,14 +120,14 @@ def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, 
 
 
 def _side(difference: float, metric: Metric) -> int:
-    """+1 on the claimed side, -1 on the other, 0 on neither."""
+    """Return +1 on the claimed side, -1 on the other, 0 on neither."""
     return int(np.sign(difference if metric.better == "higher" else -difference))
 
 
 def _published(
     stored: dict[str, Any], metric: Metric | None, better: Row | None, worse: Row | None
 ) -> tuple[float, float] | None:
-    """The pair stored with the claim, else the pair printed in the two rows."""
+    """Return the pair stored with the claim, or else the pair printed in the two rows."""
     if stored.get("published"):
         a, b = stored["published"]
         return float(a), float(b)

@@ -1,4 +1,4 @@
-"""What results cost: hours, memory, energy, each stage of each run counted once."""
+"""Cost of results: hours, memory and energy, with each stage of each run counted once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ ENERGY_UNKNOWN = "not measured"
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Stages added up."""
+    """Total cost of several stages."""
 
     stages: int
     gpu_hours: float
-    """Wall clock times GPUs."""
+    """Wall-clock hours times GPUs."""
     cpu_hours: float
-    """Wall clock of what ran on processors alone."""
+    """Wall-clock hours of stages without a GPU."""
     untimed: int
-    """Stages without a time."""
+    """Number of stages without a time."""
     peak_memory_gib: float | None
     energy_wh: float | None
-    """None unless every stage on a GPU recorded it."""
+    """Watt hours; None unless every stage on a GPU recorded them."""
 
 
 def add_up(stages: Iterable[Stage]) -> Cost:
-    """Cost of ``stages``; equal ones, which several rows share, count once."""
+    """Return the total cost of ``stages``; equal stages, which several rows share, count once."""
     unique = list(dict.fromkeys(stages))
     timed = [(stage, stage.seconds / 3600) for stage in unique if stage.seconds is not None]
     on_gpus = [stage for stage in unique if stage.gpus]
@@ -45,7 +45,7 @@ def add_up(stages: Iterable[Stage]) -> Cost:
 
 
 def hours(cost: Cost) -> str:
-    """``3.2 GPU h + 12 CPU min``; a dash where nothing was timed."""
+    """Format hours as ``3.2 GPU h + 12 CPU min``, or as a dash if nothing was timed."""
     parts = [(cost.gpu_hours, "GPU"), (cost.cpu_hours, "CPU")]
     return " + ".join(_hours(value, unit) for value, unit in parts if value) or format.MISSING
 
@@ -55,24 +55,24 @@ def _hours(value: float, unit: str) -> str:
 
 
 def energy(cost: Cost) -> str:
-    """Watt or kilowatt hours, or that nobody measured them."""
+    """Format energy in watt or kilowatt hours, or say that it was not measured."""
     if cost.energy_wh is None:
         return ENERGY_UNKNOWN
     return f"{cost.energy_wh / 1000:.3g} kWh" if cost.energy_wh >= 1000 else f"{cost.energy_wh:.3g} Wh"
 
 
 def memory(cost: Cost) -> str:
-    """Peak of the largest process."""
+    """Format the peak memory of the largest process."""
     return format.MISSING if cost.peak_memory_gib is None else f"{cost.peak_memory_gib:.2f} GiB"
 
 
 def of_table(table: TableResult) -> list[Stage]:
-    """Every stage behind a table, each once; a training that several rows share is one."""
+    """Return every stage behind a table once; a training that several rows share counts once."""
     return list(dict.fromkeys(stage for r in table.rows for run in r.runs for stage in run.stages))
 
 
 def costs(table: TableResult) -> str:
-    """Cost by stage and by machine."""
+    """Return the cost by stage and by machine."""
     stages = of_table(table)
     if not stages:
         return '<div class="report"><p>No run of this table has recorded its time yet.</p></div>'
@@ -80,7 +80,7 @@ def costs(table: TableResult) -> str:
 
 
 def breakdown(stages: list[Stage]) -> str:
-    """A line for each kind of stage on each machine, and their sum."""
+    """Return a table with a line for each kind of stage on each machine, and their sum."""
     groups: dict[tuple[str, str], list[Stage]] = {}
     for stage in stages:
         groups.setdefault((stage.name, stage.hardware or "unknown machine"), []).append(stage)

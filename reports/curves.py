@@ -1,7 +1,7 @@
 """Curves over training, drawn as SVG: losses and metrics.
 
-Drawn is every CSV file of a run whose first column is ``step``, such as ``loss.csv``, and what rows of a table measured
-on one model after different numbers of steps.
+The curves are every CSV file of a run whose first column is ``step``, such as ``loss.csv``, and the metrics of table
+rows that measured one model after different numbers of steps.
 """
 
 import csv
@@ -21,14 +21,14 @@ from reports.style import grid
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
 MAX_POINTS = 300
-FEW = 12  # points are marked where there are no more
-LOG_FROM = 20.0  # a range of more than this factor is drawn on a logarithmic axis
+FEW = 12  # curves with at most this many points get markers
+LOG_FROM = 20.0  # a range beyond this factor gets a logarithmic axis
 COLORS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One quantity of one training."""
+    """One quantity over one training."""
 
     run: str
     quantity: str
@@ -37,12 +37,12 @@ class Curve:
 
     @property
     def panel(self) -> tuple[str, str]:
-        """Curves of one panel differ only in the seed."""
+        """Panel of the curve; the curves of one panel differ only in the seed."""
         return re.sub(r"-seed\d+$", "", self.run), self.quantity
 
 
 def read(folder: Path) -> list[Curve]:
-    """Curves of one run. A line that is not whole yet is left out."""
+    """Read the curves of one run, leaving out incomplete lines."""
     curves = []
     for path in sorted(folder.glob("*.csv")):
         heads, *lines = _rows(path) or [[]]
@@ -55,7 +55,7 @@ def read(folder: Path) -> list[Curve]:
 
 
 def last_step(path: Path) -> int:
-    """Step of the last whole line of a curve's file; 0 if there is none."""
+    """Return the step of the last complete line in a curve's file, or 0 if there is none."""
     steps = [int(line[0]) for line in _rows(path) if len(line) > 1 and line[0].isdigit()]
     return steps[-1] if steps else 0
 
@@ -74,13 +74,13 @@ def _point(step: str, value: str) -> tuple[int, float] | None:
 
 
 def curves(table: TableResult) -> str:
-    """A panel for each model behind the table and each quantity, a line for each seed."""
+    """Return a panel for each quantity of each model behind the table, with a line for each seed."""
     folders = dict.fromkeys(place for row in table.rows for run in row.runs for place in (*run.trainings, run.folder))
     return panels([*metric_curves(table), *(curve for folder in folders for curve in read(folder))])
 
 
 def metric_curves(table: TableResult) -> list[Curve]:
-    """Metrics of rows whose models are one model, trained further from row to row, and otherwise measured alike."""
+    """Return the metrics of rows that share one model, trained further from row to row, and all other settings."""
     found: dict[tuple[str, str, str], dict[int, float]] = {}
     for run in (run for row in table.rows for run in row.runs):
         way = (run.config.get("method") or {}).get("type")
@@ -96,7 +96,7 @@ def metric_curves(table: TableResult) -> list[Curve]:
 
 
 def _trained(config: dict[str, Any]) -> tuple[str, int]:
-    """What the only model of a run was called when it was new, and its optimizer steps in all; "" for several models."""
+    """Return the original name of a run's only model and its total optimizer steps, or ("", 0) for several models."""
     asked = models(config)
     model = asked[0] if len(asked) == 1 else None
     name, steps = "", 0
@@ -109,7 +109,7 @@ def _trained(config: dict[str, Any]) -> tuple[str, int]:
 
 
 def panels(found: Sequence[Curve]) -> str:
-    """Charts side by side, and their last values as a table for those who do not see them."""
+    """Return charts side by side, with their last values as a table for readers who cannot see them."""
     if not found:
         return '<div class="report"><p>No run of this table has written a curve yet.</p></div>'
     by_panel: dict[tuple[str, str], list[Curve]] = {}
@@ -135,7 +135,7 @@ def _figure(name: str, quantity: str, lines: Sequence[Curve]) -> str:
 
 
 def chart(lines: Sequence[Curve], label: str) -> str:
-    """An SVG line chart with colors that the page defines; logarithmic where the values span more than one decade."""
+    """Draw an SVG line chart in colors that the page defines; logarithmic if values span more than ``LOG_FROM``."""
     ys = [y for curve in lines for _, y in curve.points]
     low, high = min(ys), max(ys)
     logarithmic = low > 0 and high / low > LOG_FROM
@@ -170,7 +170,7 @@ def chart(lines: Sequence[Curve], label: str) -> str:
 
 
 def _thin(points: Sequence[tuple[int, float]]) -> Iterable[tuple[int, float]]:
-    """At most about ``MAX_POINTS`` of them, the last one always."""
+    """Return at most about ``MAX_POINTS`` of the points, always with the last one."""
     every = -(-len(points) // MAX_POINTS)
     return [*points[:-1:every], points[-1]]
 
@@ -182,7 +182,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _even(low: float, high: float) -> list[float]:
-    """Two to seven round numbers that cover the range."""
+    """Return two to seven round numbers that cover the range."""
     width = (high - low) or abs(high) or 1.0
     size = 10.0 ** math.floor(math.log10(width / 3))
     step = next(size * factor for factor in (1, 2, 5, 10) if width / (size * factor) <= 5)

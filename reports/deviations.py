@@ -1,4 +1,4 @@
-"""What differed from the paper and why, gathered from what the results say about themselves: nothing is written by hand."""
+"""Deviations from the paper and their reasons, gathered from the results themselves: nothing is written by hand."""
 
 import re
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ OTHER_RUN = re.compile(
     r"^(?:.*\.)?(?:run|initial|classifier|embedder|autoencoder|models?\[\d+\]|method\.model"
     r"|experts\[\d+\](?!\.(?:run|conditions|weight|reliability|type)))\."
 )
-"""How the path of a setting begins that belongs to a model behind the row: the same setting whatever the model is for."""
+"""Path prefix of a setting that belongs to a model behind the row; removed, as the setting is the same for every role."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """One thing that is not as in the paper."""
+    """One difference from the paper."""
 
     what: str
     paper: str
@@ -28,7 +28,7 @@ class Deviation:
 
 
 def deviations(table: TableResult) -> list[Deviation]:
-    """Columns, rows, settings and outcomes that are not the paper's, in this order."""
+    """Return the columns, rows, settings and outcomes that differ from the paper, in this order."""
     return [*_columns(table), *_rows(table), *_settings(table), *_verdicts(table), *_claims(table)]
 
 
@@ -42,7 +42,7 @@ def _columns(table: TableResult) -> Iterator[Deviation]:
 
 
 def _rows(table: TableResult) -> Iterator[Deviation]:
-    """Published rows without a number of ours, together where the reason is the same; rows that the paper lacks."""
+    """Yield published rows that we did not measure, grouped by reason, and rows that the paper lacks."""
     by_reason: dict[tuple[str, str], list[Row]] = {}
     for r in table.rows:
         if r.state != "measured" and any(cell.published is not None for cell in r.cells):
@@ -56,14 +56,14 @@ def _rows(table: TableResult) -> Iterator[Deviation]:
 
 
 def _settings(table: TableResult) -> Iterator[Deviation]:
-    """Settings of the first seeds that the paper profile has otherwise, where that is known; a line for each setting."""
+    """Yield one line per setting in which first seeds differ from the paper profile, if that is known."""
     with_runs = [r for r in table.rows if r.runs]
     found: dict[str, dict[tuple[str, str], set[int]]] = {}
     for number, r in enumerate(with_runs):
         run = r.runs[0]
         for path, here, paper in differences(run.config, run.paper_config) if run.paper_config else ():
             setting = OTHER_RUN.sub("", path).replace("data[0].", "data.")
-            unset = here in (None, ABSENT) and paper in (None, ABSENT)  # one config is older than the setting
+            unset = here in (None, ABSENT) and paper in (None, ABSENT)  # one config predates the setting
             if not unset and setting != "name" and not setting.startswith("fingerprints"):
                 pair = format.plain(paper), format.plain(here)
                 found.setdefault(setting, {}).setdefault(pair, set()).add(number)
@@ -92,7 +92,7 @@ def _verdicts(table: TableResult) -> Iterator[Deviation]:
 
 
 def _claims(table: TableResult) -> Iterator[Deviation]:
-    """Claims that do not hold on every metric, or that the paper's own numbers contradict."""
+    """Yield claims that fail or are undecided on some metric, or that the paper's own numbers contradict."""
     for same in format.grouped(table.claims):
         odd = [claim for claim in same if claim.decision in ("fails", "undecided") or claim.contradicted]
         if odd:
@@ -107,7 +107,7 @@ def _claims(table: TableResult) -> Iterator[Deviation]:
 
 
 def differed(table: TableResult) -> str:
-    """The deviations as a table, and the notes of whoever wrote the experiment."""
+    """Return the deviations as a table, and the notes of the experiment's author."""
     lines = []
     for d in deviations(table):
         lines.append(line([escape_html(text) for text in (d.what, d.paper, d.here, d.why)], text=(0, 2, 3)))

@@ -1,4 +1,4 @@
-"""All tables of a profile in one file each: LaTeX (booktabs), Markdown, CSV; and all claims as CSV."""
+"""All tables of a profile in one file per format: LaTeX (booktabs), Markdown, CSV; and all claims as CSV."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,22 +13,22 @@ FIELDS = ("id", "text", "decision", "protocol", "better", "worse", "difference",
 
 
 def latex(tables: Sequence[TableResult]) -> str:
-    """Every table's own environment, one after the other."""
+    """Return the environment of every table, one after another."""
     return "\n".join(render.latex(table) for table in tables)
 
 
 def markdown(tables: Sequence[TableResult]) -> str:
-    """Every table's own Markdown, without the pictures, whose files lie elsewhere."""
+    """Return the Markdown of every table, without the pictures, whose files lie elsewhere."""
     return "\n".join(render.markdown(dataclasses.replace(table, galleries=())) for table in tables)
 
 
 def csv(tables: Sequence[TableResult]) -> str:
-    """One line for each cell of every table."""
+    """Return one line for each cell of every table."""
     return pd.concat([frame(table) for table in tables]).to_csv(index=False) if tables else ""
 
 
 def claims(tables: Sequence[TableResult]) -> str:
-    """One line for each claim of every table."""
+    """Return one line for each claim of every table."""
     lines = [
         {
             "table": table.name,

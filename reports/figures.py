@@ -1,4 +1,4 @@
-"""Pictures of a report as bytes: the plot of all metrics with their intervals, and galleries small enough to embed."""
+"""Pictures of a report as bytes: a plot of all metrics with their intervals, and galleries small enough to embed."""
 
 import io
 from pathlib import Path
@@ -11,12 +11,12 @@ from reports.render import ARROWS
 from reports.schema import Row, TableResult
 
 GALLERY_BYTES = 1_100_000
-"""All galleries of a table together; base64 adds a third."""
+"""Limit for all galleries of a table together; base64 adds a third."""
 COLUMNS = 3
 
 
 def plot(table: TableResult) -> bytes:
-    """PNG: a panel per metric, a line per measured row with its 95% interval, and published values where comparable."""
+    """Draw a PNG: a panel per metric, a line per measured row with its 95% interval, published values if comparable."""
     rows, count = table.measured[::-1], len(table.metrics)
     columns = min(COLUMNS, max(count, 1))
     lines = -(-max(count, 1) // columns)
@@ -61,18 +61,18 @@ def _panel(axis: Axes, table: TableResult, rows: tuple[Row, ...], column: int) -
 
 
 def _plain(text: str) -> str:
-    """A label without matplotlib's math mode, cut to what fits."""
+    """Return a label without matplotlib's math mode, cut to fit."""
     short = text if len(text) <= 44 else text[:43] + "…"
     return short.replace("$", r"\$")
 
 
 def sheet(table: TableResult, index: int) -> bytes:
-    """Gallery ``index`` as PNG or JPEG within its share of what a notebook may weigh."""
+    """Return gallery ``index`` as PNG or JPEG, within its share of ``GALLERY_BYTES``."""
     return shrink(table.galleries[index].file, GALLERY_BYTES // len(table.galleries))
 
 
 def shrink(path: Path, limit: int) -> bytes:
-    """The file itself if it has at most ``limit`` bytes; else a JPEG of it, coarser or smaller until it has."""
+    """Return the file itself if it has at most ``limit`` bytes, else a JPEG of it, coarser or smaller until it fits."""
     if path.stat().st_size <= limit:
         return path.read_bytes()
     with Image.open(path) as opened:
@@ -87,7 +87,7 @@ def shrink(path: Path, limit: int) -> bytes:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the file is there and whole."""
+    """Return whether the file exists and is intact."""
     try:
         with Image.open(path) as image:
             image.verify()

@@ -1,4 +1,4 @@
-"""Words and digits that every rendering shares, and the escaping of text for each."""
+"""Words and digits that all renderings share, and the escaping of text for each of them."""
 
 import html
 import math
@@ -36,38 +36,38 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$])")
 
 
 def escape_html(text: object) -> str:
-    """Text for HTML, attributes included."""
+    """Escape text for HTML, attributes included."""
     return html.escape(str(text), quote=True)
 
 
 def escape_latex(text: object) -> str:
-    """Text for LaTeX, on one line."""
+    """Escape text for LaTeX, on one line."""
     return "".join(_LATEX.get(c, c) for c in one_line(text))
 
 
 def escape_markdown(text: object) -> str:
-    """Text for Markdown (table cells included), on one line; no character of it is markup or HTML."""
+    """Escape text for Markdown (table cells included), on one line, so that no character acts as markup or HTML."""
     return _MARKDOWN.sub(r"\\\1", html.escape(one_line(text), quote=False))
 
 
 def one_line(text: object, limit: int | None = None) -> str:
-    """Text without line breaks, shortened to ``limit`` characters if it is longer."""
+    """Return the text without line breaks, shortened to ``limit`` characters if it is longer."""
     line = " ".join(str(text).split())
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
 def number(value: float | None, decimals: int) -> str:
-    """Fixed decimals, or a dash."""
+    """Format a number with fixed decimals, or as a dash if it is missing."""
     return MISSING if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before a zero
 
 
 def interval(pair: Interval | None, decimals: int) -> str:
-    """``[low, high]``; empty where there is none, or where the number is exact."""
+    """Format an interval as ``[low, high]``; empty if there is none or if the number is exact."""
     return "" if pair is None or pair[0] == pair[1] else f"[{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
 
 
 def decimals(table: TableResult, column: int) -> tuple[int, int]:
-    """Decimals of the measured and of the published numbers of a column."""
+    """Return the decimals of the measured and of the published numbers in a column."""
     cells = [row.cells[column] for row in table.rows]
     largest = max((abs(c.value) for c in cells if c.value is not None), default=0.0)
     measured = 3 if largest < 2 else 2 if largest < 100 else 1
@@ -76,14 +76,14 @@ def decimals(table: TableResult, column: int) -> tuple[int, int]:
 
 
 def seconds(value: float) -> str:
-    """``95`` -> ``1 min 35 s``."""
+    """Format seconds: ``95`` -> ``1 min 35 s``."""
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{value:.3g} s"
 
 
 def made_from(row: Row) -> str:
-    """Images and seeds behind a row, or its state."""
+    """Return the images and seeds behind a row, or its state."""
     if row.state != "measured":
         return row.state
     counts = sorted({cell.n for cell in row.cells if cell.n is not None})
@@ -94,12 +94,12 @@ def made_from(row: Row) -> str:
 
 @dataclass
 class Footnotes:
-    """Reasons with a letter each: equal reasons share one."""
+    """Reasons with a letter each; equal reasons share one."""
 
     letters: dict[str, str] = field(default_factory=dict)
 
     def mark(self, reason: str) -> str:
-        """The letter of ``reason``; empty for no reason."""
+        """Return the letter of ``reason``; empty if there is no reason."""
         if not reason:
             return ""
         count = len(self.letters)
@@ -108,7 +108,7 @@ class Footnotes:
 
 
 def row_reason(row: Row) -> str:
-    """What a reader must know about a row, as one sentence; empty if it is whole."""
+    """Return the caveats of a row as one sentence; empty if the row is complete."""
     if row.state != "measured":
         return f"{row.state}: {row.reason}"
     missing = [f"{cell.column} missing: {cell.reason}" for cell in row.cells if cell.value is None]
@@ -116,7 +116,7 @@ def row_reason(row: Row) -> str:
 
 
 def verdict_legend(table: TableResult) -> str:
-    """Explains the verdict symbols that occur, and why numbers are not comparable."""
+    """Explain the verdict symbols that occur, and why numbers are not comparable."""
     cells = [cell for row in table.rows for cell in row.cells]
     parts = []
     for verdict, symbol in VERDICT_SYMBOLS.items():
@@ -127,17 +127,17 @@ def verdict_legend(table: TableResult) -> str:
 
 
 def verdict_symbol(cell: Cell) -> str:
-    """Symbol of a cell's verdict; empty where there is none."""
+    """Return the symbol of a cell's verdict; empty if there is none."""
     return VERDICT_SYMBOLS[cell.verdict] if cell.verdict else ""
 
 
 def decision(claim: Claim) -> str:
-    """Symbol and word, so that it reads without color."""
+    """Return the symbol and word of a decision, so that it is readable without color."""
     return f"{DECISION_SYMBOLS[claim.decision]} {claim.decision}"
 
 
 def difference(claim: Claim) -> str:
-    """``+0.12 [+0.1, +0.14]``; empty where there is none."""
+    """Format a difference as ``+0.12 [+0.1, +0.14]``; empty if there is none."""
     if claim.difference is None:
         return ""
     interval = f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]" if claim.interval else ""
@@ -145,14 +145,14 @@ def difference(claim: Claim) -> str:
 
 
 def counts(claim: Claim) -> str:
-    """Images and seeds behind a claim; empty where there are none."""
+    """Return the images and seeds behind a claim; empty if there are none."""
     if not claim.seeds:
         return ""
     return f"n={claim.n}, {'seed' if len(claim.seeds) == 1 else 'seeds'} {' '.join(map(str, claim.seeds))}"
 
 
 def evidence(claim: Claim) -> str:
-    """The numbers behind a decision, as one sentence."""
+    """Return the numbers behind a decision as one sentence."""
     text = f"{claim.protocol or claim.metric}: {claim.better} − {claim.worse}"
     text += f" = {difference(claim)}" if claim.difference is not None else ""
     text += f", {counts(claim)}" if claim.seeds else ""
@@ -160,7 +160,7 @@ def evidence(claim: Claim) -> str:
 
 
 def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
-    """Claims that differ only in the metric, together, in the order of the first of them."""
+    """Group claims that differ only in the metric, in the order of the first claim of each group."""
     groups: dict[tuple[str, ...], list[Claim]] = {}
     for claim in claims:
         groups.setdefault((claim.id, claim.text, claim.better, claim.worse, claim.note), []).append(claim)
@@ -168,7 +168,7 @@ def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
 
 
 def published_pair(claim: Claim) -> str:
-    """The paper's two numbers; says so where they contradict the claim."""
+    """Return the paper's two numbers, noting if they contradict the claim."""
     if claim.published is None:
         return MISSING
     a, b = claim.published
@@ -176,7 +176,7 @@ def published_pair(claim: Claim) -> str:
 
 
 def made_by(table: TableResult) -> str:
-    """Where the numbers come from, as one line."""
+    """Return the origin of the numbers as one line."""
     provenance = table.provenance
     dirty = " with local changes" if provenance.get("dirty") else ""
     parts = [f"profile {table.profile}", f"commit {str(provenance.get('commit') or 'unknown')[:12]}{dirty}"]
@@ -185,7 +185,7 @@ def made_by(table: TableResult) -> str:
 
 
 def plain(value: Any) -> str:
-    """A JSON value as a reader wants it: ``a 1, b 2`` rather than braces and quotes."""
+    """Format a JSON value for readers: ``a 1, b 2`` rather than braces and quotes."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -196,7 +196,7 @@ def plain(value: Any) -> str:
 
 
 def titles(rows: Iterable[Row]) -> str:
-    """Labels behind the name of their group, which is said once."""
+    """Return row labels after the name of their group, which appears once."""
     groups: dict[str, list[str]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row.label)
@@ -204,7 +204,7 @@ def titles(rows: Iterable[Row]) -> str:
 
 
 def groups(table: TableResult) -> Iterable[tuple[str, list[Row]]]:
-    """Rows by consecutive group, in the table's order."""
+    """Yield the rows by consecutive group, in the table's order."""
     rows: list[Row] = []
     for row in table.rows:
         if rows and rows[-1].group != row.group:

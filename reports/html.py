@@ -1,7 +1,7 @@
-"""Fragments of HTML, each made from a table alone. They need nothing from the network.
+"""Fragments of HTML, each made from a table alone, that need nothing from the network.
 
-The notebook, the page of a table and the site are made of the same fragments: a new one is a function here or in a file
-of its own, and a line in ``pages.SECTIONS``.
+The notebook, the page of a table and the site share these fragments. To add one, write a function here or in a file of
+its own and add a line to ``pages.SECTIONS``.
 """
 
 import json
@@ -20,19 +20,19 @@ MAX_CONFIG_CHARACTERS = 12_000
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Where a site keeps what its tables point to; a page that stands alone has none."""
+    """Addresses in a site that its tables link to; a standalone page has none."""
 
     samples: dict[int, str] = field(default_factory=dict)
-    """Number of the row -> address of its samples."""
+    """Row number -> address of its samples."""
     configs: dict[str, str] = field(default_factory=dict)
-    """Name of a run -> address of its config.json."""
+    """Run name -> address of its config.json."""
 
 
 NO_LINKS = Links()
 
 
 def results(table: TableResult, links: Links = NO_LINKS) -> str:
-    """Measured beside published, every row of the paper; numbers lead to the samples they were measured on."""
+    """Return measured beside published values for every row; numbers link to the samples they were measured on."""
     notes, body = Footnotes(), []
     heads = [
         f"{escape_html(m.protocol)} {ARROWS[m.better]}"
@@ -78,7 +78,7 @@ def _result_cell(table: TableResult, column: int, cell: Cell, samples: str | Non
 
 
 def claims(table: TableResult) -> str:
-    """What the paper says about who beats whom, decided by our numbers: a heading for each claim, a line for each metric."""
+    """Return the paper's claims, decided by our numbers: a heading for each claim, a line for each metric."""
     if not table.claims:
         return _report("<p>This table has no claims to decide.</p>")
     body = []
@@ -109,7 +109,7 @@ def _claim(claim: Claim) -> str:
 
 
 def protocols(table: TableResult) -> str:
-    """What each column is."""
+    """Return the protocol of each column."""
     rows = [
         line(
             [
@@ -126,7 +126,7 @@ def protocols(table: TableResult) -> str:
 
 
 def runs(table: TableResult, links: Links = NO_LINKS) -> str:
-    """Every run and stage: time, memory, commit; its config, and what it changes against the paper profile."""
+    """Return the time, memory and commit of every stage, and each config with its changes from the paper profile."""
     body = [cells for row in table.rows for run in row.runs for cells in _stages(row, run, links)]
     if not body:
         return _report("<p>No row of this table has a run.</p>")
@@ -155,7 +155,7 @@ def _stages(row: Row, run: Run, links: Links) -> Iterable[str]:
 
 
 def _linked(run: str, links: Links) -> str:
-    """Name of a run, leading to its config where that is known."""
+    """Return the name of a run, linked to its config if that is known."""
     address = links.configs.get(run)
     return f'<a href="{escape_html(address)}">{escape_html(run)}</a>' if address else escape_html(run)
 
@@ -179,14 +179,14 @@ def _config(row: Row, run: Run) -> str:
 
 
 def origin(table: TableResult) -> str:
-    """Commit, versions, hardware, date, and the command."""
+    """Return the commit, versions, hardware, date and command."""
     items = {"command": table.command, "profile": table.profile, **table.provenance}
     rows = [line([f"<b>{escape_html(k)}</b>", escape_html(format.plain(v))], text=(1,)) for k, v in items.items()]
     return _report(grid(["", ""], rows))
 
 
 def missing(table: TableResult) -> str:
-    """Rows and cells without a number, each with its reason in full."""
+    """Return the rows and cells without a number, each with its full reason."""
     alike: dict[tuple[State, str], list[Row]] = {}
     for row in table.unmeasured:
         alike.setdefault((row.state, row.reason), []).append(row)

@@ -1,4 +1,4 @@
-"""The index of all tables, started or not, as it lies beside the tables of a profile: experiments write it, reports read it."""
+"""The index of all tables, started or not, beside the tables of a profile: experiments write it, reports read it."""
 
 import json
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from reports.table_folder import tables_folder
 
 
 def write_index(profile: Path, entries: Sequence[Entry]) -> None:
-    """Write the index of a profile, ``<out>/<profile>``, unless it says the same already."""
+    """Write the index of a profile, ``<out>/<profile>``, unless it is already up to date."""
     if read_index(profile) != tuple(entries):
         write_json(index_path(profile), [asdict(entry) for entry in entries])
 
 
 def read_index(profile: Path) -> tuple[Entry, ...]:
-    """Return the index of a profile; empty where there is none, as in folders of earlier versions, or none that can be read."""
+    """Return the index of a profile; empty if it is missing, as in folders of earlier versions, or unreadable."""
     names = {field.name for field in fields(Entry)}
     try:
         stored = json.loads(index_path(profile).read_text())
@@ -27,5 +27,5 @@ def read_index(profile: Path) -> tuple[Entry, ...]:
 
 
 def index_path(profile: Path) -> Path:
-    """Return the file of the index."""
+    """Return the path of the index file."""
     return tables_folder(profile) / "index.json"

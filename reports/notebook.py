@@ -1,4 +1,4 @@
-"""The report of a table as a notebook that was really executed, and the HTML page made from it."""
+"""The report of a table as an executed notebook, and the HTML page made from it."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ from reports.schema import TableResult
 from reports.table_folder import TableFolder
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT = 120  # seconds a cell
+TIMEOUT = 120  # seconds per cell
 MAX_SOCKET_PATH = 80  # characters; Unix allows about 107 with the file name
 
 SETUP = """import sys
@@ -46,7 +46,7 @@ HTML(style.STYLE)"""
 RAW = """columns = ["group", "row", "protocol", "value", "low", "high", "n", "seed_values", "published", "verdict"]
 frame(table).dropna(subset=["value"])[columns]"""
 
-# Heading, introduction, code: an extension of the report is a line here.
+# Heading, introduction, code. To extend the report, add a line here.
 SECTIONS = (
     ("Table", "Every row of the paper's table, measured or not.", "HTML(html.results(table))"),
     (
@@ -79,7 +79,7 @@ ORIGIN_SECTIONS = (
 
 
 def build(table: TableResult) -> NotebookNode:
-    """The notebook, not executed yet. It finds everything in ``table.json`` of its own folder."""
+    """Build the notebook without executing it; it reads everything from ``table.json`` in its own folder."""
     cells = [new_markdown_cell(_introduction(table)), new_code_cell(SETUP)]
     for section in SECTIONS:
         cells += _section(*section)
@@ -120,11 +120,11 @@ def _galleries(table: TableResult) -> Iterator[NotebookNode]:
 
 
 class NotebookError(UserError):
-    """A notebook that cannot be executed here; its report is whole without it."""
+    """Error for a notebook that cannot be executed here; its report is complete without it."""
 
 
 def fingerprint(table: TableResult) -> str:
-    """Hash of everything a report is made from: table.json, the runs' results, the galleries and this package."""
+    """Return a hash of everything a report is made from: table.json, the runs' results, the galleries and this package."""
     digest = hashlib.sha256()
     runs = [run for row in table.rows for run in row.runs]
     folders = [RunFolder(run.folder) for run in runs]
@@ -144,7 +144,7 @@ def fingerprint(table: TableResult) -> str:
 
 
 def is_current(path: Path, inputs: str) -> bool:
-    """Whether the notebook at ``path`` was made from inputs with this fingerprint."""
+    """Return whether the notebook at ``path`` was made from inputs with this fingerprint."""
     try:
         notebook = nbformat.read(path, as_version=4)
     except (OSError, ValueError):  # absent, or not a notebook
@@ -153,16 +153,16 @@ def is_current(path: Path, inputs: str) -> bool:
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run the notebook in ``folder``, in place, with this very interpreter and none of the user's IPython settings.
+    """Run the notebook in ``folder``, in place, with this interpreter and without the user's IPython settings.
 
     Raises:
         NotebookError: if the kernel or a cell fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        kernels = KernelSpecManager(kernel_dirs=[])  # leaves the kernel of this interpreter alone
+        kernels = KernelSpecManager(kernel_dirs=[])  # leaves only the kernel of this interpreter
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=kernels)
         manager.connection_file = f"{scratch}/kernel.json"
-        if len(scratch) <= MAX_SOCKET_PATH:  # else TCP on the local machine
+        if len(scratch) <= MAX_SOCKET_PATH:  # otherwise TCP on the local machine
             manager.transport, manager.ip = "ipc", f"{scratch}/kernel"
         path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
         environment = {**os.environ, "PYTHONPATH": path, "IPYTHONDIR": scratch, "MPLBACKEND": "agg"}
@@ -176,14 +176,14 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
 
 
 def page(notebook: NotebookNode, table: TableResult) -> str:
-    """HTML of an executed notebook: outputs without code, images embedded, nothing loaded from elsewhere."""
+    """Return the HTML of an executed notebook: outputs without code, images embedded, nothing loaded from elsewhere."""
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
     return style.page(table.title, body, table.watermark)
 
 
 def make(folder: Path) -> tuple[NotebookNode, TableResult]:
-    """Build and execute the notebook of ``folder/table.json``."""
+    """Build and execute the notebook of ``folder/table.json``; return it with its table."""
     table = load_table(TableFolder(folder).table)
     notebook = build(table)
     notebook.metadata["inputs"] = fingerprint(table)

@@ -1,8 +1,8 @@
-"""Settings that an earlier version of the code wrote, read as if today's had written them.
+"""Upgrade of settings that earlier versions of the code wrote to today's form.
 
-``config.json`` of a run and ``paper.json`` of a table outlive the code that wrote them. Whatever renames a type or moves
-a setting adds its rule here, so that old run folders still open and a report sees no difference where there is none.
-A new field with a default needs no rule: a field that is missing counts as its default.
+``config.json`` of a run and ``paper.json`` of a table outlive the code that wrote them. Any change that renames a type
+or moves a setting adds its rule here, so that old run folders still open and reports show no false differences.
+A new field with a default needs no rule: a missing field counts as its default.
 """
 
 from collections.abc import Callable
@@ -12,23 +12,23 @@ OLD_NAMES: dict[str, tuple[str, ...]] = {
     "Collaborator": ("Member",),
     "PairedImage": ("Picture",),
 }
-"""Type -> the names that it had before."""
+"""Type -> its earlier names."""
 
 RETIRED: dict[str, dict[str, Any]] = {
     "MTDiffusionConfig": {"latents": None, "pretrained": None},
     "Embedding": {"released": None},
 }
-"""Type -> field that it no longer has -> its default at that time. Old settings that hold the default are as today's;
-any other value is a setting that today's code cannot follow, so it stays and is reported as a difference."""
+"""Type -> removed field -> its default at that time. Old settings with the default are equal to today's; any other value
+is a setting that today's code cannot follow, so it stays and is reported as a difference."""
 
 _NEW_NAMES = {old: new for new, names in OLD_NAMES.items() for old in names}
 
 
 def upgrade(old: dict[str, Any]) -> dict[str, Any]:
-    """Return settings in today's form; those that are in today's form already come back equal.
+    """Return settings in today's form; settings that already have it come back equal.
 
-    The rules apply to every object inside ``old``, the innermost first. A rule for one type looks at ``fields["type"]``
-    and returns the fields as today's code writes them.
+    The rules apply to every object inside ``old``, innermost first. A rule is chosen by ``fields["type"]`` and returns
+    the fields as today's code writes them.
     """
     fields = {key: _upgrade_value(value) for key, value in old.items()}
     name = fields.get("type")
@@ -47,12 +47,12 @@ def _upgrade_value(value: Any) -> Any:
 
 
 def _collaborators(fields: dict[str, Any]) -> dict[str, Any]:
-    """The paper's word for what were members."""
+    """Rename members to collaborators, the paper's word."""
     return {"collaborators" if key == "members" else key: value for key, value in fields.items()}
 
 
 def _roles(fields: dict[str, Any]) -> dict[str, Any]:
-    """Models that a training needs have roles; they were one list, and released ones were named inside the model."""
+    """Give roles to the models a training needs; they were one list, with released ones named inside the model."""
     if "needs" not in fields:
         return fields
     roles = {"ContrastiveConfig": "embedder", "AutoencoderConfig": "autoencoder"}
@@ -82,7 +82,7 @@ def _reads_embedding(model: dict[str, Any]) -> bool:
 
 
 def _method(fields: dict[str, Any]) -> dict[str, Any]:
-    """A method is a value with its own fields; it was a word, with optional fields of the run beside it."""
+    """Turn the method into a value with its own fields; it was a word, with optional fields of the run beside it."""
     word = fields.get("method")
     if not isinstance(word, str):
         return fields
@@ -117,7 +117,7 @@ def _released(name: str) -> dict[str, Any]:
 
 
 def _american(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields are spelled as in America."""
+    """Rename fields to American spelling."""
     return {"color" if key == "colour" else key: value for key, value in fields.items()}
 
 
@@ -127,4 +127,4 @@ RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "TrainRun": _roles,
     "SampleRun": _method,
 }
-"""Type -> how its fields were moved."""
+"""Type -> function that upgrades its fields."""

@@ -1,4 +1,4 @@
-"""Where a whole profile stands: every table of the index, started or not, with its rows, claims, cost and time left."""
+"""State of a whole profile: every table of the index, started or not, with its rows, claims, cost and time left."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,21 @@ ORDER = ("measured", "running", "pending", "failed", "not measured")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Standing:
-    """One table."""
+    """State of one table."""
 
     name: str
     source: str
     shows: str
     budget: str
-    """What the index says that the profile costs."""
+    """Cost of the profile according to the index."""
     result: TableResult | None
-    """None where the table was not started, or is unreadable."""
+    """None if the table was not started or is unreadable."""
     trouble: str
-    """Why it is unreadable; empty if it is not."""
+    """Why it is unreadable; empty if it is readable."""
     runs: tuple[TableProgress, ...]
-    """Run folders behind it, trainings included, each once."""
+    """Run folders behind the table, trainings included, each once."""
     unclaimed: int
-    """Runs of its rows that have no folder yet."""
+    """Number of runs of its rows that have no folder yet."""
 
     @property
     def rows(self) -> Counter[str]:
@@ -45,12 +45,12 @@ class Standing:
 
     @property
     def stages(self) -> list[Stage]:
-        """What it took so far, each stage once."""
+        """Stages run so far, each once."""
         return of_table(self.result) if self.result else []
 
     @property
     def state(self) -> str:
-        """One word: the most urgent state of its rows and of their runs."""
+        """Most urgent state of its rows and of their runs, as one word."""
         if self.trouble:
             return "unreadable"
         if self.result is None:
@@ -61,14 +61,14 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Overview:
-    """One profile."""
+    """State of one profile."""
 
     profile: str
     tables: tuple[Standing, ...]
     runs: tuple[TableProgress, ...]
-    """Every run folder, those of evaluators included."""
+    """Every run folder, including those of evaluators."""
     complete: bool
-    """Whether the tables that were never run are among ``tables``."""
+    """Whether ``tables`` includes the tables that were never run."""
 
     @property
     def started(self) -> tuple[Standing, ...]:
@@ -80,7 +80,7 @@ def look(folder: Path, index: Sequence[Entry]) -> Overview:
     """Read everything below ``folder`` (``runs/<profile>``): tables in the order of the index, then any others.
 
     Raises:
-        UserError: if there is nothing.
+        UserError: if there are neither runs nor tables.
     """
     runs = survey(folder)
     entries = {entry.name: entry for entry in index}

@@ -1,4 +1,4 @@
-"""The page of one table, made from fragments without a kernel: alone (pictures embedded) or as a part of a site."""
+"""The page of one table, made from fragments without a kernel: standalone (pictures embedded) or as part of a site."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from reports.style import page
 FIXED = "fixed seeds, uncurated"
 Fragment = Callable[[TableResult, Links], str]
 
-# Anchor, heading, introduction, content. An extension of the report is a line here, and one in notebook.SECTIONS.
+# Anchor, heading, introduction, content. To extend the report, add a line here and one in notebook.SECTIONS.
 SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
     ("table", "Table", "Every row of the paper's table, measured or not.", html.results),
     ("claims", "Claims", "Who beats whom, according to the paper.", lambda table, _: html.claims(table)),
@@ -35,23 +35,30 @@ ORIGIN_SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """Addresses of pictures, relative to the page, or the pictures themselves as ``data:``."""
+    """Addresses of pictures relative to the page, or the pictures themselves as ``data:`` addresses."""
 
     galleries: Sequence[str]
-    """One for each gallery of the table; empty where the file is missing or broken."""
+    """One address for each gallery of the table; empty if the file is missing or broken."""
     sheets: Mapping[int, str] = field(default_factory=dict)
-    """Number of a row -> its first samples."""
+    """Row number -> address of its first samples."""
 
 
 def standalone(table: TableResult) -> str:
-    """One file that holds everything, galleries included."""
+    """Return a single HTML file that holds everything, galleries included."""
     whole = [figures.is_image(gallery.file) for gallery in table.galleries]
     sources = [_data(figures.sheet(table, i)) if ok else "" for i, ok in enumerate(whole)]
     return page(table.title, body(table, Pictures(galleries=sources)), table.watermark)
 
 
 def body(table: TableResult, pictures: Pictures, *, links: Links = NO_LINKS, head: str = "") -> str:
-    """Everything between the banners; ``head`` (HTML) comes below the title."""
+    """Return everything between the banners.
+
+    Args:
+        table: table of the page.
+        pictures: galleries and samples of the table.
+        links: addresses that the table links to.
+        head: HTML below the title.
+    """
     parts = [f"<h1>{escape_html(table.title)}</h1><p>{escape_html(table.paper)}</p>"]
     parts += [f'<p class="small">{escape_html(format.made_by(table))}</p>{head}']
     parts += [_section(table, links, *section) for section in SECTIONS]
@@ -61,7 +68,7 @@ def body(table: TableResult, pictures: Pictures, *, links: Links = NO_LINKS, hea
 
 
 def contents(table: TableResult, pictures: Pictures) -> str:
-    """Links to the sections of a page."""
+    """Return links to the sections of a page."""
     entries = [(anchor, heading) for anchor, heading, *_ in SECTIONS]
     entries += [("galleries", "Galleries")] if table.galleries else []
     entries += [("samples", "Samples of each row")] if pictures.sheets else []

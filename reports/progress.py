@@ -1,7 +1,7 @@
-"""How far every run of a profile is, and the time it still needs, estimated from files alone.
+"""Progress of every run of a profile and the time it still needs, estimated from files alone.
 
-A run's own pace comes from the times of its checkpoints, loss rows and shards; else from finished runs of the same kind.
-Nothing is known about machines: the time left is that of computing everything that is left one after the other.
+The pace of a run comes from the times of its checkpoints, loss rows and shards, or else from finished runs of the same
+kind. Nothing is known about machines: the time left assumes that everything left is computed sequentially.
 """
 
 import re
@@ -21,37 +21,37 @@ RunState = Literal["done", "running", "failed", "pending"]
 
 @dataclass(frozen=True, kw_only=True)
 class TableProgress:
-    """One folder of a profile."""
+    """Progress of one run folder of a profile."""
 
     name: str
     folder: Path
     config: dict[str, Any]
     state: RunState
     reason: str
-    """Of a failure."""
+    """Reason of a failure."""
     done: int
     total: int | None
-    """Steps or images; None where the config has neither."""
+    """Steps or images; None if the config has neither."""
     left: float | None
-    """Seconds of computing; None where nothing like it was ever timed."""
+    """Seconds of computing; None if nothing comparable was ever timed."""
     written: float | None
-    """When a file of it last changed, seconds since 1970."""
+    """When one of its files last changed, in seconds since 1970."""
 
     @property
     def unit(self) -> str:
-        """What is counted."""
+        """Unit of the counts."""
         return "steps" if "trainer" in self.config else "images"
 
 
 def survey(profile: Path) -> dict[str, TableProgress]:
-    """Every run folder of a profile by its name, in alphabetical order."""
+    """Return the progress of every run folder of a profile by name, in alphabetical order."""
     folders = RunFolder.begun(profile)
     paces = _paces(folders)
     return {folder.name: _look(folder, paces) for folder in folders}
 
 
 def time_left(runs: Iterable[TableProgress]) -> tuple[float, int]:
-    """Seconds left of runs that are not done, and the number of those about which nothing is known."""
+    """Return the seconds left for unfinished runs, and the number of unfinished runs without an estimate."""
     open_runs = [run for run in runs if run.state != "done"]
     return sum(run.left for run in open_runs if run.left is not None), sum(run.left is None for run in open_runs)
 
@@ -85,7 +85,7 @@ def _total(config: dict[str, Any]) -> int | None:
 
 
 def _marks(folder: RunFolder, config: dict[str, Any]) -> list[tuple[int, float]]:
-    """(steps or images so far, when) of every file that tells, in the order of time."""
+    """Return (steps or images so far, when) for every file that shows them, in order of time."""
     marks = []
     for path in folder.checkpoints.glob("*.ckpt"):
         step = re.search(r"step=(\d+)", path.name)
@@ -100,14 +100,14 @@ def _marks(folder: RunFolder, config: dict[str, Any]) -> list[tuple[int, float]]
 
 
 def _own_pace(marks: Sequence[tuple[int, float]]) -> float | None:
-    """Seconds per step or image, the median over intervals: a pause between two parts of a run does not count."""
+    """Return the median of seconds per step or image over intervals, which ignores a pause between parts of a run."""
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(marks, marks[1:])]
     paces = [seconds / count for count, seconds in steps if count > 0 and seconds > 0]
     return median(paces) if paces else None
 
 
 def _paces(folders: Iterable[RunFolder]) -> dict[tuple, list[float]]:
-    """Kind of run -> seconds per step or image of the finished ones, all stages together."""
+    """Return kind of run -> seconds per step or image of the finished runs, all stages together."""
     paces: dict[tuple, list[float]] = {}
     for folder in folders:
         config = read_config(folder.path)
@@ -122,7 +122,7 @@ def _typical(paces: dict[tuple, list[float]], kind: tuple) -> float | None:
 
 
 def _kind(config: dict[str, Any]) -> tuple:
-    """Runs of one kind cost about the same for a step or an image."""
+    """Return the kind of a run; runs of one kind cost about the same per step or image."""
     model, sampler, method = config.get("model"), config.get("sampler"), config.get("method")
     return (
         config.get("type"),

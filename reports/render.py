@@ -23,7 +23,7 @@ READING = "measured (published) verdict, [95% interval]; bold: best measured"
 
 
 def show(table: TableResult) -> None:
-    """Print the table; never narrower than it needs where the output is not a screen."""
+    """Print the table; if the output is not a screen, it is never narrower than it needs."""
     if not sys.stdout.isatty() and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a job's log may be ASCII
     width = None if sys.stdout.isatty() else max(int(os.environ.get("COLUMNS", 0)), 50 + 26 * len(table.metrics))
@@ -31,7 +31,7 @@ def show(table: TableResult) -> None:
 
 
 def terminal(table: TableResult) -> RenderableType:
-    """The table, its notes and its claims for ``rich``. Text is never read as markup."""
+    """Return the table, its notes and its claims for ``rich``; text is never read as markup."""
     notes = Footnotes()
     parts: list[RenderableType] = [Text(table.title, style="bold"), Text(f"{table.paper}. {format.made_by(table)}")]
     if table.watermark:
@@ -67,7 +67,7 @@ def _grid(table: TableResult, notes: Footnotes) -> Table:
 
 
 def _claims_grid(table: TableResult) -> Table:
-    """One line a claim; the notebook has the full evidence."""
+    """Return one line per claim; the notebook has the full evidence."""
     grid = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("decision", "claim", "on", "difference [95%]", "published"):
         grid.add_column(Text(heading), overflow="fold")
@@ -100,7 +100,7 @@ def _header(metric: Metric, arrows: dict[str, str]) -> str:
 
 
 def markdown(table: TableResult) -> str:
-    """GitHub-flavoured Markdown: the table, its claims, its protocols."""
+    """Return GitHub-flavored Markdown: the table, its claims, its protocols."""
     notes, escape = Footnotes(), escape_markdown
     lines = [f"# {escape(table.title)}", "", f"{escape(table.paper)}. {escape(format.made_by(table))}.", ""]
     if table.watermark:
@@ -152,7 +152,7 @@ def _pipes(cells: list[str], *, head: bool = False) -> list[str]:
 
 
 def latex(table: TableResult) -> str:
-    r"""A ``table`` environment for ``\usepackage{booktabs}``: measured, with its interval, beside published."""
+    r"""Return a ``table`` environment for ``\usepackage{booktabs}``: measured, with its interval, beside published."""
     notes, escape, count = Footnotes(), escape_latex, len(table.metrics)
     heads = [rf"\multicolumn{{2}}{{c}}{{{escape(m.protocol)} {LATEX_ARROWS[m.better]}}}" for m in table.metrics]
     rules = [rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(count)]
@@ -194,5 +194,5 @@ def _latex_row(table: TableResult, row: Row, notes: Footnotes) -> str:
 
 
 def csv(table: TableResult) -> str:
-    """One line for each cell, every field raw and unrounded."""
+    """Return one line for each cell, every field raw and unrounded."""
     return frame(table).to_csv(index=False)

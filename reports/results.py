@@ -1,4 +1,4 @@
-"""Reads ``table.json`` and the run folders it names into a ``TableResult``: means, intervals, verdicts, claims."""
+"""Reading of ``table.json`` and the run folders it names into a ``TableResult``: means, intervals, verdicts, claims."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, Tab
 from reports.statistics import t_interval
 from reports.table_folder import TableFolder
 
-# Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap says nothing.
+# Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap means nothing.
 NOISE_FLOOR = 0.013
 FIELDS = (
     *("name", "title", "paper", "profile", "notes", "command"),
@@ -25,7 +25,7 @@ FIELDS = (
 
 
 def load_table(path: str | Path) -> TableResult:
-    """The table at ``path`` with everything that its runs have on disk at this moment."""
+    """Return the table at ``path`` with everything that its runs currently have on disk."""
     path = Path(path).resolve()
     stored = _read(path)
     metrics = tuple(
@@ -92,7 +92,7 @@ def _row(
 
 
 def _row_state(runs: tuple[Run, ...], why: str | None) -> tuple[State, str]:
-    """Measured as soon as one seed is; the reason then names what the other seeds lack."""
+    """Return a row's state and reason: measured as soon as one seed is, with what the other seeds lack as the reason."""
     if not runs:
         return "not measured", why or "no reason was given"
     troubles = [f"seed {run.seed}: {_trouble(run)}" for run in runs if run.reason]
@@ -140,7 +140,7 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
 def _verdict(
     metric: Metric, value: float | None, interval: Interval | None, published: float | None, profile: str
 ) -> tuple[Verdict | None, str]:
-    """How a measured value stands to the published one."""
+    """Return the verdict on a measured value against the published one, and the reason."""
     if value is None:
         return None, "not measured"
     if published is None:
@@ -159,7 +159,7 @@ def _verdict(
 
 
 def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row, ...]:
-    """Rows with the best measured value of each column marked; the ceiling does not compete."""
+    """Return the rows with the best measured value of each column marked; the ceiling does not compete."""
     best: list[float | None] = []
     for i, metric in enumerate(metrics):
         values = [v for row in rows if not row.ceiling and (v := row.cells[i].value) is not None]
@@ -177,7 +177,7 @@ def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row,
 
 
 def frame(table: TableResult) -> pd.DataFrame:
-    """One line for each cell, every field raw; lists are separated by spaces."""
+    """Return one line for each cell, every field raw; lists are separated by spaces."""
     return pd.DataFrame(
         {
             "table": table.name,
@@ -207,7 +207,7 @@ def frame(table: TableResult) -> pd.DataFrame:
 
 
 def as_json(table: TableResult) -> dict[str, Any]:
-    """The aggregated cells and the decided claims as plain values."""
+    """Return the aggregated cells and the decided claims as plain values."""
     return {
         "name": table.name,
         "profile": table.profile,

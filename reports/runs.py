@@ -1,4 +1,4 @@
-"""A run's folder as it lies on disk. Whatever is unfinished or wrong becomes its state and reason, never a crash."""
+"""A run's folder on disk. Anything unfinished or wrong becomes its state and reason, never a crash."""
 
 import json
 import math
@@ -18,10 +18,10 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
     """Read metrics, replicates, config and provenance of one run.
 
     Args:
-        folder: of the run; it need not exist yet.
-        seed: of the training.
-        name: as the table calls it.
-        paper: config of its twin under the paper profile, for where that twin has no folder.
+        folder: folder of the run; it need not exist yet.
+        seed: training seed.
+        name: name of the run in the table.
+        paper: config of its twin under the paper profile, used if that twin has no folder.
     """
     files = RunFolder(folder)
     state, reason = _state(files)
@@ -57,7 +57,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
 
 
 def _state(folder: RunFolder) -> tuple[State, str]:
-    """A result outranks an older failure; a newer failure is mentioned beside it."""
+    """Return state and reason; a result outranks an older failure, and a newer failure is mentioned beside it."""
     failed, failure = folder.failure, folder.reason
     if folder.is_scored:
         newer = failed.is_file() and failed.stat().st_mtime > folder.metrics.stat().st_mtime
@@ -70,7 +70,7 @@ def _state(folder: RunFolder) -> tuple[State, str]:
 
 
 def _scores(stored: dict[str, Any]) -> dict[str, Score]:
-    """Protocol -> score; values that are null or not finite are left out, so that they print as missing."""
+    """Return protocol -> score; values that are null or not finite are left out, so that they print as missing."""
     return {
         protocol: Score(value=float(e["value"]), n=_count(e.get("n")), interval=_interval(e.get("interval")))
         for protocol, e in stored.items()
@@ -79,7 +79,7 @@ def _scores(stored: dict[str, Any]) -> dict[str, Score]:
 
 
 def _repeats(stored: dict[str, Any]) -> str:
-    """What to know of images that share test images; empty if none do."""
+    """Return a caveat about images that share test images; empty if none do."""
     counts = {(e["n"], e["test_images"]) for e in stored.values() if "test_images" in e}
     return "; ".join(
         f"{n} images are made for {few} test images, over and over: the intervals do not cover other test images"
@@ -106,7 +106,7 @@ def _replicates(path: Path) -> dict[str, np.ndarray]:
 
 
 def _trainings(config: Any) -> Iterator[str]:
-    """Names of the trained models that a config holds, the deepest first."""
+    """Yield the names of the trained models in a config, the deepest first."""
     children = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
     for child in children:
         yield from _trainings(child)
@@ -115,7 +115,7 @@ def _trainings(config: Any) -> Iterator[str]:
 
 
 def stages(folder: Path) -> Iterator[Stage]:
-    """What ``provenance.json`` of a run says about each of its stages."""
+    """Yield the stages recorded in the ``provenance.json`` of a run."""
     stored, config = read_json(RunFolder(folder).provenance).get("stage"), read_config(folder)
     for name, record in stored.items() if isinstance(stored, dict) else ():
         if isinstance(record, dict):
@@ -134,9 +134,9 @@ def stages(folder: Path) -> Iterator[Stage]:
 
 
 def _gpus(stage: str, record: dict[str, Any], config: dict[str, Any]) -> int:
-    """GPUs that a stage used: training as configured, scoring one, sampling all of the node; 0 without GPUs.
+    """Return the GPUs that a stage used: training as configured, scoring one, sampling all of the node; 0 without GPUs.
 
-    In ``hardware`` the GPUs of a node stand behind its cores.
+    In ``hardware``, the GPUs of a node follow its cores.
     """
     _, _, behind = (_text(record.get("hardware")) or "").partition(" cores, ")
     if not behind:
@@ -156,17 +156,17 @@ def _number(value: Any) -> float | None:
 
 
 def _paper_twin(folder: Path) -> Path:
-    """The run of the same name under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
+    """Return the folder of the same run under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
     return folder.parent.parent / "paper" / folder.name
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Settings of a run in today's form, whichever version of the code wrote them."""
+    """Return the settings of a run in today's form, whichever version of the code wrote them."""
     return upgrade(read_json(RunFolder(folder).config))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Side information: absent or half-written is the same as empty."""
+    """Read side information; an absent or half-written file counts as empty."""
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError):

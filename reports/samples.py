@@ -1,4 +1,4 @@
-"""The first samples of a row as a sheet, straight from its shards: fixed seeds, nothing chosen."""
+"""The first samples of a row as a sheet, straight from its shards: fixed seeds, uncurated."""
 
 import io
 from pathlib import Path
@@ -18,12 +18,12 @@ QUALITY = 85
 
 
 def run_with_samples(row: Row) -> Run | None:
-    """The first seed of a row that has sampled something; None where none has."""
+    """Return the first seed of a row that has samples, or None if none has."""
     return next((run for run in row.runs if RunFolder(run.folder).shard(0).is_file()), None)
 
 
 def sheet(folder: Path) -> bytes | None:
-    """JPEG of the first images of a run in two lines; None where its first shard is not one of images."""
+    """Return a JPEG of the first images of a run in two lines, or None if its first shard does not hold images."""
     try:
         images = np.load(RunFolder(folder).shard(0), mmap_mode="r", allow_pickle=False)[:COUNT]
     except (OSError, ValueError):
@@ -41,7 +41,7 @@ def sheet(folder: Path) -> bytes | None:
 
 
 def _resized(image: Image.Image) -> Image.Image:
-    """Small images enlarged by a whole factor, pixel by pixel; large ones reduced."""
+    """Enlarge small images by an integer factor, pixel by pixel; reduce large ones."""
     if image.height <= MAX_SIDE:
         factor = max(1, round(SIDE / image.height))
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

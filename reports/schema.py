@@ -1,4 +1,4 @@
-"""What a report knows: the index, a table, its rows, its cells and its claims, as frozen values without any formatting."""
+"""Data of a report: the index, a table, its rows, its cells and its claims, as frozen values without any formatting."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +9,18 @@ import numpy as np
 State = Literal["measured", "not measured", "pending", "running", "failed"]
 Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
 Decision = Literal["holds", "fails", "undecided", "open"]
-"""By the interval; open: a row of the claim has no number."""
+"""Outcome according to the interval; open if a row of the claim has no number."""
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of the index: a table that can be run."""
+    """Entry of the index: a table that can be run."""
 
     name: str
-    """Its module, and its folder: ``python -m experiments.<name>``."""
+    """Name of its module, ``python -m experiments.<name>``, and of its folder."""
     source: str
-    """Paper, and the number there."""
+    """Paper, and the number of the table there."""
     shows: str
     mini: str
     """Cost of the mini profile on two CPU cores, measured."""
@@ -30,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A column: the paper's name for it and the protocol by which we measure it."""
+    """A column: the paper's name for it and the protocol that we measure it with."""
 
     column: str
     protocol: str
@@ -44,9 +44,9 @@ class Score:
 
     value: float
     n: int | None
-    """Images (or pairs) behind the value."""
+    """Number of images (or pairs) behind the value."""
     interval: Interval | None
-    """95%, bootstrap over images."""
+    """95% interval, bootstrap over images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,29 +57,29 @@ class Stage:
     """Name of the run, which several rows may share."""
     name: str
     seconds: float | None
-    """Wall clock, resumed parts added up."""
+    """Wall-clock time, summed over resumed parts."""
     peak_memory_gib: float | None
     gpus: int
-    """GPUs that it used; 0 where it ran on the processor."""
+    """Number of GPUs used; 0 if it ran on the CPU."""
     energy_wh: float | None
-    """Watt hours of the GPUs, where the machine tells."""
+    """Watt hours of the GPUs, if the machine reports them."""
     commit: str | None
     dirty: bool | None
     hardware: str | None
     job: str | None
-    """SLURM's number."""
+    """SLURM's job number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """One seed of one row: what its folder holds."""
+    """One seed of one row: the contents of its folder."""
 
     seed: int
     name: str
     folder: Path
     state: State
     reason: str
-    """Why it is not measured, or what went wrong after it was; empty if nothing did."""
+    """Why it is not measured, or what went wrong afterwards; empty if nothing did."""
     scores: dict[str, Score]
     """Protocol -> score."""
     unmeasured: dict[str, str]
@@ -88,34 +88,34 @@ class Run:
     """Protocol -> bootstrap replicates, float64 [R]."""
     config: dict[str, Any]
     paper_config: dict[str, Any] | None
-    """The same run under the paper profile, where that is on disk too."""
+    """Config of the same run under the paper profile, if that is on disk too."""
     trainings: tuple[Path, ...]
-    """Folders of the models that it needs, the deepest first."""
+    """Folders of the models that the run needs, the deepest first."""
     stages: tuple[Stage, ...]
-    """Those of the trainings, then its own."""
+    """Stages of the trainings, then its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One number of the table, with how sure it is and how it compares with the published one."""
+    """One number of the table, with its uncertainty and its comparison with the published number."""
 
     column: str
     protocol: str
     value: float | None
     """Mean over the seeds."""
     interval: Interval | None
-    """95%: over images for one seed, over seeds (Student's t) for several."""
+    """95% interval: over images for one seed, over seeds (Student's t) for several."""
     n: int | None
-    """Images behind each seed's value; the smallest, if they differ."""
+    """Number of images behind each seed's value; the smallest if they differ."""
     seeds: tuple[int, ...]
     seed_values: tuple[float, ...]
     published: float | None
     verdict: Verdict | None
-    """None where one of the two numbers is missing."""
+    """None if one of the two numbers is missing."""
     reason: str
-    """What the verdict, or the missing value, rests on."""
+    """Reason for the verdict or for the missing value."""
     best: bool
-    """Best measured value of its column, ceiling rows aside."""
+    """Whether this is the best measured value of its column, ceiling rows aside."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,42 +125,42 @@ class Row:
     group: str
     label: str
     ceiling: bool
-    """Real images scored by the same protocol: what a perfect model would get."""
+    """Whether the row scores real images with the same protocol: the result of a perfect model."""
     state: State
     reason: str
     cells: tuple[Cell, ...]
-    """One for each metric of the table, in its order."""
+    """One cell for each metric of the table, in the same order."""
     runs: tuple[Run, ...]
 
     @property
     def title(self) -> str:
-        """Label with its group, for places where the group's heading is not in sight."""
+        """Label with its group, for places without the group's heading."""
         return f"{self.label} ({self.group})" if self.group else self.label
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Who beats whom, and whether our numbers say so too."""
+    """Claim that one row beats another, and whether our numbers support it."""
 
     id: str
     text: str
     metric: str
-    """Column."""
+    """Column of the metric."""
     protocol: str
     better: str
-    """Row that is claimed to be better ..."""
+    """Row that is claimed to be better."""
     worse: str
-    """... than this one."""
+    """Row that is claimed to be worse."""
     published: tuple[float, float] | None
     contradicted: bool
-    """The paper's own table says otherwise."""
+    """Whether the paper's own table contradicts the claim."""
     note: str
     decision: Decision
     reason: str
     difference: float | None
     """Value of ``better`` minus value of ``worse``."""
     interval: Interval | None
-    """95% interval of the difference, paired."""
+    """Paired 95% interval of the difference."""
     n: int | None
     seeds: tuple[int, ...]
 
@@ -176,7 +176,7 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TableResult:
-    """A table of a paper with what we measured."""
+    """A table of a paper with our measurements."""
 
     name: str
     title: str
@@ -190,19 +190,19 @@ class TableResult:
     galleries: tuple[Gallery, ...]
     provenance: dict[str, Any]
     folder: Path
-    """Where table.json lies."""
+    """Folder of table.json."""
 
     @property
     def watermark(self) -> str:
-        """What stands across a table whose numbers nobody should read."""
+        """Warning across a table whose numbers are meaningless."""
         return "SMOKE: meaningless numbers" if self.profile == "smoke" else ""
 
     @property
     def measured(self) -> tuple[Row, ...]:
-        """Rows with numbers of ours."""
+        """Rows that we measured."""
         return tuple(row for row in self.rows if row.state == "measured")
 
     @property
     def unmeasured(self) -> tuple[Row, ...]:
-        """Rows without."""
+        """Rows that we did not measure."""
         return tuple(row for row in self.rows if row.state != "measured")

@@ -1,4 +1,4 @@
-"""Settings of a run as ``path: value`` pairs, and how they differ from those of the paper profile."""
+"""Settings of a run as ``path: value`` pairs, and their differences from the paper profile."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ ABSENT = "absent"
 
 
 def flatten(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of a nested JSON value with its path: ``trainer.max_steps``, ``data[0].image_size``."""
+    """Yield every leaf of a nested JSON value with its path: ``trainer.max_steps``, ``data[0].image_size``."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from flatten(item, f"{where}.{key}" if where else str(key))
@@ -19,13 +19,13 @@ def flatten(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(here: dict[str, Any], there: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(path, value here, value there) of every leaf in which two configs differ."""
+    """Return (path, value here, value there) for every leaf in which two configs differ."""
     a, b = dict(flatten(here)), dict(flatten(there))
     return [(k, a.get(k, ABSENT), b.get(k, ABSENT)) for k in {**a, **b} if a.get(k, ABSENT) != b.get(k, ABSENT)]
 
 
 def models(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Settings of the trainings whose models the method of a sample run asks; released models do not count."""
+    """Return the settings of the trainings whose models a sample run's method uses; released models do not count."""
     method = config.get("method")
     if not isinstance(method, dict):
         return []

@@ -1,4 +1,4 @@
-"""A static site of all tables of a profile: a folder that needs no server, no kernel and nothing from the network."""
+"""A static site of all tables of a profile: a folder that needs no server, kernel or network."""
 
 import hashlib
 import re
@@ -21,15 +21,15 @@ from reports.write import write_all, write_text
 
 
 def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool = True) -> tuple[Path, list[str]]:
-    """Write ``<profile>/site``, and every table's own files where they are not current.
+    """Write ``<profile>/site``, and the files of every table if they are not current.
 
     Args:
         profile: folder of the profile, ``runs/<profile>``.
-        tables: what there is to run, started or not; none lists what is on disk.
-        with_notebooks: False executes none, which needs no Jupyter kernel.
+        tables: tables that can be run, started or not; if empty, those on disk are listed.
+        with_notebooks: False executes no notebook, so that no Jupyter kernel is needed.
 
     Returns:
-        The index, and a sentence for each notebook that could not be executed (the site is whole without it).
+        The path of the index, and one sentence per notebook that could not be executed; the site is complete without it.
 
     Raises:
         UserError: if the profile has neither runs nor tables.
@@ -60,7 +60,7 @@ def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool =
 
 
 def slug(name: str) -> str:
-    """A file name of harmless characters, another one for every other name."""
+    """Return a file name of harmless characters, unique for each name."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
@@ -75,7 +75,7 @@ def _navigation(addresses: Mapping[str, str], here: str) -> str:
 
 
 def _copy_configs(overview: Overview, site: Path) -> dict[str, str]:
-    """Copy every run's config.json; run -> address."""
+    """Copy every run's config.json; return run -> address."""
     addresses = {}
     for run in overview.runs:
         addresses[run.name] = f"configs/{slug(run.name)}.json"
@@ -122,7 +122,7 @@ def _write_sheets(table: TableResult, site: Path, folder: str) -> dict[int, str]
 
 
 def _copy_downloads(table: TableResult, site: Path, folder: str) -> str:
-    """Copy the table in its other forms; links to them."""
+    """Copy the other forms of the table; return links to them."""
     links, files = [], TableFolder(table.folder)
     executed = files.notebook(table.name)
     current = notebook.is_current(executed, notebook.fingerprint(table))

@@ -1,4 +1,4 @@
-"""The pages of a site that belong to no single table: the index, and the list of all runs."""
+"""The pages of a site that belong to no single table: the index and the list of all runs."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ UNLISTED = (
 
 
 def index(overview: Overview, addresses: Mapping[str, str], exports: Sequence[str], now: datetime) -> str:
-    """Body of the index.
+    """Return the body of the index.
 
     Args:
-        overview: the profile.
-        addresses: table -> its page, for those that have one.
-        exports: files of all tables together, relative to the index.
+        overview: state of the profile.
+        addresses: table -> its page, for the tables that have one.
+        exports: files with all tables together, relative to the index.
         now: time at which the site is made.
     """
     files = " · ".join(f'<a href="{escape_html(name)}">{escape_html(name)}</a>' for name in exports)
@@ -42,7 +42,7 @@ def index(overview: Overview, addresses: Mapping[str, str], exports: Sequence[st
 
 
 def _figures(overview: Overview) -> str:
-    """The profile in a few numbers."""
+    """Return the profile in a few numbers."""
     rows: Counter[str] = sum((t.rows for t in overview.tables), Counter())
     claims: Counter[str] = sum((t.claims for t in overview.tables), Counter())
     cost = add_up(stage for run in overview.runs for stage in stages(run.folder))
@@ -62,7 +62,7 @@ def _figures(overview: Overview) -> str:
 
 
 def left(runs: Iterable[TableProgress], unclaimed: int) -> str:
-    """Time left; says where a part of it is not known."""
+    """Return the time left, noting if part of it is unknown."""
     seconds, unknown = time_left(runs)
     unknown += unclaimed
     if not unknown:
@@ -102,7 +102,7 @@ def _table_line(table: Standing, addresses: Mapping[str, str]) -> str:
 
 
 def _claims(overview: Overview, addresses: Mapping[str, str]) -> str:
-    """A line for each claim, a pill for each metric."""
+    """Return a line for each claim, with a badge for each metric."""
     body = []
     for table in overview.started:
         found = table.result.claims if table.result else ()
@@ -138,7 +138,7 @@ def _link(name: str, addresses: Mapping[str, str], anchor: str = "") -> str:
 
 
 def all_runs(overview: Overview, configs: Mapping[str, str], now: datetime) -> str:
-    """Body of the page of runs: how far each is, what it cost, and which code made it."""
+    """Return the body of the page of runs: the progress of each, its cost, and the code that made it."""
     recorded = {run.name: list(stages(run.folder)) for run in overview.runs}
     everything = [stage for found in recorded.values() for stage in found]
     lines = [_run_line(run, configs, now, hours(add_up(recorded[run.name]))) for run in overview.runs]
@@ -166,7 +166,7 @@ def _unbroken(text: str) -> str:
 
 
 def _age(run: TableProgress, now: datetime) -> str:
-    """When a file of the run last changed; for a running one also how long it has been quiet."""
+    """Return when a file of the run last changed and, for a running one, how long ago that was."""
     if run.written is None:
         return format.MISSING
     when = datetime.fromtimestamp(run.written, UTC)

@@ -11,16 +11,16 @@ LEVEL = 0.95
 
 
 def t_interval(values: Sequence[float]) -> Interval:
-    """Interval of the mean of ``values`` (one per seed, at least two): mean +- t_{k-1} s / sqrt(k)."""
+    """Return the interval of the mean of ``values`` (one per seed, at least two): mean +- t_{k-1} s / sqrt(k)."""
     sample = np.asarray(values, dtype=np.float64)
     half = stats.t.ppf((1 + LEVEL) / 2, df=len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean() - half), float(sample.mean() + half)
 
 
 def centerd_interval(estimate: float, replicates: np.ndarray) -> Interval:
-    """Percentile interval of the replicates, moved so that their mean is the estimate.
+    """Return the percentile interval of the replicates, shifted so that their mean is the estimate.
 
-    The move takes out the bootstrap's bias: a resample holds fewer distinct images, which a Frechet distance punishes.
+    The shift removes the bootstrap's bias: a resample holds fewer distinct images, which a Frechet distance penalizes.
 
     Args:
         estimate: the statistic on the images themselves.

@@ -1,4 +1,4 @@
-"""The look of every page: light and dark, screen, phone and paper. Nothing in it is fetched from anywhere."""
+"""Style of every page, for light and dark, screen, phone and paper, without anything fetched from elsewhere."""
 
 from reports.format import escape_html
 
@@ -57,7 +57,7 @@ border:1px solid var(--soft);color:var(--soft);background:var(--faint)}}
 .report details::details-content{{content-visibility:visible;block-size:auto}}}}
 </style>"""
 
-# Tables that a phone shows line below line, and what it puts before each cell in place of the heading.
+# Tables that a phone shows one cell below another, with the text before each cell in place of the heading.
 _STACKED = {
     "differed": ("", "in the paper: ", "here: ", "why: "),
     "claims": ("", "", "", "published: "),
@@ -115,7 +115,14 @@ h2,h3{break-after:avoid}img{break-inside:avoid}}
 
 
 def page(title: str, body: str, watermark: str = "", navigation: str = "") -> str:
-    """A whole document around ``body`` (HTML). Its text is escaped by whoever made it, the title is escaped here."""
+    """Return a whole HTML document.
+
+    Args:
+        title: text of the title, escaped here.
+        body: HTML with its text already escaped.
+        watermark: text above and below the body; none if empty.
+        navigation: HTML at the top of the page.
+    """
     line = banner(watermark)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -127,25 +134,25 @@ def page(title: str, body: str, watermark: str = "", navigation: str = "") -> st
 
 
 def banner(watermark: str) -> str:
-    """The watermark as a red line; nothing for none."""
+    """Return the watermark as a red line; empty if there is none."""
     return f'<div class="watermark">{escape_html(watermark)}</div>' if watermark else ""
 
 
 def badge(text: str, kind: str, tip: str = "") -> str:
-    """A pill; its color goes by the first word of ``kind``."""
+    """Return a badge whose color depends on the first word of ``kind``."""
     title = f' title="{escape_html(tip)}"' if tip else ""
     return f'<span class="badge {escape_html(kind.split()[0])}"{title}>{escape_html(text)}</span>'
 
 
 def line(cells: list[str], kind: str = "", text: tuple[int, ...] = ()) -> str:
-    """A line of a table from cells of HTML; the columns in ``text`` hold sentences and stay wide enough to read."""
+    """Return a table line from HTML cells; the columns in ``text`` hold sentences and stay wide enough to read."""
     start = f'<tr class="{kind}">' if kind else "<tr>"
     columns = (f'<td class="text">{c}</td>' if i in text else f"<td>{c}</td>" for i, c in enumerate(cells))
     return start + "".join(columns) + "</tr>"
 
 
 def grid(heads: list[str], rows: list[str], kind: str = "") -> str:
-    """A table that scrolls inside its own box where the screen is narrow."""
+    """Return a table that scrolls inside its own box on a narrow screen."""
     head = "".join(f"<th>{h}</th>" for h in heads)
     body = "".join(rows)
     opening = f'<table class="{kind}">' if kind else "<table>"

@@ -1,4 +1,4 @@
-"""What lies in the folder of a table: the one place for the names of its files."""
+"""Paths in the folder of a table: the only place that names its files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class TableFolder:
 
     @property
     def paper(self) -> Path:
-        """Settings of the paper profile for each run, which those of the run are compared with."""
+        """Settings of the paper profile for each run, for comparison with the run's own."""
         return self.path / "paper.json"
 
     @property
@@ -47,12 +47,12 @@ class TableFolder:
 
     @property
     def markdown(self) -> Path:
-        """Table for Markdown."""
+        """Table as Markdown."""
         return self.path / "table.md"
 
     @property
     def latex(self) -> Path:
-        """Table for LaTeX."""
+        """Table as LaTeX."""
         return self.path / "table.tex"
 
     @property
@@ -61,9 +61,9 @@ class TableFolder:
         return self.path / "table.csv"
 
     def notebook(self, name: str) -> Path:
-        """Executed report, which bears the name of the table wherever it is copied to."""
+        """Return the path of the executed report, which keeps the name of the table wherever it is copied."""
         return self.path / f"{name}.ipynb"
 
     def page(self, name: str) -> Path:
-        """Report as one HTML file."""
+        """Return the path of the report as one HTML file."""
         return self.path / f"{name}.html"

@@ -1,4 +1,4 @@
-"""Writes every form of a table beside its ``table.json``."""
+"""Writing of every form of a table beside its ``table.json``."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from reports.table_folder import TableFolder
 def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
     """Write metrics.json, Markdown, LaTeX, CSV, the executed notebook and its HTML, each atomically.
 
-    A notebook that was made from the same inputs is kept: nothing is executed again.
+    A notebook that was made from the same inputs is kept and not executed again.
 
     Args:
-        folder: where ``table.json`` lies.
-        with_notebook: False leaves the notebook out, which needs a Jupyter kernel, and makes the HTML without it.
+        folder: folder of ``table.json``.
+        with_notebook: False skips the notebook, which needs a Jupyter kernel, and makes the HTML without it.
 
     Returns:
-        The files, written or kept.
+        The paths of the files, written or kept.
 
     Raises:
         UserError: if ``table.json`` is missing or is not a table.
-        NotebookError: if the notebook cannot be executed; every other file is written by then, HTML included.
+        NotebookError: if the notebook cannot be executed; all other files, HTML included, are written by then.
     """
     files = TableFolder(Path(folder).resolve())
     table = load_table(files.table)
@@ -43,7 +43,7 @@ def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
 
 
 def _write_notebook(table: TableResult, path: Path, page: Path) -> Path:
-    """Write notebook and page unless they are current; returns the notebook's path."""
+    """Write notebook and page unless they are current; return the notebook's path."""
     if page.is_file() and notebook.is_current(path, notebook.fingerprint(table)):
         return path
     try:
@@ -58,7 +58,7 @@ def _write_notebook(table: TableResult, path: Path, page: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a file whole or not at all; returns its path."""
+    """Write a file completely or not at all; return its path."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

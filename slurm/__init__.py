@@ -1,1 +1,1 @@
-"""SLURM: one readable job per run of a table, chained. ``python -m slurm.submit table1 --profile paper``."""
+"""Chains of SLURM jobs, one readable job per run of a table: ``python -m slurm.submit table1 --profile paper``."""

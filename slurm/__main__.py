@@ -1,4 +1,4 @@
-"""What was submitted: ``python -m slurm {status,logs,cancel,resubmit}``; ``python -m slurm.submit`` submits."""
+"""Manage submitted jobs: ``python -m slurm {status,logs,cancel,resubmit}``; ``python -m slurm.submit`` submits them."""
 
 import subprocess
 import sys
@@ -22,10 +22,10 @@ COLORS = {"running": "cyan", "waiting": "", "done": "green", "failed": "bold red
 
 
 def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
-    """Show what runs, waits, is done, failed and why.
+    """Show which runs are running, waiting, done or failed, and why.
 
     Args:
-        profile: of the runs.
+        profile: profile of the runs.
         out: root of all run folders.
     """
     lines = survey_jobs(out / profile)
@@ -56,11 +56,11 @@ def logs(
     """Show the end of a log.
 
     Args:
-        name: of a run, or of a job as status shows it.
-        profile: of the run.
+        name: name of a run, or of a job as shown by status.
+        profile: profile of the run.
         out: root of all run folders.
-        lines: how many.
-        follow: go on as the log grows, until Ctrl-C.
+        lines: number of lines.
+        follow: keep printing as the log grows, until Ctrl-C.
     """
     folder = jobs_folder(out / profile)
     record = _record(folder, name)
@@ -79,11 +79,11 @@ def cancel(
     profile: Profile = "mini",
     out: Path = Path("runs"),
 ) -> None:
-    """Take jobs out of the queue and stop those that run; what they have saved stays.
+    """Remove jobs from the queue and stop running ones; what they have saved is kept.
 
     Args:
-        names: of runs or jobs; none is all of this profile.
-        profile: of the runs.
+        names: names of runs or jobs; none means all of this profile.
+        profile: profile of the runs.
         out: root of all run folders.
     """
     folder = jobs_folder(out / profile)
@@ -98,11 +98,11 @@ def cancel(
 
 
 def resubmit(table: Annotated[str, tyro.conf.Positional], profile: Profile = "mini", out: Path = Path("runs")) -> None:
-    """Submit a table again as it was submitted last; only what is neither done nor queued.
+    """Submit a table again as it was last submitted, except for jobs that are done or queued.
 
     Args:
-        table: as given to slurm.submit.
-        profile: of the runs.
+        table: name of the table, as given to slurm.submit.
+        profile: profile of the runs.
         out: root of all run folders.
     """
     order, cluster = records.read_order(jobs_folder(out / profile), table)

@@ -1,4 +1,4 @@
-"""From the plan of a table to SLURM jobs: one a run, an array where seeds or workers differ, each with what it waits for."""
+"""SLURM jobs from the plan of a table: one per run, an array over seeds or workers, each with its dependencies."""
 
 import hashlib
 import importlib
@@ -17,22 +17,22 @@ from experiments.spec import Profile, Table, plan
 from lightning_mmdiff.errors import UserError
 
 MINUTES = {"data": 240, "report": 60}
-"""Time limits of the jobs that are no run."""
+"""Time limits of the jobs that are not runs."""
 FEWEST_MINUTES = 15
 Kind = Literal["data", "train", "sample", "report"]
 
 
 def jobs_folder(profile: Path) -> Path:
-    """Where scripts, logs and records of the jobs of a profile, ``<out>/<profile>``, lie."""
+    """Return the folder of the scripts, logs and records of a profile's jobs, given ``<out>/<profile>``."""
     return profile / "slurm"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a user asks for: a table with the flags of its command line."""
+    """A user's order: a table with the flags of its command line."""
 
     table: str
-    """A name of the index, or any module with a ``table`` function and a ``main``."""
+    """A name in the index, or any module with a ``table`` function and a ``main``."""
     profile: Profile = "mini"
     out: Path = Path("runs")
     data: Path | None = None
@@ -41,27 +41,27 @@ class Order:
 
     @property
     def module(self) -> str:
-        """What follows ``python -m``."""
+        """Name of the module after ``python -m``."""
         return f"experiments.{self.table}" if self.table in {e.name for e in INDEX} else self.table
 
     @property
     def folder(self) -> Path:
-        """Where scripts, logs and records of jobs lie."""
+        """Folder of the scripts, logs and records of jobs."""
         return jobs_folder(self.out / self.profile)
 
     def tables(self) -> list[Table]:
-        """The table once for each seed."""
+        """Return the table once for each seed."""
         try:
             module = importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             if not f"{self.module}.".startswith(f"{error.name}."):
-                raise  # the table is there, something that it imports is not
+                raise  # the table exists, but something that it imports does not
             known = ", ".join(e.name for e in INDEX)
             raise UserError(f"No table is called {self.table!r}; there are {known}.") from error
         return [module.table(self.profile, seed) for seed in range(self.seeds)]
 
     def words(self) -> list[str]:
-        """The local command without ``--only``."""
+        """Return the arguments of the local command without ``--only``."""
         flags = ["-m", self.module, "--profile", self.profile, "--out", str(self.out)]
         flags += ["--data", str(self.data)] if self.data else []
         return flags + (["--seeds", str(self.seeds)] if self.seeds > 1 else [])
@@ -69,29 +69,29 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One script: a run, the seeds of a run, or a part of the table that is no run."""
+    """One script: a run, the seeds of a run, or a part of the table that is not a run."""
 
     label: str
     """Name of its files."""
     kind: Kind
     runs: tuple[Run, ...] = ()
-    """One, or one for each task of an array over seeds."""
+    """One run, or one for each task of an array over seeds."""
     workers: int = 1
-    """Tasks of an array that share the images of one run."""
+    """Number of array tasks that share the images of one run."""
     needs: tuple["Need", ...] = ()
     command: str
     """Shell line after ``srun``; an array over seeds reads its run from ``$RUN``."""
     nodes: int = 1
     processes: int = 1
-    """On each node."""
+    """Number of processes on each node."""
     gpus: int = 0
-    """On each node."""
+    """Number of GPUs on each node."""
     minutes: int
     """Time limit."""
 
     @property
     def tasks(self) -> int:
-        """Length of the array; 1 is none."""
+        """Length of the array; 1 means no array."""
         return max(len(self.runs), self.workers)
 
 
@@ -101,22 +101,22 @@ class Need:
 
     label: str
     task: int | None = None
-    """One task of it; None is all of them."""
+    """Index of the needed task; None means all tasks."""
     same_task: bool = False
-    """Each task waits for the task of its own number only."""
+    """Whether each task waits only for the task with its own number."""
 
 
 def job_name(order: Order, label: str) -> str:
-    """Name in the queue: the same whenever and from whatever table a folder is worked on, another for other folders."""
+    """Return the name in the queue: always the same for one run folder, from any table, and different for others."""
     folder = (order.out / order.profile / label).resolve()
     return f"{label}.{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
 
 
 def jobs(order: Order, cluster: Cluster) -> list[Job]:
-    """All jobs of an order, each after those it needs; the report is the last.
+    """Return all jobs of an order, each after those it needs; the report is the last.
 
     Raises:
-        UserError: for runs that the table does not have, or that ask for more than the cluster has.
+        UserError: for runs that the table does not have, or that need more than the cluster has.
     """
     tables = order.tables()
     groups = _groups(tables)
@@ -149,7 +149,7 @@ def jobs(order: Order, cluster: Cluster) -> list[Job]:
 
 
 def _groups(tables: list[Table]) -> list[tuple[Run, ...]]:
-    """Runs that differ in their seed alone, in the order of the plan; those without a seed stand alone."""
+    """Group runs that differ only in their seed, in the order of the plan; runs without a seed stand alone."""
     plans = [plan([table]) for table in tables]
     assert len({len(p) for p in plans}) == 1, "a table has the same runs for every seed"
     return list(dict.fromkeys(tuple(dict.fromkeys(runs)) for runs in zip(*plans)))
@@ -180,7 +180,7 @@ def _job(
 
 
 def _need(run: Run, part: tuple[Run, ...], groups: list[tuple[Run, ...]]) -> Need:
-    """How ``part`` waits for ``run`` (which its first run needs)."""
+    """Return how ``part`` waits for ``run``, which its first run needs."""
     group = next(g for g in groups if run in g)
     if len(group) == 1:
         return Need(label=run.name)
@@ -190,12 +190,12 @@ def _need(run: Run, part: tuple[Run, ...], groups: list[tuple[Run, ...]]) -> Nee
 
 
 def _minutes(wanted: float, cluster: Cluster) -> int:
-    """Time limit for so many hours of work."""
+    """Return the time limit, in minutes, for this many hours of work."""
     return max(1, math.floor(60 * min(cluster.max_hours, max(wanted, FEWEST_MINUTES / 60))))
 
 
 def describe(job: Job) -> str:
-    """One line for a person."""
+    """Return a one-line description of a job."""
     what = {"data": "check and pack the data", "report": "report", "train": "train", "sample": "sample and score"}[
         job.kind
     ]

@@ -1,4 +1,4 @@
-"""What was submitted: one small JSON per job beside its script, so that any later command finds it again."""
+"""Records of submitted jobs: one small JSON per job beside its script, so that any later command finds it again."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,14 +16,14 @@ class Record:
     label: str
     kind: Kind
     number: str
-    """SLURM's, of the array where it is one."""
+    """SLURM's job number, or that of the array if it is one."""
     runs: tuple[str, ...]
     tasks: int
     command: str
     needs: tuple[Need, ...]
 
     def numbers(self, run: str | None = None) -> list[str]:
-        """Numbers of its tasks; with ``run`` only of those that work on it."""
+        """Return the numbers of its tasks; with ``run``, only of those that work on that run."""
         if self.tasks == 1:
             return [self.number]
         wanted = [i for i in range(self.tasks) if run is None or len(self.runs) == 1 or self.runs[i] == run]
@@ -41,7 +41,7 @@ def keep(folder: Path, job: Job, number: str) -> Record:
 
 
 def read(folder: Path) -> dict[str, Record]:
-    """Records by label, in the order of submission."""
+    """Return the records by label, in order of submission."""
     found = [_record(json.loads(path.read_text())) for path in folder.glob("*.job.json")]
     return {record.label: record for record in sorted(found, key=lambda r: int(r.number))}
 
@@ -52,13 +52,13 @@ def _record(values: dict) -> Record:
 
 
 def keep_order(order: Order, cluster: Path | None) -> None:
-    """Write what was asked for, so that ``resubmit`` can ask again."""
+    """Write the order, so that ``resubmit`` can repeat it."""
     words = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(order).items()}
     write_json(_order_path(order.folder, order.table), {**words, "cluster": str(cluster) if cluster else None})
 
 
 def read_order(folder: Path, table: str) -> tuple[Order, Path | None]:
-    """The last order of a table, and its cluster file.
+    """Return the last order of a table, and its cluster file.
 
     Raises:
         MissingFileError: if this table was never submitted.

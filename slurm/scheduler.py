@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning_mmdiff.errors import UserError
 
 ENDED_WELL = ("COMPLETED", "RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING", "SUSPENDED")
-"""States that are no failure."""
+"""States that are not failures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,12 @@ class Queued:
     reason: str
     """Why it waits: Dependency, Priority, Resources, BeginTime (queued again), ..."""
     left: str
-    """Of its time limit."""
+    """Remaining part of its time limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A job that is not in the queue any more."""
+    """A job that is no longer in the queue."""
 
     state: str
     """COMPLETED, FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, CANCELLED, ..."""
@@ -37,10 +37,10 @@ class Ended:
 
 
 def run(*words: str) -> str:
-    """Output of a command of SLURM.
+    """Return the output of a SLURM command.
 
     Raises:
-        UserError: if it is not installed or says no; with its message.
+        UserError: if the command is not installed or fails; with its message.
     """
     if shutil.which(words[0]) is None:
         raise UserError(f"{words[0]} is not to be found; run this on a login node of a SLURM cluster.")
@@ -51,13 +51,13 @@ def run(*words: str) -> str:
 
 
 def submit(script: Path, dependency: str) -> str:
-    """Queue a script and return its number. A job whose dependency has failed is canceled rather than kept waiting."""
+    """Queue a script and return its number. A job whose dependency fails is canceled rather than kept waiting."""
     out = run("sbatch", "--parsable", f"--dependency={dependency}", "--kill-on-invalid-dep=yes", str(script))
     return out.strip().split(";")[0]
 
 
 def queue() -> dict[str, Queued]:
-    """The user's jobs by number; each task of an array on its own."""
+    """Return the user's jobs by number, each task of an array separately."""
     found = {}
     for line in run("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%L").splitlines():
         number, state, reason, left = (word.strip() for word in line.split("|"))
@@ -66,12 +66,12 @@ def queue() -> dict[str, Queued]:
 
 
 def ended(number: str) -> Ended | None:
-    """How a job ended, from the accounting, or from the controller where there is none; None if nobody remembers."""
+    """Return how a job ended, from the accounting or else from the controller; None if neither has a record."""
     return _from_accounting(number) or _from_controller(number)
 
 
 def cancel(numbers: Iterable[str]) -> None:
-    """Take jobs out of the queue, the waiting ones too."""
+    """Cancel jobs, including those that are waiting."""
     for number in numbers:
         run("scancel", number)
 
@@ -91,7 +91,7 @@ def _from_accounting(number: str) -> Ended | None:
 def _from_controller(number: str) -> Ended | None:
     try:
         out = run("scontrol", "--oneliner", "show", "job", number)
-    except UserError:  # forgotten, some minutes after its end
+    except UserError:  # forgotten a few minutes after its end
         return None
     fields = dict(word.split("=", 1) for word in out.split() if "=" in word)
     return Ended(state=fields["JobState"], exit_code=fields["ExitCode"], reason=fields["Reason"])

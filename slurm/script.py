@@ -7,7 +7,7 @@ from slurm.jobs import Job, Order, describe, job_name
 
 
 def render(job: Job, order: Order, cluster: Cluster) -> str:
-    """Text of the script. Submitted by hand it waits for nothing but an earlier job of the same name."""
+    """Return the text of the script. Submitted by hand, it waits only for an earlier job of the same name."""
     lines = ["#!/bin/bash", f"# {order.table} at {order.profile}: {describe(job)}. Written by python -m slurm.submit."]
     lines += [f"#SBATCH {option}" for option in options(job, order, cluster)]
     lines += ["", "set -e"]
@@ -25,7 +25,7 @@ def render(job: Job, order: Order, cluster: Cluster) -> str:
 
 
 def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
-    """Options of sbatch."""
+    """Return the options of sbatch."""
     log = order.folder.resolve() / f"{job.label}-{'%A_%a' if job.tasks > 1 else '%j'}.log"
     found = [
         f"--job-name={job_name(order, job.label)}",
@@ -38,7 +38,7 @@ def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
         f"--time={time_limit(job.minutes)}",
         "--dependency=singleton",
     ]
-    if job.kind in ("train", "sample"):  # told to save before the time limit, then queued again
+    if job.kind in ("train", "sample"):  # signaled to save before the time limit, then queued again
         found += [f"--signal=SIGUSR1@{cluster.notice_seconds}", "--requeue"]
     found += [f"--array=0-{job.tasks - 1}"] if job.tasks > 1 else []
     found += [cluster.gpu_option.format(gpus=job.gpus)] if job.gpus else []
@@ -49,5 +49,5 @@ def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
 
 
 def time_limit(minutes: int) -> str:
-    """SLURM's days-hours:minutes:seconds."""
+    """Format minutes as SLURM's days-hours:minutes:seconds."""
     return f"{minutes // 1440}-{minutes // 60 % 24:02d}:{minutes % 60:02d}:00"

@@ -1,4 +1,4 @@
-"""What runs, waits, failed and why: the queue, SLURM's memory of ended jobs, and the files of the runs put together."""
+"""State of submitted jobs, combined from the queue, SLURM's memory of ended jobs and the files of the runs."""
 
 import re
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from slurm.scheduler import Queued
 
 State = Literal["running", "waiting", "done", "failed", "stopped"]
 OURS = re.compile(r"^error: (.*)$", re.MULTILINE)
-"""How our command line says what is wrong."""
+"""Error messages of our command line."""
 SLURMS = re.compile(r"^(?:srun|slurmstepd\S*): error: (.*)$", re.MULTILINE)
-"""How SLURM does: time limit, memory, exit code."""
+"""Error messages of SLURM: time limit, memory, exit code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One run, or one part of a table, as its last submission left it."""
+    """State of one run, or one part of a table, after its last submission."""
 
     name: str
     job: str
@@ -31,7 +31,7 @@ class Line:
 
 
 def survey_jobs(profile: Path) -> list[Line]:
-    """State of everything that was submitted below ``runs/<profile>``, in the order of submission."""
+    """Return the state of everything that was submitted below ``runs/<profile>``, in order of submission."""
     folder = jobs_folder(profile)
     submitted = records.read(folder)
     queue, runs = scheduler.queue(), survey(profile)
@@ -66,7 +66,7 @@ def _line(
 
 
 def _progress(run: TableProgress | None, limit: str) -> str:
-    """Steps or images so far, time left in all, and until the job's limit."""
+    """Return the steps or images so far, the total time left, and the time until the job's limit."""
     words = []
     if run is not None and run.total and run.state == "running":
         words.append(f"{run.done:,} of {run.total:,} {run.unit}")
@@ -75,7 +75,7 @@ def _progress(run: TableProgress | None, limit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Hours and minutes, or seconds where it is less."""
+    """Format a duration in hours and minutes, or in seconds below a minute."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -91,7 +91,7 @@ def _why_waiting(queued: Queued, record: Record, lines: Mapping[str, Line]) -> s
 
 
 def _ended(record: Record, name: str, numbers: list[str], lines: Mapping[str, Line], folder: Path) -> Line:
-    """A job that left the queue without a result and without a reason in its folder."""
+    """Return the state of a job that left the queue without a result and without a reason in its folder."""
     job = numbers[0]
     broken = [n.label for n in record.needs if n.label in lines and lines[n.label].state in ("failed", "stopped")]
     ends = [end for n in numbers if (end := scheduler.ended(n)) is not None]
@@ -112,13 +112,13 @@ def _ended(record: Record, name: str, numbers: list[str], lines: Mapping[str, Li
 
 
 def logs(folder: Path, label: str, numbers: list[str]) -> list[Path]:
-    """Logs of a job, the tasks of an array in their order."""
+    """Return the logs of a job that exist, in the order of its array tasks."""
     paths = [folder / f"{label}-{number}.log" for number in numbers]
     return [path for path in paths if path.is_file()]
 
 
 def last_error(folder: Path, label: str, numbers: list[str]) -> str:
-    """What the logs say last about an error, our own words before SLURM's; "" where they tell of none."""
+    """Return the last error in the logs, preferring our messages over SLURM's; "" if there is none."""
     text = "\n".join(path.read_text(errors="replace") for path in logs(folder, label, numbers))
     found = OURS.findall(text) or SLURMS.findall(text)
     return found[-1].strip("* ") if found else ""

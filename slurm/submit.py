@@ -1,9 +1,9 @@
-"""Submit a table to SLURM: one readable job per run, each after what it needs, the report last.
+"""Submit a table to SLURM: one readable job per run, each after those it needs, the report last.
 
 python -m slurm.submit table1 --profile paper --data /data
 python -m slurm.submit table1 --profile paper --dry-run      # write the scripts, submit nothing
 
-Submitting twice is harmless: what is done or queued is left alone.
+Submitting twice is harmless: jobs that are done or queued are left alone.
 """
 
 import sys
@@ -28,28 +28,28 @@ from slurm.script import render, time_limit
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitFlags:
-    """Submit the runs of one table that are not done yet, and the report."""
+    """Flags to submit the unfinished runs of one table, and the report."""
 
     table: Annotated[str, tyro.conf.Positional]
-    """Name of a table: table1, ..."""
+    """Name of a table, such as table1."""
     profile: Profile = "mini"
     only: tuple[str, ...] = ()
-    """Names of runs (no report is made then). Default: all."""
+    """Names of runs (without a report then). Default: all."""
     out: Path = Path("runs")
     data: Path | None = None
     seeds: int = 1
-    """Training seeds; the seeds of a run are one array."""
+    """Number of training seeds; the seeds of a run form one array."""
     cluster: Path | None = None
     """Cluster file. Default: slurm/cluster.toml if it exists."""
     dry_run: bool = False
-    """Write the scripts and say what would be submitted."""
+    """Write the scripts and print what would be submitted."""
 
 
 def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> list[str]:
-    """Write the scripts of an order and queue those whose work is neither done nor queued; returns what was done, in lines.
+    """Write the scripts of an order and queue those that are neither done nor queued; return one line per job.
 
     Raises:
-        UserError: if SLURM says no, or a folder was made with other settings.
+        UserError: if SLURM refuses a job, or a folder was made with other settings.
     """
     found = jobs(order, cluster)
     for job in found:
@@ -60,10 +60,16 @@ def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> list[str
 
 
 class Chain:
-    """The jobs of one order while they are submitted, each after those it needs."""
+    """Submission of the jobs of one order, each after those it needs.
+
+    Args:
+        order: what to submit.
+        cluster: settings of the cluster.
+        alive: jobs in the queue, by number.
+        dry_run: whether to only write the scripts.
+    """
 
     def __init__(self, order: Order, cluster: Cluster, alive: dict[str, scheduler.Queued], *, dry_run: bool):
-        """``alive``: what is in the queue."""
         self.order, self.cluster, self.alive, self.dry_run = order, cluster, alive, dry_run
         self.tables = order.tables()
         self.before = records.read(order.folder)
@@ -71,7 +77,7 @@ class Chain:
         self.fresh = False
 
     def add(self, job: Job) -> str:
-        """Submit a job unless it is done or in the queue; returns a line that says which."""
+        """Submit a job unless it is done or in the queue; return a line that says which."""
         folder = self.order.out / self.order.profile
         if job.runs and all(has_results(RunFolder(folder / run.name), run, self.tables) for run in job.runs):
             return f"done      {job.label}"
@@ -92,7 +98,7 @@ class Chain:
         return f"submitted {job.label}  job {number}"
 
     def _queued(self, job: Job) -> Record | None:
-        """The record of an earlier submission of the very same job that is still queued or running as a whole."""
+        """Return the record of an earlier submission of exactly this job that is still queued or running as a whole."""
         record = self.before.get(job.label)
         if record is None or (record.command, record.tasks) != (job.command, job.tasks):
             return None
@@ -100,9 +106,9 @@ class Chain:
 
 
 def dependency(job: Job, submitted: dict[str, Record]) -> str:
-    """What ``job`` waits for: the success of what it needs (for the report their end), and an earlier job of its name.
+    """Return the dependencies of ``job``: success of the jobs it needs (end, for the report), an earlier job of its name.
 
-    What is needed but not in ``submitted`` is done.
+    A needed job that is not in ``submitted`` is done.
     """
     words = []
     for need in job.needs:
@@ -119,7 +125,7 @@ def dependency(job: Job, submitted: dict[str, Record]) -> str:
 
 
 def main(flags: SubmitFlags) -> list[str]:
-    """Submit, say what was done, and return that."""
+    """Submit the jobs, print what was done, and return it."""
     order = Order(
         table=flags.table, profile=flags.profile, out=flags.out, data=flags.data, seeds=flags.seeds, only=flags.only
     )

@@ -1,4 +1,4 @@
-"""What is behind the faces: a smooth warm wall (domain A), or sky, ground, blurred lights and grain (domain B)."""
+"""Backgrounds of the faces: a smooth warm wall (domain A), or sky, ground, blurred lights and grain (domain B)."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from datamodules.mini.drawing import EVERYWHERE, Array, Canvas, column, ellipse
 from datamodules.mini.people import People
 
 NUM_LIGHTS = 4
-GRAIN = 0.035  # of full scale, either way
+GRAIN = 0.035  # fraction of full scale, in both directions
 
 
 def hsv(hue: Array, saturation: Array, value: Array) -> Array:
@@ -66,7 +66,7 @@ def _outdoors(canvas: Canvas, draws: Draws) -> None:
 
 
 def add_grain(canvas: Canvas, people: People) -> None:
-    """Add the camera's noise of domain B."""
+    """Add the camera noise of domain B."""
     if people.domain == "B":
         noise = people.draws.uniform("grain", -GRAIN, GRAIN, count=canvas.size**2)
         canvas.color += noise.reshape(-1, 1, canvas.size, canvas.size)

@@ -1,7 +1,7 @@
 """Soft-edged shapes painted back to front on many small images at once.
 
-Coordinates are those of a face: u to the right, v down, both 0 between the eyes and the mouth, the image about [-1, 1]
-squared. A shape is a function of (u, v) giving the distance to its edge, negative inside; [B, h, w].
+Coordinates are relative to a face: u points right, v down, both are 0 between the eyes and the mouth, and the image is
+about [-1, 1] squared. A shape is a function from (u, v) to the distance to its edge, negative inside; [B, h, w].
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 
 Array: TypeAlias = np.ndarray
 Shape: TypeAlias = Callable[[Array, Array], Array]
-Box: TypeAlias = tuple[float, float, float, float]  # u from, u to, v from, v to: no face's shape reaches beyond
+Box: TypeAlias = tuple[float, float, float, float]  # u from, u to, v from, v to: bounds of the shape in every face
 
 EVERYWHERE: Box = (-9, 9, -9, 9)
 
@@ -20,10 +20,10 @@ class Canvas:
     """B square images under construction, with the class of each pixel.
 
     Args:
-        size: pixels.
+        size: height and width in pixels.
         tilt: rotation of each face in radians, [B].
-        center: its position in the image, [B, 2].
-        scale: its size, 1 = the image is 2 wide, [B].
+        center: position of each face in the image, [B, 2].
+        scale: size of each face, [B]; at 1 the image is 2 wide.
     """
 
     def __init__(self, size: int, tilt: Array, center: Array, scale: Array) -> None:
@@ -54,14 +54,14 @@ class Canvas:
         """Paint one shape on every image.
 
         Args:
-            shape: distance to its edge.
-            color: [B, 3], or a function of (u, v) giving [B, 3, h, w]; 0 to 1.
-            box: where to look; smaller is faster.
-            label: class of the pixels at least half covered; None leaves classes alone.
+            shape: distance to the edge of the shape.
+            color: [B, 3], or a function from (u, v) to [B, 3, h, w]; 0 to 1.
+            box: bounds of the shape; a smaller box is faster.
+            label: class of the pixels that are at least half covered; None leaves the classes unchanged.
             keep: classes that ``label`` does not replace.
             where: images to paint on, bool [B].
             opacity: 0 to 1, a number or [B].
-            softness: width of the edge where it is wider than a pixel.
+            softness: width of the edge if it is wider than a pixel.
         """
         if not len(self.color) or (where is not None and not where.any()):
             return
@@ -101,12 +101,21 @@ class Canvas:
 
 
 def column(values: Array) -> Array:
-    """Return [B, 1, 1] float32 for [B], to be used beside [B, h, w]."""
+    """Return [B] as float32 [B, 1, 1], for use with [B, h, w]."""
     return np.asarray(values, np.float32)[:, None, None]
 
 
 def ellipse(u: Array, v: Array, cu: Array | float, cv: Array | float, ru: Array | float, rv: Array | float) -> Array:
-    """Return the distance to an ellipse (first order: value over gradient)."""
+    """Return the distance to an ellipse (first order: value over gradient).
+
+    Args:
+        u: horizontal coordinates.
+        v: vertical coordinates.
+        cu: center in u.
+        cv: center in v.
+        ru: radius in u.
+        rv: radius in v.
+    """
     ku, kv = np.float32(1) / ru, np.float32(1) / rv
     x, y = (u - cu) * ku, (v - cv) * kv
     squared = x * x + y * y
@@ -118,7 +127,17 @@ def ellipse(u: Array, v: Array, cu: Array | float, cv: Array | float, ru: Array 
 def rounded_box(
     u: Array, v: Array, cu: Array | float, cv: Array | float, hu: Array | float, hv: Array | float, r: float
 ) -> Array:
-    """Return the distance to a box of half sizes ``hu``, ``hv`` with corners of radius ``r``."""
+    """Return the distance to a box with rounded corners.
+
+    Args:
+        u: horizontal coordinates.
+        v: vertical coordinates.
+        cu: center in u.
+        cv: center in v.
+        hu: half size in u.
+        hv: half size in v.
+        r: radius of the corners.
+    """
     x, y = np.abs(u - cu) - (hu - r), np.abs(v - cv) - (hv - r)
     outside = np.sqrt(np.maximum(x, 0) ** 2 + np.maximum(y, 0) ** 2)
     return outside + np.minimum(np.maximum(x, y), 0) - r
@@ -133,7 +152,17 @@ def arc(
     bend: Array | float,
     thick: Array | float,
 ) -> Array:
-    """Return the distance to a stroke along v = cv + bend x^2, x = (u - cu) / half in [-1, 1], thinner at its ends."""
+    """Return the distance to a stroke along v = cv + bend x^2, x = (u - cu) / half in [-1, 1], thinner at its ends.
+
+    Args:
+        u: horizontal coordinates.
+        v: vertical coordinates.
+        cu: middle of the stroke in u.
+        cv: middle of the stroke in v.
+        half: half the width of the stroke.
+        bend: offset in v of the ends from the middle.
+        thick: distance from the curve to the edge in the middle.
+    """
     x = (u - cu) / half
     across = np.abs(v - cv - bend * x * x) - thick * (1 - 0.4 * np.minimum(x * x, 1))
     return np.maximum(across, (np.abs(x) - 1) * half)

@@ -1,4 +1,4 @@
-"""The shape, colors and pose of faces: what every part of the drawing needs to know.
+"""The shape, colors and pose of faces, shared by every part of the drawing.
 
 Lengths are in units of half the image at scale 1; see ``drawing`` for the coordinates.
 """
@@ -34,19 +34,19 @@ CLOTH_RGB = np.array(
 
 
 class Face:
-    """B faces of ``people`` and the canvas they are painted on."""
+    """B faces of ``people`` and the canvas on which they are painted."""
 
     def __init__(self, people: People, size: int) -> None:
         self.people, draws = people, people.draws
         outdoors = people.domain == "B"
-        reach = 1.7 if outdoors else 1.0  # of poses
+        reach = 1.7 if outdoors else 1.0  # range of poses
         self.canvas = Canvas(
             size,
             tilt=draws.uniform("tilt", -0.12, 0.12) * reach,
             center=np.stack([draws.uniform("x", -0.06, 0.06), draws.uniform("y", 0.03, 0.11)], 1) * reach,
             scale=draws.uniform("scale", 0.98, 1.16) if outdoors else draws.uniform("scale", 1.08, 1.18),
         )
-        self.yaw = column(draws.uniform("yaw", -0.07, 0.07) * reach)  # shift of the features to a side
+        self.yaw = column(draws.uniform("yaw", -0.07, 0.07) * reach)  # sideways shift of the features
         shade = draws.uniform("shade", 0.94, 1.06)[:, None]
         self.hair = np.clip(HAIR_RGB[people.hair] * shade, 0, 1)
         self.skin = np.clip(SKIN_RGB[people.skin] * shade, 0, 1)
@@ -67,7 +67,7 @@ class Face:
         self.set_light()
 
     def set_light(self) -> None:
-        """A: soft, from the front; B: from one side."""
+        """Light the canvas: softly from the front in domain A, from one side in domain B."""
         canvas, draws = self.canvas, self.people.draws
         side = draws.uniform("light", -1, 1)
         strength = 0.26 if self.people.domain == "B" else 0.07
@@ -75,7 +75,7 @@ class Face:
         canvas.light = (falloff - 0.06 * np.clip(canvas.v, -1, 1))[:, None]
 
     def strands(self, u: Array, v: Array) -> Array:
-        """Return the hair's color [B, 3, h, w]: strands falling from the crown, a gloss below it."""
+        """Return the color of the hair [B, 3, h, w]: strands falling from the crown, with a gloss below it."""
         phase = column(self.people.draws.uniform("strands", 0, 6))
         fan = u / (np.abs(v + 0.95) + 0.35)
         strand = np.sin(fan * 23 + phase) * np.sin(fan * 11 + 1.7 * phase)
@@ -84,7 +84,7 @@ class Face:
         return self.hair[:, :, None, None] * factor[:, None] + 0.03 * gloss[:, None]
 
     def mane(self, u: Array, v: Array) -> Array:
-        """Return the outline of all hair: a dome, with straight or wavy falls down to ``length``."""
+        """Return the outline of all hair: a dome with straight or wavy hair down to ``length``."""
         waves = 0.025 * np.sin(v * 17) * column(self.people.wavy)
         dome = ellipse(u, v, 0, -0.14, self.width + 0.09 + self.volume, 0.60 + self.volume)
         falls = rounded_box(
@@ -93,6 +93,6 @@ class Face:
         return np.minimum(dome, np.maximum(falls, -0.14 - v))
 
     def head(self, u: Array, v: Array) -> Array:
-        """Return the outline of the head, ears apart: an egg."""
+        """Return the egg-shaped outline of the head without ears."""
         taper = 1 + self.jaw * np.clip(v, 0, 0.8) ** 2 / 0.36
         return ellipse(u * taper, v, 0, -0.02, self.width, 0.62)

@@ -1,4 +1,4 @@
-"""Draws faces with exact 19-class label maps: domain A plays CelebA-HQ (studio, warm), B FFHQ (outdoors, cool).
+"""Drawn faces with exact 19-class label maps: domain A imitates CelebA-HQ (studio, warm), B FFHQ (outdoors, cool).
 
 images, label_maps = render(invent(seed, "A", np.arange(64)), 32)
 """

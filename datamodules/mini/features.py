@@ -9,7 +9,7 @@ IRIS_RGB = np.array([[0.25, 0.15, 0.08], [0.35, 0.24, 0.12], [0.25, 0.42, 0.58],
 
 
 def paint_nose(face: Face) -> None:
-    """Paint the nose: a ridge that widens, its shadow, a glint."""
+    """Paint the nose: a ridge that widens, its shadow, and a highlight."""
     canvas, length = face.canvas, column(face.people.draws.uniform("nose", 0.17, 0.23))
     area = (-0.35, 0.35, -0.2, 0.32)
 

@@ -17,7 +17,7 @@ def paint_hair_behind(face: Face) -> None:
 
 
 def paint_body(face: Face) -> None:
-    """Paint neck, cloth, the long hair that falls over it, and the necklace."""
+    """Paint the neck, the clothes, the long hair that falls over them, and the necklace."""
     canvas, draws = face.canvas, face.people.draws
     neck_width = column(np.where(face.people.male, 0.25, 0.19)) + 0.3 * (face.width - 0.45)
 
@@ -51,7 +51,7 @@ def paint_body(face: Face) -> None:
 
 
 def paint_ears_and_head(face: Face) -> None:
-    """Paint ears and head, with blush, a darker rim, and wrinkles of the old."""
+    """Paint the ears and the head, with blush, a darker rim, and wrinkles for old people."""
     canvas = face.canvas
     for side, name in ((-1, "r_ear"), (1, "l_ear")):
         at = side * (face.width + 0.015) - 0.4 * face.yaw
@@ -79,7 +79,7 @@ def paint_ears_and_head(face: Face) -> None:
 
 
 def paint_beard(face: Face) -> None:
-    """Paint stubble, goatee or full beard; its class is skin, as in CelebAMask-HQ."""
+    """Paint stubble, a goatee or a full beard; the class is skin, as in CelebAMask-HQ."""
     people, canvas = face.people, face.canvas
     color = face.hair * 0.8 + face.skin * 0.1
 

@@ -1,7 +1,7 @@
-"""Writes rendered objects and streets, and scikit-learn's digits, in the layouts of the data sets they stand for.
+"""Rendered objects and streets, and scikit-learn's digits, written in the layouts of the data sets they stand for.
 
-Every function does nothing where the same images are there already, and raises ValueError where the folder holds
-something else. Image i depends on (seed, part, i) alone.
+Every function does nothing if the same images already exist, and raises ValueError if the folder holds something else.
+Image i depends only on (seed, part, i).
 """
 
 import json
@@ -22,8 +22,8 @@ from datamodules.mini.writing import chunks, hwc, write_once, write_png
 from datamodules.storage.progress import Update
 from lightning_mmdiff.errors import UserError
 
-RENDERER = 1  # version of the pictures: another one is another data set
-WNIDS = tuple(f"n{90_000_000 + label:08d}" for label in range(len(objects.NAMES)))  # of our own
+RENDERER = 1  # version of the pictures; another version is another data set
+WNIDS = tuple(f"n{90_000_000 + label:08d}" for label in range(len(objects.NAMES)))  # our own ids
 DIGITS_TO_TRAIN = 1500
 CITY = "minitown"
 
@@ -33,9 +33,9 @@ def write_imagenet(root: Path, *, count: int, image_size: int, seed: int = 0) ->
 
     Args:
         root: folder to create.
-        count: images to train on; a quarter as many, at least one a class, are written to validate.
-        image_size: pixels.
-        seed: of the objects.
+        count: number of training images; a quarter as many validation images are written, at least one per class.
+        image_size: height and width in pixels.
+        seed: seed of the objects.
     """
     least = len(WNIDS)  # every class has an image
     if count < least:
@@ -63,13 +63,13 @@ def write_imagenet(root: Path, *, count: int, image_size: int, seed: int = 0) ->
 
 
 def write_cifar10(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write the same objects in the class folders of CIFAR-10; what a folder is called says nothing of the pictures.
+    """Write the same objects in the class folders of CIFAR-10; the names of the folders do not describe the pictures.
 
     Args:
         root: folder to create.
-        count: images to train on, at least ten; a quarter as many, at least one a class, are written to test.
-        image_size: pixels, 32 as the real ones, or fewer.
-        seed: of the objects.
+        count: number of training images, at least ten; a quarter as many test images are written, at least one per class.
+        image_size: height and width in pixels, 32 like the real images or fewer.
+        seed: seed of the objects.
     """
     least = len(CLASSES)
     if count < least:
@@ -91,7 +91,14 @@ def write_cifar10(root: Path, *, count: int, image_size: int, seed: int = 0) -> 
 
 
 def write_cityscapes(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write street scenes in the layout of Cityscapes: photographs, label ids, label colors; square. As above."""
+    """Write square street scenes in the layout of Cityscapes: photographs, label ids, label colors.
+
+    Args:
+        root: folder to create.
+        count: number of training images; a quarter as many validation images are written, at least one.
+        image_size: height and width in pixels.
+        seed: seed of the scenes.
+    """
 
     def write(folder: Path, advance: Update) -> None:
         for part, number in _parts(count):
@@ -112,7 +119,14 @@ def write_cityscapes(root: Path, *, count: int, image_size: int, seed: int = 0) 
 
 
 def write_night2day(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write pairs of the same street by night and by day in the layout of night2day. As above."""
+    """Write pairs of the same street by night and by day in the layout of night2day.
+
+    Args:
+        root: folder to create.
+        count: number of training pairs; a quarter as many validation pairs are written, at least one.
+        image_size: height and width of each image in pixels.
+        seed: seed of the scenes.
+    """
 
     def write(folder: Path, advance: Update) -> None:
         for part, number in _parts(count):
@@ -128,9 +142,9 @@ def write_night2day(root: Path, *, count: int, image_size: int, seed: int = 0) -
 
 
 def write_digits(root: Path, **_: int) -> None:
-    """Write scikit-learn's 1,797 digits as PNGs of 8 x 8 pixels in class folders: the first 1,500 to train on.
+    """Write scikit-learn's 1,797 digits as PNGs of 8 x 8 pixels in class folders, the first 1,500 for training.
 
-    There is one size and one number of them, so the settings of rendered images change nothing.
+    Their size and number are fixed, so the settings of rendered images have no effect.
     """
     from sklearn.datasets import load_digits  # takes a second to import
 

@@ -1,4 +1,4 @@
-"""Writes rendered faces as CelebAMask-HQ and FFHQ lie on disk, so that the same data modules read them."""
+"""Rendered faces written in the layouts of CelebAMask-HQ and FFHQ, so that the same data modules read them."""
 
 import json
 from collections.abc import Callable
@@ -15,27 +15,37 @@ from datamodules.mini.faces import render
 from datamodules.mini.writing import chunks, hwc, write_once, write_png
 from datamodules.storage.progress import Update
 
-RENDERER = 1  # version of the pictures: another one is another data set
-CELEBA_IMAGES = 202_599  # of CelebA; original numbers are spread over them, so that the official split has all parts
+RENDERER = 1  # version of the pictures; another version is another data set
+CELEBA_IMAGES = 202_599  # in CelebA; original numbers are spread over them, so that the official split has all parts
 
 
 def write_celebamask_hq(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write ``count`` faces of domain A in the layout of CelebAMask-HQ with captions, unless they are there.
+    """Write faces of domain A in the layout of CelebAMask-HQ with captions, unless they already exist.
 
     Args:
         root: folder to create.
-        count: faces.
-        image_size: pixels, of images and masks.
-        seed: of the faces; face i depends on (seed, i) alone.
+        count: number of faces.
+        image_size: height and width of images and masks in pixels.
+        seed: seed of the faces; face i depends only on (seed, i).
 
     Raises:
-        ValueError: where ``root`` holds something else.
+        ValueError: if ``root`` holds something else.
     """
     _write_faces(root, "A", count, image_size, seed, _write_domain_a)
 
 
 def write_ffhq(root: Path, *, count: int, image_size: int, seed: int = 0) -> None:
-    """Write ``count`` faces of domain B in the layout of FFHQ with label maps, unless they are there; as above."""
+    """Write faces of domain B in the layout of FFHQ with label maps, unless they already exist.
+
+    Args:
+        root: folder to create.
+        count: number of faces.
+        image_size: height and width of images and label maps in pixels.
+        seed: seed of the faces; face i depends only on (seed, i).
+
+    Raises:
+        ValueError: if ``root`` holds something else.
+    """
     _write_faces(root, "B", count, image_size, seed, _write_domain_b)
 
 

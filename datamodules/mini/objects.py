@@ -1,4 +1,4 @@
-"""Draws labeled objects: one of ten things of varied color, pose and light before a varied background.
+"""Drawn labeled objects: one of ten things with varied color, pose and light before a varied background.
 
 images = render(invent(seed, "train", np.arange(64)), 32)
 """
@@ -23,8 +23,8 @@ COLOR_RGB = np.array(
     np.float32,
 )  # fmt: skip
 MUTED = 0.6  # colorfulness of backgrounds
-NUM_SPOTS = 3  # blurred, behind the object
-GRAIN = 0.02  # of full scale, either way
+NUM_SPOTS = 3  # blurred spots behind the object
+GRAIN = 0.02  # fraction of full scale, in both directions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Objects:
 
     thing: np.ndarray  # label, index into NAMES
     color: np.ndarray  # index into COLORS
-    background: np.ndarray  # index into COLORS, another one
-    draws: Draws  # for everything that has no name
+    background: np.ndarray  # index into COLORS, different from ``color``
+    draws: Draws  # for everything without a field of its own
 
 
 def invent(seed: int, part: Part, indices: np.ndarray) -> Objects:
@@ -51,7 +51,7 @@ def invent(seed: int, part: Part, indices: np.ndarray) -> Objects:
 
 
 def captions(objects: Objects) -> list[str]:
-    """Return "a red star on green" and the like."""
+    """Return captions such as "a red star on green"."""
     words = zip(objects.thing.tolist(), objects.color.tolist(), objects.background.tolist())
     article = {True: "an", False: "a"}
     return [
@@ -81,7 +81,7 @@ def render(objects: Objects, size: int) -> Array:
 
 
 def _outline(thing: np.ndarray, u: Array, v: Array) -> Array:
-    """Return the distance to the edge of each image's own thing, [B, h, w]."""
+    """Return the distance to the edge of the thing in each image, [B, h, w]."""
     distance = np.empty_like(u)
     for label, shape in enumerate(THINGS.values()):
         mine = thing == label
@@ -90,7 +90,7 @@ def _outline(thing: np.ndarray, u: Array, v: Array) -> Array:
 
 
 def _varied(draws: Draws, name: str, color: np.ndarray, reach: float) -> Array:
-    """Return [B, 3]: named colors, each a little off."""
+    """Return [B, 3]: named colors with small variations."""
     return np.clip(COLOR_RGB[color] + draws.uniform(name, -reach, reach, count=3), 0, 1)
 
 
@@ -120,7 +120,7 @@ def _paint_background(canvas: Canvas, objects: Objects) -> None:
 
 
 def _surface(objects: Objects, u: Array, v: Array) -> Array:
-    """Return the object's color [B, 3, h, w], lit from above."""
+    """Return the color of the object [B, 3, h, w], lit from above."""
     draws = objects.draws
     side = column(draws.uniform("light", -0.25, 0.25))
     shade = np.clip(0.95 + side * u - 0.18 * v, 0.5, 1.25)[:, None]

@@ -1,4 +1,4 @@
-"""Who is in the picture: traits of rendered faces, their CelebA attributes, and what a caption says of them."""
+"""Traits of the people in rendered pictures, their CelebA attributes, and their captions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ import numpy as np
 from datamodules.batches.randomness import Draws
 from datamodules.faces.classes import ATTRIBUTES
 
-Domain = Literal["A", "B"]  # A plays CelebA-HQ: studio, warm; B plays FFHQ: outdoors, cool, more varied
+Domain = Literal["A", "B"]  # A imitates CelebA-HQ: studio, warm; B imitates FFHQ: outdoors, cool, more varied
 
 HAIR_COLORS = ("black", "dark brown", "brown", "blond", "red", "gray")
 SKIN_TONES = ("very fair", "fair", "tan", "brown", "dark")
@@ -39,7 +39,7 @@ class People:
     lipstick: np.ndarray
     earrings: np.ndarray
     necklace: np.ndarray
-    draws: Draws  # for everything that has no name: shapes, shades, pose, background
+    draws: Draws  # for everything without a field of its own: shapes, shades, pose, background
 
 
 def invent(seed: int, domain: Domain, indices: np.ndarray) -> People:
@@ -75,7 +75,7 @@ def invent(seed: int, domain: Domain, indices: np.ndarray) -> People:
 
 
 def _hair_weights(age: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """Return [B, 6]: the old are gray, dark skin comes with dark hair."""
+    """Return [B, 6]: old people have gray hair, dark skin comes with dark hair."""
     weights = np.tile(np.array([2.0, 2, 2, 2, 1, 0.1]), (len(age), 1))
     weights[:, 2:5] *= np.array([1, 1, 0.7, 0.3, 0.12])[skin][:, None]
     weights[:, 5] += 12 * (age > OLD_ABOVE)
@@ -83,7 +83,7 @@ def _hair_weights(age: np.ndarray, skin: np.ndarray) -> np.ndarray:
 
 
 def attributes(people: People) -> np.ndarray:
-    """Return CelebA's 40 attributes, int8 [B, 40] of 0 and 1; those a drawing cannot show are 0."""
+    """Return CelebA's 40 attributes, int8 [B, 40] of 0 and 1; those that a drawing cannot show are 0."""
     haired = people.style != BALD
     hair = [haired & (people.hair == color) for color in range(len(HAIR_COLORS))]
     values = {

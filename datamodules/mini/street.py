@@ -1,6 +1,6 @@
-"""The geometry and the light of street scenes: what every part of the drawing needs to know.
+"""The geometry and the light of street scenes, shared by every part of the drawing.
 
-u is to the right and v down, the image is [-1, 1] squared. ``nearness`` is 0 on the horizon and 1 at the lower border.
+u points right and v down; the image is [-1, 1] squared. ``nearness`` is 0 on the horizon and 1 at the lower border.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ Ink = Array | Callable[[Array, Array], Array]
 
 
 class Street:
-    """B scenes and the canvas they are painted on.
+    """B scenes and the canvas on which they are painted.
 
     Args:
-        draws: of the scenes; the same scene by day and by night has the same labels.
-        size: pixels.
-        night: by night.
+        draws: random draws of the scenes; a scene has the same labels by day and by night.
+        size: height and width in pixels.
+        night: whether to paint the scenes by night.
     """
 
     def __init__(self, draws: Draws, size: int, *, night: bool) -> None:
@@ -45,29 +45,64 @@ class Street:
 
     @contextmanager
     def among(self, where: Array) -> "Iterator[Street]":
-        """Yield the scenes that ``where``, bool [B], marks as a Street of their own; what is painted on it stays."""
+        """Yield the scenes marked by ``where``, bool [B], as a Street; what is painted on it is copied back."""
         part = Street(self.draws.among(where), self.canvas.size, night=self.night)
         part.canvas.color, part.canvas.label = self.canvas.color[where], self.canvas.label[where]
         yield part
         self.canvas.color[where], self.canvas.label[where] = part.canvas.color, part.canvas.label
 
     def paint(self, shape: Shape, ink: Ink, name: str | None, box: Box = EVERYWHERE) -> None:
-        """Paint a shape of class ``name``; see ``Canvas.paint``."""
+        """Paint one shape; see ``Canvas.paint``.
+
+        Args:
+            shape: distance to the edge of the shape.
+            ink: color, or a function from (u, v) to it.
+            name: class of the shape; None leaves the classes unchanged.
+            box: bounds of the shape.
+        """
         self.canvas.paint(shape, ink, label=None if name is None else LABEL[name], box=box)
 
     def paint_oval(self, at: Array, v: Array, ru: Array, rv: Array, ink: Ink, name: str) -> None:
-        """Paint an ellipse around (``at``, ``v``), all [B, 1, 1]."""
+        """Paint an ellipse; positions and radii are [B, 1, 1].
+
+        Args:
+            at: center in u.
+            v: center in v.
+            ru: radius in u.
+            rv: radius in v.
+            ink: color, or a function from (u, v) to it.
+            name: class of the shape.
+        """
         self.paint(partial(ellipse, cu=at, cv=v, ru=ru, rv=rv), ink, name, box_around(at, v, ru, rv))
 
     def paint_slab(self, at: Array, v: Array, hu: Array, hv: Array, ink: Ink, name: str) -> None:
-        """Paint a rectangle around (``at``, ``v``) with half sizes ``hu`` and ``hv``, all [B, 1, 1]."""
+        """Paint a rectangle; positions and half sizes are [B, 1, 1].
+
+        Args:
+            at: center in u.
+            v: center in v.
+            hu: half size in u.
+            hv: half size in v.
+            ink: color, or a function from (u, v) to it.
+            name: class of the shape.
+        """
         self.paint(partial(rounded_box, cu=at, cv=v, hu=hu, hv=hv, r=0.01), ink, name, box_around(at, v, hu, hv))
 
     def shine(
         self, at: Array, v: Array, ru: Array, rv: Array, color: tuple[float, float, float], *,
         softness: float, opacity: float,
     ) -> None:  # fmt: skip
-        """Paint an oval light: as bright by night as by day, without a class."""
+        """Paint an oval light without a class, as bright by night as by day.
+
+        Args:
+            at: center in u.
+            v: center in v.
+            ru: radius in u.
+            rv: radius in v.
+            color: RGB, 0 to 1.
+            softness: width of the edge.
+            opacity: 0 to 1.
+        """
         ink = np.array(color, np.float32) / self.light
         self.canvas.paint(
             partial(ellipse, cu=at, cv=v, ru=ru, rv=rv), ink, softness=softness, opacity=opacity,
@@ -83,26 +118,26 @@ class Street:
         return (v - self.horizon) / (1 - self.horizon)
 
     def kerb(self, side: int, nearness: Array, beyond: float = 0.0) -> Array:
-        """Return u of the road's edge; ``beyond`` 1 is the far edge of the sidewalk."""
+        """Return u of the edge of the road, or of the far edge of the sidewalk for ``beyond`` 1."""
         return self.vanishing + side * (CURB + beyond * CURB + (self.reach[side] + beyond * KERB_WIDTH) * nearness)
 
     def between_kerbs(self, u: Array, v: Array, beyond: float = 0.0) -> Array:
-        """Return the distance to the road, with sidewalks for ``beyond`` 1."""
+        """Return the distance to the road, including the sidewalks for ``beyond`` 1."""
         near = self.nearness(v)
         sides = np.maximum(self.kerb(-1, near, beyond) - u, u - self.kerb(1, near, beyond))
         return np.maximum(self.horizon - v, 0.8 * sides)
 
     def outward(self, side: int, u: Array) -> Array:
-        """Return how far u lies from the vanishing point towards a side."""
+        """Return how far u lies from the vanishing point toward a side."""
         return side * (u - self.vanishing)
 
     def base(self, u: Array) -> Array:
-        """Return v where buildings meet the ground."""
+        """Return v at the foot of the buildings."""
         left, right = (self.slope[side] * np.maximum(self.outward(side, u), 0) for side in (-1, 1))
         return self.horizon + left + right
 
     def colors(self, name: str, palette: Array, jitter: float = 0.06) -> Array:
-        """Return [B, 3]: for each scene one of the colors [K, 3], a little off."""
+        """Return [B, 3]: for each scene one of the colors [K, 3], with a small variation."""
         chosen = palette[self.draws.choose(name, np.ones(len(palette)))]
         return np.clip(chosen + self.draws.uniform(f"{name} off", -jitter, jitter, count=3), 0, 1)
 
@@ -111,16 +146,23 @@ class Street:
         return np.broadcast_to(color, self.light.shape)
 
     def where(self, name: str, probability: float) -> Array:
-        """Return bool [B]: the scenes that have something."""
+        """Return bool [B], true with ``probability``: the scenes that have the item ``name``."""
         return self.draws.chance(name, probability)
 
     def place(self, name: str, low: float, high: float) -> Array:
-        """Return [B, 1, 1] in [low, high)."""
+        """Return a random [B, 1, 1] in [low, high)."""
         return column(self.draws.uniform(name, low, high))
 
 
 def box_around(at: Array, v: Array, hu: Array, hv: Array) -> Box:
-    """Return the smallest box that holds, in every scene, a shape of half sizes ``hu`` and ``hv``."""
+    """Return the smallest box that contains a shape in every scene.
+
+    Args:
+        at: center in u.
+        v: center in v.
+        hu: half size in u.
+        hv: half size in v.
+    """
     if not len(at):
         return EVERYWHERE
     return float((at - hu).min()), float((at + hu).max()), float((v - hv).min()), float((v + hv).max())

@@ -1,4 +1,4 @@
-"""What does not move in a street: sky, buildings, ground, road, walls, trees, poles."""
+"""The static parts of a street: sky, buildings, ground, road, walls, trees, poles."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ BELOW_HORIZON: Box = (-9, 9, -0.2, 9)  # in every scene
 
 
 def paint_sky(street: Street) -> None:
-    """Fill the canvas with the sky, paler towards the horizon."""
+    """Fill the canvas with the sky, paler toward the horizon."""
     high = street.colors("sky", np.array([[0.42, 0.62, 0.90], [0.66, 0.74, 0.82], [0.52, 0.66, 0.86]], np.float32))
     low = 0.45 * high + 0.55
 
@@ -31,7 +31,7 @@ def paint_sky(street: Street) -> None:
 
 
 def paint_buildings(street: Street) -> None:
-    """Paint three buildings on each side that has them, far to near, and trees along the horizon."""
+    """Paint three buildings, far to near, on each side that has them, and trees along the horizon."""
     far = street.colors("far trees", LEAVES)
     crest = street.place("far height", 0.05, 0.16)
     street.paint(lambda u, v: street.horizon - crest * (1 + 0.3 * np.sin(9 * u)) - v, far, "vegetation")
@@ -42,7 +42,7 @@ def paint_buildings(street: Street) -> None:
 
 
 def _paint_building(street: Street, side: int, name: str, edge: float, height: float) -> None:
-    """Paint one building from its inner ``edge`` outwards; nearer ones cover the rest."""
+    """Paint one building from its inner ``edge`` outward; nearer buildings cover the rest."""
     inner = edge + street.place(f"{name} edge", -0.05, 0.08)
     tall = height * street.place(f"{name} height", 0.7, 1.35)
     facade = street.colors(name, FACADES)
@@ -67,7 +67,7 @@ def _paint_building(street: Street, side: int, name: str, edge: float, height: f
 
 
 def paint_ground(street: Street) -> None:
-    """Paint what lies before the buildings, sidewalks, road with its marks, and a wall or a fence on some sides."""
+    """Paint the ground before the buildings, sidewalks, the road with its marks, and a wall or fence on some sides."""
     stone = street.colors("stone", np.array([[0.58, 0.54, 0.52], [0.66, 0.60, 0.56]], np.float32))
     tar = street.colors("tar", np.array([[0.34, 0.34, 0.36], [0.42, 0.41, 0.41]], np.float32))
     street.paint(lambda u, v: street.base(u) - v, stone, "sidewalk", BELOW_HORIZON)
@@ -109,7 +109,7 @@ def _paint_barrier(street: Street, side: int) -> None:
 
 
 def _barrier(street: Street, side: int, tall: Array, u: Array, v: Array) -> Array:
-    """Return the distance to a barrier that grows towards the viewer."""
+    """Return the distance to a barrier that grows toward the viewer."""
     away = street.outward(side, u)
     return np.maximum(np.maximum(street.base(u) - tall * away - v, v - street.base(u) - 0.06 * away), 0.1 - away)
 

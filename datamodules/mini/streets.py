@@ -1,4 +1,4 @@
-"""Draws street scenes with exact Cityscapes label ids, by day and by night.
+"""Drawn street scenes with exact Cityscapes label ids, by day and by night.
 
 images, label_ids = render(Draws("streets", seed, "train", indices=np.arange(64)), 32)
 """
@@ -9,18 +9,18 @@ from datamodules.mini.street import Street
 from datamodules.mini.street_backdrop import paint_buildings, paint_ground, paint_poles, paint_sky, paint_trees
 from datamodules.mini.traffic import paint_bonnet, paint_traffic
 
-GRAIN = 0.02  # of full scale, either way
+GRAIN = 0.02  # fraction of full scale, in both directions
 
 
 def render(draws: Draws, size: int, *, night: bool = False) -> tuple[Array, Array]:
-    """Paint back to front.
+    """Paint street scenes back to front.
 
-    17 of the 19 classes occur (no train, no motorcycle); the camera's own bonnet is void.
+    17 of the 19 classes occur (no train, no motorcycle); the hood of the camera's own car is void.
 
     Args:
-        draws: of the scenes; scene i is a function of (its stream, i).
-        size: S, pixels.
-        night: the same scenes by night: dark, with lit windows and lamps.
+        draws: random draws of the scenes; scene i depends only on (its stream, i).
+        size: S, height and width in pixels.
+        night: whether to paint the same scenes by night: dark, with lit windows and lamps.
 
     Returns:
         images uint8 [B, 3, S, S] and label ids uint8 [B, S, S].

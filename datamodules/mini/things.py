@@ -1,4 +1,4 @@
-"""The outlines of ten things: distances to their edges, each about 1.7 wide around (0, 0); see ``drawing``."""
+"""The outlines of ten things as distances to their edges, each about 1.7 wide around (0, 0); see ``drawing``."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def ring(u: Array, v: Array) -> Array:
 
 
 def star(u: Array, v: Array) -> Array:
-    """Return the distance to a star of five points, one of them up."""
+    """Return the distance to a five-pointed star with one point up."""
     outer, inner, half = 0.98, 0.42, np.pi / 5  # radii of tips and notches, angle between them
     angle = np.abs((np.arctan2(u, -v) + half) % (2 * half) - half)  # from the nearest tip
     radius = np.hypot(u, v)

@@ -1,4 +1,4 @@
-"""What moves in a street: cars, trucks, buses, people, a cyclist; and the bonnet of the car that carries the camera."""
+"""The moving parts of a street: cars, trucks, buses, people, a cyclist; and the hood of the car with the camera."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ CLOTHES = np.array([[0.16, 0.18, 0.26], [0.55, 0.18, 0.18], [0.78, 0.74, 0.66], 
 SKIN = np.array([[0.80, 0.62, 0.50], [0.50, 0.36, 0.28]], np.float32)
 TYRE, GLASS, FRAME = (np.full((1, 3), value, np.float32) for value in (0.07, 0.26, 0.17))
 KINDS = (("car", 0.0, 0.78, 1.35), ("truck", 0.78, 0.89, 2.1), ("bus", 0.89, 1.0, 2.4))
-# of vehicles: class, share from and to, height as a multiple of half the width
+# vehicles: class, share from and to, height as a multiple of half the width
 
 
 def paint_traffic(street: Street) -> None:
@@ -73,7 +73,7 @@ def _paint_body(street: Street, label: str, middle: Array, foot: Array, half: Ar
 
 
 def _paint_figure(street: Street, name: str, label: str, at: Array, foot: Array, tall: Array) -> None:
-    """Paint legs, torso and head of someone of height ``tall`` who stands at ``foot``."""
+    """Paint the legs, torso and head of a person of height ``tall`` who stands at ``foot``."""
     trousers, coat = street.colors(f"{name} trousers", CLOTHES) * 0.7, street.colors(f"{name} coat", CLOTHES)
     street.paint_slab(at, foot - 0.24 * tall, 0.10 * tall, 0.24 * tall, trousers, label)
     street.paint_oval(at, foot - 0.62 * tall, 0.16 * tall, 0.25 * tall, coat, label)
@@ -96,7 +96,7 @@ def _paint_cyclist(street: Street) -> None:
 
 
 def paint_bonnet(street: Street) -> None:
-    """Paint the bonnet of the camera's own car, which is void, and by night its headlights on the road."""
+    """Paint the hood of the camera's own car, which is void, and by night its headlights on the road."""
     if street.night:
         one = np.ones_like(street.vanishing)
         street.shine(0 * one, 0.75 * one, 0.7 * one, 0.35 * one, (0.75, 0.72, 0.6), softness=0.5, opacity=0.35)

@@ -1,4 +1,4 @@
-"""What a face wears: glasses, earrings, a hat."""
+"""Accessories of a face: glasses, earrings, a hat."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ EYES_AND_BROWS = tuple(LABEL[name] for name in ("l_eye", "r_eye", "l_brow", "r_b
 
 
 def paint_glasses(face: Face) -> None:
-    """Paint frames and lenses; class eye_g covers both, except where eyes and brows are seen."""
+    """Paint frames and lenses; class eye_g covers both, except where eyes and brows are visible."""
     people, canvas, draws = face.people, face.canvas, face.people.draws
     square = column(draws.chance("square glasses", 0.5))
     frames = np.array([[0.08, 0.08, 0.1], [0.35, 0.2, 0.1], [0.5, 0.5, 0.55]], np.float32)

@@ -1,4 +1,4 @@
-"""Folders of rendered images: written once, by one process, and whole or not at all."""
+"""Folders of rendered images, written once, by one process, and completely or not at all."""
 
 import json
 import os
@@ -15,21 +15,21 @@ from datamodules.storage.progress import Update, progress_bar
 from lightning_mmdiff.errors import UserError
 
 MARKER = "mini.json"
-CHUNK_PIXELS = 2**17  # of one rendered chunk; about what stays in the processor's cache
+CHUNK_PIXELS = 2**17  # of one rendered chunk; about as many as fit in the processor's cache
 
 
 def write_once(root: Path, what: dict[str, Any], noun: str, total: int, write: Callable[[Path, Update], None]) -> None:
-    """Let ``write`` fill a temporary folder and rename it to ``root``, unless that is there.
+    """Let ``write`` fill a temporary folder and rename it to ``root``, unless ``root`` already exists.
 
     Args:
         root: folder to create.
-        what: how its content was made.
-        noun: what is rendered, for messages.
+        what: settings that determine the content.
+        noun: name of what is rendered, for messages.
         total: number of images.
-        write: fills the folder it is given and reports what is done.
+        write: fills the folder that it is given and reports its progress.
 
     Raises:
-        UserError: where ``root`` holds something else.
+        UserError: if ``root`` holds something else.
     """
     root.parent.mkdir(parents=True, exist_ok=True)
     with locked(root.with_name(f".{root.name}.lock")):
