@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reports.schema import Claim, Decision, Interval, Metric, Row, Run
-from reports.statistics import centerd_interval, t_interval
+from reports.statistics import centered_interval, t_interval
 
 MIN_REPLICATES = 40  # with fewer, the 2.5% quantile is the extreme value
 
@@ -103,7 +103,7 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
     paired = replicates_a - replicates_b
     if len(paired) < MIN_REPLICATES or not np.isfinite(paired).all():
         return None, f"needs at least {MIN_REPLICATES} finite bootstrap replicates, found {np.isfinite(paired).sum()}"
-    return centerd_interval(difference, paired), ""
+    return centered_interval(difference, paired), ""
 
 
 def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, str]:

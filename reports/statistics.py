@@ -17,7 +17,7 @@ def t_interval(values: Sequence[float]) -> Interval:
     return float(sample.mean() - half), float(sample.mean() + half)
 
 
-def centerd_interval(estimate: float, replicates: np.ndarray) -> Interval:
+def centered_interval(estimate: float, replicates: np.ndarray) -> Interval:
     """Return the percentile interval of the replicates, shifted so that their mean is the estimate.
 
     The shift removes the bootstrap's bias: a resample holds fewer distinct images, which a Frechet distance penalizes.

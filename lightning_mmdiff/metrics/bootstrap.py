@@ -46,7 +46,7 @@ def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: 
 
 
 def interval(value: float, replicates: NDArray, level: float = 0.95) -> tuple[float, float]:
-    """Return the centerd percentile interval: ``value`` plus the quantiles of the replicates about their own mean.
+    """Return the centered percentile interval: ``value`` plus the quantiles of the replicates about their own mean.
 
     Centerd, because a resample repeats images, which biases a Frechet distance upwards: the plain percentile interval
     of such a statistic can lie entirely above the value.

@@ -67,7 +67,7 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
 def resampled_distances(features: NDArray, reference: Gaussian, indices: Iterable[NDArray[np.int64]]) -> Array:
     """Return d^2 of the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [N] of ``indices``.
 
-    Works on inner products of images: with centerd rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of
+    Works on inner products of images: with centered rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of
     X B^T B X^T / (N - 1), [N, N]. So for N < D a resample costs one eigenvalue problem of N rows and nothing else.
     """
     shifted = np.asarray(features, np.float64) - reference.mean

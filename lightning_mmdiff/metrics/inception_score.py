@@ -30,7 +30,7 @@ def inception_score_replicates(probabilities: NDArray, *, chunk: int = CHUNK, nu
     """Return the score under ``num`` resamples of the rows of ``probabilities`` [N, K], [num].
 
     A resample is cut into chunks like the images. It repeats images, so its marginal is narrower and replicates lie
-    below the score; intervals are centerd (``bootstrap.interval``).
+    below the score; intervals are centered (``bootstrap.interval``).
     """
     probabilities = _check(probabilities)
     negative_entropy = _plogp(probabilities)

@@ -6,7 +6,7 @@ reference inside the manifold of the generated features. (torch-fidelity prints 
 
 "Precision", "Recall": k = 3, Inception's pooled features behind ADM's resize (``networks.AdmInception``), all samples
 against 10,000 reference images. "Precision-EffNetLite0", "Recall-EffNetLite0": the same on EfficientNet-Lite0's.
-Deviation: ADM compares squared distances in float16, here they are float32 of centerd features.
+Deviation: ADM compares squared distances in float16, here they are float32 of centered features.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Membership:
 
 def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, device: str = "cpu") -> Membership:
     """Compare generated ``features`` [N, D] with ``reference`` [M, D]; a feature on the border of a ball is inside."""
-    x, y = _centerd(features, reference, k, device)
+    x, y = _centered(features, reference, k, device)
     radius_x, radius_y = squared_radii(x, k), squared_radii(y, k)
     precise = torch.zeros(len(x), dtype=torch.bool, device=device)
     recalled = torch.zeros(len(y), dtype=torch.bool, device=device)
@@ -64,10 +64,10 @@ def recall_replicates(
     """Return the recall under ``num`` resamples of both sets, [num]: which references are asked, which balls are there.
 
     Balls keep their radii: those of a resample would shrink with its repeated images. A resample lacks a third of the
-    balls, so replicates lie below the recall and intervals are centerd (``bootstrap.interval``). Resampling the
+    balls, so replicates lie below the recall and intervals are centered (``bootstrap.interval``). Resampling the
     references alone gives intervals that are too narrow by up to a third (a test simulates it).
     """
-    x, y = _centerd(features, reference, k, device)
+    x, y = _centered(features, reference, k, device)
     radius = squared_radii(x, k)
     present = torch.from_numpy(_counts(len(x), num, seed) > 0).float().to(device)  # [num, N]
     reached = torch.zeros(num, len(y), dtype=torch.bool, device=device)
@@ -114,7 +114,7 @@ def precision_recall_results(
     return precision, recall
 
 
-def _centerd(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
+def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
     """Move both sets by the reference's mean: smaller numbers, so that less of a distance cancels; float32."""
     _check(features, reference, k)
     center = np.mean(reference, axis=0, dtype=np.float64)

@@ -56,7 +56,7 @@ def test_interval_of_a_mean_covers_the_truth_19_times_in_20(rng):
 
 
 def test_interval_holds_the_value_where_the_plain_one_does_not(rng):
-    """Repeated images bias a Frechet distance upwards; centerd quantiles take that out."""
+    """Repeated images bias a Frechet distance upwards; centered quantiles take that out."""
     reference = fit_gaussian(rng.standard_normal((500, 32)))
     x = rng.standard_normal((64, 32))
     value = frechet_between(fit_gaussian(x), reference)
