@@ -1,9 +1,9 @@
-"""Intervals by the bootstrap (Efron 1979): resample images, with the same indices in every row of a table.
+"""Bootstrap intervals (Efron 1979): images are resampled, with the same indices in every row of a table.
 
-Common indices make rows comparable: replicate r of two rows evaluators the same test images, so the spread of
-``replicates_a - replicates_b`` is the spread of a paired difference. For distances between sets only the generated
-features are resampled. The reference is the same for every row and part of the protocol, so the interval says how
-much the value depends on which conditions were sampled, given that reference.
+Common indices make rows comparable: replicate r of two rows scores the same test images, so the spread of
+``replicates_a - replicates_b`` is the spread of a paired difference. For distances between sets, only the generated
+features are resampled. The reference is part of the protocol and the same for every row, so the interval shows how much
+the value depends on which conditions were sampled, given that reference.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def bootstrap_mean(values: NDArray, num: int = 1000, seed: int = 0) -> Array:
 def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: int = 200, seed: int = 0) -> Array:
     """Return ``statistic`` of the resampled ``arrays``, [num]; all [N, ...] are resampled with the same indices.
 
-    What must stay fixed, such as the reference of a Frechet distance, belongs into ``statistic``.
+    Anything that must stay fixed, such as the reference of a Frechet distance, belongs in ``statistic``.
     """
     if len({len(array) for array in arrays}) != 1:
         raise UserError(f"Arrays of {[len(array) for array in arrays]} images cannot share resampled indices.")
@@ -48,8 +48,8 @@ def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: 
 def interval(value: float, replicates: NDArray, level: float = 0.95) -> tuple[float, float]:
     """Return the centered percentile interval: ``value`` plus the quantiles of the replicates about their own mean.
 
-    Centerd, because a resample repeats images, which biases a Frechet distance upwards: the plain percentile interval
-    of such a statistic can lie entirely above the value.
+    It is centered because a resample repeats images, which biases a Frechet distance upwards: the plain percentile
+    interval of such a statistic can lie entirely above the value.
     """
     tail = (1 - level) / 2
     low, high = np.quantile(replicates - np.mean(replicates), [tail, 1 - tail])

@@ -1,8 +1,8 @@
-"""The face parser published with CelebAMask-HQ (Lee et al. 2020), by which Collaborative Diffusion evaluators masks.
+"""The face parser published with CelebAMask-HQ (Lee et al. 2020), with which Collaborative Diffusion evaluates masks.
 
 A U-Net of 16 to 256 channels and 19 classes in the data set's own order; 1.9M parameters. The network is written from its
-published shape; the weights allow research only and are read from disk. On real photographs its authors state 93.42 % of
-pixels. Never run here on the released file.
+published shape; the weights are licensed for research only and are read from disk. Its authors report an accuracy of
+93.42 % of pixels on real photographs. This code has never been run on the released file.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ NUM_CLASSES = 19
 
 
 class DoubleConv(nn.Module):
-    """Two 3 x 3 convolutions with batch norm; names of layers as in the released file."""
+    """Two 3 x 3 convolutions with batch norm; layers are named as in the released file."""
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
@@ -28,12 +28,12 @@ class DoubleConv(nn.Module):
         self.conv2 = nn.Sequential(nn.Conv2d(num_out, num_out, 3, padding=1), nn.BatchNorm2d(num_out), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, num_in, H, W] -> [B, num_out, H, W]."""
+        """Apply the convolutions, [B, num_in, H, W] -> [B, num_out, H, W]."""
         return self.conv2(self.conv1(x))
 
 
 class UpConv(nn.Module):
-    """Doubles the resolution and joins what the encoder saw there."""
+    """Layer that doubles the resolution and joins the encoder's features at that resolution."""
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
@@ -41,12 +41,12 @@ class UpConv(nn.Module):
         self.up = nn.ConvTranspose2d(num_in, num_out, 2, stride=2)
 
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
-        """[B, num_out, 2H, 2W] and [B, num_in, H, W] -> [B, num_out, 2H, 2W]."""
+        """Join [B, num_out, 2H, 2W] and [B, num_in, H, W] -> [B, num_out, 2H, 2W]."""
         return self.conv(torch.cat([skip, self.up(x)], dim=1))
 
 
 class CelebAMaskParser(nn.Module):
-    """Face to the 19 classes of CelebAMask-HQ, in evaluation mode."""
+    """Network from faces to the 19 classes of CelebAMask-HQ, in evaluation mode."""
 
     image_size = 512  # pixels
 
@@ -64,7 +64,7 @@ class CelebAMaskParser(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image, float [-1, 1], [B, 3, S, S] with S a multiple of 16 -> logits [B, 19, S, S]."""
+        """Map images, float [-1, 1], [B, 3, S, S] with S a multiple of 16, to logits [B, 19, S, S]."""
         skips = []
         for encode in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = encode(x)
@@ -77,9 +77,9 @@ class CelebAMaskParser(nn.Module):
 
     @torch.inference_mode()
     def parse(self, image: Tensor) -> Tensor:
-        """Class of every pixel, uint8 [B, 512, 512], of images uint8 [B, 3, S, S] of any S.
+        """Return the class of every pixel, uint8 [B, 512, 512], of images uint8 [B, 3, S, S] of any S.
 
-        Images are resized by the nearest pixel, as the authors' script does.
+        Images are resized by nearest-neighbor interpolation, as in the authors' script.
         """
         check_images(image)
         resized = interpolate(images.to_float(image), (self.image_size, self.image_size), mode="nearest-exact")

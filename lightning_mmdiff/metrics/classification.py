@@ -10,12 +10,12 @@ from lightning_mmdiff.metrics.results import MetricResult, mean_result
 
 
 def top_k_hits(logits: NDArray, labels: NDArray, k: int = 1) -> NDArray[np.bool_]:
-    """Return whether each label is among the k largest logits, [N]; of equal logits the lower class comes first.
+    """Return whether each label is among the k largest logits, [N]; among equal logits, the lower class comes first.
 
     Args:
         logits: any increasing function of the class probabilities, [N, K].
         labels: true classes, 0..K-1, [N].
-        k: how many guesses count, 1..K.
+        k: number of guesses that count, 1..K.
     """
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != (len(logits),) or not len(labels):
@@ -35,5 +35,15 @@ def top_k_hits(logits: NDArray, labels: NDArray, k: int = 1) -> NDArray[np.bool_
 def accuracy_result(
     protocol: str, logits: NDArray, labels: NDArray, /, *, k: int = 1, num: int = 1000, seed: int = 0, **extra: Any
 ) -> MetricResult:
-    """Return the top-k accuracy in [0, 1]; arguments as of ``top_k_hits``."""
+    """Return the top-k accuracy in [0, 1].
+
+    Args:
+        protocol: name of the metric.
+        logits: as in ``top_k_hits``.
+        labels: as in ``top_k_hits``.
+        k: as in ``top_k_hits``.
+        num: number of replicates.
+        seed: seed of the resamples.
+        **extra: facts that a reader must know.
+    """
     return mean_result(protocol, top_k_hits(logits, labels, k), better="higher", num=num, seed=seed, **extra)

@@ -1,10 +1,10 @@
 """Agreement of an image with its caption: the cosine of their embeddings; higher is better.
 
-"CLIPScore": CLIP ViT-B/32 of OpenAI, 100 times the mean cosine over images, not clamped at 0 (Collaborative Diffusion,
+"CLIPScore": OpenAI's CLIP ViT-B/32, 100 times the mean cosine over images, not clamped at 0 (Collaborative Diffusion,
 Table 1); "CLIPCosine": the cosine itself (Unite and Conquer, Table 3). Neither paper names its CLIP; the magnitudes fit
-ViT-B/32. Images are resized (bicubic, antialiased) to 224 pixels without the rounding to 8 bits of the released preprocessing.
-"TextScore-MiniCLIP": 100 times the mean cosine of our small image-text model (``methods.contrastive``), which must be
-another model than the one that conditions. FaRL conditions Unite and Conquer, so it never evaluators either.
+ViT-B/32. Images are resized (bicubic, antialiased) to 224 pixels, without the released preprocessing's rounding to 8 bits.
+"TextScore-MiniCLIP": 100 times the mean cosine of our small image-text model (``methods.contrastive``), which must not be
+the model that conditions. FaRL conditions Unite and Conquer, so it never serves as an evaluator either.
 """
 
 from collections.abc import Sequence
@@ -27,17 +27,17 @@ BATCH = 32  # images
 
 
 class ImageTextModel(Protocol):
-    """What evaluators text: ``ClipEmbedder`` and ``ContrastiveModel`` are two."""
+    """Evaluator of text, such as ``ClipEmbedder`` and ``ContrastiveModel``."""
 
     def embed_images(self, image: Tensor) -> Tensor:
-        """Unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
+        """Return unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
 
     def embed_text(self, captions: Sequence[str]) -> Tensor:
-        """Unit vectors [B, D] of captions."""
+        """Return unit vectors [B, D] of captions."""
 
 
 def load_clip(folder: Path | None = None) -> ClipEmbedder:
-    """CLIP from a local folder in Hugging Face's format; default ``weights.require("clip")``."""
+    """Load CLIP from a local folder in Hugging Face's format; default ``weights.require("clip")``."""
     return farl.load_clip(folder or weights.require("clip"))
 
 
@@ -48,7 +48,7 @@ def text_similarity(model: ImageTextModel, images: Tensor, captions: Sequence[st
     Args:
         model: the evaluator.
         images: uint8 RGB, [N, 3, S, S].
-        captions: the caption that each image was made from, N of them.
+        captions: caption that each image was made from, N in total.
     """
     check_images(images)
     if len(captions) != len(images):
@@ -64,5 +64,14 @@ def text_similarity(model: ImageTextModel, images: Tensor, captions: Sequence[st
 def text_result(
     protocol: str, cosines: NDArray, /, *, scale: float = 100.0, num: int = 1000, seed: int = 0, **extra: Any
 ) -> MetricResult:
-    """Return the mean of ``scale`` times the ``cosines`` [N]; ``scale`` is 1 for "CLIPCosine"."""
+    """Return the mean of the scaled cosines.
+
+    Args:
+        protocol: name of the metric.
+        cosines: from ``text_similarity``, [N].
+        scale: factor on the cosines; 1 for "CLIPCosine".
+        num: number of replicates.
+        seed: seed of the resamples.
+        **extra: facts that a reader must know.
+    """
     return mean_result(protocol, scale * np.asarray(cosines), better="higher", num=num, seed=seed, **extra)

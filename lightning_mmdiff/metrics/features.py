@@ -80,7 +80,15 @@ def extract_shards(
     num_processes: int = 1,
     device: str = "cpu",
 ) -> NDArray[np.float32]:
-    """Return the pooled features [N, D] of the images of all ``shards``; arguments as of ``shard_outputs``."""
+    """Return the pooled features [N, D] of the images of all ``shards``.
+
+    Args:
+        shards: as in ``shard_outputs``.
+        make_network: as in ``shard_outputs``.
+        cache: as in ``shard_outputs``.
+        num_processes: as in ``shard_outputs``.
+        device: as in ``shard_outputs``.
+    """
     return shard_outputs(shards, make_network, ("pool",), cache, num_processes=num_processes, device=device)["pool"]
 
 
@@ -93,19 +101,18 @@ def shard_outputs(
     num_processes: int = 1,
     device: str = "cpu",
 ) -> Arrays:
-    """Return the named outputs, each [N, size], of the images of all ``shards``, computing only what is missing.
+    """Return the named outputs, each [N, size], of the images of all ``shards``, computing only the missing ones.
 
-    Each output of each shard is a file of its own, written when that shard is done, so an interrupted call goes on
-    where it stopped. A file is named after the network and the shard's content: a shard that was sampled anew is never
-    answered with old features.
+    Each output of each shard is a separate file, written when that shard is done, so an interrupted call can resume.
+    A file is named after the network and the shard's content, so a resampled shard never gets old features.
 
     Args:
         shards: files of uint8 images [n, 3, H, W] as written by ``np.save``; results are in their order.
         make_network: class of the evaluator, for example ``EffNetLite0``; built in each process that has work.
-        names: some of "pool", "spatial", "logits"; one pass makes them all.
+        names: some of "pool", "spatial", "logits"; one pass computes them all.
         cache: folder for the features.
-        num_processes: this many spawned processes take the missing shards r::num_processes.
-        device: "cpu" or "cuda"; process r takes CUDA device r modulo their number.
+        num_processes: number of spawned processes; process r takes the missing shards r::num_processes.
+        device: "cpu" or "cuda"; process r uses CUDA device r modulo the number of devices.
     """
     if not shards:
         raise UserError("There are no sample shards to extract features from; run the sample stage first.")
@@ -123,7 +130,7 @@ def shard_outputs(
                 for r in range(workers)
             ]
             for share in shares:
-                share.result()  # raises what the process raised
+                share.result()  # re-raises the process's exception
     return {name: np.concatenate([np.load(found[name]) for found in files]) for name in names}
 
 
@@ -131,7 +138,7 @@ def load_shard(path: Path) -> Tensor:
     """Load uint8 images [n, 3, H, W] from a sample shard.
 
     Raises:
-        UserError: if the file is not such an array, naming it.
+        UserError: if the file is not such an array; names the file.
     """
     try:
         images = np.load(path)
@@ -148,19 +155,19 @@ def load_shard(path: Path) -> Tensor:
 
 
 def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays stored at ``path``, or ``compute()`` them and store them there.
+    """Return the arrays stored at ``path``, or compute and store them.
 
     Args:
         path: an .npz file.
-        fingerprint: says what the arrays were made from (data set, split, size, network, number of images). Arrays
+        fingerprint: description of the source of the arrays (data set, split, size, network, number of images). Arrays
             stored under another fingerprint, or in a damaged file, are computed again with a warning.
-        compute: makes the arrays; the name "fingerprint" is taken.
+        compute: function that returns the arrays; the name "fingerprint" is reserved.
     """
     arrays = _stored_reference(path, fingerprint)
     if arrays is not None:
         return arrays
     locks = WorkLocks(path.parent / ".locks")
-    with locks.acquire(path.stem):  # of several processes that need it, one computes
+    with locks.acquire(path.stem):  # of several processes that need the arrays, one computes them
         arrays = _stored_reference(path, fingerprint)
         if arrays is None:
             arrays = compute()
@@ -171,7 +178,7 @@ def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]
 
 
 def _stored_reference(path: Path, fingerprint: str) -> Arrays | None:
-    """Return the arrays at ``path`` if they are whole and of this fingerprint, else None, with a warning if they are there."""
+    """Return the arrays at ``path`` if they are whole and have this fingerprint; else None, with a warning if they exist."""
     if not path.exists():
         return None
     try:
@@ -194,11 +201,11 @@ def _extract_share(
 ) -> None:
     """Compute and store the outputs of each (shard, file of each output); build the network only if there is work.
 
-    Any number of processes may be at the same work: each shard is done by the one that locks it.
+    Any number of processes may share the work: each shard is done by the process that locks it.
     """
     if not share:
         return
-    if threads:  # in a process of its own
+    if threads:  # in a separate process
         torch.set_num_threads(threads)
     network = make_network()
     pieces = {f"{make_network.name}-{shard.stem}": (shard, files) for shard, files in share}
@@ -214,7 +221,7 @@ def _extract_share(
 def _feature_files(
     shard: Path, make_network: type[FeatureNetwork], names: Sequence[str], cache: Path
 ) -> dict[str, Path]:
-    """Return where each output of ``shard`` is stored; the pooled features bear the network's name alone."""
+    """Return the file of each output of ``shard``; that of the pooled features is named after the network alone."""
     with shard.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     labels = {name: make_network.name if name == "pool" else f"{make_network.name}.{name}" for name in names}
@@ -222,7 +229,7 @@ def _feature_files(
 
 
 def _is_readable(file: Path) -> bool:
-    """Whether ``file`` is a whole array; a damaged one is reported and counts as missing."""
+    """Return whether ``file`` is a whole array; a damaged one causes a warning and counts as missing."""
     if not file.exists():
         return False
     try:

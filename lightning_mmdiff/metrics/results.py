@@ -1,4 +1,4 @@
-"""A measured number with its protocol and its bootstrap replicates, and how it lies on disk.
+"""A measured number with its protocol and its bootstrap replicates, and how it is stored on disk.
 
 ``metrics.json``: {protocol: {"value", "n", "interval": [low, high], "better", ...extra}}.
 ``replicates.npz``: {protocol: float64 [R]}, made with common resampling indices (see ``bootstrap``).
@@ -32,7 +32,7 @@ class MetricResult:
     n: int  # generated images
     better: Better
     replicates: NDArray[np.float64]  # [R], the value under each common resample of the images
-    extra: dict[str, Any] = field(default_factory=dict)  # what a reader must know: reference, sizes, failures
+    extra: dict[str, Any] = field(default_factory=dict)  # facts that a reader must know: reference, sizes, failures
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.value) or not np.isfinite(self.replicates).all():
@@ -49,7 +49,16 @@ class MetricResult:
 def mean_result(
     protocol: str, values: NDArray, /, *, better: Better, num: int = 1000, seed: int = 0, **extra: Any
 ) -> MetricResult:
-    """Return the mean of a score per image, ``values`` [N]."""
+    """Return the mean of per-image scores.
+
+    Args:
+        protocol: name of the metric.
+        values: score of each image, [N].
+        better: whether lower or higher is better.
+        num: number of replicates.
+        seed: seed of the resamples.
+        **extra: facts that a reader must know.
+    """
     replicates = bootstrap_mean(values, num, seed)
     value = float(np.mean(values, dtype=np.float64))
     return MetricResult(
@@ -60,7 +69,16 @@ def mean_result(
 def frechet_result(
     protocol: str, features: NDArray, reference: Gaussian, /, *, num: int = 200, seed: int = 0, **extra: Any
 ) -> MetricResult:
-    """Return the Frechet distance of ``features`` [N, D] to ``reference``, whose features are not resampled."""
+    """Return the Frechet distance of ``features`` to ``reference``.
+
+    Args:
+        protocol: name of the metric.
+        features: of the generated images, [N, D].
+        reference: Gaussian of the reference, whose features are not resampled.
+        num: number of replicates.
+        seed: seed of the resamples.
+        **extra: facts that a reader must know.
+    """
 
     def distance(x: NDArray) -> float:
         return frechet_between(fit_gaussian(x), reference)
@@ -82,9 +100,15 @@ def frechet_result(
 def kernel_result(
     protocol: str, features: NDArray, reference: NDArray, /, *, num: int = 200, seed: int = 0, **extra: Any
 ) -> MetricResult:
-    """Return the kernel distance of ``features`` [N, D] to ``reference`` [M, D], which is not resampled.
+    """Return the kernel distance of ``features`` to ``reference``.
 
-    Inception features are taken as they are; others are scaled by ``kid.unit_length`` before.
+    Args:
+        protocol: name of the metric.
+        features: of the generated images, [N, D]; Inception's unscaled, others scaled by ``kid.unit_length``.
+        reference: of the reference images, [M, D], with the same scaling; not resampled.
+        num: number of replicates.
+        seed: seed of the resamples.
+        **extra: facts that a reader must know.
     """
     replicates = kernel_distance_replicates(features, reference, num=num, seed=seed)
     value = kernel_distance(features, reference)
@@ -94,7 +118,7 @@ def kernel_result(
 
 
 def save_results(folder: Path, results: Sequence[MetricResult]) -> None:
-    """Write ``metrics.json`` and ``replicates.npz`` into ``folder``; the JSON last, so it is there only with both."""
+    """Write ``replicates.npz`` and then ``metrics.json`` into ``folder``, so that the JSON never exists alone."""
     names = [result.protocol for result in results]
     if len(set(names)) != len(names):
         raise UserError(f"Two results of one protocol: {names}; name what differs in the protocol.")

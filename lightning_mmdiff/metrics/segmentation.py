@@ -1,9 +1,8 @@
 """Agreement of label maps: mIoU, F1 and pixel accuracy, per image and over a data set.
 
 Per image (Unite and Conquer: "mean for all testing images"): IoU and F1 = 2 |A and B| / (|A| + |B|) of each class that
-has a pixel in the prediction or in the target, mean over those classes. A class that is in neither says nothing; one
-that is in the prediction alone scores 0. Over a data set: the same formulas on the summed confusion matrix
-(Cityscapes, FaRL).
+has a pixel in the prediction or in the target, averaged over those classes. A class in neither is ignored; one that is
+only in the prediction scores 0. Over a data set: the same formulas on the summed confusion matrix (Cityscapes, FaRL).
 """
 
 from collections.abc import Sequence
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 from lightning_mmdiff.errors import UserError
 
 Array = NDArray[np.float64]
-IGNORED = 255  # label of pixels that are not judged; in the target only
+IGNORED = 255  # label of pixels that are not evaluated; only in the target
 CHUNK = 64  # images counted at once, to bound memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Scores per image [N] in [0, 1]; an image on which the parser failed scores 0 and is counted."""
+    """Scores of each image, [N] in [0, 1]; an image on which the parser failed scores 0 and is counted."""
 
     miou: Array
     f1: Array
@@ -41,10 +40,10 @@ class DatasetScores:
 
 
 def group_labels(labels: NDArray, groups: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
-    """Map each label to the index of the group that holds it, and to ``len(groups)`` if none does.
+    """Map each label to the index of the group that contains it, or to ``len(groups)`` if none does.
 
     Args:
-        labels: class of each pixel, any shape, 0..254 (255 is kept: not judged).
+        labels: class of each pixel, any shape, 0..254 (255 is kept: not evaluated).
         groups: classes of each group, for example ((13,), (1,), (2,)) for hair, skin, nose.
     """
     table = np.full(256, len(groups), np.uint8)
@@ -57,7 +56,7 @@ def group_labels(labels: NDArray, groups: Sequence[Sequence[int]]) -> NDArray[np
 
 
 def resize_labels(labels: NDArray, size: tuple[int, ...]) -> NDArray:
-    """Resize label maps [N, h, w] to [N, *size] by the nearest pixel center, as PIL does; no label is made up."""
+    """Resize label maps [N, h, w] to [N, *size] by the nearest pixel center, as PIL does; no new labels arise."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new)  # floor((i + 1/2) old / new), exactly
         for new, old in zip(size, labels.shape[1:], strict=True)
@@ -70,7 +69,7 @@ def confusion(prediction: NDArray, target: NDArray, num_classes: int) -> NDArray
 
     Args:
         prediction: class of each pixel, [N, H, W].
-        target: the same, with 255 where a pixel is not judged, [N, H, W].
+        target: the same, with 255 for pixels not evaluated, [N, H, W].
         num_classes: K; classes are 0..K-1.
     """
     if prediction.shape != target.shape or prediction.ndim != 3:
@@ -96,11 +95,11 @@ def image_scores(
 
     Args:
         prediction: class of each pixel, [N, H, W].
-        target: the same, with 255 where a pixel is not judged, [N, H, W].
+        target: the same, with 255 for pixels not evaluated, [N, H, W].
         num_classes: K; classes are 0..K-1.
-        groups: evaluator the union of each group's classes instead of single classes; pixels outside all groups count as
-            "elsewhere", which has no score of its own.
-        failed: True where the parser found nothing in the image, [N]; those score 0.
+        groups: classes to merge and score as one; pixels outside all groups count as "elsewhere", which has no score of
+            its own. None scores single classes.
+        failed: True where the parser found nothing in the image, [N]; those images score 0.
     """
     counts, judged = _counts(prediction, target, num_classes, groups)
     iou, f1 = _iou_and_f1(counts)
@@ -122,13 +121,20 @@ def image_scores(
 def dataset_scores(
     prediction: NDArray, target: NDArray, num_classes: int, *, groups: Sequence[Sequence[int]] | None = None
 ) -> DatasetScores:
-    """Score all images as one; arguments as of ``image_scores``."""
+    """Score all images as one.
+
+    Args:
+        prediction: as in ``image_scores``.
+        target: as in ``image_scores``.
+        num_classes: as in ``image_scores``.
+        groups: as in ``image_scores``.
+    """
     counts, judged = _counts(prediction, target, num_classes, groups)
     return scores_of_counts(counts.sum(axis=0), judged)
 
 
 def scores_of_counts(counts: NDArray, judged: int | None = None) -> DatasetScores:
-    """Score a confusion matrix ``counts`` [K, K], rows = target; ``judged``: only the first so many classes."""
+    """Score a confusion matrix ``counts`` [K, K], rows = target; only the first ``judged`` classes, or all if None."""
     judged = judged or len(counts)
     iou, f1 = _iou_and_f1(counts)
     hits, in_target = np.diag(counts)[:judged], counts.sum(axis=1)[:judged]
@@ -145,7 +151,7 @@ def scores_of_counts(counts: NDArray, judged: int | None = None) -> DatasetScore
 def _counts(
     prediction: NDArray, target: NDArray, num_classes: int, groups: Sequence[Sequence[int]] | None
 ) -> tuple[NDArray[np.int64], int]:
-    """Return the confusion [N, K, K] of classes or groups, and how many of the K are judged."""
+    """Return the confusion matrices [N, K, K] of classes or groups, and how many of the K are scored."""
     if groups is None:
         return confusion(prediction, target, num_classes), num_classes
     _check_classes(prediction, num_classes, "prediction")
@@ -164,7 +170,7 @@ def _confusion(prediction: NDArray, target: NDArray, num_classes: int) -> NDArra
 
 
 def _iou_and_f1(counts: NDArray) -> tuple[Array, Array]:
-    """Return IoU and F1 of each class, both [..., K], NaN where the class is in neither map."""
+    """Return IoU and F1 of each class, both [..., K]; NaN where the class is in neither map."""
     both = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
     total = (counts.sum(axis=-1) + counts.sum(axis=-2)).astype(np.float64)  # |A| + |B|
     nowhere = np.where(total > 0, 1.0, np.nan)
@@ -172,7 +178,7 @@ def _iou_and_f1(counts: NDArray) -> tuple[Array, Array]:
 
 
 def _present_mean(scores: Array) -> Array:
-    """Mean over the classes that are present, [N]; 1 for an image where none of them is in either map."""
+    """Return the mean over the classes that are present, [N]; 1 for an image where none of them is in either map."""
     present = np.isfinite(scores)
     total = np.where(present, scores, 0).sum(axis=1)
     return np.where(present.any(axis=1), total / np.maximum(present.sum(axis=1), 1), 1.0)

@@ -2,7 +2,7 @@
 
 11 x 11 Gaussian window of sigma 1.5, K1 = .01, K2 = .03, dynamic range 255, only pixels whose window lies inside the
 image, mean over pixels and the three RGB channels. torchmetrics' mean keeps the (reflected) border and differs; its
-full map without the border is equal, and a test says so.
+full map without the border is equal, as a test shows.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ C2 = (0.03 * 255) ** 2
 
 
 def ssim(images: Tensor, references: Tensor) -> NDArray[np.float64]:
-    """Return the similarity of each of ``images`` to its reference, [N] in [-1, 1]; both uint8 [N, 3, H, W]."""
+    """Return the similarity of each image to its reference, [N] in [-1, 1]; both uint8 [N, 3, H, W]."""
     return per_image(_similarity, images, references, smallest=WINDOW)
 
 
@@ -27,7 +27,7 @@ def _similarity(images: Tensor, references: Tensor) -> Tensor:
     x, y = images.to(torch.float64), references.to(torch.float64)  # float64: the variances are small differences
     rows, columns = (_window_matrix(size) for size in x.shape[2:])
 
-    def mean(z: Tensor) -> Tensor:  # under the window; it is separable: [B, 3, H, W] to [B, 3, H - 10, W - 10]
+    def mean(z: Tensor) -> Tensor:  # over the window, which is separable: [B, 3, H, W] to [B, 3, H - 10, W - 10]
         return rows @ z @ columns.T
 
     mu_x, mu_y = mean(x), mean(y)  # Eq. 14
@@ -39,7 +39,7 @@ def _similarity(images: Tensor, references: Tensor) -> Tensor:
 
 
 def _window_matrix(size: int) -> Tensor:
-    """Return the Gaussian average as a matrix, [size - 10, size]: row i weighs pixels i..i + 10."""
+    """Return the Gaussian average as a matrix, [size - 10, size]: row i weights pixels i..i + 10."""
     weight = torch.exp(-((torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
     matrix = torch.zeros(size - WINDOW + 1, size, dtype=torch.float64)
     for i in range(len(matrix)):
