@@ -1,7 +1,7 @@
-"""Checkpoints to go on from: every so many steps, every so many minutes, and when a signal asks to stop.
+"""Checkpoints for resuming: at intervals of steps and of minutes, and when a signal asks the process to stop.
 
-Lightning's own writer builds the whole file in memory and in /tmp and then copies it to its place where that is another
-disk, so a kill can leave a part of it under the final name. This one writes beside the final name and renames.
+Lightning's own writer builds the whole file in memory and in /tmp, then copies it to its place if that is on another disk,
+so a kill can leave a partial file under the final name. This one writes beside the final name and renames.
 """
 
 import signal
@@ -20,25 +20,25 @@ from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.steps import steps_done
 
 MINUTES = 15.0
-"""Training that a killed run loses at most, if checkpoints are cheap."""
+"""Most minutes of training that a killed run loses, if checkpoints are cheap."""
 SHARE = 0.01
-"""Of the time: what checkpoints may cost at most, if they take longer than ``CHEAP``."""
+"""Largest share of the time that checkpoints may take, if one takes longer than ``CHEAP``."""
 CHEAP = 1.0
-"""Seconds that are never worth a postponement."""
+"""Seconds up to which a checkpoint is never postponed."""
 KEPT = 2
-"""Newest checkpoints on disk: one may turn out to be damaged."""
+"""Number of newest checkpoints kept on disk, since one may turn out to be damaged."""
 
 
 class Checkpoints(Checkpoint):
-    """Save ``step=K.ckpt``; asked by a signal to stop, finish the step, save and raise ``Interrupted``."""
+    """Callback that saves ``step=K.ckpt``; on a signal to stop, it finishes the step, saves and raises ``Interrupted``."""
 
     def __init__(self, folder: Path, *, every: int, minutes: float = MINUTES) -> None:
         """Save into ``folder``.
 
         Args:
-            folder: is made when first needed.
+            folder: created when first needed.
             every: training steps between two checkpoints.
-            minutes: longest time without one. Both are longer if the cost would be more than ``SHARE`` of the time.
+            minutes: longest time without one. Both grow if checkpoints would take more than ``SHARE`` of the time.
         """
         self.folder, self.every, self.minutes = folder, every, minutes
         self.signum: int | None = None
@@ -47,22 +47,22 @@ class Checkpoints(Checkpoint):
         self._cost = 0.0  # seconds that the last one took
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Have the trainer write atomically."""
+        """Make the trainer write atomically."""
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock, and answer signals in place of Lightning, which restores the earlier handlers in the end."""
+        """Start the clock, and handle signals in place of Lightning, which restores the earlier handlers at the end."""
         self._step, self._saved_at = steps_done(trainer), time.monotonic()
         interruption.listen(self._remember)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Save if it is time; all processes decide as one."""
+        """Save if a checkpoint is due; all processes decide together."""
         decide = trainer.strategy.reduce_boolean_decision
         if not decide(self._is_due(trainer), all=False):
             return
         if steps_done(trainer) > self._step:
             self._save(trainer)
-        if decide(self.signum is not None, all=False):  # one may not have its signal yet: all go for the same reason
+        if decide(self.signum is not None, all=False):  # some may lack the signal as yet: all stop for one reason
             limit = decide(self.signum == signal.SIGUSR1, all=False)
             raise interruption.Interrupted(signal.SIGUSR1 if limit else signal.SIGTERM)
 
@@ -87,12 +87,12 @@ class Checkpoints(Checkpoint):
 
 
 def pause(seconds: float) -> float:
-    """Seconds of training after a checkpoint that took ``seconds``, before there may be another one."""
+    """Return the least seconds of training after a checkpoint that took ``seconds`` before the next one."""
     return seconds / SHARE if seconds > CHEAP else 0.0
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write beside the final name and rename, without a copy in memory."""
+    """Writer that saves beside the final name and renames, without a copy in memory."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``; other storage options are not supported."""
@@ -108,7 +108,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class _Remembering:
-    """A file that keeps the error of a write: torch may report that it was not all written, and not say why."""
+    """File that keeps the error of a write, since torch may report an incomplete write without its cause."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.flush = file, file.flush

@@ -1,4 +1,4 @@
-"""Exponential moving average over the trainable parameters only (Lightning's own averages frozen experts and buffers too)."""
+"""Exponential moving average of only the trainable parameters (Lightning's also averages frozen experts and buffers)."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class EMA(Callback):
-    """Keep an average of the trainable parameters; it is saved with, and restored from, every checkpoint."""
+    """Callback that averages the trainable parameters; the average is saved with and restored from every checkpoint."""
 
     def __init__(self, decay: float):
-        """``decay`` in [0, 1): weight of the old average at each optimizer step, after diffusers' warm-up."""
+        """Set ``decay`` in [0, 1), the weight of the old average at each optimizer step after diffusers' warm-up."""
         self.decay = decay
         self.model: EMAModel | None = None
         self._parameters: list[Any] = []  # of the module being fitted
@@ -29,7 +29,7 @@ class EMA(Callback):
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Update the average: ``EMAModel.step`` in one pass over the weights, in 40 % of its time on a CPU."""
+        """Update the average as ``EMAModel.step`` does, but in one pass over the weights: 40 % of the time on a CPU."""
         assert self.model is not None
         self.model.optimization_step += 1
         decay = self.model.get_decay(self.model.optimization_step)
@@ -37,20 +37,20 @@ class EMA(Callback):
         torch._foreach_lerp_(self.model.shadow_params, self._parameters, 1 - decay)
 
     def averaged(self, pl_module: LightningModule) -> dict[str, Tensor]:
-        """Averaged parameters by name, on the CPU."""
+        """Return the averaged parameters by name, on the CPU."""
         assert self.model is not None, "EMA.averaged is called after fit"
         names = [n for n, _ in trainable(pl_module)]
         return {n: p.detach().cpu().clone() for n, p in zip(names, self.model.shadow_params)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain numbers only, so that the checkpoint loads with ``weights_only=True``."""
+        """Return only tensors and plain numbers, so that the checkpoint loads with ``weights_only=True``."""
         return self.model.state_dict() if self.model is not None else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the state until the module is on its device."""
+        """Keep the state until the module is on its device."""
         self._restored = state_dict or None
 
 
 def trainable(module: LightningModule) -> list[tuple[str, Any]]:
-    """Names and parameters that receive gradients, in a fixed order."""
+    """Return the parameters that receive gradients, with their names, in a fixed order."""
     return [(n, p) for n, p in module.named_parameters() if p.requires_grad]

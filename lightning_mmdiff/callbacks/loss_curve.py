@@ -1,4 +1,4 @@
-"""The loss curve as a CSV file that a resumed run continues without gap or repetition."""
+"""Loss curve as a CSV file that a resumed run continues without gaps or repetitions."""
 
 import os
 from pathlib import Path
@@ -11,14 +11,14 @@ from lightning_mmdiff.runtime.steps import steps_done
 
 
 class LossCurve(Callback):
-    """Append ``step,loss`` every few training steps; on resume, drop the rows behind the checkpoint."""
+    """Callback that appends ``step,loss`` every few training steps; on resume, it drops the rows after the checkpoint."""
 
     def __init__(self, path: Path, every: int = 10):
-        """``every``: training steps between rows."""
+        """Write to ``path``, with ``every`` training steps between rows."""
         self.path, self.every = path, every
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what was written before the checkpoint that training goes on from."""
+        """Keep the rows up to the checkpoint from which training resumes."""
         if trainer.is_global_zero:
             rows = self.path.read_text().splitlines()[1:] if self.path.exists() else []
             kept = [r for r in rows if r.count(",") == 1 and int(r.split(",")[0]) <= steps_done(trainer)]
@@ -26,7 +26,7 @@ class LossCurve(Callback):
                 temporary.write_text("\n".join(["step,loss", *kept]) + "\n")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Write a row: the loss of the whole batch, which is the mean over the processes that share it."""
+        """Write a row with the loss of the whole batch, which is the mean over the processes that share the batch."""
         if steps_done(trainer) % self.every:
             return
         loss = trainer.strategy.reduce(trainer.callback_metrics["loss"], reduce_op="mean")
@@ -35,7 +35,7 @@ class LossCurve(Callback):
                 file.write(f"{steps_done(trainer)},{float(loss):.6g}\n")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Bring the rows to the disk: a checkpoint must never survive a crash of the machine without them."""
+        """Flush the rows to disk: a checkpoint must never survive a crash of the machine without them."""
         if trainer.is_global_zero and self.path.exists():
             with self.path.open("rb+") as file:
                 os.fsync(file.fileno())

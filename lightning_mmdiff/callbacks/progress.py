@@ -1,4 +1,4 @@
-"""A progress bar that says what runs, how far it is and how long it will take, for runs counted in steps or images."""
+"""Progress bar with the name, progress and remaining time of a run, counted in steps or images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,20 +18,20 @@ class RunProgress(Callback):
         """Show one run.
 
         Args:
-            name: of the run.
-            max_steps: training steps in all.
-            num_images: images in all.
-            count: says how many images are there, whichever process made them.
+            name: name of the run.
+            max_steps: total number of training steps.
+            num_images: total number of images.
+            count: function that returns the number of finished images, by all processes together.
         """
         self.name, self.max_steps, self.num_images, self.count = name, max_steps, num_images, count
         self.bar: tqdm | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar at the step where training goes on."""
+        """Open the bar at the step where training starts or resumes."""
         self._open(trainer, self.max_steps, steps_done(trainer), "step")
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Advance by one step; show the loss now and then."""
+        """Advance by one step; show the loss every 50 steps."""
         if self.bar is not None:
             self.bar.update(1)
             if steps_done(trainer) % 50 == 0 and "loss" in trainer.callback_metrics:
@@ -42,7 +42,7 @@ class RunProgress(Callback):
         self._open(trainer, self.num_images, self.count(), "image")
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Advance to what is on disk."""
+        """Advance to the number of images on disk."""
         if self.bar is not None:
             self.bar.update(self.count() - self.bar.n)
 

@@ -1,4 +1,4 @@
-"""Dropout as a function of the step: torch's own generators begin step k from (seed, k, process), wherever a run resumed."""
+"""Dropout as a function of the step: torch's own generators start step k from (seed, k, process), even after a resume."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from lightning_mmdiff.seeding import generator
 
 
 class StepSeeds(Callback):
-    """Seed torch's global generators, which dropout draws from, before each training batch.
+    """Callback that seeds torch's global generators, from which dropout draws, before each training batch.
 
-    The noise and the timesteps of a loss have generators of their own (``seeding.step_generator``).
+    The noise and timesteps of a loss use separate generators (``seeding.step_generator``).
     """
 
     def __init__(self, seed: int) -> None:
-        """``seed`` of the run."""
+        """Use the ``seed`` of the run."""
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
