@@ -1,1 +1,1 @@
-"""What lets a run be shared, stopped and gone on with: locks, atomic files, signals, checkpoints."""
+"""Support for sharing, stopping and resuming a run: locks, atomic files, signals, checkpoints."""

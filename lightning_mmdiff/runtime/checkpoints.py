@@ -17,30 +17,30 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def saved(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The entries of a state dict of ``module`` that are stored: all but those of the parts that it names ``unsaved``."""
+    """Return the entries of ``module``'s state dict to be stored: all except those of the parts in its ``unsaved``."""
     frozen = tuple(f"{name}." for name in getattr(module, "unsaved", ()))
     return {k: v for k, v in state.items() if not k.startswith(frozen)}
 
 
 def save_weights(module: nn.Module, path: Path, averaged: Mapping[str, Tensor]) -> None:
-    """Write the module's weights as safetensors, with the averaged parameters in place of the last ones."""
+    """Write the module's weights as safetensors, with averaged parameters in place of the last ones."""
     state = {**module.state_dict(), **averaged}
     kept = {k: v.detach().cpu().contiguous().clone() for k, v in saved(module, state).items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(kept))  # save_file would not raise OSError where the disk is full
+        temporary.write_bytes(save(kept))  # save_file would not raise OSError if the disk is full
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     """Load safetensors strictly.
 
     Args:
-        module: gets the weights.
-        path: of the file.
-        prefix: of the entries that belong to ``module``; the others are not read.
+        module: module that receives the weights.
+        path: path of the file.
+        prefix: prefix of the entries that belong to ``module``; all others are ignored.
 
     Raises:
-        MissingFileError: if ``path`` is not there.
-        UserError: if the file is damaged, or belongs to another architecture; names the first missing, unexpected and
+        MissingFileError: if ``path`` does not exist.
+        UserError: if the file is damaged or belongs to another architecture; names the first missing, unexpected and
             misshapen entries.
     """
     if not path.exists():
@@ -62,7 +62,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Newest whole checkpoint of the run in ``folder``; a damaged one is passed over with a warning."""
+    """Return the newest intact checkpoint of the run in ``folder``; damaged ones are skipped with a warning."""
     for path in by_step(RunFolder(folder).checkpoints):
         damage = _damage(path)
         if damage is None:
@@ -72,7 +72,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def by_step(folder: Path) -> list[Path]:
-    """Checkpoints of ``folder`` with the newest first; files that are only being written do not count."""
+    """Return the checkpoints in ``folder``, newest first; files still being written do not count."""
     found = [p for p in folder.glob("*.ckpt") if not p.name.startswith(".")]
     return sorted(found, key=lambda p: (_step(p), p.stat().st_mtime), reverse=True)
 
@@ -83,14 +83,14 @@ def _step(path: Path) -> int:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with the file: torch reads its structure, but does not compare the checksum of each entry."""
+    """Return the problem with the file, or None. torch reads its structure, but does not verify each entry's checksum."""
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         with zipfile.ZipFile(path) as archive:
             marked = [
                 i.filename for i in archive.infolist() if i.external_attr
-            ]  # torch takes it for a folder: no content
+            ]  # torch mistakes it for a folder without content
             entry = archive.testzip() or next(iter(marked), None)
-    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
+    except Exception as error:  # torch and zipfile raise many kinds of exceptions for a damaged file
         return str(error).split("\n")[0] or type(error).__name__
     return f"the content of {entry} has changed" if entry else None

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write under a temporary name, then rename."""
+"""Files that are either complete or absent: written under a temporary name, then renamed."""
 
 import json
 import os
@@ -11,16 +11,16 @@ from typing import Any
 
 from lightning_mmdiff.runtime.processes import machine, started
 
-ABANDONED = 24 * 60 * 60  # seconds after which a temporary file of another machine is nobody's
+ABANDONED = 24 * 60 * 60  # seconds after which a temporary file of another machine counts as abandoned
 TEMPORARY = re.compile(r"\..+\.(?P<machine>[^/]+-\d+)\.(?P<pid>\d+)(\.[^.]*)?")
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds, delete it when it fails.
+    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, delete it if it fails.
 
-    Several processes may write the same path at once: each has a temporary file of its own and the last rename wins.
-    The content is on the disk before the name is, so that not even a crash of the machine leaves a part of it.
+    Several processes may write the same path at once: each has its own temporary file, and the last rename wins.
+    The content reaches the disk before the name does, so that even a crash of the machine leaves no partial file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{machine()}.{os.getpid()}{path.suffix}")
@@ -34,12 +34,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_stale(folder: Path) -> None:
-    """Delete the temporary files below ``folder`` whose writers were killed, if that is allowed."""
+    """Delete the temporary files below ``folder`` whose writers were killed, as far as permissions allow."""
     for path in folder.rglob(".*"):
         name = TEMPORARY.fullmatch(path.name)
         if name is None:
             continue
-        with suppress(OSError):  # read-only, or another process was first
+        with suppress(OSError):  # read-only, or another process deleted it first
             ours = name["machine"] == machine()
             if started(int(name["pid"])) is None if ours else time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink()

@@ -1,6 +1,6 @@
 """Signals that ask a process to stop: SIGTERM (shutdown, preemption) and SIGUSR1 (a cluster's time limit is near).
 
-Work that can be thrown away ends at once, by an exception, as after Ctrl-C. Training first finishes its step and saves
+Work that can be thrown away ends at once with an exception, as after Ctrl-C. Training first finishes its step and saves
 (``callbacks.checkpoints``).
 """
 
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interrupted(BaseException):
-    """A signal asked this process to stop; what is on disk is whole. No ``except Exception`` stops it."""
+    """Exception after a signal to stop this process; files on disk are complete. ``except Exception`` does not catch it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -23,10 +23,10 @@ class Interrupted(BaseException):
 
 
 def listen(handle: Callable[[int], None]) -> None:
-    """Let ``handle`` answer ``SIGNALS`` from now on; only in the main thread, as Python has it.
+    """Handle ``SIGNALS`` with ``handle`` from now on; only in the main thread, as Python requires.
 
     Forked children, such as the workers of a data loader, inherit the handler but do not act: schedulers signal all
-    processes of a job, and it is the parent that decides.
+    processes of a job, and the parent decides.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -42,7 +42,7 @@ def listen(handle: Callable[[int], None]) -> None:
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Inside the block a signal raises ``Interrupted``; afterwards the earlier handlers are back."""
+    """Raise ``Interrupted`` on a signal inside the block, and restore the earlier handlers afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -56,7 +56,7 @@ def raising() -> Iterator[None]:
 
 
 def ignore_in_worker(_: int) -> None:
-    """``worker_init_fn`` of a data loader: the parent ends its workers; a signal to all must not make them fail first."""
+    """Ignore ``SIGNALS``, as the ``worker_init_fn`` of a data loader: the parent ends its workers, so none may fail first."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

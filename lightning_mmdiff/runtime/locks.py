@@ -1,11 +1,11 @@
-"""Work shared out among processes of any number of machines that see one folder, without a server.
+"""Work shared among processes on any number of machines that see one folder, without a server.
 
-Before a process does a piece, it creates a lock, a small file that only one process can create. While it works it
-touches the file. If the owner is killed, another process sees that (the process is gone, or the file has not been touched
-for a while) and locks the piece under the next number. Nobody ever takes a lock file away from another process, so
-there is no moment in which two of them own the same one. Whoever is too late finds the piece done.
+Before a process does a piece, it creates a lock, a small file that only one process can create. While it works, it
+touches the file. If the owner is killed, another process notices (the process is gone, or the file has not been touched
+for a while) and locks the piece under the next number. No process ever takes a lock file away from another, so two
+processes never own the same one. A process that comes too late finds the piece done.
 
-Results must be atomic and the same whoever makes them: an owner that only seemed dead then does no harm.
+Results must be atomic and independent of the process that makes them: an owner that only seemed dead then does no harm.
 """
 
 import json
@@ -24,25 +24,25 @@ T = TypeVar("T")
 
 
 class WorkLocks:
-    """The locks on the pieces of some work, in a folder of their own."""
+    """Locks on pieces of work, in a folder of their own."""
 
     def __init__(self, folder: Path, *, heartbeat: float = 15.0, expiry: float = 180.0, poll: float = 0.2) -> None:
-        """WorkLocks in ``folder``; times in seconds.
+        """Keep the locks in ``folder``; times are in seconds.
 
         Args:
-            folder: is made when first needed; nothing else may be in it.
+            folder: created when first needed; must contain no other files.
             heartbeat: time between two touches of a lock.
-            expiry: age at which a lock of another machine is dead. Network file systems show a touch up to a minute late.
-            poll: time between two looks at what others are doing, when there is nothing to do.
+            expiry: age at which another machine's lock is dead. Network file systems show a touch up to a minute late.
+            poll: time between two looks at the other processes' work when there is nothing to do.
         """
         self.folder, self.heartbeat, self.expiry, self.poll = folder, heartbeat, expiry, poll
 
     def share(self, pieces: Mapping[str, T], is_done: Callable[[T], bool]) -> Iterator[T]:
-        """Yield the pieces that this process shall do, one by one; end when all are done, by whichever process.
+        """Yield the pieces that this process should do, one by one, until all pieces are done by any process.
 
         Args:
-            pieces: by name, the same in all processes; names may hold no slash.
-            is_done: whether the result of a piece is on disk.
+            pieces: pieces by name, the same in all processes; names must not contain a slash.
+            is_done: function that tells whether the result of a piece is on disk.
         """
         left = dict(pieces)
         while left:
@@ -60,10 +60,10 @@ class WorkLocks:
 
     @contextmanager
     def try_acquire(self, name: str) -> Iterator[bool]:
-        """Try to lock ``name`` inside the block; yield whether that worked.
+        """Try to lock ``name`` inside the block; yield whether that succeeded.
 
         Raises:
-            UserError: if the name is no name of a file.
+            UserError: if the name is not a valid file name.
         """
         if "/" in name:
             raise UserError(f"{name!r} cannot be locked: the name of a piece of work may hold no slash.")
@@ -90,7 +90,7 @@ class WorkLocks:
             time.sleep(self.poll / 10)
 
     def holder(self, name: str) -> str | None:
-        """Who works on ``name`` now, for people; None if nobody does."""
+        """Return a human-readable name of the process that works on ``name`` now; None if there is none."""
         path = self._newest(name)
         if path is None or not self._is_alive(path):
             return None
@@ -98,13 +98,13 @@ class WorkLocks:
         return f"process {found.get('pid')} on {str(found.get('machine')).rpartition('-')[0]}"
 
     def clear(self) -> None:
-        """Remove the folder with what killed processes left in it; only when all work is done."""
+        """Remove the folder with the remains of killed processes; call this only when all work is done."""
         try:
             for path in list(self.folder.iterdir()):
                 if not self._is_alive(path):
                     path.unlink(missing_ok=True)
             self.folder.rmdir()
-        except OSError:  # not there; or somebody else is about to find that there is nothing to do
+        except OSError:  # absent, or another process is about to find that nothing is left to do
             return
 
     def _take(self, name: str) -> Path | None:
@@ -115,7 +115,7 @@ class WorkLocks:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = path.open("x")  # fails if it exists: this decides
-        except (FileExistsError, FileNotFoundError):  # another process was first; or it cleared the folder
+        except (FileExistsError, FileNotFoundError):  # another process was first, or cleared the folder
             return None
         try:
             with file:
@@ -133,25 +133,25 @@ class WorkLocks:
         return max(found, key=_number, default=None)
 
     def _is_alive(self, path: Path) -> bool:
-        """Whether the holder of a lock is at work."""
+        """Return whether the holder of a lock is still at work."""
         try:
             owner, touched = _read(path), path.stat().st_mtime
-        except FileNotFoundError:  # given back
+        except FileNotFoundError:  # released
             return False
         mine = _identity()
         if owner.get("machine") == mine["machine"]:
             return started(owner["pid"]) == owner["started"]
         if owner.get("job") == mine["job"] != "" and owner["restarts"] < mine["restarts"]:
-            return False  # of this job, before it was requeued
+            return False  # from this job, before it was requeued
         return self._now() - touched < (self.expiry if owner else self.heartbeat)  # {}: killed before it signed
 
     def _now(self) -> float:
-        """The clock of the file system, which is the one that stamps locks."""
+        """Return the time on the file system's clock, which stamps the locks."""
         probe = self.folder / f"now.{machine()}.{os.getpid()}"
         try:
             probe.touch()
             return probe.stat().st_mtime
-        except FileNotFoundError:  # the folder is cleared: all is done
+        except FileNotFoundError:  # the folder was cleared: all work is done
             return time.time()
         finally:
             probe.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ def _identity() -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Owner of a lock; {} for one that is only just being written."""
+    """Return the owner of a lock; {} for a lock that is still being written."""
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Which processes of this machine are alive: tells a file that is being written from one whose writer was killed."""
+"""Liveness of processes on this machine: tells a file that is being written from one whose writer was killed."""
 
 import os
 import socket
@@ -8,23 +8,23 @@ from pathlib import Path
 
 @cache
 def machine() -> str:
-    """Name of this machine and of its process numbers (containers on one host may count their own)."""
+    """Return a name for this machine and its process numbers (containers on one host may count their own)."""
     namespace = Path("/proc/self/ns/pid")
     number = namespace.stat().st_ino if namespace.exists() else 0
     return f"{socket.gethostname().replace('.', '_')}-{number}"
 
 
 def started(pid: int) -> str | None:
-    """When process ``pid`` of this machine started, in the system's own count; None if it does not run.
+    """Return the start of process ``pid`` on this machine, in the system's own count; None if it is not running.
 
-    Number and start together name a process: numbers are used again. Where the system does not tell, it is "".
+    Number and start together identify a process, since numbers are reused. "" if the system does not tell.
     """
     if not Path("/proc/self/stat").exists():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return None
-        except PermissionError:  # somebody else's
+        except PermissionError:  # another user's
             return ""
         return ""
     try:
@@ -32,4 +32,4 @@ def started(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, start = fields[0], fields[19]
-    return None if state in "ZX" else start  # a zombie is dead, only not yet counted off
+    return None if state in "ZX" else start  # a zombie is dead, but not yet reaped

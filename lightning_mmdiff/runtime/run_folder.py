@@ -1,4 +1,4 @@
-"""What lies in the folder of a run: the one place for the names of its files, and for whether its work is done."""
+"""Contents of a run folder: the only place for the names of its files, and for whether its work is done."""
 
 import json
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of the files of one run, ``<out>/<profile>/<name of the run>``."""
+    """Paths of the files of one run, in ``<out>/<profile>/<name of the run>``."""
 
     path: Path
 
     @classmethod
     def begun(cls, profile: Path) -> list["RunFolder"]:
-        """Return the folders of all runs of a profile, ``<out>/<profile>``, that have settings, in alphabetical order."""
+        """Return the folders of all runs below ``<out>/<profile>`` that have settings, in alphabetical order."""
         return [cls(path.parent) for path in sorted(profile.glob(f"*/{cls(profile).config.name}"))]
 
     @property
@@ -24,22 +24,22 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """Settings that the run was made with; written first."""
+        """Settings of the run; written first."""
         return self.path / "config.json"
 
     @property
     def weights(self) -> Path:
-        """Weights of a finished training."""
+        """Weights after training is finished."""
         return self.path / "weights.safetensors"
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the checkpoints that a training goes on from; empty when it is done."""
+        """Folder of the checkpoints from which training resumes; empty when training is done."""
         return self.path / "checkpoints"
 
     @property
     def loss_curve(self) -> Path:
-        """Loss over the training steps."""
+        """Loss by training step."""
         return self.path / "loss.csv"
 
     @property
@@ -48,12 +48,12 @@ class RunFolder:
         return self.path / "samples"
 
     def shard(self, number: int) -> Path:
-        """File of shard ``number`` of the samples, counted from 0."""
+        """Return the file of shard ``number`` of the samples, counted from 0."""
         return shard_path(self.samples, number)
 
     @property
     def features(self) -> Path:
-        """Folder of what feature networks say of the samples, by shard."""
+        """Folder of the samples' features from evaluation networks, by shard."""
         return self.path / "features"
 
     @property
@@ -73,42 +73,42 @@ class RunFolder:
 
     @property
     def unmeasured(self) -> Path:
-        """Why metrics could not be measured."""
+        """Reasons why metrics could not be measured."""
         return self.path / "unmeasured.json"
 
     @property
     def failure(self) -> Path:
-        """Why the last attempt failed; absent where none did."""
+        """Reason why the last attempt failed; absent if it did not."""
         return self.path / "failed.txt"
 
     @property
     def reason(self) -> str:
-        """Why the last attempt failed, without the traceback; "" where none did or none is told."""
+        """Reason why the last attempt failed, without the traceback; "" if it did not or gives no reason."""
         text = self.failure.read_text(errors="replace") if self.failure.is_file() else ""
         return text.partition("\n\n")[0].strip()
 
     @property
     def provenance(self) -> Path:
-        """How each stage was made: commit, versions, hardware, seconds."""
+        """Origin of each stage: commit, versions, hardware, seconds."""
         return self.path / "provenance.json"
 
     @property
     def locks(self) -> Path:
-        """Folder that says which process is doing what."""
+        """Folder of the locks that show which process does which work."""
         return self.path / ".locks"
 
     @property
     def is_trained(self) -> bool:
-        """Whether a training is finished."""
+        """Whether training is finished."""
         return self.weights.is_file()
 
     @property
     def is_scored(self) -> bool:
-        """Whether samples have measured values, though perhaps not all that a table asks for."""
+        """Whether the samples have measured values, though perhaps not all that a table needs."""
         return self.metrics.is_file()
 
     def missing(self, protocols: Iterable[str]) -> list[str]:
-        """Return the protocols that have no measured value yet; all, where the file of the values cannot be read."""
+        """Return the protocols without a measured value; all of them if the file of the values cannot be read."""
         try:
             measured = json.loads(self.metrics.read_text())
         except (FileNotFoundError, ValueError):
