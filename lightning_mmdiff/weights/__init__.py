@@ -1,4 +1,4 @@
-"""Published weight files: which there are, where they lie, how they are fetched."""
+"""Published weight files: the table, their locations, their download."""
 
 from lightning_mmdiff.weights.find import ENVIRONMENT_VARIABLE, candidates, damage, digest, entry, find, require
 from lightning_mmdiff.weights.table import WEIGHTS, FolderFile, Weight

@@ -1,4 +1,4 @@
-"""List every weight file: what for, where it lies, whether it is whole.
+"""List every weight file with its purpose, its location and whether it is intact.
 
 python -m lightning_mmdiff.weights
 """
@@ -8,7 +8,7 @@ from lightning_mmdiff.weights.table import WEIGHTS
 
 
 def main() -> None:
-    """Print every weight file: what for, whether it is there and whole, where it is or was looked for, how to override."""
+    """Print each weight file's purpose, whether it is found and intact, where it is or was sought, and how to override."""
     for weight in WEIGHTS:
         path = find(weight.name)
         problem = damage(weight, path) if path else ""

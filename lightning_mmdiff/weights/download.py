@@ -1,4 +1,4 @@
-"""One file over HTTP: goes on where an interrupted call stopped, and appears under its name only when it is whole."""
+"""Download over HTTP that continues an interrupted call, and gives a file its final name only when it is complete."""
 
 import http.client
 import os
@@ -17,17 +17,17 @@ TIMEOUT = 60.0  # seconds without a byte
 def download(
     url: str, path: Path, *, sha256: str = "", size: int | None = None, progress: Callable[[int, int | None], None]
 ) -> None:
-    """Fetch ``url`` to ``path`` by way of ``<path>.part``, which a later call continues.
+    """Download ``url`` to ``path`` through ``<path>.part``, which a later call continues.
 
     Args:
         url: http or https.
-        path: final place.
-        sha256: of the whole file, or its first digits; "" is not compared.
-        size: bytes of the whole file, compared where the checksum is unknown.
-        progress: is told (bytes so far, bytes in all or None).
+        path: final path.
+        sha256: checksum of the whole file, or its first digits; "" is not compared.
+        size: bytes of the whole file, compared if the checksum is unknown.
+        progress: function called with (bytes so far, total bytes or None).
 
     Raises:
-        UserError: if the server has no such file, the connection breaks, or what came is not the published file.
+        UserError: if the server has no such file, the connection breaks, or the result is not the published file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -47,14 +47,14 @@ def download(
 
 
 def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None]) -> None:
-    """Append what is missing; start anew where the server cannot continue."""
+    """Append the missing bytes; start over if the server cannot continue."""
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is missing; if too much is there, the checksum tells
+            return  # nothing is missing; if there is too much, the checksum shows it
         raise
     with response:
         continues = response.status == http.HTTPStatus.PARTIAL_CONTENT

@@ -1,7 +1,7 @@
-"""Where the released weights of evaluators and condition encoders lie: one table, two places, no network.
+"""Locations of the released weights of evaluators and condition encoders: one table, two places, no network.
 
-A file is looked for in the folder named by the environment variable ``MMDIFF_WEIGHTS`` first, then where the tools that
-made it put it (``$TORCH_HOME/hub/checkpoints``, or the Hugging Face cache for a folder). Nothing here downloads;
+A file is sought first in the folder named by the environment variable ``MMDIFF_WEIGHTS``, then where its own tools put it
+(``$TORCH_HOME/hub/checkpoints``, or the Hugging Face cache for a folder). Nothing here downloads;
 ``python -m experiments.prefetch`` does.
 """
 
@@ -16,7 +16,7 @@ ENVIRONMENT_VARIABLE = "MMDIFF_WEIGHTS"
 
 
 def entry(name: str) -> Weight:
-    """Return the table's entry called ``name``."""
+    """Return the table's entry named ``name``."""
     for weight in WEIGHTS:
         if weight.name == name:
             return weight
@@ -24,7 +24,7 @@ def entry(name: str) -> Weight:
 
 
 def candidates(name: str) -> list[Path]:
-    """Return the paths at which ``name`` is looked for, first the one under ``MMDIFF_WEIGHTS`` if that is set."""
+    """Return the paths at which ``name`` is sought, first the one under ``MMDIFF_WEIGHTS`` if that is set."""
     weight = entry(name)
     override = os.environ.get(ENVIRONMENT_VARIABLE)
     places = [Path(override).expanduser() / weight.file] if override else []
@@ -32,16 +32,16 @@ def candidates(name: str) -> list[Path]:
 
 
 def find(name: str) -> Path | None:
-    """Return the path of ``name``, or None when it lies in none of its places."""
+    """Return the path of ``name``, or None if it is in none of its places."""
     return next((path for path in candidates(name) if path.exists()), None)
 
 
 def require(name: str) -> Path:
-    """Return the path of ``name``, complete as far as its publisher's checksum can tell.
+    """Return the path of ``name``, intact as far as its publisher's checksum can tell.
 
     Raises:
-        MissingFileError: if it lies in none of its places.
-        UserError: if its checksum is not the published one (a half-finished download).
+        MissingFileError: if it is in none of its places.
+        UserError: if its checksum is not the published one (an unfinished download).
     """
     weight = entry(name)
     path = find(name)
@@ -57,7 +57,7 @@ def require(name: str) -> Path:
 
 
 def damage(weight: Weight, path: Path) -> str:
-    """Return what is wrong with a file or folder as far as checksums can tell; "" where nothing is."""
+    """Return the problem with a file or folder as far as checksums can tell; "" if there is none."""
     parts = [(path / m.file, m.sha256) for m in weight.members] or [(path, weight.sha256)]
     for part, sha256 in parts:
         if not part.exists():
@@ -68,7 +68,7 @@ def damage(weight: Weight, path: Path) -> str:
 
 
 def _default_path(weight: Weight) -> Path:
-    """Return where torch hub or the Hugging Face cache would have put the file."""
+    """Return the path where torch hub or the Hugging Face cache would have put the file."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     if not weight.hub_id:
         torch_home = Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser()
@@ -80,6 +80,6 @@ def _default_path(weight: Weight) -> Path:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""The table of all released weight files: what for, from where, under which license, with which checksum.
+"""Table of all released weight files, with their purposes, sources, licenses and checksums.
 
-Checksums are of the published files, each stated alike by several independent users of the file; where none was found
-the table has none, and says so.
+Each checksum is that of the published file, as several independent users of the file state it; a file for which none was
+found has an empty one.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FolderFile:
-    """One file of a folder."""
+    """File in a folder."""
 
     file: str
     sha256: str
@@ -18,17 +18,17 @@ class FolderFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """One released weight file, or a folder of them."""
+    """Released weight file, or a folder of them."""
 
-    name: str  # what the code calls it
-    file: str  # its exact file name; the same under MMDIFF_WEIGHTS and in the default place
-    purpose: str  # what needs it
-    source: str  # where a person gets it
+    name: str  # name in the code
+    file: str  # exact file name, the same under MMDIFF_WEIGHTS and in the default place
+    purpose: str  # use of the file
+    source: str  # where to get it by hand
     license: str
-    sha256: str = ""  # hexadecimal; at least the first digits (torch hub: the end of the file name); "" is unknown
-    size: int | None = None  # bytes; None is unknown
-    url: str = ""  # direct download; "" must be fetched by hand
-    hub_id: str = ""  # set for a folder of a Hugging Face model: owner/name
+    sha256: str = ""  # hexadecimal; at least the first digits (torch hub: the end of the file name); "" if unknown
+    size: int | None = None  # bytes; None if unknown
+    url: str = ""  # direct download; "" if the file must be fetched by hand
+    hub_id: str = ""  # owner/name, for the folder of a Hugging Face model
     members: tuple[FolderFile, ...] = ()  # the files of that folder
 
 
@@ -45,7 +45,7 @@ CLIP_FILES = tuple(
         ("pytorch_model.bin", "a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f", 605_247_071),
     )
 )
-"""The revision of 2024-02-29."""
+"""Files of the revision of 2024-02-29."""
 
 WEIGHTS = (
     Weight(
