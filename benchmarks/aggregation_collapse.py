@@ -3,7 +3,7 @@
     python -m benchmarks.aggregation_collapse --out docs/aggregation.png
 
 z_0 and E(x) are scalars of standard deviation .5 and correlation .9; noise and heads are predicted optimally, so Algorithm 1
-is linear and the variance of each z_t follows from a recursion. No sampling, no training, nothing random.
+is linear and the variance of each z_t follows from a recursion, without sampling, training or randomness.
 """
 
 from pathlib import Path
@@ -20,18 +20,18 @@ from lightning_mmdiff.runtime.files import atomic_path
 
 STD, CORRELATION = 0.5, 0.9
 COVARIANCE = STD**2 * torch.tensor([[1, CORRELATION], [CORRELATION, 1]], dtype=torch.float64)
-"""Of z_0 and E."""
+"""Covariance of z_0 and E."""
 
 
 def sampled_and_true_std(
     name: Aggregation, schedule: schedules.NoiseSchedule, *, from_truth: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Standard deviation of z_t as Algorithm 1 samples it and as Eq. 4 defines it.
+    """Return the standard deviation of z_t as Algorithm 1 samples it and as Eq. 4 defines it.
 
     Args:
-        name: of the weights.
-        schedule: of the noise.
-        from_truth: start at the standard deviation of the true z_T, else at 1.
+        name: name of the weights.
+        schedule: noise schedule.
+        from_truth: start at the standard deviation of the true z_T instead of at 1.
 
     Returns:
         Two float64 [T + 1]: entry 0 is z_0, entry T is z_T.
@@ -51,7 +51,7 @@ def sampled_and_true_std(
 
 
 def draw(path: Path) -> None:
-    """Write the figure: shifts, and how far sampling from N(0, I) is from the truth."""
+    """Write the figure: the shifts, and the ratio of sampled to true standard deviations from N(0, I)."""
     figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=100)
     left, right = figure.subplots(1, 2)
     names: tuple[Aggregation, ...] = get_args(Aggregation)
@@ -70,7 +70,7 @@ def draw(path: Path) -> None:
 
 
 def main(out: Path = Path("docs/aggregation.png")) -> None:
-    """Print the standard deviation of sampled z_0 for every schedule, and draw the figure to ``out``."""
+    """Print the standard deviation of sampled z_0 for every schedule, and write the figure to ``out``."""
     print(f"std of z_0 (truth {STD}), correlation with E: {CORRELATION}; from N(0, I) / from the true z_T")
     for noise in get_args(schedules.ScheduleName)[:2]:
         for name in get_args(Aggregation):

@@ -2,9 +2,9 @@
 
     python -m benchmarks.checkpointing
 
-Weights, Adam's two moments and averaged weights of Collaborative Diffusion's networks: the uni-modal model (403.6 M
-trainable parameters) and its two dynamic diffusers (26.3 M). Our writer (beside the final name, to the disk, renamed)
-against Lightning's (the whole file in memory, then in /tmp, then moved). The first takes 15 GiB of memory and as much disk.
+Checkpoints hold weights, Adam's two moments and averaged weights of Collaborative Diffusion's networks: the uni-modal model
+(403.6 M trainable parameters) and its two dynamic diffusers (26.3 M). Our writer (beside the final name, synced, renamed) is
+compared with Lightning's (whole file in memory, then in /tmp, then moved). The first model needs 15 GiB of memory and disk.
 """
 
 import statistics
@@ -36,23 +36,23 @@ MODELS: dict[Name, Callable[[], nn.Module]] = {
     "uni-modal-model": lambda: CrossAttentionUNet(ldm_unet()),
 }
 BYTES = 40
-"""Of memory per parameter: weight, gradient, two moments, average, and the reference's whole file."""
+"""Bytes of memory per parameter: weight, gradient, two moments, average, and the reference's whole file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFlags(BenchmarkFlags):
-    """What a checkpoint costs."""
+    """Settings for the cost of a checkpoint."""
 
     folder: Path | None = None
-    """Where checkpoints are written. Default: a temporary folder; name one on the disk that runs are on."""
+    """Folder of the checkpoints. Default: a temporary folder; give one on the disk that holds your runs."""
     step_seconds: float = 0.5
-    """Seconds of one training step, stated, for the share of time of the interval that is counted in steps."""
+    """Assumed seconds of one training step, for the share of time at the interval counted in steps."""
     models: tuple[Name, ...] = ("two-dynamic-diffusers", "uni-modal-model")
-    """Of 26.3 million parameters (2 GiB of memory), of 403.6 million (15 GiB)."""
+    """Models with 26.3 million parameters (2 GiB of memory) and with 403.6 million (15 GiB)."""
 
 
 class Filled(LightningModule):
-    """Takes one step of Adam, so that all of its state is there."""
+    """Model that takes one step of Adam, so that all of Adam's state exists."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -63,12 +63,19 @@ class Filled(LightningModule):
         return torch.stack([p.square().mean() for p in self.parameters()]).sum()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, as every model of ours."""
+        """Return AdamW, as all our models do."""
         return torch.optim.AdamW(self.parameters(), lr=1e-5)
 
 
 def measure(name: str, network: nn.Module, flags: CheckpointFlags, folder: Path) -> Comparison:
-    """Write the checkpoint of ``network`` both ways into ``folder``, in turn."""
+    """Time both writers of a checkpoint in turn.
+
+    Args:
+        name: name of the network.
+        network: network whose checkpoint is written.
+        flags: settings of the benchmark.
+        folder: folder of the checkpoints, which are deleted afterwards.
+    """
     trainer = Trainer(max_steps=1, callbacks=[EMA(0.9999)], enable_checkpointing=False, accelerator="cpu", **QUIET)
     module = Filled(network)
     trainer.fit(module, DataLoader([0]))
@@ -100,7 +107,14 @@ def measure(name: str, network: nn.Module, flags: CheckpointFlags, folder: Path)
 
 
 def costs(seconds: float, size: int, parameters: int, step_seconds: float) -> Iterator[str]:
-    """What checkpoints of ``seconds`` and ``size`` bytes take of the time of a training, at its intervals."""
+    """Yield the cost of checkpoints, and the share of training time that they take at its intervals.
+
+    Args:
+        seconds: time of a checkpoint.
+        size: bytes of a checkpoint.
+        parameters: number of the model's parameters.
+        step_seconds: assumed time of a training step.
+    """
     yield f"{seconds:.2f} s and {size / 1e9:.2f} GB, {size / parameters:.1f} bytes a parameter, {size / seconds / 1e6:.0f} MB/s"
     every = hair_expert("paper", 0).trainer.checkpoint_every
     intervals = {
@@ -120,10 +134,10 @@ def main(flags: CheckpointFlags) -> None:
 
 
 def made(name: Name) -> nn.Module:
-    """A model of the paper's size, if it fits into memory.
+    """Return a model of the paper's size, if it fits into memory.
 
     Raises:
-        ValueError: if it does not: an operating system would end this process, or another.
+        ValueError: if it does not, since the operating system would then kill this process or another.
     """
     with torch.device("meta"):
         need = BYTES * sum(p.numel() for p in MODELS[name]().parameters())

@@ -1,10 +1,10 @@
-"""What dynamic diffusers cost: a step of collaborative sampling against the two experts alone, and the memory of training them.
+"""Cost of dynamic diffusers: a step of collaborative sampling against the two experts alone, and the memory of training.
 
     python -m benchmarks.collaborative
 
-Timed at a part of the published width, all networks alike (--share 1 is the paper's size, for a GPU); at full width the
-operations are counted on the meta device. In training, memory is what the backward pass keeps: with experts of twice the
-width it must be the same, as no activation of an expert is kept.
+Steps are timed at a fraction of the published width, the same for all networks (--share 1 is the paper's size, for a GPU);
+at full width the operations are counted on the meta device. The memory of training is that kept for the backward pass: it
+must not change with experts of twice the width, since no activation of an expert is kept.
 """
 
 from dataclasses import dataclass, replace
@@ -31,19 +31,19 @@ LENGTHS = {"mask_tokens": 19, "text_tokens": 77}
 
 @dataclass(frozen=True, kw_only=True)
 class CollaborativeFlags(BenchmarkFlags):
-    """What dynamic diffusers cost."""
+    """Settings for the cost of dynamic diffusers."""
 
     pairs: int = 15
     share: float = 0.25
-    """Width of all networks over that of the paper; a multiple of 1/4."""
+    """Width of all networks relative to the paper's; a multiple of 1/4."""
     side: int = 32
     """Height and width of the latents; 64 in the paper."""
     batch_size: int = 2
-    """Images."""
+    """Number of images."""
 
 
 def narrowed(network: CrossAttentionUNetConfig, share: float) -> CrossAttentionUNetConfig:
-    """The same network with a part of its channels, heads and token width."""
+    """Return the same network with a fraction of its channels, heads and token width."""
     return replace(
         network,
         channels=tuple(round(share * width) for width in network.channels),
@@ -54,7 +54,7 @@ def narrowed(network: CrossAttentionUNetConfig, share: float) -> CrossAttentionU
 
 
 def collaborators(share: float, side: int, *, expert_share: float | None = None) -> Collaborative:
-    """Mask and text experts with fresh dynamic diffusers; no autoencoder of use, latents are made up."""
+    """Build mask and text experts with fresh dynamic diffusers; the autoencoder is a dummy, since latents are made up."""
     expert, diffuser = narrowed(ldm_unet(), expert_share or share), narrowed(dynamic_diffuser_unet(), share)
     expert = replace(expert, context_dim=diffuser.context_dim)
     vae = VAE(VAEConfig(image_size=side, channels=(8,), num_res_blocks=1, norm_groups=8))
@@ -70,14 +70,14 @@ def collaborators(share: float, side: int, *, expert_share: float | None = None)
 
 
 def inputs(module: Collaborative, batch_size: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """Noise z_t and tokens of both conditions."""
+    """Return noise z_t and the tokens of both conditions."""
     width = module.experts[0].denoiser.config.conditions.width
     tokens = {name: torch.randn(batch_size, length, width) for name, length in LENGTHS.items()}
     return torch.randn(batch_size, *module.shape), tokens
 
 
 def step_cost(flags: CollaborativeFlags) -> Comparison:
-    """Time one step of both ways to sample."""
+    """Time one step of both ways of sampling."""
     module = collaborators(flags.share, flags.side).eval()
     alone = Composable(module.experts, sampler=module.sampler)
     z, tokens = inputs(module, flags.batch_size)
@@ -102,7 +102,7 @@ def step_cost(flags: CollaborativeFlags) -> Comparison:
 
 
 def training_memory(flags: CollaborativeFlags, expert_share: float) -> float:
-    """MiB that a training step keeps for its backward pass, with experts of some width."""
+    """Return the MiB that a training step keeps for its backward pass, with experts of relative width ``expert_share``."""
     module = collaborators(flags.share, flags.side, expert_share=expert_share).train()
     z, tokens = inputs(module, flags.batch_size)
     t = torch.full((flags.batch_size,), 500)
@@ -115,7 +115,7 @@ def training_memory(flags: CollaborativeFlags, expert_share: float) -> float:
 
 
 def count_lines() -> list[str]:
-    """Multiply-adds of one image and step at the paper's sizes, of the experts and of their dynamic diffusers."""
+    """Return the multiply-adds per image and step at the paper's sizes, of the experts and of their dynamic diffusers."""
     with torch.device("meta"):
         module = collaborators(1.0, 64).eval()
         z, tokens = inputs(module, 1)

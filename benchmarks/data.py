@@ -1,8 +1,8 @@
-"""Batches of faces: packed, memory-mapped arrays against decoding a JPEG and merging its part masks every time.
+"""Speed of batches of faces: packed, memory-mapped arrays against decoding a JPEG and merging its part masks each time.
 
     python -m benchmarks.data [--data FOLDER_OF_CelebAMask-HQ]
 
-Both sides run in one thread and read files that the system has cached: this is processor time, not disk time.
+Both sides run in one thread and read files that the system has cached, so the result is processor time, not disk time.
 """
 
 import tempfile
@@ -31,7 +31,7 @@ RENDERED_FACES = 48
 
 @dataclass(frozen=True, kw_only=True)
 class DataFlags(BenchmarkFlags):
-    """How fast batches of faces are."""
+    """Settings for the speed of batches of faces."""
 
     data: Path | None = None
     """Folder in the layout of CelebAMask-HQ. Default: faces rendered for this run."""
@@ -40,27 +40,27 @@ class DataFlags(BenchmarkFlags):
     source_size: int = 512
     """Height and width of rendered faces and their masks, in pixels."""
     batch_size: int = 32
-    """Images of one batch."""
+    """Number of images in a batch."""
     batches: int = 20
-    """Packed batches that one timing reads (the reference decodes one batch)."""
+    """Number of packed batches that one timing reads (the reference decodes one batch)."""
 
 
 def decoded_pair(files: FaceFiles, numbers: list[int], size: int) -> list[np.ndarray]:
-    """Images [B, 3, S, S] and label maps [B, S, S], uint8, from the files, in plain Pillow."""
+    """Return images [B, 3, S, S] and label maps [B, S, S], uint8, decoded from the files with plain Pillow."""
     images = [read_image(files.image(n), "RGB").resize((size, size), Image.Resampling.BOX) for n in numbers]
     maps = [Image.fromarray(files.label_map(n)).resize((size, size), Image.Resampling.NEAREST) for n in numbers]
     return [np.stack([np.asarray(i) for i in images]).transpose(0, 3, 1, 2), np.stack([np.asarray(m) for m in maps])]
 
 
 def decoded_conditions(decode: FaceDecoder, numbers: list[int]) -> list[np.ndarray]:
-    """Images, ``MAPS`` and sketches [B, C, S, S], uint8, from the files."""
+    """Return images, ``MAPS`` and sketches, uint8 [B, C, S, S], decoded from the files."""
     faces = [decode(number) for number in numbers]
     images, sketches, label_map = (np.stack([f[key] for f in faces]) for key in ("images", "sketches", "label_maps"))
     return [images, *(label_condition(name, label_map) for name in MAPS), sketches]
 
 
 def measure(flags: DataFlags, folder: Path) -> list[Comparison]:
-    """Pack below ``folder``, then time both ways on the same images: without and with conditions."""
+    """Pack the faces below ``folder``, then time both ways on the same images, without and with conditions."""
     root = flags.data or folder / "CelebAMask-HQ"
     if flags.data is None:
         write_celebamask_hq(root, count=RENDERED_FACES, image_size=flags.source_size)

@@ -1,4 +1,4 @@
-"""Features of images for a metric: ``extract`` against one image at a time.
+"""Speed of the features for a metric: ``extract`` against one image at a time.
 
 python -m benchmarks.features
 """
@@ -17,17 +17,17 @@ from lightning_mmdiff.metrics.images import batch_size
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureFlags(BenchmarkFlags):
-    """How fast features of random images are."""
+    """Settings for the speed of features of random images."""
 
     images: int = 128
     """Number of images."""
     image_size: int = 32
-    """Height and width in pixels (the network sees 224)."""
+    """Height and width in pixels (the network resizes to 224)."""
 
 
 @torch.inference_mode()
 def one_by_one(images: torch.Tensor, network: EffNetLite0) -> NDArray[np.float32]:
-    """Features [N, D] of uint8 ``images`` [N, 3, H, W], one call for each."""
+    """Return the features [N, D] of uint8 ``images`` [N, 3, H, W], with one call per image."""
     return np.concatenate([network(image[None]).numpy() for image in images])
 
 

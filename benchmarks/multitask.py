@@ -1,11 +1,11 @@
-"""What one more modality costs a training step: MT-Diffusion against one task alone with the same U-Net (App. E.5: about 10 %).
+"""Cost of one more modality in a training step: MT-Diffusion against a single task with the same U-Net (App. E.5: about 10 %).
 
     python -m benchmarks.multitask
 
-At mini both sides take whole optimizer steps in turn, on one batch that stays in memory. At the paper's sizes (ADM-64 and
-ADM-128) nothing is run: the multiplications of forward and backward pass and the tensors that the backward pass needs are
-counted on the meta device. Memory is weights, gradients, moments, average and buffers, with the activations kept for the
-backward pass: what is held when the forward pass ends.
+In the mini profile, both sides take whole optimizer steps in turn, on one batch that stays in memory. At the paper's sizes
+(ADM-64 and ADM-128) nothing is run: the multiplications of the forward and backward passes and the tensors that the backward
+pass needs are counted on the meta device. Memory is that held when the forward pass ends: weights, gradients, moments,
+average, buffers, and the activations kept for the backward pass.
 """
 
 import statistics
@@ -33,26 +33,26 @@ from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS
 
 COPIES = 5
-"""Numbers of four bytes for each trained parameter: weight, gradient, two moments of AdamW, average."""
+"""Number of four-byte values per trained parameter: weight, gradient, two moments of AdamW, average."""
 SIZES: tuple[recipes.Size, ...] = (64, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultitaskFlags(BenchmarkFlags):
-    """What one more modality costs."""
+    """Settings for the cost of one more modality."""
 
     pairs: int = 25
-    """Blocks of each side."""
+    """Number of blocks of each side."""
     block: int = recipes.IN_TURN
-    """Optimizer steps of a block; a multiple of this, so that the network encodes classes in each."""
+    """Optimizer steps per block; a multiple of the default, so that the network encodes classes in each block."""
     profile: Profile = "mini"
-    """Whose networks are trained (at 16 pixels; mini: batch 32, smoke: batch 4)."""
+    """Profile of the networks trained (at 16 pixels; mini: batch 32, smoke: batch 4)."""
     sizes: tuple[recipes.Size, ...] = SIZES
-    """Pixels of the published networks that are counted."""
+    """Image sizes, in pixels, of the published networks counted."""
 
 
 def pairs(profile: Profile, size: recipes.Size) -> dict[str, tuple[TrainRun, TrainRun]]:
-    """MT-Diffusion and the single task with the same U-Net and batch, by what is added to the task."""
+    """Return MT-Diffusion and the single task with the same U-Net and batch, by the name of the added modality."""
     image, reading = recipes.adm(profile, 0, label=False, size=size), recipes.restoration_alone(profile, 0)
     found = {"masked image, -U": (recipes.masked_image(profile, 0, concatenate=False, size=size), image)}
     if size == 64:
@@ -70,7 +70,7 @@ def pairs(profile: Profile, size: recipes.Size) -> dict[str, tuple[TrainRun, Tra
 
 
 class Steps:
-    """A model that takes optimizer steps, all on the same batch."""
+    """Model that takes optimizer steps, all on the same batch."""
 
     def __init__(self, run: TrainRun) -> None:
         model: Any = build.model(run, None)
@@ -79,7 +79,7 @@ class Steps:
         self.batch = batch_of(run)
 
     def take(self, count: int) -> None:
-        """Take ``count`` steps."""
+        """Take ``count`` optimizer steps."""
         for _ in range(count):
             self.optimizer.zero_grad()
             self.model.loss(self.batch, seeding.step_generator(0, self.step)).backward()
@@ -88,7 +88,7 @@ class Steps:
 
 
 def batch_of(run: TrainRun) -> dict[str, Any]:
-    """A training batch of random pixels, for whatever ``run`` asks of its data."""
+    """Return a training batch of random pixels with all conditions that ``run`` requests from its data."""
     config, generator = run.data[0], torch.Generator().manual_seed(0)
     draw = partial(torch.randint, generator=generator, dtype=torch.uint8)
     shape = (config.image_size, config.image_size)
@@ -116,7 +116,14 @@ def held(module: nn.Module, forward: Any) -> tuple[Any, float]:
 
 
 def measure(name: str, ours: TrainRun, alone: TrainRun, flags: MultitaskFlags) -> Comparison:
-    """Time whole training steps of both models."""
+    """Time whole training steps of both models.
+
+    Args:
+        name: name of the added modality.
+        ours: run with both tasks.
+        alone: run with one task.
+        flags: settings of the benchmark.
+    """
     sides = [Steps(run) for run in (ours, alone)]
     memory = []
     for side in sides:
@@ -141,9 +148,9 @@ def measure(name: str, ours: TrainRun, alone: TrainRun, flags: MultitaskFlags) -
 
 
 def counted(run: TrainRun) -> tuple[float, float]:
-    """Count, without running: 10^9 multiply-adds of forward and backward pass for an image; MiB held on one device.
+    """Count without running: 10^9 multiply-adds per image of the forward and backward passes; MiB held on one device.
 
-    The work is the mean of as many steps as lie between two in which the network encodes classes.
+    The work is the mean over one period of steps, in one of which the network encodes classes.
     """
     rows = run.batch_size // run.trainer.devices
     with torch.device("meta"):
@@ -157,7 +164,7 @@ def counted(run: TrainRun) -> tuple[float, float]:
 
 
 def outputs(module: Denoiser | MTDiffusion, rows: int) -> list[Tensor]:
-    """All that a loss of ``rows`` images compares with data, from zeros."""
+    """Return all outputs that a loss of ``rows`` images compares with data, computed from zeros."""
     z, t = torch.zeros(rows, *module.shape), torch.zeros(rows, dtype=torch.int64)
     if isinstance(module, Denoiser):
         network = module.config.network
@@ -169,7 +176,7 @@ def outputs(module: Denoiser | MTDiffusion, rows: int) -> list[Tensor]:
 
 
 def _zeros(module: MTDiffusion, rows: int) -> Mapping[str, ModalityData]:
-    """Data of every modality: a picture, or probabilities of classes."""
+    """Return data of every modality: a picture, or class probabilities."""
     return {
         m.name: ModalityData(
             x=torch.zeros(rows, *((m.num_classes,) if isinstance(m, Label) else module.shape)),
@@ -180,7 +187,7 @@ def _zeros(module: MTDiffusion, rows: int) -> Mapping[str, ModalityData]:
 
 
 def count_lines(flags: MultitaskFlags) -> list[str]:
-    """What one more modality adds at the paper's sizes."""
+    """Return lines on the cost of one more modality at the paper's sizes."""
     lines = [
         "Counted at the paper's sizes: multiply-adds of an image, forward and backward; memory of a device in fp32"
     ]

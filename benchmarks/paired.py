@@ -1,4 +1,4 @@
-"""Two ways to do the same work, timed in turn (A B A B ...) so that a slow moment of the machine meets both of them.
+"""Timing of two ways to do the same work, in turn (A B A B ...), so that slow moments of the machine affect both.
 
 A result is a ratio within one run; it is printed and stored, never asserted.
 """
@@ -23,23 +23,23 @@ PACKAGES = ("torch", "lightning", "diffusers", "numpy", "pillow", "timm")
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkFlags:
-    """What every benchmark can be told."""
+    """Settings of every benchmark."""
 
     pairs: int = 5
-    """How often each of the two sides is timed."""
+    """Number of timings of each side."""
     threads: int = torch.get_num_threads()
-    """Threads of torch."""
+    """Number of torch threads."""
     clock: Literal["wall", "cpu"] = "wall"
-    """What is timed. On a busy machine ``--clock cpu --threads 1`` (processor time) still says something."""
+    """Clock of the timings. On a busy machine, ``--clock cpu --threads 1`` (processor time) is still meaningful."""
     out: Path | None = None
-    """Also write the results to this JSON file."""
+    """JSON file to which the results are also written."""
 
     def __post_init__(self) -> None:
         if self.pairs < 1 or self.threads < 1:
             raise ValueError(f"--pairs and --threads must be at least 1, got {self.pairs} and {self.threads}.")
 
     def now(self) -> float:
-        """Seconds on the chosen clock."""
+        """Return the seconds on the chosen clock."""
         return time.perf_counter() if self.clock == "wall" else time.process_time()
 
 
@@ -49,7 +49,7 @@ class Side:
 
     run: Callable[[], Any]
     units: int
-    """Units of work (images, steps) that one call does."""
+    """Units of work (images, steps) per call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,26 +60,26 @@ class Comparison:
     ours: str
     reference: str
     unit: str
-    """What a second is divided by: "image", "step"."""
+    """Unit of work: "image", "step"."""
     seconds: tuple[tuple[float, float], ...]
-    """Per unit: (ours, reference) of each pair."""
+    """Seconds per unit, (ours, reference) of each pair."""
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
-    """Measured beside the ratio, e.g. how far the two results are apart."""
+    """Measurements besides the ratio, e.g. the difference between the two results."""
 
     @property
     def ratios(self) -> list[float]:
-        """How many times faster than the reference we are, in each pair."""
+        """Speed of ours relative to the reference, in each pair."""
         return [reference / ours for ours, reference in self.seconds]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, with the summary that ``lines`` prints."""
+        """Return all fields, with the summary that ``lines`` prints."""
         ratios = self.ratios
         summary = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
         return {**vars(self), "settings": dict(self.settings), "ratios": ratios, "ratio": summary}
 
     def lines(self) -> list[str]:
-        """The result for a terminal."""
+        """Return the result as lines for a terminal."""
         width = max(len(self.ours), len(self.reference))
         rates = [statistics.median(side) for side in zip(*self.seconds)]
         low, high = min(self.ratios), max(self.ratios)
@@ -99,20 +99,20 @@ class Comparison:
 def in_turn(
     ours: Side, reference: Side, flags: BenchmarkFlags, now: Callable[[], float] | None = None
 ) -> tuple[tuple[float, float], ...]:
-    """Time the two sides in turn, ``flags.pairs`` times; seconds per unit. Call both once before, so that they are warm.
+    """Time the two sides in turn and return the seconds per unit of each pair. Call both once before, to warm them up.
 
     Args:
-        ours: one side.
-        reference: the other.
-        flags: how often.
-        now: seconds on a clock; None is that of ``flags``.
+        ours: our side.
+        reference: reference side.
+        flags: settings, with the number of pairs.
+        now: function that returns the seconds on a clock; None uses the clock of ``flags``.
     """
     now = now or flags.now
     return tuple((_seconds(ours, now), _seconds(reference, now)) for _ in range(flags.pairs))
 
 
 def report(comparisons: Sequence[Comparison], flags: BenchmarkFlags) -> None:
-    """Print the results and where they were measured; write them to ``flags.out``."""
+    """Print the results and the environment of the measurement; also write them to ``flags.out`` if it is given."""
     where = {"clock": flags.clock, **environment()}
     for comparison in comparisons:
         print("\n".join(comparison.lines()), flush=True)
@@ -122,7 +122,7 @@ def report(comparisons: Sequence[Comparison], flags: BenchmarkFlags) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, threads, processor cores, and how busy the machine was in the last minute."""
+    """Return versions, threads, processor cores, the machine's load in the last minute, and the date."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},

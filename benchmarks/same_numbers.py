@@ -1,6 +1,6 @@
-"""Whether two folders of runs hold the same numbers, bit for bit: weights, samples, losses, metrics and their replicates.
+"""Comparison of two folders of runs, bit for bit: weights, samples, losses, metrics and their replicates.
 
-For a change that must not change numbers: run tables before and after it, with one thread each, then compare.
+To check a change that must not alter numbers, run tables before and after it, with one thread each, then compare.
 
     OMP_NUM_THREADS=1 python -m experiments.table1 --profile smoke --out before
     OMP_NUM_THREADS=1 python -m experiments.table1 --profile smoke --out after
@@ -19,11 +19,11 @@ from safetensors.numpy import load_file
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 TIMED = ("MillisecondsPerImage",)
-"""Protocols whose value is a time."""
+"""Protocols that measure time."""
 
 
 def differences(before: RunFolder, after: RunFolder) -> Iterator[str]:
-    """Name what the run ``after`` lacks or has otherwise; what only it has does not count."""
+    """Yield what is missing or different in the run ``after``; anything found only there does not count."""
     if before.loss_curve.exists() and _text(before.loss_curve) != _text(after.loss_curve):
         yield "losses differ"
     if before.weights.exists():
@@ -55,8 +55,8 @@ def main(before: Path, after: Path, /) -> None:
     """Compare every run of ``before``.
 
     Args:
-        before: a folder of run folders, for example runs/smoke.
-        after: another one.
+        before: folder of run folders, for example runs/smoke.
+        after: folder to compare with it.
     """
     found = RunFolder.begun(before)
     wrong = 0

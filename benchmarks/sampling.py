@@ -1,4 +1,4 @@
-"""Sampling with Unite and Conquer (Eq. 10): batched over images and terms, against plain PyTorch.
+"""Speed of sampling with Unite and Conquer (Eq. 10): batched over images and terms, against plain PyTorch.
 
     python -m benchmarks.sampling
 
@@ -23,29 +23,29 @@ from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.schedules import Sampler, make_scheduler
 
 CONDITIONS = (("hair", 1), ("face_parts", 7))
-"""Name and channels of the two maps, as at the mini profile."""
+"""Names and channels of the two maps, as in the mini profile."""
 WEIGHT = 2.0
-"""w_i of both experts; the unconditional terms of Eq. 10 have the factor 1 - sum w_i."""
+"""Weight w_i of both experts; the unconditional terms of Eq. 10 have the factor 1 - sum w_i."""
 Term = tuple[Denoiser, tuple[str, ...], float]
-"""A network, the conditions it is asked about, and the factor of its answer in Eq. 10."""
+"""A network, the conditions that it is given, and the factor of its output in Eq. 10."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingFlags(BenchmarkFlags):
-    """How fast united sampling is, with random weights."""
+    """Settings for the speed of united sampling, with random weights."""
 
     batch_size: int = 64
-    """Images of the batch."""
+    """Number of images in the batch."""
     reference_images: int = 8
-    """Images that the loop over single images makes (its cost per image does not depend on their number)."""
+    """Number of images that the loop over single images makes (its cost per image does not depend on it)."""
     steps: int = 10
-    """Steps of the sampler."""
+    """Number of sampling steps."""
     image_size: int = 32
     """Height and width in pixels."""
 
 
 def denoiser(conditions: tuple[tuple[str, int], ...], image_size: int, seed: int) -> Denoiser:
-    """The network of the mini profile, with random weights in the layers that start at zero too."""
+    """Return the mini profile's network, with random weights even in the layers that start at zero."""
     config = DenoiserConfig(
         network=mini_unet(3 + sum(channels for _, channels in conditions), 3),
         conditions=ConditionConfig(spatial=conditions),
@@ -61,7 +61,7 @@ def denoiser(conditions: tuple[tuple[str, int], ...], image_size: int, seed: int
 
 
 def terms(experts: Sequence[Expert], *, merge_null: bool = False) -> list[Term]:
-    """Eq. 10 as a plain sum; ``merge_null`` asks a shared network for its unconditional noise only once."""
+    """Return the terms of Eq. 10; with ``merge_null``, a shared network's unconditional noise is computed only once."""
     rest = 1 - WEIGHT * len(experts)
     conditional: list[Term] = [(e.denoiser, e.conditions, WEIGHT) for e in experts]
     asked = experts[:1] if merge_null else experts
@@ -70,7 +70,14 @@ def terms(experts: Sequence[Expert], *, merge_null: bool = False) -> list[Term]:
 
 @torch.inference_mode()
 def plain(terms: list[Term], batch: dict, sampler: Sampler, rows: int) -> Tensor:
-    """Sample ``rows`` images at a time with one call per term; uint8 [B, 3, H, W]."""
+    """Sample images with one call per term, uint8 [B, 3, H, W].
+
+    Args:
+        terms: terms of Eq. 10.
+        batch: image numbers as "index", and conditions.
+        sampler: settings of the sampler.
+        rows: number of images per call.
+    """
     count = len(batch["index"])
     return torch.cat([_plain_rows(terms, batch, sampler, slice(i, i + rows)) for i in range(0, count, rows)])
 
@@ -93,7 +100,7 @@ def _plain_rows(terms: list[Term], batch: dict, sampler: Sampler, rows: slice) -
 
 
 def measure(flags: SamplingFlags) -> list[Comparison]:
-    """Two experts, then one shared network."""
+    """Time sampling with two experts, then with one shared network."""
     sampler = Sampler(name="ddim", num_steps=flags.steps)
     batch = _batch(flags.batch_size, flags.image_size)
     few = {"index": batch["index"][: flags.reference_images], "conditions": batch["conditions"]}

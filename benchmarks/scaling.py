@@ -1,11 +1,11 @@
-"""Sampling and scoring shared out: processes with the same command against one, and a plan for many GPUs.
+"""Speed of sampling and scoring shared among processes with the same command, against one process; a plan for many GPUs.
 
     python -m benchmarks.scaling
 
-Processes of one thread each are started before the clock; they share one folder through claims, as jobs do. A speed-up
-of p processes cannot exceed the number of cores. Features are shared by shard; the bootstrap of a metric is one process's work.
-On a busy machine ``--clock cpu`` compares the processor time of all processes with that of one: what sharing itself costs.
-The plan is arithmetic: network calls, bytes and hours from the numbers that it names.
+Processes with one thread each are started before the clock; they share one folder through claims, as jobs do. The speed-up
+of p processes cannot exceed the number of cores. Features are shared by shard; the bootstrap of a metric runs in one process.
+On a busy machine, ``--clock cpu`` compares the processor time of all processes with that of one: the cost of sharing itself.
+The plan is arithmetic: network calls, bytes and hours from the numbers that it states.
 """
 
 import math
@@ -44,26 +44,26 @@ PROTOCOLS = ("FD-EffNetLite0", "SSIM")
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingFlags(BenchmarkFlags):
-    """How well sampling and scoring are shared out."""
+    """Settings for the cost of sharing sampling and scoring."""
 
     processes: tuple[int, ...] = (2, 4)
     """Numbers of processes, each timed in turn with one process."""
     profile: Profile = "mini"
-    """Whose sampling is timed, with random weights (mini: 32 pixels, 256 images in shards of 16; smoke: 8 images of 16)."""
+    """Profile of the sampling, with random weights (mini: 32 pixels, 256 images in shards of 16; smoke: 8 images of 16)."""
     gpus: int = 64
-    """Of the plan."""
+    """Number of GPUs in the plan."""
     images: int = 50_000
-    """Of the plan."""
+    """Number of images in the plan."""
     image_size: int = 256
-    """Of the plan, in pixels."""
+    """Height and width of images in the plan, in pixels."""
     shard_size: int = 64
-    """Images of a shard, of the plan."""
+    """Number of images per shard in the plan."""
     steps: int = 100
-    """Sampling steps, of the plan."""
+    """Number of sampling steps in the plan."""
     terms: int = 4
-    """Network calls per image and step, of the plan; uniting two experts takes four (Eq. 10)."""
+    """Number of network calls per image and step in the plan; uniting two experts takes four (Eq. 10)."""
     call_seconds: float | None = None
-    """Seconds of a network call per image on one GPU, of the plan. Default: as measured here, on one core at ``profile``."""
+    """Seconds of a network call per image on one GPU in the plan. Default: measured here, on one core at ``profile``."""
 
 
 class Workers:
@@ -83,7 +83,7 @@ class Workers:
             end.recv()
 
     def do(self, count: int, stage: str, *arguments: Any) -> None:
-        """Have the first ``count`` processes do ``stage`` together; wait for all."""
+        """Make the first ``count`` processes do ``stage`` together, and wait for all of them."""
         for end in self.ends[:count]:
             end.send((stage, *arguments))
         for end in self.ends[:count]:
@@ -92,7 +92,7 @@ class Workers:
                 raise RuntimeError(answer)
 
     def processor_time(self) -> float:
-        """Seconds of processor time that all of them have used."""
+        """Return the seconds of processor time that all processes have used."""
         times = [psutil.Process(process.pid).cpu_times() for process in self.processes]
         return sum(t.user + t.system for t in times)
 
@@ -114,14 +114,14 @@ def _serve(end: Connection) -> None:
                 stages.sample(workspace, run)
             else:
                 stages.score(workspace, run, [table])
-        except Exception as error:  # told to the parent, which raises it
+        except Exception as error:  # sent to the parent, which raises it
             end.send(f"{type(error).__name__}: {error}")
         else:
             end.send(None)
 
 
 def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, Table]:
-    """Data, an expert with random weights, and a run of its images."""
+    """Prepare data and an expert with random weights; return the workspace, a run of the expert's images and a table."""
     expert = hair_expert(flags.profile, 0)
     run = united(flags.profile, "scaling", CELEBA, guided(expert, "hair"))
     run = replace(run, shard_size=16 if flags.profile == "mini" else 2)
@@ -135,7 +135,7 @@ def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, T
 
 
 def measure(flags: ScalingFlags, folder: Path) -> list[Comparison]:
-    """Time sampling and scoring of the same images by several processes and by one."""
+    """Time the sampling and scoring of the same images by several processes and by one."""
     workspace, run, table = prepared(flags, folder)
     images, workers = RunFolder(workspace.runs / run.name), Workers(max(flags.processes))
     try:
@@ -163,7 +163,7 @@ def measure(flags: ScalingFlags, folder: Path) -> list[Comparison]:
 
 
 def _results(folder: RunFolder, run: SampleRun) -> list[bytes]:
-    """Images and metrics of a finished run."""
+    """Return the images and metrics of a finished run as bytes."""
     files = [*shard_files(folder.samples, run.num_images, run.shard_size), folder.metrics]
     return [file.read_bytes() for file in files]
 
@@ -190,7 +190,7 @@ def _comparison(
 
 
 def claim_seconds(folder: Path, pieces: int = 200) -> float:
-    """Seconds of looking at, claiming and giving back one piece."""
+    """Return the seconds that it takes to look at, claim and release one piece."""
     start = time.perf_counter()
     done: set[int] = set()
     for piece in WorkLocks(folder).share({str(i): i for i in range(pieces)}, done.__contains__):
@@ -199,7 +199,14 @@ def claim_seconds(folder: Path, pieces: int = 200) -> float:
 
 
 def plan(flags: ScalingFlags, call_seconds: float, claim: float, source: str) -> list[str]:
-    """Calls, bytes and hours of sampling ``flags.images`` on ``flags.gpus``, as formulas with their numbers."""
+    """Return the calls, bytes and hours of sampling ``flags.images`` on ``flags.gpus``, as formulas with their numbers.
+
+    Args:
+        flags: settings of the plan.
+        call_seconds: seconds of a network call per image.
+        claim: seconds of a claim.
+        source: origin of ``call_seconds``, to be printed.
+    """
     shards = math.ceil(flags.images / flags.shard_size)
     rounds = math.ceil(shards / flags.gpus)
     calls = flags.images * flags.steps * flags.terms
@@ -219,7 +226,7 @@ def plan(flags: ScalingFlags, call_seconds: float, claim: float, source: str) ->
 
 
 def measured_call(comparisons: Sequence[Comparison], run_steps: int, terms: int) -> float:
-    """Seconds of a network call per image in one process, from the timings of sampling."""
+    """Return the seconds of a network call per image in one process, from the timings of sampling."""
     alone = [one for c in comparisons if c.title.startswith("sample") for _, one in c.seconds]
     return statistics.median(alone) / (run_steps * terms)
 

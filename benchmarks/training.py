@@ -1,10 +1,10 @@
-"""Training at the mini setting: Lightning with averaged weights, loss curve and progress bar against a plain loop.
+"""Speed of training in the mini profile: Lightning with averaged weights, loss curve and progress bar against a plain loop.
 
     python -m benchmarks.training
 
-Both sides take the same batches through the same loss and the same optimizer, and end in the same weights, which is
-checked. They take turns inside one ``fit``: after each block of the Trainer's steps its clock stops for a block of the
-plain loop. The cost of checkpoints is measured apart, because it depends on how often they are written.
+Both sides take the same batches through the same loss and the same optimizer, and must end with the same weights, which is
+checked. They take turns inside one ``fit``: after each block of the Trainer's steps, its clock stops for a block of the
+plain loop. The cost of checkpoints is measured separately, because it depends on how often they are written.
 """
 
 import statistics
@@ -37,20 +37,20 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFlags(BenchmarkFlags):
-    """What Lightning, averaging and logging cost."""
+    """Settings for the cost of Lightning, averaging and logging."""
 
     pairs: int = 8
-    """Blocks of each side."""
+    """Number of blocks of each side."""
     block: int = 25
-    """Optimizer steps of a block."""
+    """Number of optimizer steps per block."""
     profile: Profile = "mini"
-    """Whose expert of the hair map is trained (mini: 32 pixels, batch 32; smoke: 16 pixels, batch 4)."""
+    """Profile of the hair-map expert trained (mini: 32 pixels, batch 32; smoke: 16 pixels, batch 4)."""
     faces: int = 400
-    """Rendered faces to train on."""
+    """Number of rendered faces to train on."""
 
 
 class PlainLoop:
-    """The same training without Lightning: no averaged weights, no log, no progress bar."""
+    """The same training without Lightning: no averaged weights, log or progress bar."""
 
     def __init__(self, module: Denoiser, loader: StepLoader, clip: float | None) -> None:
         self.module, self.clip, self.step = module.train(), clip, 0
@@ -72,7 +72,7 @@ class PlainLoop:
 
 
 class TakeTurns(Callback):
-    """Time the Trainer's steps in blocks, with a block of the plain loop after each; the first pair only warms up."""
+    """Callback that times the Trainer's steps in blocks, each followed by a block of the plain loop; the first pair warms up."""
 
     def __init__(self, loop: PlainLoop, flags: TrainingFlags) -> None:
         self.loop, self.block, self.now = loop, flags.block, flags.now
@@ -80,7 +80,7 @@ class TakeTurns(Callback):
         self.start = 0.0
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Between two blocks: stop the clock, run the plain block, start the clock."""
+        """Stop the clock between two blocks, run the plain block, restart the clock."""
         if trainer.global_step % self.block == 0:
             end = self.now()
             if trainer.global_step > 0:
@@ -132,7 +132,7 @@ def measure(flags: TrainingFlags, folder: Path) -> Comparison:
 
 
 class _Weights(Callback):
-    """Copy the Trainer's weights at the start of one step."""
+    """Callback that copies the Trainer's weights at the start of one step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -144,7 +144,7 @@ class _Weights(Callback):
 
 
 def _run(flags: TrainingFlags) -> TrainRun:
-    """The hair expert, for one block of warm-up, the pairs, and the step at whose start the last block ends."""
+    """Return the hair expert with steps for one block of warm-up, the pairs, and one more that ends the last block."""
     published = hair_expert(flags.profile, 0)
     steps = flags.block * (flags.pairs + 1) + 1
     return replace(published, trainer=replace(published.trainer, max_steps=steps))
