@@ -1,1 +1,1 @@
-"""Timings against plain references, each pair in one run."""
+"""Timings against plain references, each pair within one run."""

@@ -1,1 +1,1 @@
-"""What a training or a sampling does between its steps: averages, seeds, curves, progress, checkpoints, shards."""
+"""Work between the steps of training or sampling: averages, seeds, curves, progress, checkpoints, shards."""

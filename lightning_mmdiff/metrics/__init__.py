@@ -1,1 +1,1 @@
-"""Metrics as functions of images or features, and the networks that give the features."""
+"""Metrics as functions of images or features, and the networks that compute the features."""

@@ -1,1 +1,1 @@
-"""Architectures as modules with a config each; none knows how it is trained."""
+"""Architectures as modules, each with a config; all are independent of training."""
