@@ -102,8 +102,6 @@ class LatentDenoiser(DiffusionModel):
             sampling_seed=seed,
             latent=True,
         )
-        if self.sampler.clip:
-            raise UserError("Latents are not in [-1, 1]: the sampler of latent diffusion needs clip=False.")
         if config.network.in_channels != self.shape[0]:
             raise UserError(
                 f"The network takes latents of {config.network.in_channels} channels; the autoencoder gives {self.shape[0]}."

@@ -2,7 +2,8 @@
 
 Unite and Conquer (CVPR 2023): the face network takes maps as channels and a CLIP-like embedding through adaptive norm
 (supplement 7.3). ADM (Dhariwal & Nichol 2021): a class is an embedding added to the timestep's. A missing condition
-becomes zeros (mid-gray for a map in [-1, 1], the zero vector for an embedding) or class -1, which adds nothing.
+becomes zeros (mid-gray for a map in [-1, 1], the zero vector for an embedding) or the null class: -1, which adds
+nothing, or another for a network that was trained without one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,9 @@ class ConditionConfig(Config):
     embedding: tuple[str, int] | None = None  # name and width, L2-normalized vectors
     embedding_scale: float = 1.0  # factor on the vectors; the root of their width gives components of unit size
     label: tuple[str, int] | None = None  # name and number of classes
+    null_label: int = (
+        NULL_CLASS  # class read for "no label"; ADM learned no null: Unite and Conquer's code feeds it class 0
+    )
     projected_channels: int | None = None  # outputs of a 3x3 convolution of all maps (U&C's face network: 3)
     rgb: bool = False  # repeat one-channel maps to three channels, as in the released code of Unite and Conquer
 
@@ -49,6 +53,9 @@ class ConditionConfig(Config):
         sizes = dict((*self.spatial, *(pair for pair in (self.embedding, self.label) if pair)))
         if wrong := [name for name, size in sizes.items() if size < 1]:
             raise UserError(f"conditions {wrong} have no channels, width or classes; expected at least 1 in {sizes}.")
+        classes = self.label[1] if self.label else 0
+        if not NULL_CLASS <= self.null_label < classes:
+            raise UserError(f"null_label is {self.null_label}; the network has {classes} classes: expected one, or -1.")
         if self.projected_channels is not None and not self.spatial:
             raise UserError("projected_channels needs at least one spatial condition to project.")
 
@@ -124,7 +131,12 @@ class ConditionEncoder(nn.Module):
         return self._project(torch.cat(maps, dim=1)) if maps else None, embedding
 
     def labels(self, conditions: Mapping[str, Tensor], batch_size: int, device: torch.device | str) -> Tensor | None:
-        """Return the classes of a batch, int64 [B], all -1 (null) if the label is absent; None if the config has no label.
+        """Return the classes of a batch, int64 [B], with ``null_label`` for absent ones; None if the config has no label.
+
+        Args:
+            conditions: name -> value; the label is int64 [B], -1 where it is absent in one row only.
+            batch_size: B.
+            device: device of the result.
 
         Raises:
             UserError: if the label is not int64 [B], or a class is out of range.
@@ -133,9 +145,10 @@ class ConditionEncoder(nn.Module):
             return None
         name, num_classes = self.config.label
         if name not in conditions:
-            return torch.full((batch_size,), NULL_CLASS, device=device)
+            return torch.full((batch_size,), self.config.null_label, device=device)
         check_labels(conditions[name], batch_size, num_classes, null=True)
-        return conditions[name].to(device)
+        labels = conditions[name].to(device)
+        return labels.masked_fill(labels == NULL_CLASS, self.config.null_label)
 
     def _map(
         self, conditions: Mapping[str, Tensor], name: str, shape: tuple[int, ...], device: torch.device | str

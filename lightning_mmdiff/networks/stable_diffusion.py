@@ -63,8 +63,16 @@ def load_autoencoder(config: VAEConfig, folder: Path | None = None) -> VAE:
     return vae.requires_grad_(False).eval()
 
 
-def load_unet(network: CrossAttentionUNet, folder: Path | None = None) -> None:
-    """Load the released U-Net into ``network``; same default folder as ``load_autoencoder``."""
+def load_unet(network: nn.Module, folder: Path | None = None) -> None:
+    """Load the released U-Net into ``network``; same default folder as ``load_autoencoder``.
+
+    Raises:
+        UserError: if ``network`` is no ``CrossAttentionUNet``, or one of other sizes.
+    """
+    if not isinstance(network, CrossAttentionUNet):
+        raise UserError(
+            f"Stable Diffusion 2 is a network with cross-attention; this one is a {type(network).__name__}."
+        )
     load_diffusers(network.network, (folder or weights.require("stable_diffusion_2")) / "unet" / FILE)
 
 

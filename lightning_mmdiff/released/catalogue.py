@@ -57,7 +57,7 @@ RELEASED = (
     ReleasedModel(
         name="stable_diffusion_2",
         weights=("stable_diffusion_2",),
-        initialize=lambda model: stable_diffusion.load_unet(model.network.unet),
+        initialize=lambda model: stable_diffusion.load_unet(getattr(model.network, "unet", model.network)),
     ),
 )
 """All released models that a run can name."""

@@ -58,7 +58,8 @@ def test_rows_of_a_group_have_the_same_budget(profile) -> None:
                 rest = (model.prediction, model.min_snr, model.schedule, model.optimizer.lr, trained.trainer.ema_decay)
                 trainings.add(rest)
     assert len(trainings) == 1
-    assert len({(r.data, r.num_images, r.sampler) for r in samples(profile).values()}) == 1
+    measured = [r for r in samples(profile).values() if not r.method.is_real]
+    assert len({(r.data, r.num_images, r.sampler) for r in measured}) == 1
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -20,7 +20,7 @@ from experiments.recipes.settings.mt_diffusion import MINI
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import plan
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
-from lightning_mmdiff.methods.single import RealImages
+from lightning_mmdiff.methods.single import Denoise
 from lightning_mmdiff.models.contrastive import ContrastiveModel
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.stable_diffusion import FILE
@@ -89,7 +89,7 @@ def test_representation_is_that_of_the_appendix() -> None:
     assert parameters(run) == 865_910_724 + (1280 * 1024 + 1024) + (1024 * 1024 + 1024)
     assert isinstance(run.model, MTDiffusionConfig)
     assert (run.batch_size, run.model.optimizer.lr, run.model.prediction) == (2048, 1e-5, "v")
-    assert (run.model.pretrained, run.model.modalities[0].weight) == ("stable_diffusion_2", 0.1)
+    assert (run.initial, run.model.modalities[0].weight) == (Released("stable_diffusion_2"), 0.1)
     with torch.device("meta"):
         module = build.model(run, None)
         features = module.network(torch.zeros(1, 4, 96, 96), torch.zeros(1), torch.zeros(1, 1, 4, 96, 96))
@@ -219,7 +219,9 @@ class Halves:
 
 def test_hidden_and_visible_pixels_are_judged_apart(tmp_path) -> None:
     data = Halves()
-    run = recipes.sampled("smoke", "restored", RealImages(), recipes.with_holes("smoke", 64, 5))
+    run = recipes.sampled(
+        "smoke", "restored", Denoise(model=recipes.masked_image("smoke", 0)), recipes.with_holes("smoke", 64, 5)
+    )
     run = replace(run, num_images=2)
     samples = data.image.numpy().copy()
     samples[:, :, :4] += 10  # an error of 10 where hidden

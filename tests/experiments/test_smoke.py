@@ -55,7 +55,8 @@ def test_second_call_computes_nothing(folder, monkeypatch) -> None:
     def forbidden(*_: object) -> None:
         raise AssertionError("nothing was left to do")
 
-    monkeypatch.setattr(stages, "do", forbidden)
+    for stage in ("train", "sample", "score"):
+        monkeypatch.setattr(stages, stage, forbidden)
     monkeypatch.setattr(reporting, "_draw", forbidden)
     told = json.loads((folder / "runs/smoke/tables" / QUICK / "table.json").read_text())
     monkeypatch.setattr(cli, "_command", lambda flags: told["command"])  # this process has another, and perhaps
@@ -94,7 +95,7 @@ def test_table_and_report(folder, name) -> None:
     for file in (*REPORT, f"{name}.ipynb", f"{name}.html"):
         assert (report / file).stat().st_size > 0, file
     table = importlib.import_module(f"experiments.{name}").table("smoke", 0)
-    shows = any(row.sample and row.sample.method not in ("real", "classify", "count") for row in table.rows)
+    shows = any(row.sample and row.sample.method.makes_images and not row.sample.method.is_real for row in table.rows)
     assert bool(list(report.glob("gallery-*.png"))) == shows
     rows = json.loads((report / "metrics.json").read_text())["rows"]
     assert [row["label"] for row in rows] == [row.label for row in table.rows]
@@ -138,6 +139,7 @@ def test_seeds_of_a_table_are_runs_of_their_own() -> None:
     [first, second] = [{r.name.removesuffix("-seed1"): r for r in plan([table("smoke", seed)])} for seed in range(2)]
     for name, run in first.items():
         if isinstance(run, TrainRun):
-            assert replace(second[name], seed=run.seed, name=run.name, needs=run.needs) == run
+            sources = {role: getattr(run, role) for role in ("embedder", "autoencoder", "experts", "initial")}
+            assert replace(second[name], seed=run.seed, name=run.name, **sources) == run
         elif isinstance(run, SampleRun):
             assert second[name].num_images == run.num_images

@@ -1,6 +1,7 @@
 """Every table under every profile: its plan, its published numbers, its recipes."""
 
 import importlib
+import pkgutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 import experiments
+import lightning_mmdiff
 from experiments import INDEX
 from experiments.core import build
 from experiments.engine.cli import TableFlags, main
@@ -20,14 +22,22 @@ from experiments.figures import galleries, reporting
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import Row, Table, plan
+from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 
 PROFILES = ("smoke", "mini", "paper")
 NAMES = [entry.name for entry in INDEX]
-MODELS = {t.__name__ for t in ModelConfig.__subclasses__() if t.__module__.startswith("lightning_mmdiff")}
 FROZEN = ("embedder.", "models.", "autoencoder.", "perceptual.")
 """Helpers of a model: no training moves them."""
+
+
+def model_configs() -> set[type]:
+    """Every config of a model in the package."""
+    for module in pkgutil.walk_packages(lightning_mmdiff.__path__, "lightning_mmdiff."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {t for t in ModelConfig.__subclasses__() if t.__module__.startswith("lightning_mmdiff")}
 
 
 def table(name: str, profile: str, seed: int = 0) -> Table:
@@ -74,7 +84,8 @@ def test_paper_setting_is_the_published_one() -> None:
     sample = table("table1", "paper").rows[9].sample
     assert isinstance(sample, SampleRun)
     assert (sample.num_images, sample.sampler.num_steps, sample.sampler.eta) == (3000, 100, 0.0)
-    assert {(e.weight, e.reliability) for e in sample.experts} == {(1.0, None)}  # Sec. 4.1: w = 1, a = 1/N
+    assert isinstance(sample.method, Unite)
+    assert {(e.weight, e.reliability) for e in sample.method.experts} == {(1.0, None)}  # Sec. 4.1: w = 1, a = 1/N
 
 
 @pytest.mark.parametrize(("recipe", "count"), [(recipes.released, 330_924_267), (recipes.sketch_expert, 311_027_910)])
@@ -149,7 +160,7 @@ def test_index_lists_every_table_module() -> None:
 def test_every_model_of_a_small_profile_can_be_built(profile: str) -> None:
     """With its frozen helpers, whose architecture alone is built; what trains is small, seeded and of its own config."""
     runs = [run for run in plan([table(name, profile) for name in NAMES]) if isinstance(run, TrainRun)]
-    assert {type(run.model).__name__ for run in runs} == MODELS
+    assert {type(run.model) for run in runs} == model_configs()
     for run in runs:
         module = build.model(run, None)
         assert (module.config, module.seed) == (run.model, run.seed)

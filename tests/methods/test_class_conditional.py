@@ -7,6 +7,8 @@ import torch
 from tiny import denoise, randomized, tiny_config, tiny_denoiser
 
 from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff.methods.composable import Composable
+from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.sampling import SamplingWrapper, SchedulerWrapper
@@ -56,6 +58,38 @@ def test_the_null_class_is_the_network_without_classes():
 
 
 @torch.no_grad()
+def test_the_null_of_a_network_without_a_null_class_is_one_of_its_classes():
+    """ADM knows no null: the released code of Unite and Conquer feeds class 0."""
+    model = class_denoiser()
+    config = dataclasses.replace(model.config.conditions, null_label=2)
+    adm = Denoiser(dataclasses.replace(model.config, conditions=config)).eval()
+    adm.load_state_dict(model.state_dict())
+    z, t, rows = torch.randn(3, 3, 8, 8), torch.tensor(300), torch.tensor([1, -1, 0])
+    found = adm.predict_noise(z, t, {"label": rows})
+    assert torch.equal(adm.predict_noise(z, t, {}), model.predict_noise(z, t, {"label": torch.full((3,), 2)}))
+    assert torch.equal(found, model.predict_noise(z, t, {"label": torch.tensor([1, 2, 0])}))
+
+
+@pytest.mark.parametrize("null", [-1, 0])
+@torch.no_grad()
+def test_class_conditional_experts_unite_as_the_equation_says(null):
+    """Eq. 10 on separate calls; the unconditional term is the prediction for ``null_label``."""
+    base = class_config()
+    config = dataclasses.replace(base, conditions=dataclasses.replace(base.conditions, null_label=null))
+    first, second = (randomized(Denoiser(config, seed=seed), seed).eval() for seed in (0, 1))
+    sampler = schedules.Sampler(name="ddim", num_steps=3)
+    experts = [Expert(denoiser=m, conditions=("label",), weight=w) for m, w in ((first, 1.5), (second, 2.0))]
+    z, t, given = torch.randn(4, 3, 8, 8), torch.tensor(300), batch()["conditions"]
+    cond = torch.stack([m.predict_noise(z, t, given) for m in (first, second)])
+    absent = torch.stack([m.predict_noise(z, t, {"label": torch.full((4,), null)}) for m in (first, second)])
+    expected = 1.5 * cond[0] + 2.0 * cond[1] - (1.5 + 2.0 - 1) * absent.mean(0)
+    found = UniteAndConquer(experts, sampler=sampler).predict_noise(z, t, given)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    composed = Composable(experts, sampler=sampler).predict_step(batch())
+    assert composed.shape == (4, 3, 8, 8)
+
+
+@torch.no_grad()
 def test_rows_have_their_own_class():
     model, z, t = class_denoiser(), torch.randn(3, 3, 8, 8), torch.tensor(300)
     labels = torch.tensor([2, -1, 0])
@@ -100,6 +134,9 @@ def test_a_label_beside_other_conditions():
 
 
 def test_errors():
+    for null, label in ((4, ("label", 4)), (-2, ("label", 4)), (0, None)):
+        with pytest.raises(ValueError, match=f"null_label is {null}; the network has"):
+            ConditionConfig(label=label, null_label=null)
     model, z, t = class_denoiser(), torch.randn(2, 3, 8, 8), torch.tensor(300)
     with pytest.raises(ValueError, match="from 0 to 4; the network has 4 classes: expected -1 to 3"):
         model.predict_noise(z, t, {"label": torch.tensor([0, 4])})

@@ -56,7 +56,7 @@ def mean_error(denoiser, condition: Tensor) -> float:
     t, eps = torch.randint(1000, (64,), generator=g), torch.randn(z0.shape, generator=g)
     z = denoiser.schedule.add_noise(z0, eps, t)
     with torch.no_grad():
-        predicted = denoiser.predict_eps(z, t, *denoiser.encode({"hair": condition.expand(64, -1, -1, -1)}, 64))
+        predicted = denoiser.predict_eps(z, t, denoiser.encode({"hair": condition.expand(64, -1, -1, -1)}, 64))
     return (predicted - eps).square().mean().item()
 
 

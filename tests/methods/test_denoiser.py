@@ -6,6 +6,7 @@ from tiny import randomized, tiny_config, tiny_denoiser
 
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.models.diffusion import Encoded
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler, cosine
 
@@ -53,7 +54,7 @@ def test_v_and_eps_predict_the_same_noise_when_they_know_the_image() -> None:
     z0, eps, t = torch.rand(2, 3, 8, 8) * 2 - 1, torch.randn(2, 3, 8, 8), torch.tensor([100, 900])
     z = model.schedule.add_noise(z0, eps, t)
     model.network.forward = lambda x, t, embedding: model.schedule.v_target(z0, eps, t)
-    torch.testing.assert_close(model.predict_eps(z, t, None, None), eps, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.predict_eps(z, t, Encoded()), eps, atol=1e-4, rtol=1e-4)
 
 
 def test_min_snr_leaves_small_ratios_alone() -> None:

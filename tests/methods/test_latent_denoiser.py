@@ -9,6 +9,7 @@ from lightning_mmdiff import images, seeding
 from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Collaborator
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
+from lightning_mmdiff.models.diffusion import Encoded
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiser, LatentDenoiserConfig
 from lightning_mmdiff.models.latents import Moments, write_moments
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
@@ -72,7 +73,7 @@ def test_all_predictions_give_noise(prediction: str) -> None:
     z0, eps, t = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8), torch.tensor([300, 700])
     target = {"v": model.schedule.v_target(z0, eps, t), "z0": z0}[prediction]
     model.network.forward = lambda z, t, tokens: target
-    found = model.predict_eps(model.schedule.add_noise(z0, eps, t), t, None, torch.zeros(2, 3, 12))
+    found = model.predict_eps(model.schedule.add_noise(z0, eps, t), t, Encoded(embedding=torch.zeros(2, 3, 12)))
     torch.testing.assert_close(found, eps, atol=1e-4, rtol=1e-4)
 
 
@@ -122,12 +123,10 @@ def test_cached_posteriors_change_nothing(tmp_path) -> None:
     path = tmp_path / "moments.npy"
     parts = [{k: v[i : i + 2] for k, v in batch().items() if k != "conditions"} for i in (2, 0)]  # in any order
     write_moments(model.autoencoder, parts, 4, path)
-    cached = latent_denoiser(autoencoder=model.autoencoder)
-    cached.moments = Moments(path, model.shape)
-    cached.autoencoder.moments = None  # never called again
-    losses = [m.loss(batch(), seeding.step_generator(0, 0)) for m in (cached,)]
-    del cached.autoencoder.moments
-    torch.testing.assert_close(losses[0], model.loss(batch(), seeding.step_generator(0, 0)), rtol=1e-5, atol=1e-6)
+    expected = model.loss(batch(), seeding.step_generator(0, 0))
+    cached = {**batch(), "moments": Moments(path, model.shape)(batch()["index"])}
+    model.autoencoder.moments = None  # never called again
+    torch.testing.assert_close(model.loss(cached, seeding.step_generator(0, 0)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_incomplete_and_foreign_caches(tmp_path) -> None:

@@ -16,6 +16,7 @@ from lightning_mmdiff.methods.learned_reliability import (
     united_error,
 )
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer, unite
+from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.schedules import Sampler
@@ -106,9 +107,7 @@ def gaussian_batch() -> dict:
 @pytest.fixture
 def real_valued(monkeypatch):
     """Gaussian images do not fit into bytes."""
-    monkeypatch.setattr(
-        "lightning_mmdiff.methods.learned_reliability.clean_images", lambda model, batch, g: batch["image"]
-    )
+    monkeypatch.setattr(Denoiser, "clean", lambda model, batch, generator: batch["image"])
 
 
 def oracle(**options) -> Oracle:

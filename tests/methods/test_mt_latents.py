@@ -42,7 +42,7 @@ class Halving(torch.nn.Module):
     """Stands for an autoencoder that is trained: means over 2 x 2 pixels."""
 
     class config:  # noqa: N801
-        latent_shape = (3, 8, 8)
+        image_size, latent_shape = 16, (3, 8, 8)
 
     def encode(self, image: Tensor, noise: Tensor) -> Tensor:
         return F.avg_pool2d(image, 2) + 0 * noise
@@ -145,12 +145,19 @@ def test_the_joint_model_learns_both_tasks() -> None:
 
 def test_what_does_not_fit_is_named() -> None:
     module = model(WORLD)
-    module.sampler = Sampler(name="ddim", num_steps=2)
     with pytest.raises(ValueError, match="needs clip=False"):
-        module.predict_step({"index": torch.arange(2), "conditions": {}})
+        module.sampler = Sampler(name="ddim", num_steps=2)
     config = replace(module.config, network=replace(NETWORK, in_channels=4, out_channels=4))
     with pytest.raises(ValueError, match="The network makes 4 channels, latents of this kind have 3"):
         MTDiffusion(config, autoencoder=autoencoder())
+    with pytest.raises(ValueError, match="The model has 8 pixels, its autoencoder 16"):
+        MTDiffusion(replace(module.config, image_size=8), autoencoder=autoencoder())
+    learned = replace(module.config, learned_variance=True, network=replace(NETWORK, out_channels=6))
+    with pytest.raises(ValueError, match="learned_variance needs pixels"):
+        MTDiffusion(learned, autoencoder=autoencoder())
+    small = VAE(VAEConfig(image_size=16, channels=(8,) * 5, num_res_blocks=1, norm_groups=8))
+    with pytest.raises(ValueError, match="halves 1 positions; expected a multiple of 2"):
+        MTDiffusion(module.config, autoencoder=small)
     with pytest.raises(ValueError, match="label has 5 classes .* which has None"):
         model(Label(num_classes=5))
     with pytest.raises(ValueError, match="embedding has dim 7 .* embedding_dim is 3"):

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.weights import __main__ as listing
 
 
 @pytest.fixture
@@ -86,6 +87,6 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_the_listing_names_every_file(places, capsys):
-    weights.main()
+    listing.main()
     output = capsys.readouterr().out
     assert output.count("missing") == len(weights.WEIGHTS)

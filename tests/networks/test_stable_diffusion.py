@@ -112,6 +112,8 @@ def test_files_that_do_not_fit(tmp_path, monkeypatch) -> None:
     stored(tmp_path, "unet", CrossAttentionUNet(replace(SMALL, context_dim=12)).network)
     with pytest.raises(ValueError, match=r"entries differ \(first: .*attn2"):
         load_unet(CrossAttentionUNet(SMALL), tmp_path)
+    with pytest.raises(ValueError, match="with cross-attention; this one is a Linear"):
+        load_unet(nn.Linear(2, 2), tmp_path)
     path.write_bytes(b"half a download")
     with pytest.raises(ValueError, match="is damaged"):
         load_unet(CrossAttentionUNet(SMALL), tmp_path)

@@ -121,6 +121,10 @@ def diffusion_space(config: MTDiffusionConfig, autoencoder: Any) -> Shape:
     shape = (config.channels, size, size) if autoencoder is None else autoencoder.config.latent_shape
     if shape[0] != config.channels:
         raise UserError(f"The network makes {config.channels} channels, latents of this kind have {shape[0]}.")
+    if autoencoder is not None and autoencoder.config.image_size != size:
+        raise UserError(
+            f"The model has {size} pixels, its autoencoder {autoencoder.config.image_size}: make them equal."
+        )
     if autoencoder is not None and config.learned_variance:
         raise UserError("learned_variance needs pixels, whose 8 bits the variational bound counts; these are latents.")
     if shape[1] % config.network.multiple:
