@@ -59,7 +59,7 @@ class Filled(LightningModule):
         self.network = network
 
     def training_step(self, *_: object) -> Tensor:
-        """Pull every parameter towards zero."""
+        """Pull every parameter toward zero."""
         return torch.stack([p.square().mean() for p in self.parameters()]).sum()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

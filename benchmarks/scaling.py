@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling
 
-Processes with one thread each are started before the clock; they share one folder through claims, as jobs do. The speed-up
+Processes with one thread each are started before the clock; they share one folder through locks, as jobs do. The speed-up
 of p processes cannot exceed the number of cores. Features are shared by shard; the bootstrap of a metric runs in one process.
 On a busy machine, ``--clock cpu`` compares the processor time of all processes with that of one: the cost of sharing itself.
 The plan is arithmetic: network calls, bytes and hours from the numbers that it states.
@@ -189,8 +189,8 @@ def _comparison(
     )
 
 
-def claim_seconds(folder: Path, pieces: int = 200) -> float:
-    """Return the seconds that it takes to look at, claim and release one piece."""
+def lock_seconds(folder: Path, pieces: int = 200) -> float:
+    """Return the seconds that it takes to look at, lock and release one piece."""
     start = time.perf_counter()
     done: set[int] = set()
     for piece in WorkLocks(folder).share({str(i): i for i in range(pieces)}, done.__contains__):
@@ -198,19 +198,19 @@ def claim_seconds(folder: Path, pieces: int = 200) -> float:
     return (time.perf_counter() - start) / pieces
 
 
-def plan(flags: ScalingFlags, call_seconds: float, claim: float, source: str) -> list[str]:
+def plan(flags: ScalingFlags, call_seconds: float, lock: float, source: str) -> list[str]:
     """Return the calls, bytes and hours of sampling ``flags.images`` on ``flags.gpus``, as formulas with their numbers.
 
     Args:
         flags: settings of the plan.
         call_seconds: seconds of a network call per image.
-        claim: seconds of a claim.
+        lock: seconds to take and release a lock.
         source: origin of ``call_seconds``, to be printed.
     """
     shards = math.ceil(flags.images / flags.shard_size)
     rounds = math.ceil(shards / flags.gpus)
     calls = flags.images * flags.steps * flags.terms
-    hours = (rounds * flags.shard_size * flags.steps * flags.terms * call_seconds + rounds * claim) / 3600
+    hours = (rounds * flags.shard_size * flags.steps * flags.terms * call_seconds + rounds * lock) / 3600
     pixels = flags.images * 3 * flags.image_size**2
     features = flags.images * 2048 * 4
     return [
@@ -221,7 +221,7 @@ def plan(flags: ScalingFlags, call_seconds: float, claim: float, source: str) ->
         f"  bytes  images x 3 x {flags.image_size}^2 = {pixels / 1e9:.2f} GB of samples in {shards} files; "
         f"images x 2048 x 4 = {features / 1e9:.2f} GB of Inception features in {shards} files",
         f"  hours  {rounds} shards x {flags.shard_size} images x {flags.steps} steps x {flags.terms} terms x "
-        f"{call_seconds:.3g} s ({source}) + {rounds} claims x {claim:.2g} s (measured here) = {hours:.2f} h",
+        f"{call_seconds:.3g} s ({source}) + {rounds} locks x {lock:.2g} s (measured here) = {hours:.2f} h",
     ]
 
 
@@ -243,7 +243,7 @@ def main(flags: ScalingFlags) -> None:
             stated if stated is not None else measured_call(comparisons, steps, 2)
         )  # one expert: Eq. 10 has two terms
         source = "stated" if stated is not None else f"measured here: {flags.profile}, one core; state --call-seconds"
-        print("\n".join(plan(flags, seconds, claim_seconds(folder / "claims"), source)))
+        print("\n".join(plan(flags, seconds, lock_seconds(folder / "locks"), source)))
 
 
 if __name__ == "__main__":

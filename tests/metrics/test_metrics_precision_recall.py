@@ -74,7 +74,7 @@ def test_a_line_has_its_closed_form():
 
 @pytest.mark.parametrize("offset", [0, 1e3])
 def test_large_features_with_small_differences_are_told_apart(sets, offset):
-    """Squared distances near 1 of features near 1e3: float16 has no bits left, nor float32 without the centring."""
+    """Squared distances near 1 of features near 1e3: float16 has no bits left, nor float32 without the centering."""
     x, y = (s + offset for s in sets)
     assert (membership(x, y).precise == inside(x, y, 3)).all()
     assert (membership(x, y).recalled == inside(y, x, 3)).all()
