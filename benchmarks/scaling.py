@@ -31,7 +31,7 @@ from experiments.core import build
 from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.protocols.catalogue import column
-from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, united
+from experiments.recipes.unite_and_conquer import CELEBA, guided, hair_expert, unite, united
 from experiments.runs import SampleRun
 from experiments.spec import Profile, Row, Table
 from lightning_mmdiff.callbacks.shards import shard_files
@@ -120,11 +120,15 @@ def _serve(end: Connection) -> None:
             end.send(None)
 
 
+def sampled_run(flags: ScalingFlags) -> SampleRun:
+    """Return the run of which images are shared: those of one expert."""
+    method = unite(guided(hair_expert(flags.profile, 0), "hair"))
+    return replace(united(flags.profile, "scaling", CELEBA, method), shard_size=16 if flags.profile == "mini" else 2)
+
+
 def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, Table]:
     """Prepare data and an expert with random weights; return the workspace, a run of the expert's images and a table."""
-    expert = hair_expert(flags.profile, 0)
-    run = united(flags.profile, "scaling", CELEBA, guided(expert, "hair"))
-    run = replace(run, shard_size=16 if flags.profile == "mini" else 2)
+    expert, run = hair_expert(flags.profile, 0), sampled_run(flags)
     workspace = Workspace(profile=flags.profile, runs=folder / "runs", data=folder / "data", rendered=True, cache=None)
     prepare_data(workspace, [expert, run])
     module = build.model(expert, workspace.runs)
@@ -237,11 +241,10 @@ def main(flags: ScalingFlags) -> None:
         folder = Path(name)
         comparisons = measure(flags, folder)
         report(comparisons, flags)
-        steps = united(flags.profile, "scaling", CELEBA).sampler.num_steps
-        stated = flags.call_seconds
-        seconds = (
-            stated if stated is not None else measured_call(comparisons, steps, 2)
-        )  # one expert: Eq. 10 has two terms
+        sampler, stated = sampled_run(flags).sampler, flags.call_seconds
+        assert sampler is not None
+        measured = measured_call(comparisons, sampler.num_steps, 2)  # one expert: Eq. 10 has two terms
+        seconds = measured if stated is None else stated
         source = "stated" if stated is not None else f"measured here: {flags.profile}, one core; state --call-seconds"
         print("\n".join(plan(flags, seconds, lock_seconds(folder / "locks"), source)))
 

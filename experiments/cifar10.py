@@ -7,7 +7,8 @@ from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes import cifar10 as recipes
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEVIATIONS, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS
+from experiments.recipes.mt_shared import sampled
 from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.restoration import RestoreMasked

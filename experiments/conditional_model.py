@@ -5,15 +5,8 @@ python -m experiments.conditional_model --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import (
-    DEVIATIONS,
-    generated_or_real,
-    masked_image,
-    restoration_alone,
-    sampled,
-    shortened,
-    with_holes,
-)
+from experiments.recipes.mt_diffusion import DEVIATIONS, masked_image, restoration_alone, shortened
+from experiments.recipes.mt_shared import generated_or_real, sampled, with_holes
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import image_label, images, sampled, tuned
+from experiments.recipes.mt_diffusion import image_label, tuned
+from experiments.recipes.mt_shared import images, sampled
 from experiments.recipes.settings.mt_diffusion import of
 from experiments.runs import TrainRun, seeded
 from experiments.spec import Claim, Profile, Row, Table

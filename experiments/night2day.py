@@ -6,8 +6,9 @@ python -m experiments.night2day --profile mini
 from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS
 from experiments.recipes.mt_latents import LATENTS, translation
+from experiments.recipes.mt_shared import generated_or_real, sampled
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
 

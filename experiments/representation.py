@@ -6,8 +6,9 @@ python -m experiments.representation --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
 from experiments.recipes.evaluators import object_captions
-from experiments.recipes.mt_diffusion import DEVIATIONS, generated_or_real, sampled
+from experiments.recipes.mt_diffusion import DEVIATIONS
 from experiments.recipes.mt_latents import REPRESENTATION, image_embedding
+from experiments.recipes.mt_shared import generated_or_real, sampled
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
 

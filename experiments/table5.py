@@ -5,7 +5,8 @@ python -m experiments.table5 --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns
-from experiments.recipes.mt_diffusion import DEVIATIONS, adm, masked_image, sampled, with_holes
+from experiments.recipes.mt_diffusion import DEVIATIONS, adm, masked_image
+from experiments.recipes.mt_shared import sampled, with_holes
 from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.restoration import RestoreMasked

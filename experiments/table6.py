@@ -6,17 +6,8 @@ python -m experiments.table6 --profile mini
 from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import (
-    DEVIATIONS,
-    IN_TURN,
-    adm,
-    generated_or_real,
-    image_label,
-    images,
-    masked_image,
-    sampled,
-    tuned,
-)
+from experiments.recipes.mt_diffusion import DEVIATIONS, IN_TURN, adm, image_label, masked_image, tuned
+from experiments.recipes.mt_shared import generated_or_real, images, sampled
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
 

@@ -6,16 +6,8 @@ python -m experiments.table7 --profile mini
 from datamodules.config import DataConfig
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import (
-    DEVIATIONS,
-    adm,
-    images,
-    masked_image,
-    noisy_classifier,
-    sampled,
-    tuned,
-    with_holes,
-)
+from experiments.recipes.mt_diffusion import DEVIATIONS, adm, masked_image, noisy_classifier, tuned
+from experiments.recipes.mt_shared import images, sampled, with_holes
 from experiments.recipes.settings.mt_diffusion import of
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table

@@ -5,7 +5,8 @@ python -m experiments.task_transfer --profile mini
 
 from experiments.engine.cli import main
 from experiments.recipes.columns import columns, object_evaluator
-from experiments.recipes.mt_diffusion import adm, generated_or_real, images, sampled, several_tasks
+from experiments.recipes.mt_diffusion import adm, several_tasks
+from experiments.recipes.mt_shared import generated_or_real, images, sampled
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
 

@@ -1,29 +1,24 @@
-"""MT-Diffusion's models, the ADM rows compared with them, and their samples (ICLR 2024, Sec. 4 and App. E).
+"""MT-Diffusion's models, and the ADM models and classifiers they are compared with (ICLR 2024, Sec. 4 and App. E).
 
-The numbers are in ``settings/mt_diffusion.py``; DEVIATIONS names everything that is not from the paper.
+Their images, training and samples are in ``mt_shared.py``, the numbers in ``settings/mt_diffusion.py``; DEVIATIONS names
+everything that is not from the paper.
 """
 
 from dataclasses import replace
 from typing import Literal
 
-from datamodules.batches.masking import MaskConfig
-from datamodules.config import DataConfig
 from experiments.recipes.evaluators import object_captions
-from experiments.recipes.profiles import few_images, with_steps
+from experiments.recipes.mt_shared import images, loss_and_optimizer, network_of, train_run, training_masks
+from experiments.recipes.profiles import with_steps
 from experiments.recipes.settings.mt_diffusion import Size, of
-from experiments.runs import SampleRun, TrainRun, seeded
+from experiments.runs import TrainRun, seeded
 from experiments.spec import Profile
-from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, Label, MaskedImage, Modality
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
-from lightning_mmdiff.methods.single import Denoise, RealImages
 from lightning_mmdiff.models.denoiser import DenoiserConfig
-from lightning_mmdiff.models.latent_denoiser import released_sampler
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
-from lightning_mmdiff.networks.unet import UNetConfig
-from lightning_mmdiff.schedules import Sampler
 
 IN_TURN = 8
 """Interval, in training steps, at which the network encodes classes if it does so in turn."""
@@ -36,7 +31,14 @@ DEVIATIONS = (
 
 
 def adm(profile: Profile, seed: int, *, label: bool, size: Size = 64) -> TrainRun:
-    """Return ADM alone: unconditional, or class-conditional (10 % of labels dropped, to learn the unconditional case too)."""
+    """Return ADM alone: unconditional, or class-conditional (10 % of labels dropped, to learn the unconditional case too).
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        label: whether the network is given the class.
+        size: image size at paper, in pixels.
+    """
     settings = of(profile)
     classes = settings.num_classes if label else None
     model = DenoiserConfig(
@@ -85,7 +87,15 @@ def masked_image(
 def image_label(
     profile: Profile, seed: int, *, head: Literal["middle", "output"], hide: float = 0.0, renew_every: int | None = None
 ) -> TrainRun:
-    """Return image and class together (Sec. 4.2, App. E.3): -M reads the class off the middle block, -E off the output."""
+    """Return image and class together (Sec. 4.2, App. E.3): -M reads the class off the middle block, -E off the output.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        head: where the class is read off.
+        hide: fraction of the training images whose class is hidden from the network.
+        renew_every: interval, in training steps, at which the network encodes classes; None encodes them at every step.
+    """
     settings = of(profile)
     label = Label(
         num_classes=settings.num_classes, head=head, hide_fraction=hide,
@@ -154,7 +164,16 @@ def tuned(
     profile: Profile, run: TrainRun, name: str, *, tasks: tuple[str, ...] | None = None, steps: int | None = None,
     constant: bool = False,
 ) -> TrainRun:  # fmt: skip
-    """Return ``run`` trained further, only on ``tasks``: rows "*" and "f"; if ``constant``, the learning rate does not fall."""
+    """Return ``run`` trained further: rows "*" and "f".
+
+    Args:
+        profile: profile of the run.
+        run: training run to start from.
+        name: name of the new run.
+        tasks: tasks to train on; None keeps those of ``run``.
+        steps: number of further optimizer steps; None takes the profile's.
+        constant: whether the learning rate stays constant, even where the profile lets it fall.
+    """
     tuning = of(profile).tuning
     steps = steps or tuning.steps
     model = run.model
@@ -172,7 +191,14 @@ def tuned(
 
 
 def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bool = True) -> TrainRun:
-    """Return ADM's classifier: of noisy images for guidance, or of clean ones as the object evaluator at mini."""
+    """Return ADM's classifier: of noisy images for guidance, or of clean ones as the object evaluator at mini.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed; the object evaluator always has 0.
+        size: image size at paper, in pixels.
+        noised: whether the classifier sees noisy images.
+    """
     settings = of(profile)
     objects, training = settings.objects(size), settings.classifier
     return TrainRun(
@@ -185,65 +211,3 @@ def noisy_classifier(profile: Profile, seed: int, *, size: Size = 64, noised: bo
         trainer=training.trainer,
         seed=seed if noised else 0,
     )
-
-
-def sampled(
-    profile: Profile, name: str, method: MethodConfig, data: DataConfig, *, num_images: int = 5000
-) -> SampleRun:
-    """Return the run that samples one method under the conditions in ``data``; ``num_images`` applies at paper."""
-    run = method.needs[0] if method.needs else None
-    ancestral = Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range")
-    sampler = released_sampler() if run and run.autoencoder else ancestral
-    published = SampleRun(
-        name=seeded(name, run.seed if run else 0),
-        method=method,
-        data=data,
-        num_images=num_images,
-        sampler=sampler if method.takes_sampler else None,
-        seed=run.seed if run else 0,
-    )
-    return few_images(published, of(profile).samples)
-
-
-def generated_or_real(run: TrainRun | None) -> MethodConfig:
-    """Return the method that samples a model, or without one the real images."""
-    return RealImages() if run is None else Denoise(model=run)
-
-
-def images(profile: Profile, size: Size, *conditions: str, masks: MaskConfig | None = None) -> DataConfig:
-    """Return ImageNet, or rendered objects in its layout."""
-    image_size = of(profile).objects(size).image_size
-    return DataConfig(dataset="imagenet", image_size=image_size, conditions=conditions, masks=masks)
-
-
-def with_holes(profile: Profile, size: Size, patches: int, *conditions: str) -> DataConfig:
-    """Return test images with a fixed number of holes."""
-    masks = MaskConfig(low=patches, high=patches, patch=of(profile).patch)
-    return images(profile, size, "masked_image", *conditions, masks=masks)
-
-
-def training_masks(profile: Profile) -> MaskConfig:
-    """Return the holes of the training images: 0 to 10 patches (Sec. 4.1), and complete masks, from which -X generates."""
-    return MaskConfig(low=0, high=10, patch=of(profile).patch, complete=0.1)
-
-
-def network_of(profile: Profile, size: Size, *, in_channels: int = 3, classes: int | None = None) -> UNetConfig:
-    """Return ADM's network, or the one of mini."""
-    return replace(of(profile).objects(size).network, in_channels=in_channels, num_classes=classes)
-
-
-def loss_and_optimizer(profile: Profile, size: Size) -> dict:
-    """Return the loss and optimizer that all rows share, as the paper requires ("exactly the same hyperparameters")."""
-    settings = of(profile)
-    return {**vars(settings.objects(size).loss), "optimizer": settings.training.optimizer}
-
-
-def train_run(
-    profile: Profile, seed: int, name: str, model: DenoiserConfig | MTDiffusionConfig, data: DataConfig
-) -> TrainRun:
-    """Return the training run of ``model`` with the training that all rows share."""
-    training = of(profile).training
-    return TrainRun(
-        name=seeded(f"{name}-{model.image_size}", seed), model=model, data=(data,), batch_size=training.batch_size,
-        trainer=training.trainer, seed=seed,
-    )  # fmt: skip

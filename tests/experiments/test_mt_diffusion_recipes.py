@@ -16,6 +16,7 @@ from experiments.protocols.samples import Samples
 from experiments.recipes import cifar10 as photographs
 from experiments.recipes import mt_diffusion as recipes
 from experiments.recipes import mt_latents as latents
+from experiments.recipes.mt_shared import sampled, with_holes
 from experiments.recipes.settings.mt_diffusion import MINI
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import plan
@@ -171,7 +172,7 @@ def test_rows_of_a_table_have_equal_training(profile) -> None:
 
 def test_every_row_restores_the_same_holes() -> None:
     data = {row.sample.data for row in table5.rows("mini", 0, 10) if row.sample}
-    assert data == {recipes.with_holes("mini", 64, 10)}
+    assert data == {with_holes("mini", 64, 10)}
 
 
 def test_the_curves_have_equal_steps_and_judge_without_the_label() -> None:
@@ -219,9 +220,7 @@ class Halves:
 
 def test_hidden_and_visible_pixels_are_judged_apart(tmp_path) -> None:
     data = Halves()
-    run = recipes.sampled(
-        "smoke", "restored", Denoise(model=recipes.masked_image("smoke", 0)), recipes.with_holes("smoke", 64, 5)
-    )
+    run = sampled("smoke", "restored", Denoise(model=recipes.masked_image("smoke", 0)), with_holes("smoke", 64, 5))
     run = replace(run, num_images=2)
     samples = data.image.numpy().copy()
     samples[:, :, :4] += 10  # an error of 10 where hidden

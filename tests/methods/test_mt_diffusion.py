@@ -441,7 +441,7 @@ class HalvingAutoencoder(torch.nn.Module):
     """Stands for a VAE: means over 2x2 pixels, and a fourth channel."""
 
     class config:  # noqa: N801
-        latent_shape = (4, 4, 4)
+        image_size, latent_shape = 8, (4, 4, 4)
 
     def encode(self, image: Tensor, noise: Tensor) -> Tensor:
         small = torch.nn.functional.avg_pool2d(image, 2)
@@ -521,7 +521,7 @@ def test_images_that_the_network_cannot_halve_are_refused() -> None:
     with pytest.raises(ValueError, match="image_size 9 must be a multiple of 2"):
         replace(config, image_size=9)
     odd = replace(config.network, out_channels=7)
-    with pytest.raises(ValueError, match="even number of output channels; got 7"):
+    with pytest.raises(ValueError, match="even number of channels; got 7"):
         replace(config, network=odd, learned_variance=True)
 
 
