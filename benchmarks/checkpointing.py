@@ -20,7 +20,7 @@ import tyro
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import CheckpointIO, TorchCheckpointIO
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from experiments.core.build import QUIET
@@ -78,7 +78,7 @@ def measure(name: str, network: nn.Module, flags: CheckpointFlags, folder: Path)
     """
     trainer = Trainer(max_steps=1, callbacks=[EMA(0.9999)], enable_checkpointing=False, accelerator="cpu", **QUIET)
     module = Filled(network)
-    trainer.fit(module, DataLoader([0]))
+    trainer.fit(module, DataLoader(TensorDataset(torch.zeros(1))))
     module.zero_grad(set_to_none=True)
 
     def side(writer: CheckpointIO, path: Path) -> Side:

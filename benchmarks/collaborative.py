@@ -44,10 +44,12 @@ class CollaborativeFlags(BenchmarkFlags):
 
 def narrowed(network: CrossAttentionUNetConfig, share: float) -> CrossAttentionUNetConfig:
     """Return the same network with a fraction of its channels, heads and token width."""
+    heads = network.num_heads
+    assert isinstance(heads, int)
     return replace(
         network,
         channels=tuple(round(share * width) for width in network.channels),
-        num_heads=round(share * network.num_heads),
+        num_heads=round(share * heads),
         context_dim=round(share * network.context_dim),
         norm_groups=round(share * network.norm_groups),
     )
@@ -71,7 +73,9 @@ def collaborators(share: float, side: int, *, expert_share: float | None = None)
 
 def inputs(module: Collaborative, batch_size: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Return noise z_t and the tokens of both conditions."""
-    width = module.experts[0].denoiser.config.conditions.width
+    expert = module.experts[0].denoiser
+    assert isinstance(expert, LatentDenoiser)
+    width = expert.config.conditions.width
     tokens = {name: torch.randn(batch_size, length, width) for name, length in LENGTHS.items()}
     return torch.randn(batch_size, *module.shape), tokens
 
@@ -88,8 +92,8 @@ def step_cost(flags: CollaborativeFlags) -> Comparison:
         return method.predict_noise(z, t, tokens)
 
     difference = (step(module) - step(alone)).abs().max().item()
-    sides = [Side(run=partial(step, method), units=flags.batch_size) for method in (module, alone)]
-    seconds = in_turn(*sides, flags)
+    ours, reference = (Side(run=partial(step, method), units=flags.batch_size) for method in (module, alone))
+    seconds = in_turn(ours, reference, flags)
     costs = sorted(a / b for a, b in seconds)
     return Comparison(
         title="A step of collaborative sampling", ours="with dynamic diffusers", reference="two experts alone", unit="image",

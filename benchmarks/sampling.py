@@ -8,6 +8,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import tyro
@@ -26,7 +27,7 @@ CONDITIONS = (("hair", 1), ("face_parts", 7))
 """Names and channels of the two maps, as in the mini profile."""
 WEIGHT = 2.0
 """Weight w_i of both experts; the unconditional terms of Eq. 10 have the factor 1 - sum w_i."""
-Term = tuple[Denoiser, tuple[str, ...], float]
+Term = tuple[Any, tuple[str, ...], float]
 """A network, the conditions that it is given, and the factor of its output in Eq. 10."""
 
 

@@ -131,11 +131,9 @@ def prepared(flags: ScalingFlags, folder: Path) -> tuple[Workspace, SampleRun, T
     expert, run = hair_expert(flags.profile, 0), sampled_run(flags)
     workspace = Workspace(profile=flags.profile, runs=folder / "runs", data=folder / "data", rendered=True, cache=None)
     prepare_data(workspace, [expert, run])
-    module = build.model(expert, workspace.runs)
-    checkpoints.save_weights(module, RunFolder(workspace.runs / expert.name).weights, {})
-    metrics = tuple(column(p) for p in PROTOCOLS)
-    row = Row(label="scaling", sample=run)
-    return workspace, run, Table(name="scaling", title="", paper="", metrics=metrics, rows=(row,))
+    checkpoints.save_weights(build.model(expert, workspace.runs), RunFolder(workspace.runs / expert.name).weights, {})
+    metrics, rows = tuple(column(p) for p in PROTOCOLS), (Row(label="scaling", sample=run),)
+    return workspace, run, Table(name="scaling", title="", paper="", metrics=metrics, rows=rows)
 
 
 def measure(flags: ScalingFlags, folder: Path) -> list[Comparison]:
@@ -229,23 +227,22 @@ def plan(flags: ScalingFlags, call_seconds: float, lock: float, source: str) -> 
     ]
 
 
-def measured_call(comparisons: Sequence[Comparison], run_steps: int, terms: int) -> float:
+def measured_call(comparisons: Sequence[Comparison], run: SampleRun) -> float:
     """Return the seconds of a network call per image in one process, from the timings of sampling."""
     alone = [one for c in comparisons if c.title.startswith("sample") for _, one in c.seconds]
-    return statistics.median(alone) / (run_steps * terms)
+    assert run.sampler is not None
+    return statistics.median(alone) / (2 * run.sampler.num_steps)  # one expert: Eq. 10 has two terms
 
 
 def main(flags: ScalingFlags) -> None:
     torch.set_num_threads(flags.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        comparisons = measure(flags, folder)
-        report(comparisons, flags)
-        sampler, stated = sampled_run(flags).sampler, flags.call_seconds
-        assert sampler is not None
-        measured = measured_call(comparisons, sampler.num_steps, 2)  # one expert: Eq. 10 has two terms
-        seconds = measured if stated is None else stated
-        source = "stated" if stated is not None else f"measured here: {flags.profile}, one core; state --call-seconds"
+        report(comparisons := measure(flags, folder), flags)
+        seconds, source = flags.call_seconds, "stated"
+        if seconds is None:
+            seconds = measured_call(comparisons, sampled_run(flags))
+            source = f"measured here: {flags.profile}, one core; state --call-seconds"
         print("\n".join(plan(flags, seconds, lock_seconds(folder / "locks"), source)))
 
 
