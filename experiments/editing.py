@@ -17,7 +17,7 @@ UNTOUCHED, OTHER, REBUILT = (
     "collaborative, alpha 0 (reconstruction)",
 )
 NOTES = (
-    "Image i is edited towards mask and text of test image i + 1: a large edit, and 'the image with the wanted conditions' is "
+    "Image i is edited toward mask and text of test image i + 1: a large edit, and 'the image with the wanted conditions' is "
     "another person. Best would be its Text and Mask with the Identity of 'not edited'.",
     "The paper has no number for editing but a user study (84.37% prefer it), and states no alpha; none was selected here.",
 )

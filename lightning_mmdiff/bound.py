@@ -33,7 +33,7 @@ def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Te
     log_variance = table.log_variance(t, raw)
     true_log_variance = per_image(table.log_beta_tilde[t], z)
     kl = gaussian_kl(mean_z0 * z0 + mean_z * z, true_log_variance, predicted, log_variance)
-    nll = -discretised_log_likelihood(z0, predicted, log_variance)
+    nll = -discretized_log_likelihood(z0, predicted, log_variance)
     bits = torch.where(per_image(t == 0, z).bool(), nll, kl) / math.log(2)
     return bits.flatten(1).mean(dim=1)
 
@@ -51,7 +51,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, mean_p: Tensor, log_variance
     return 0.5 * (-1 - ratio + ratio.exp() + (mean - mean_p).square() * (-log_variance_p).exp())
 
 
-def discretised_log_likelihood(z0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+def discretized_log_likelihood(z0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the log probability of z0's 8-bit bin under N(mean, exp(log_variance)), in nats; bins -1 and 1 include the tails."""
     scale = (-0.5 * log_variance).exp()
     below = torch.special.ndtr((z0 - 1 / 255 - mean) * scale)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lightning_mmdiff.bound import discretised_log_likelihood, gaussian_kl, variational_bound
+from lightning_mmdiff.bound import discretized_log_likelihood, gaussian_kl, variational_bound
 from lightning_mmdiff.respaced import (
     RespacedScheduler,
     make_posterior_table,
@@ -135,7 +135,7 @@ def test_kl_is_the_integral():
 def test_masses_of_all_pixel_values_add_up_to_one(mean, std):
     values = torch.arange(256, dtype=torch.float64) / 127.5 - 1
     mean, log_variance = torch.tensor(mean, dtype=torch.float64), torch.tensor(2 * math.log(std), dtype=torch.float64)
-    assert discretised_log_likelihood(values, mean, log_variance).exp().sum().item() == pytest.approx(1, abs=1e-6)
+    assert discretized_log_likelihood(values, mean, log_variance).exp().sum().item() == pytest.approx(1, abs=1e-6)
 
 
 def bound_inputs(t: list[int]) -> tuple[torch.Tensor, ...]:

@@ -117,14 +117,14 @@ class Street:
         """Return the nearness of the ground at height v."""
         return (v - self.horizon) / (1 - self.horizon)
 
-    def kerb(self, side: int, nearness: Array, beyond: float = 0.0) -> Array:
+    def curb(self, side: int, nearness: Array, beyond: float = 0.0) -> Array:
         """Return u of the edge of the road, or of the far edge of the sidewalk for ``beyond`` 1."""
         return self.vanishing + side * (CURB + beyond * CURB + (self.reach[side] + beyond * KERB_WIDTH) * nearness)
 
-    def between_kerbs(self, u: Array, v: Array, beyond: float = 0.0) -> Array:
+    def between_curbs(self, u: Array, v: Array, beyond: float = 0.0) -> Array:
         """Return the distance to the road, including the sidewalks for ``beyond`` 1."""
         near = self.nearness(v)
-        sides = np.maximum(self.kerb(-1, near, beyond) - u, u - self.kerb(1, near, beyond))
+        sides = np.maximum(self.curb(-1, near, beyond) - u, u - self.curb(1, near, beyond))
         return np.maximum(self.horizon - v, 0.8 * sides)
 
     def outward(self, side: int, u: Array) -> Array:

@@ -55,9 +55,9 @@ def _paint_building(street: Street, side: int, name: str, edge: float, height: f
         return np.maximum(inner - away, street.horizon - tall - 0.25 * (away - inner) - v)
 
     def wall(u: Array, v: Array) -> Array:
-        across, storey = (street.outward(side, u) - inner) / cell, (v - street.horizon) / cell
-        glass = ((across % 1) > 0.4) & ((storey % 1) > 0.4) & (storey < 0)
-        bright = (np.floor(across) * 2 + np.floor(storey) * 3 + phase) % 5 < 2
+        across, story = (street.outward(side, u) - inner) / cell, (v - street.horizon) / cell
+        glass = ((across % 1) > 0.4) & ((story % 1) > 0.4) & (story < 0)
+        bright = (np.floor(across) * 2 + np.floor(story) * 3 + phase) % 5 < 2
         pane = np.where(bright[:, None], lit[:, :, None, None], WINDOW[None, :, None, None])
         return np.where(glass[:, None], pane, facade[:, :, None, None])
 
@@ -76,12 +76,12 @@ def paint_ground(street: Street) -> None:
         green.paint(lambda u, v: green.base(u) - v, grass, "terrain", BELOW_HORIZON)
     for side in (-1, 1):
         _paint_barrier(street, side)
-    street.paint(partial(street.between_kerbs, beyond=1.0), stone, "sidewalk", BELOW_HORIZON)
+    street.paint(partial(street.between_curbs, beyond=1.0), stone, "sidewalk", BELOW_HORIZON)
 
     def road(u: Array, v: Array) -> Array:
         return tar[:, :, None, None] * (0.9 + 0.2 * np.clip(street.nearness(v), 0, 1))[:, None]
 
-    street.paint(street.between_kerbs, road, "road", BELOW_HORIZON)
+    street.paint(street.between_curbs, road, "road", BELOW_HORIZON)
     offset, dashes = street.place("lane", -0.25, 0.25), street.place("dashes", 0, 1)
 
     def marks(u: Array, v: Array) -> Array:
@@ -125,7 +125,7 @@ def paint_trees(street: Street) -> None:
 
 def _paint_tree(street: Street, side: int, name: str, low: float, high: float) -> None:
     near = street.place(f"{name} nearness", low, high)
-    at, foot = street.kerb(side, near, 1.3), street.ground(near)
+    at, foot = street.curb(side, near, 1.3), street.ground(near)
     size = (0.25 + 0.5 * near) * street.place(f"{name} size", 0.8, 1.2)
     top, leaves = foot - 1.6 * size, street.colors(f"{name} leaves", LEAVES)
 
@@ -143,7 +143,7 @@ def paint_poles(street: Street) -> None:
         with street.among(street.where(f"pole {side}", 0.6)) as part:
             near = part.place(f"pole nearness {side}", 0.3, 0.8)
             tall = 0.45 + 0.55 * near
-            at, middle = part.kerb(side, near, 0.35), part.ground(near) - tall / 2
+            at, middle = part.curb(side, near, 0.35), part.ground(near) - tall / 2
             part.paint_slab(at, middle, 0.028 + 0.012 * near, tall / 2, part.plain(STEEL), "pole")
             kind = part.draws.uniform(f"pole kind {side}")
             for paint_head, where in ((_paint_sign, kind < 0.45), (_paint_lights, kind > 0.7)):

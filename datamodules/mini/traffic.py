@@ -13,7 +13,7 @@ PAINTS = np.array(
 BUS_PAINT = np.array([[0.88, 0.72, 0.20]], np.float32)
 CLOTHES = np.array([[0.16, 0.18, 0.26], [0.55, 0.18, 0.18], [0.78, 0.74, 0.66], [0.24, 0.36, 0.30]], np.float32)
 SKIN = np.array([[0.80, 0.62, 0.50], [0.50, 0.36, 0.28]], np.float32)
-TYRE, GLASS, FRAME = (np.full((1, 3), value, np.float32) for value in (0.07, 0.26, 0.17))
+TIRE, GLASS, FRAME = (np.full((1, 3), value, np.float32) for value in (0.07, 0.26, 0.17))
 KINDS = (("car", 0.0, 0.78, 1.35), ("truck", 0.78, 0.89, 2.1), ("bus", 0.89, 1.0, 2.4))
 # vehicles: class, share from and to, height as a multiple of half the width
 
@@ -32,7 +32,7 @@ def paint_traffic(street: Street) -> None:
             name = f"person {side} {i}"
             with street.among(street.where(name, 0.35)) as part:
                 near = part.place(f"{name} nearness", 0.28, 0.85)
-                at = part.kerb(side, near, 0.6) + side * part.place(f"{name} step", -0.04, 0.04)
+                at = part.curb(side, near, 0.6) + side * part.place(f"{name} step", -0.04, 0.04)
                 _paint_figure(part, name, "person", at, part.ground(near), 0.12 + 0.62 * near)
 
 
@@ -40,7 +40,7 @@ def _paint_vehicle(street: Street, name: str, farthest: float, nearest: float, o
     """Paint a vehicle from behind; ``offset`` -1 is the left edge of the road, 1 the right one."""
     near = street.place(f"{name} nearness", farthest, nearest)
     side = 1 if offset > 0 else -1
-    middle = street.vanishing + abs(offset) * (street.kerb(side, near) - street.vanishing)
+    middle = street.vanishing + abs(offset) * (street.curb(side, near) - street.vanishing)
     foot, half = street.ground(near), 0.05 + 0.26 * near  # half the width
     kind = street.draws.uniform(f"{name} kind")
     for label, low, high, tall in KINDS:
@@ -53,7 +53,7 @@ def _paint_vehicle(street: Street, name: str, farthest: float, nearest: float, o
 def _paint_body(street: Street, label: str, middle: Array, foot: Array, half: Array, tall: Array, paint: Array) -> None:
     for way in (-1, 1):
         at = middle + way * 0.72 * half
-        street.paint_slab(at, foot - 0.12 * half, 0.2 * half, 0.16 * half, street.plain(TYRE), label)
+        street.paint_slab(at, foot - 0.12 * half, 0.2 * half, 0.16 * half, street.plain(TIRE), label)
 
     def outline(u: Array, v: Array) -> Array:
         narrow = (0.78 if label == "car" else 0.98) * half
@@ -82,7 +82,7 @@ def _paint_figure(street: Street, name: str, label: str, at: Array, foot: Array,
 
 def _paint_cyclist(street: Street) -> None:
     near = street.place("cyclist nearness", 0.35, 0.7)
-    at = street.vanishing + 0.45 * (street.kerb(1, near) - street.vanishing)
+    at = street.vanishing + 0.45 * (street.curb(1, near) - street.vanishing)
     foot, tall = street.ground(near), 0.15 + 0.6 * near
     wheel = 0.2 * tall
 

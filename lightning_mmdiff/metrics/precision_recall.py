@@ -22,7 +22,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, resamples
 from lightning_mmdiff.metrics.results import MetricResult
 
-NEIGHBOURS = 3  # k
+NEIGHBORS = 3  # k
 BLOCK = 2**25  # distances held at once: 128 MiB
 
 
@@ -36,7 +36,7 @@ class Membership:
     """Membership of the reference features, [M]; the mean is the recall."""
 
 
-def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, device: str = "cpu") -> Membership:
+def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, device: str = "cpu") -> Membership:
     """Compare two sets of features; a feature on the border of a ball is inside.
 
     Args:
@@ -66,7 +66,7 @@ def squared_radii(x: Tensor, k: int) -> Tensor:
 
 
 def recall_replicates(
-    features: NDArray, reference: NDArray, *, k: int = NEIGHBOURS, num: int = 200, seed: int = 0, device: str = "cpu"
+    features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, num: int = 200, seed: int = 0, device: str = "cpu"
 ) -> NDArray[np.float64]:
     """Return the recall under each of ``num`` resamples of both sets, [num]: of the references and of the balls.
 
@@ -99,7 +99,7 @@ def precision_recall_results(
     reference: NDArray,
     /,
     *,
-    k: int = NEIGHBOURS,
+    k: int = NEIGHBORS,
     num: int = 200,
     seed: int = 0,
     device: str = "cpu",

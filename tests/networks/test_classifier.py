@@ -20,7 +20,7 @@ def count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def randomised(config: ClassifierConfig) -> Classifier:
+def randomized(config: ClassifierConfig) -> Classifier:
     torch.manual_seed(0)
     network = Classifier(config)
     for parameter in network.parameters():
@@ -60,7 +60,7 @@ def test_attention_pool_is_the_formula():
 
 @pytest.mark.parametrize("change", [{}, {"resblock_updown": False, "patch_size": 2, "image_size": 16}])
 def test_gradients_reach_every_parameter_and_the_image(change):
-    network = randomised(dataclasses.replace(SMALL, **change))
+    network = randomized(dataclasses.replace(SMALL, **change))
     size = network.config.image_size
     x = torch.randn(3, 3, size, size, requires_grad=True)
     logits = network(x, torch.tensor([0, 400, 999]))
@@ -73,7 +73,7 @@ def test_gradients_reach_every_parameter_and_the_image(change):
 
 @torch.no_grad()
 def test_rows_do_not_depend_on_each_other_but_on_the_time():
-    network = randomised(SMALL)
+    network = randomized(SMALL)
     x, t = torch.randn(3, 3, 8, 8), torch.tensor([0.0, 400.5, 999.0])
     together = network(x, t)
     alone = torch.cat([network(x[i : i + 1], t[i : i + 1]) for i in range(3)])

@@ -30,7 +30,7 @@ SMALL = UNetConfig(
 )
 
 
-def randomised(config: UNetConfig, **options) -> UNet:
+def randomized(config: UNetConfig, **options) -> UNet:
     """The network with its zero-initialized layers filled too, so that nothing hides behind a zero."""
     torch.manual_seed(0)
     network = UNet(config, **options)
@@ -110,7 +110,7 @@ def diffusers_state(network: UNet) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("t", [7, 913, 42.3])
 def test_equals_diffusers_unet(t):
-    ours = randomised(TINY)
+    ours = randomized(TINY)
     theirs = UNet2DModel(
         in_channels=3,
         out_channels=6,
@@ -142,7 +142,7 @@ def test_starts_at_zero():
 @pytest.mark.parametrize("updown", [True, False])
 def test_gradients_reach_every_parameter(updown):
     config = dataclasses.replace(SMALL, resblock_updown=updown, embedding_dim=5, num_classes=3, patch_size=2)
-    network = randomised(config)
+    network = randomized(config)
     x, t = torch.randn(3, 4, 8, 8), torch.tensor([1, 500, 999])
     network(x, t, torch.randn(3, 5), torch.tensor([0, 1, 2])).square().sum().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
@@ -150,7 +150,7 @@ def test_gradients_reach_every_parameter(updown):
 
 def test_rows_do_not_depend_on_each_other():
     # Null rows beside a row with an embedding: the released face network answers differently there.
-    network = randomised(dataclasses.replace(SMALL, embedding_dim=5, num_classes=3))
+    network = randomized(dataclasses.replace(SMALL, embedding_dim=5, num_classes=3))
     x, t = torch.randn(3, 4, 8, 8), torch.tensor([1.0, 500.0, 999.0])
     embedding, labels = torch.randn(3, 5) * torch.tensor([[1.0], [0], [0]]), torch.tensor([2, -1, 0])
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_rows_do_not_depend_on_each_other():
 
 
 def test_embedding_and_label_matter():
-    network = randomised(dataclasses.replace(SMALL, embedding_dim=5, num_classes=3))
+    network = randomized(dataclasses.replace(SMALL, embedding_dim=5, num_classes=3))
     x, t, none = torch.randn(1, 4, 8, 8), torch.tensor([9]), torch.tensor([-1])
     with torch.no_grad():
         base = network(x, t, None, none)
@@ -171,7 +171,7 @@ def test_embedding_and_label_matter():
 
 
 def test_second_adaptive_norm_is_the_formula_of_supplement_7_3():
-    block = randomised(dataclasses.replace(SMALL, embedding_dim=5)).middle[0]
+    block = randomized(dataclasses.replace(SMALL, embedding_dim=5)).middle[0]
     x, time, embedding = torch.randn(2, 16, 4, 4), torch.randn(2, 32), torch.randn(2, 5)
     s1, b1 = block.time(time)[..., None, None].chunk(2, 1)
     s2, b2 = block.embedding(embedding)[..., None, None].chunk(2, 1)
@@ -182,7 +182,7 @@ def test_second_adaptive_norm_is_the_formula_of_supplement_7_3():
 
 
 def test_checkpointing_changes_nothing_but_memory():
-    plain, saving = randomised(SMALL), randomised(SMALL, checkpointing=True)
+    plain, saving = randomized(SMALL), randomized(SMALL, checkpointing=True)
     x, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 2])
     for network in (plain, saving):
         network(x, t).square().sum().backward()
@@ -191,7 +191,7 @@ def test_checkpointing_changes_nothing_but_memory():
 
 
 def test_half_precision_normalizes_in_float32_and_returns_the_input_dtype():
-    full, half = randomised(SMALL), randomised(SMALL).bfloat16()
+    full, half = randomized(SMALL), randomized(SMALL).bfloat16()
     x, t = torch.randn(2, 4, 8, 8), torch.tensor([1, 2])
     with torch.no_grad():
         a, b = full(x, t), half(x, t)
@@ -202,7 +202,7 @@ def test_half_precision_normalizes_in_float32_and_returns_the_input_dtype():
 
 
 def test_middle_features():
-    network = randomised(SMALL)
+    network = randomized(SMALL)
     out, middle = network.forward_with_middle(torch.randn(2, 4, 8, 8), torch.tensor(3))
     assert out.shape == (2, 3, 8, 8)
     assert middle.shape == (2, SMALL.middle_channels, 8 // SMALL.multiple, 8 // SMALL.multiple)
