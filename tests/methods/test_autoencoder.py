@@ -3,10 +3,14 @@
 import pytest
 import torch
 from lightning import Trainer
+from safetensors.torch import save_file
 from tiny import randomized
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from datamodules.config import DataConfig
+from experiments.core import build
+from experiments.runs import TrainerConfig, TrainRun
 from lightning_mmdiff import images, seeding
 from lightning_mmdiff.models.autoencoder import (
     Autoencoder,
@@ -18,6 +22,7 @@ from lightning_mmdiff.models.autoencoder import (
 from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 VAE = VAEConfig(image_size=32, channels=(4, 8), num_res_blocks=1, norm_groups=4)
 
@@ -129,6 +134,28 @@ def test_training_measures_the_scale_and_stores_no_perceptual_network(tmp_path) 
     checkpoint = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(checkpoint)
     assert not any(name.startswith("perceptual") for name in checkpoint["state_dict"])
+
+
+def test_the_vae_loads_without_the_networks_of_its_loss(monkeypatch, tmp_path) -> None:
+    """As models of latents use it: no discriminator and no VGG is built or read; the file may have the VAE's weights alone."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.delenv("MMDIFF_WEIGHTS", raising=False)
+    model = autoencoder()
+    model.vae.scale.fill_(0.3)
+    run = TrainRun(
+        name="autoencoder", model=AutoencoderConfig(vae=VAE), batch_size=1,
+        data=(DataConfig(dataset="digits", image_size=32, conditions=()),),
+        trainer=TrainerConfig(max_steps=1, checkpoint_every=1),
+    )  # fmt: skip
+    path = RunFolder(tmp_path / run.name).weights
+    path.parent.mkdir()
+    whole = {name: value.contiguous() for name, value in model.state_dict().items() if "perceptual" not in name}
+    for stored in (whole, {name: value for name, value in whole.items() if name.startswith("vae.")}):
+        save_file(stored, path)
+        found = build.helper(run, tmp_path)
+        assert isinstance(found, nn.Module)
+        assert found.state_dict().keys() == model.vae.state_dict().keys()
+        assert all(torch.equal(value, model.vae.state_dict()[name]) for name, value in found.state_dict().items())
 
 
 def test_without_vgg_the_reason_is_said(monkeypatch, tmp_path) -> None:
