@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from experiments.core import build, costs
 from experiments.protocols.costs import constant
@@ -12,8 +11,7 @@ from experiments.protocols.protocol import Protocol
 from experiments.runs import TrainRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.config import ExpertUse
-from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
-from lightning_mmdiff.networks.unet import UNet, UNetConfig
+from lightning_mmdiff.networks.network import NetworkConfig
 
 
 def run_of(use: ExpertUse) -> TrainRun:
@@ -22,7 +20,7 @@ def run_of(use: ExpertUse) -> TrainRun:
     return use.run
 
 
-def network_of(use: ExpertUse) -> UNetConfig | CrossAttentionUNetConfig:
+def network_of(use: ExpertUse) -> NetworkConfig:
     """Return the config of the U-Net that ``use`` means."""
     return run_of(use).model.network_for(use.conditions)
 
@@ -31,7 +29,7 @@ def unet_parameters(use: ExpertUse) -> int:
     """Count the parameters of the U-Net alone."""
     network = network_of(use)
     with torch.device("meta"):
-        module: nn.Module = UNet(network) if isinstance(network, UNetConfig) else CrossAttentionUNet(network)
+        module = network.build()
     return sum(p.numel() for p in module.parameters())
 
 
@@ -45,8 +43,7 @@ def trained_parameters(run: TrainRun) -> int:
 
 def width(use: ExpertUse) -> int:
     """Return the number of channels of the first level."""
-    network = network_of(use)
-    return network.channels[0] if isinstance(network, CrossAttentionUNetConfig) else network.channels
+    return network_of(use).output_width
 
 
 def _module(run: TrainRun) -> Any:

@@ -9,11 +9,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig, ldm_unet
-from lightning_mmdiff.networks.unet import UNet, UNetConfig
-
-DynamicDiffuserConfig = UNetConfig | CrossAttentionUNetConfig
-"""Same kind as its expert's: maps concatenated to the image plus an embedding, or tokens through cross-attention."""
+from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig, ldm_unet
+from lightning_mmdiff.networks.network import NetworkConfig
+from lightning_mmdiff.networks.unet import UNetConfig
 
 
 def dynamic_diffuser_unet() -> CrossAttentionUNetConfig:
@@ -47,14 +45,9 @@ def mini_dynamic_diffuser(in_channels: int, *, embedding_dim: int | None = None)
 class DynamicDiffuser(nn.Module):
     """D_phi of Eq. 5 for one expert; ``config`` has one output channel."""
 
-    def __init__(self, config: DynamicDiffuserConfig) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.network: nn.Module
-        match config:
-            case UNetConfig():
-                self.network = UNet(config)
-            case CrossAttentionUNetConfig():
-                self.network = CrossAttentionUNet(config)
+        self.network: nn.Module = config.build()
 
     def forward(self, z: Tensor, t: Tensor, maps: Tensor | None, encoding: Tensor | None) -> Tensor:
         """Return the influence of the expert before the softmax, I_m,t of Eq. 5.

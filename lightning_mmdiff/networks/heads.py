@@ -12,11 +12,7 @@ from torch import Tensor, nn
 from lightning_mmdiff.networks.blocks import GroupNorm, zero
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
 from lightning_mmdiff.networks.conditions import NULL_CLASS
-from lightning_mmdiff.networks.shared import SharedConfig, TokenUNet, num_classes, patch_size
-from lightning_mmdiff.networks.unet import UNet
-
-Network = UNet | TokenUNet
-"""U-Net that encoders may use."""
+from lightning_mmdiff.networks.network import Network, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +29,9 @@ class Features:
 class OutputBlock(nn.Module):
     """Second output block of the U-Net: group norm, SiLU, convolution (App. E.1, E.2); starts at zero like the first."""
 
-    def __init__(self, network: SharedConfig, out_channels: int) -> None:
+    def __init__(self, network: NetworkConfig, out_channels: int) -> None:
         super().__init__()
-        self.patch_size = patch_size(network)
+        self.patch_size = network.patch_size
         self.norm = GroupNorm(network.norm_groups, network.output_width)
         self.conv = zero(nn.Conv2d(network.output_width, out_channels * self.patch_size**2, 3, padding=1))
 
@@ -48,7 +44,7 @@ class OutputBlock(nn.Module):
 class MiddleLinear(nn.Module):
     """Fully connected layer on the middle block's output, averaged over positions (MT-Diffusion-M, App. E.3)."""
 
-    def __init__(self, network: SharedConfig, out_dim: int) -> None:
+    def __init__(self, network: NetworkConfig, out_dim: int) -> None:
         super().__init__()
         self.linear = nn.Linear(network.middle_channels, out_dim)
 
@@ -60,7 +56,7 @@ class MiddleLinear(nn.Module):
 class MiddleMLP(nn.Module):
     """Two layers on the middle block's output, averaged over positions (App. E.4: width 1024, ReLU)."""
 
-    def __init__(self, network: SharedConfig, width: int, out_dim: int) -> None:
+    def __init__(self, network: NetworkConfig, width: int, out_dim: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(network.middle_channels, width), nn.ReLU(), nn.Linear(width, out_dim))
 
@@ -127,7 +123,7 @@ class NetworkEncoder(nn.Module):
         """Encode probabilities [B, num_classes] (by the likeliest class; zeros mean no class) or embeddings [B, D] as E."""
         none = torch.full((len(x),), NULL_CLASS, device=x.device)
         if self.classes is None:
-            return self._encode(network, len(x), x, None if num_classes(network.config) is None else none)
+            return self._encode(network, len(x), x, None if network.config.num_classes is None else none)
         if self.training and self.renew_every is not None:
             self._renew(network, self.renew_every, min(len(x), self.classes))
             return self.encodings[x.argmax(dim=1)] * x.any(dim=1).view(-1, 1, 1, 1)

@@ -6,7 +6,7 @@ gives the printed number of parameters.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -31,6 +31,12 @@ class CrossAttentionUNetConfig(Config):
     context_dim: int  # width of a condition token
     norm_groups: int = 32
     projection: Literal["linear"] | None = None  # around attention, as in Stable Diffusion 2; None: a convolution
+    patch_size: ClassVar[int] = 1  # positions of the latent that become channels, as in ``UNetConfig``
+    num_classes: ClassVar[None] = None  # it takes no class
+
+    def build(self) -> "CrossAttentionUNet":
+        """Build the network with fresh weights."""
+        return CrossAttentionUNet(self)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,6 +54,11 @@ class CrossAttentionUNetConfig(Config):
                 raise UserError(f"{self.channels[level]} channels do not divide into {self.heads[level]} heads.")
         if wrong := [width for width in self.channels if width % self.norm_groups]:
             raise UserError(f"channels {wrong} must be multiples of norm_groups {self.norm_groups}.")
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of an embedding that is the only token."""
+        return self.context_dim
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -137,3 +148,34 @@ class CrossAttentionUNet(nn.Module):
         if tokens.shape[0] != len(z) or tokens.shape[2] != self.config.context_dim:
             raise UserError(f"tokens are {list(tokens.shape)}; expected [{len(z)}, L, {self.config.context_dim}].")
         return self.network(z, t, tokens, return_dict=False)[0]
+
+    def forward_with_features(
+        self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict with an embedding as the only token, and return the activations that further heads can read.
+
+        MT-Diffusion (ICLR 2024), App. E.4, gives the network its embeddings so.
+
+        Args:
+            x: noisy latent and the channels concatenated to it, [B, in_channels, H, W].
+            t: timesteps, [B] or one for all.
+            embedding: [B, context_dim]; zero rows, or None for the whole batch, mean null.
+            labels: must be None, since this network has no classes.
+
+        Returns:
+            The output; the input of the output block, [B, output_width, H, W]; the middle block's output,
+            [B, middle_channels, H / multiple, W / multiple].
+        """
+        assert labels is None, "a U-Net with cross-attention takes no labels"
+        embedding = x.new_zeros(len(x), self.config.context_dim) if embedding is None else embedding
+        found: dict[str, Tensor] = {}
+        hooks = (
+            self.network.mid_block.register_forward_hook(lambda _, __, output: found.update(middle=output)),
+            self.network.conv_norm_out.register_forward_pre_hook(lambda _, inputs: found.update(hidden=inputs[0])),
+        )
+        try:
+            output = self(x, t.expand(len(x)), embedding[:, None])  # one token
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return output, found["hidden"], found["middle"]

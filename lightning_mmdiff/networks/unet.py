@@ -55,6 +55,10 @@ class UNetConfig(Config):
     conv_resample: bool = True  # use a convolution to change size between blocks
     norm_groups: int = 32
 
+    def build(self) -> "UNet":
+        """Build the network with fresh weights."""
+        return UNet(self)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._filled("channel_mult")
@@ -172,21 +176,7 @@ class UNet(nn.Module):
             embedding: image or text embedding, [B, embedding_dim]; zero rows, or None for the whole batch, mean null.
             labels: classes, [B] int64; -1 is null (adds nothing). Required if and only if ``num_classes`` is given.
         """
-        return self.forward_with_middle(x, t, embedding, labels)[0]
-
-    def forward_with_middle(
-        self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the output of ``forward`` and the middle block's, [B, middle_channels, H / multiple, W / multiple].
-
-        Args:
-            x: as in ``forward``.
-            t: as in ``forward``.
-            embedding: as in ``forward``.
-            labels: as in ``forward``.
-        """
-        output, _, middle = self.forward_with_features(x, t, embedding, labels)
-        return output, middle
+        return self.forward_with_features(x, t, embedding, labels)[0]
 
     def forward_with_features(
         self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None

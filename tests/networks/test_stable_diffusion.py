@@ -9,7 +9,6 @@ from tiny import randomized
 from torch import nn
 
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
-from lightning_mmdiff.networks.shared import TokenUNet
 from lightning_mmdiff.networks.stable_diffusion import (
     FILE,
     SCALE,
@@ -48,7 +47,7 @@ def test_latents_of_the_papers_sizes() -> None:
 
 
 def test_an_embedding_is_one_token_and_features_are_those_of_the_plain_pass() -> None:
-    network = randomized(TokenUNet(SMALL)).eval()
+    network = randomized(CrossAttentionUNet(SMALL)).eval()
     z, t, embedding = torch.randn(2, 4, 16, 16), torch.tensor([3, 900]), torch.randn(2, 24)
     output, hidden, middle = network.forward_with_features(z, t, embedding)
     assert torch.equal(output, network(z, t, embedding[:, None]))

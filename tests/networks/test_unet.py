@@ -203,7 +203,7 @@ def test_half_precision_normalizes_in_float32_and_returns_the_input_dtype():
 
 def test_middle_features():
     network = randomized(SMALL)
-    out, middle = network.forward_with_middle(torch.randn(2, 4, 8, 8), torch.tensor(3))
+    out, _, middle = network.forward_with_features(torch.randn(2, 4, 8, 8), torch.tensor(3))
     assert out.shape == (2, 3, 8, 8)
     assert middle.shape == (2, SMALL.middle_channels, 8 // SMALL.multiple, 8 // SMALL.multiple)
 

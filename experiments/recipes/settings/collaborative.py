@@ -19,11 +19,11 @@ from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig, Co
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.networks.dynamic_diffuser import (
-    DynamicDiffuserConfig,
     dynamic_diffuser_unet,
     mini_dynamic_diffuser,
 )
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig, ldm_unet
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig
 from lightning_mmdiff.networks.vae import VAEConfig, vae_256
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -76,7 +76,7 @@ def _trainer(steps: float) -> TrainerConfig:
 
 
 def _diffusers(
-    mask: DynamicDiffuserConfig, text: DynamicDiffuserConfig, *, names: tuple[str, str] = ("mask_tokens", "text_tokens")
+    mask: NetworkConfig, text: NetworkConfig, *, names: tuple[str, str] = ("mask_tokens", "text_tokens")
 ) -> CollaborativeConfig:
     conditions = zip(names, (mask, text), strict=True)
     return CollaborativeConfig(

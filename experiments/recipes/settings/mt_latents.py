@@ -14,8 +14,8 @@ from lightning_mmdiff.configs import Config
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
 from lightning_mmdiff.models.autoencoder import AutoencoderConfig
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.presets import mini_unet
-from lightning_mmdiff.networks.shared import SharedConfig
 from lightning_mmdiff.networks.stable_diffusion import latent_diffusion_320, stable_diffusion_2
 from lightning_mmdiff.networks.vae import VAEConfig
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -28,7 +28,7 @@ class Translation(Config):
 
     image_size: int
     """Height and width in pixels."""
-    network: SharedConfig
+    network: NetworkConfig
     """Network that reads the source along with the noisy picture."""
     autoencoder: Released | None
     """Autoencoder whose latents are diffused; None diffuses pixels, and the single task uses a plain denoiser."""
@@ -43,7 +43,7 @@ class Representation(Config):
     dataset: str
     image_size: int
     """Height and width in pixels."""
-    network: SharedConfig
+    network: NetworkConfig
     embedding: Embedding
     """Modality of the embedding, with its width."""
     embedder: Released | None

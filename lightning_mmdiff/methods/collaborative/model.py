@@ -20,7 +20,8 @@ from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.models.training import SupervisedModel
-from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, DynamicDiffuserConfig
+from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions, NoisePrediction
 
@@ -44,7 +45,7 @@ class Collaborator(Config):
 
     conditions: tuple[str, ...]
     """Names from the expert's config; the dynamic diffuser receives the same conditions."""
-    network: DynamicDiffuserConfig
+    network: NetworkConfig
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +68,7 @@ class CollaborativeConfig(ModelConfig):
         """Build the dynamic diffusers over trained experts."""
         return Collaborative(experts, self, seed=seed)
 
-    def network_for(self, conditions: tuple[str, ...]) -> DynamicDiffuserConfig:
+    def network_for(self, conditions: tuple[str, ...]) -> NetworkConfig:
         """Return the config of the dynamic diffuser of ``conditions``."""
         return next(c.network for c in self.collaborators if c.conditions == conditions)
 

@@ -18,7 +18,7 @@ from lightning_mmdiff.methods.mt_diffusion.modality import FrozenHelpers, Modali
 from lightning_mmdiff.networks import heads
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.conditions import check_labels
-from lightning_mmdiff.networks.shared import SharedConfig, embedding_dim, num_classes
+from lightning_mmdiff.networks.network import NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class PairedImage(Modality):
             raise UserError(f"{self.name} is known in part, which needs pixels; this model diffuses latents.")
         return ModalityData(x=picture, known=part / 255)
 
-    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build the identity."""
         return heads.Identity()
 
-    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build a copy of an output block."""
         return heads.OutputBlock(network, shape[0])
 
@@ -124,13 +124,13 @@ class Label(Modality):
         x = F.one_hot(labels.clamp(min=0), self.num_classes).float() * known[:, None]
         return ModalityData(x=x, known=known.float().view(-1, 1, 1, 1))
 
-    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build an encoder from the shared U-Net or a table."""
         if self.encoder == "network":
             return heads.NetworkEncoder(shape, classes=self.num_classes, renew_every=self.renew_every)
         return heads.CoarseEncoder(self.num_classes, shape)
 
-    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build the head of -M or -E."""
         if self.head == "middle":
             return heads.MiddleLinear(network, self.num_classes)
@@ -150,12 +150,12 @@ class Label(Modality):
         """Return the cross-entropy, [B]; 0 for unknown classes, whose probabilities are zeros."""
         return F.cross_entropy(prediction.float(), data.x, reduction="none")
 
-    def check(self, network: SharedConfig) -> None:
+    def check(self, network: NetworkConfig) -> None:
         """Raise UserError if the network encodes the label but has a different number of classes."""
-        if self.encoder == "network" and num_classes(network) != self.num_classes:
+        if self.encoder == "network" and network.num_classes != self.num_classes:
             raise UserError(
                 f"{self.name} has {self.num_classes} classes and is encoded by the network, which has "
-                f"{num_classes(network)}: set num_classes of the network, or encoder='table'."
+                f"{network.num_classes}: set num_classes of the network, or encoder='table'."
             )
 
 
@@ -196,13 +196,13 @@ class Embedding(Modality):
         x = given.float().roll(1, dims=0) if self.shuffled else given.float()
         return ModalityData(x=x, known=x.new_ones(len(x), 1, 1, 1))
 
-    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build an encoder from the shared U-Net or a projection."""
         if self.encoder == "network":
             return heads.NetworkEncoder(shape)
         return heads.CoarseEncoder(self.dim, shape)
 
-    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build two layers on the middle block."""
         return heads.MiddleMLP(network, self.width, self.dim)
 
@@ -210,10 +210,10 @@ class Embedding(Modality):
         """Return the squared distance, [B]; the mean over ``dim`` would make a unit vector count ``dim`` times less."""
         return (prediction.float() - data.x).square().sum(dim=1)
 
-    def check(self, network: SharedConfig) -> None:
+    def check(self, network: NetworkConfig) -> None:
         """Raise UserError if the network encodes the vector but has a different embedding width."""
-        if self.encoder == "network" and embedding_dim(network) != self.dim:
+        if self.encoder == "network" and network.embedding_dim != self.dim:
             raise UserError(
                 f"{self.name} has dim {self.dim} and is encoded by the network, whose embedding_dim is "
-                f"{embedding_dim(network)}: make them equal, or encoder='projection'."
+                f"{network.embedding_dim}: make them equal, or encoder='projection'."
             )

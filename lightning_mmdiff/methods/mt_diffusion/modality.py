@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
-from lightning_mmdiff.networks.shared import SharedConfig
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.noise import NoiseSchedule
 
 Shape = tuple[int, int, int]
@@ -85,11 +85,11 @@ class Modality(Config, ABC):
         """
 
     @abstractmethod
-    def build_encoder(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_encoder(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build E_i, a function of the data x and the shared U-Net that returns [B, C, H, W]."""
 
     @abstractmethod
-    def build_head(self, network: SharedConfig, shape: Shape) -> nn.Module:
+    def build_head(self, network: NetworkConfig, shape: Shape) -> nn.Module:
         """Build D_i, a function of ``heads.Features`` that returns a prediction [B, ...]."""
 
     def estimate(self, prediction: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class Modality(Config, ABC):
     def loss(self, prediction: Tensor, datum: ModalityData) -> Tensor:
         """Return -log p(x_i | z_t) of each image up to constants, [B]; unknown data do not count."""
 
-    def check(self, network: SharedConfig) -> None:  # noqa: B027 (most have nothing to check)
+    def check(self, network: NetworkConfig) -> None:  # noqa: B027 (most have nothing to check)
         """Raise UserError if ``network`` does not fit this modality."""
 
 

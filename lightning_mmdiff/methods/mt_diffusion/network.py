@@ -15,7 +15,7 @@ from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityDat
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.networks.conditions import NULL_CLASS, check_labels
 from lightning_mmdiff.networks.heads import Features
-from lightning_mmdiff.networks.shared import SharedConfig, num_classes, shared_network
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.unet import UNet
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
@@ -28,7 +28,7 @@ IMAGE = "image"
 class MTDiffusionConfig(ModelConfig):
     """Architecture and loss."""
 
-    network: SharedConfig
+    network: NetworkConfig
     """The shared U-Net; ``in_channels`` counts the image and each concatenated modality."""
     image_size: int
     """Height and width in pixels."""
@@ -71,7 +71,7 @@ class MTDiffusionConfig(ModelConfig):
             )
         for modality in self.modalities:
             modality.check(self.network)
-        classes = num_classes(self.network)
+        classes = self.network.num_classes
         if self.label_dropout is not None and (classes is None or not 0 <= self.label_dropout <= 1):
             raise UserError(
                 f"label_dropout is {self.label_dropout} and the network has {classes} classes; expected a "
@@ -139,7 +139,7 @@ class MTNetwork(nn.Module):
         """Build the U-Net, encoders and heads; ``shape`` is [C, H, W] of the diffusion space."""
         super().__init__()
         self.config, self.shape = config, shape
-        self.unet = shared_network(config.network)
+        self.unet = config.network.build()
         self.encoders = nn.ModuleDict({m.name: m.build_encoder(config.network, shape) for m in config.modalities})
         self.heads = nn.ModuleDict({m.name: m.build_head(config.network, shape) for m in config.modalities})
         for m in config.modalities:  # distributed training must know which parts are untrained
@@ -161,7 +161,7 @@ class MTNetwork(nn.Module):
             labels: classes, int64 [B], -1 for no class; None is no class for all.
         """
         seen = [encodings[:, i] for i, m in enumerate(self.config.modalities) if m.concatenate]
-        if labels is None and num_classes(self.config.network) is not None:
+        if labels is None and self.config.network.num_classes is not None:
             labels = torch.full((len(z),), NULL_CLASS, device=z.device)
         raw, hidden, middle = self.run(torch.cat([z, *seen], dim=1), t, None, labels)
         return Features(raw=raw, output=raw[:, : self.config.channels], hidden=hidden, middle=middle, t=t)
@@ -198,7 +198,7 @@ class MTNetwork(nn.Module):
         self, conditions: Mapping[str, Any], batch_size: int, generator: torch.Generator | None = None
     ) -> Tensor | None:
         """Return the classes given to the network, int64 [B], -1 for none; randomly dropped if there is a ``generator``."""
-        classes, dropout = num_classes(self.config.network), self.config.label_dropout
+        classes, dropout = self.config.network.num_classes, self.config.label_dropout
         if dropout is None or classes is None or "label" not in conditions:
             return None
         labels = conditions["label"].to(next(self.unet.parameters()).device)
