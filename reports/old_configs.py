@@ -116,6 +116,12 @@ def _released(name: str) -> dict[str, Any]:
     return {"type": "Released", "name": name}
 
 
+def _scheduled(fields: dict[str, Any]) -> dict[str, Any]:
+    """List the models that the influence schedule applies to; there was one."""
+    chosen = fields.get("scheduled")
+    return {**fields, "scheduled": [chosen]} if isinstance(chosen, int) else fields
+
+
 def _american(fields: dict[str, Any]) -> dict[str, Any]:
     """Rename fields to American spelling."""
     return {"color" if key == "colour" else key: value for key, value in fields.items()}
@@ -124,6 +130,7 @@ def _american(fields: dict[str, Any]) -> dict[str, Any]:
 RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "CollaborativeConfig": _collaborators,
     "Degradation": _american,
+    "InfluenceConfig": _scheduled,
     "TrainRun": _roles,
     "SampleRun": _method,
 }

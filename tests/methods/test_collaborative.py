@@ -121,7 +121,7 @@ def test_agreeing_experts_are_followed_whatever_the_influence() -> None:
 def test_released_schedule_is_2a_over_1_plus_a(t: int) -> None:
     influence = normalize(torch.randn(2, 2, 1, 3, 3, dtype=torch.float64))
     a = influence[1] * (math.cos((1 - t / 1000) * math.pi) + 1) / 2
-    out = released_schedule(influence, torch.tensor(t), 1000, scheduled=1)
+    out = released_schedule(influence, torch.tensor(t), 1000, scheduled=(1,))
     torch.testing.assert_close(out[1], 2 * a / (1 + a))
     torch.testing.assert_close(out[0], (1 - a) / (1 + a))
 
@@ -130,17 +130,32 @@ def test_released_schedule_has_the_measured_values() -> None:
     half = torch.full((2, 1, 1, 1, 1), 0.5, dtype=torch.float64)
     measured = {981: 0.666, 801: 0.623, 501: 0.401, 201: 0.092, 1: 0.0}
     for t, value in measured.items():
-        out = released_schedule(half, torch.tensor(t), 1000, scheduled=0)
+        out = released_schedule(half, torch.tensor(t), 1000, scheduled=(0,))
         assert out[0].item() == pytest.approx(value, abs=6e-4)
 
 
-def test_released_schedule_of_three_keeps_the_proportion_of_the_others() -> None:
+@pytest.mark.parametrize("t", [1, 301, 701, 981])
+def test_released_schedule_of_three(t: int) -> None:
+    """Mask and sketch have the factor; at two models it is the formula of two, and the rest keeps its proportions."""
     influence = normalize(torch.randn(3, 2, 1, 3, 3, dtype=torch.float64))
-    out = released_schedule(influence, torch.tensor(700), 1000, scheduled=2)
+    g = (math.cos((1 - t / 1000) * math.pi) + 1) / 2
+    out = released_schedule(influence, torch.tensor(t), 1000, scheduled=(0, 2))
+    a, c = influence[0] * g, influence[2] * g
+    torch.testing.assert_close(out[0], 2 * a / (1 + a + c))
+    torch.testing.assert_close(out[2], 2 * c / (1 + a + c))
     torch.testing.assert_close(out.sum(0), torch.ones_like(out[0]))
-    torch.testing.assert_close(out[0] / out[1], influence[0] / influence[1])
+    one = released_schedule(influence, torch.tensor(t), 1000, scheduled=(2,))
+    torch.testing.assert_close(one[0] / one[1], influence[0] / influence[1])
+    torch.testing.assert_close(one.sum(0), torch.ones_like(one[0]))
+
+
+def test_released_schedule_of_three_has_the_measured_values() -> None:
+    """The released sampler at t = 1: mask and sketch count for nothing, text for all."""
+    influence = torch.tensor([0.4, 0.35, 0.25], dtype=torch.float64).view(3, 1, 1, 1, 1)
+    out = released_schedule(influence, torch.tensor(1), 1000, scheduled=(0, 2)).flatten()
+    torch.testing.assert_close(out, torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), atol=1e-5, rtol=0)
     certain = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64).view(3, 1, 1, 1, 1)
-    out = released_schedule(certain, torch.tensor(700), 1000, scheduled=2)
+    out = released_schedule(certain, torch.tensor(700), 1000, scheduled=(2,))
     assert out.sum().item() == pytest.approx(1)  # nothing to keep a proportion of: the others share evenly
 
 
@@ -224,7 +239,7 @@ def test_training_keeps_no_activation_of_an_expert() -> None:
 def test_sampling_equals_an_independent_loop(schedule: str) -> None:
     """DDIM with eta 1 over timesteps 751, 501, 251, 1 in latent diffusion's convention, written down by hand."""
     sampler = Sampler(name="ddim", num_steps=4, eta=1.0, clip=False, spacing="leading")
-    model = collaborative(influence=InfluenceConfig(schedule=schedule, scheduled=1))
+    model = collaborative(influence=InfluenceConfig(schedule=schedule, scheduled=(1,)))
     model.sampler = sampler
     found, maps = model.sample_with_influence(batch())
 
@@ -336,7 +351,8 @@ def test_same_diffusers_over_other_experts() -> None:
             r"same shape.*\(3, 8, 8\), \(3, 16, 16\)",
         ),
         (lambda: collaborative("hair", influence=InfluenceConfig(schedule="released")), "at least two models"),
-        (lambda: collaborative(influence=InfluenceConfig(schedule="released", scheduled=2)), "scheduled is 2"),
+        (lambda: collaborative(influence=InfluenceConfig(schedule="released", scheduled=(2,))), r"scheduled is \(2,\)"),
+        (lambda: collaborative(influence=InfluenceConfig(schedule="released", scheduled=(0, 1))), "not all"),
     ],
 )
 def test_bad_input_is_one_sentence(make, message: str) -> None:

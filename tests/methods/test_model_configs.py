@@ -100,7 +100,7 @@ def test_a_dynamic_diffuser_has_one_output_channel() -> None:
         (AutoencoderConfig, {"vae": SMALL_VAE, "adversarial_weight": 0.0, "kl_weight": -1.0}, "kl_weight=-1.0"),
         (AutoencoderConfig, {"vae": SMALL_VAE, "adversarial_weight": 0.0, "scale_batches": 0}, "scale_batches=0"),
         (CollaborativeConfig, {"collaborators": ()}, r"collaborators=\(\); expected one entry or more"),
-        (InfluenceConfig, {"scheduled": -1}, "scheduled=-1; expected at least 0"),
+        (InfluenceConfig, {"scheduled": (-1,)}, "scheduled=.*-1.*; expected at least 0"),
         (ReliabilityConfig, {"conditions": ()}, r"conditions=\(\); expected one entry or more"),
         (ReliabilityConfig, {"conditions": (("hair",),), "num_bins": 0}, "num_bins=0; expected at least 1"),
         (ImagicConfig, {"network_steps": -1}, "network_steps=-1; expected at least 0"),  # Lightning's -1 never ends

@@ -3,6 +3,7 @@
 The released sampler does more than the paper describes (its Algorithm 2), and the ablations of Table 2 also change sampling.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,29 +16,31 @@ InfluenceSchedule = Literal["none", "released"]
 """none: Eq. 5-7 as printed. released: the released sampler's extra factor, see ``released_schedule``."""
 
 
-def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled: int) -> Tensor:
-    """Apply the released sampler's factor to the mask's influence (absent from the paper and from training).
+def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled: Sequence[int]) -> Tensor:
+    """Apply the released sampler's factor to the influence of some models (absent from the paper and from training).
 
-    With a = I g(t), g(t) = (cos((1 - t/T) pi) + 1) / 2, the mask gets 2a / (1 + a) and the other model (1 - a) / (1 + a). With
-    more than two models, the others share the latter in proportion to their influence. At small t the mask gets nothing.
+    With a_i = I_i g(t), g(t) = (cos((1 - t/T) pi) + 1) / 2, and A the sum of a_i over the scheduled models, each of them gets
+    2 a_i / (1 + A); the others share (1 - A) / (1 + A) in proportion to their influence. At small t they get everything.
+    The released code schedules mask and sketch, and its text absorbs the rest.
 
     Args:
         influence: of each model, sums to 1 over M, [M, B, 1, H, W].
         t: timestep in 0 ... T - 1, a scalar.
         num_steps: T.
-        scheduled: index of the model with the factor (the mask's).
+        scheduled: indices of the models with the factor, at least one, not all.
 
     Returns:
         [M, B, 1, H, W], sums to 1 over M.
     """
     g = (((1 - t.double() / num_steps) * torch.pi).cos() + 1) / 2
-    a = influence[scheduled] * g.to(influence)
+    chosen = list(scheduled)
+    a = influence[chosen] * g.to(influence)
     others = influence.clone()
-    others[scheduled] = 0
-    total = others.sum(dim=0)
-    share = torch.where(total > 0, others / total, 1 / (len(others) - 1))
-    result = share * (1 - a) / (1 + a)
-    result[scheduled] = 2 * a / (1 + a)
+    others[chosen] = 0
+    total, whole = others.sum(dim=0), a.sum(dim=0)
+    share = torch.where(total > 0, others / total, 1 / (len(others) - len(chosen)))
+    result = share * (1 - whole) / (1 + whole)
+    result[chosen] = 2 * a / (1 + whole)
     return result
 
 
@@ -46,8 +49,8 @@ class InfluenceConfig(Config):
     """How sampling uses the learned influence; training never reads this config."""
 
     schedule: InfluenceSchedule = "none"
-    scheduled: int = 0
-    """Index, in ``CollaborativeConfig.collaborators``, of the model that the released schedule applies to."""
+    scheduled: tuple[int, ...] = (0,)
+    """Indices, in ``CollaborativeConfig.collaborators``, of the models that the released schedule applies to."""
     spatial: bool = True
     """False is the ablation "w/o spatial": the logits are averaged over the image before the softmax."""
     temporal: bool = True
@@ -59,4 +62,5 @@ class InfluenceConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._filled("scheduled")
         self._at_least(0, "scheduled", "guidance")

@@ -229,8 +229,9 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
     def _check_influence(self) -> None:
         config, count = self.influence_config, len(self.experts)
-        if config.schedule == "released" and (count < 2 or not 0 <= config.scheduled < count):
+        chosen = set(config.scheduled)
+        if config.schedule == "released" and (len(chosen) >= count or not chosen <= set(range(count))):
             raise UserError(
-                f"The released influence schedule needs at least two models and the number of one of them; there are "
-                f"{count}, and scheduled is {config.scheduled}."
+                f"The released influence schedule needs at least two models and the numbers of some of them, not all; there "
+                f"are {count}, and scheduled is {config.scheduled}."
             )
