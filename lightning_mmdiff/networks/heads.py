@@ -142,10 +142,14 @@ class NetworkEncoder(nn.Module):
         self.steps.add_(1)
 
     def _encode(self, network: Network, count: int, embedding: Tensor | None, labels: Tensor | None) -> Tensor:
-        weight = next(network.parameters())
+        """Call the network in evaluation mode: dropout would make the encoding of a class random in training."""
+        weight, training = next(network.parameters()), network.training
         image = weight.new_zeros(count, network.config.in_channels, *self.shape[1:])
         t = torch.zeros(1, dtype=torch.int64, device=weight.device)
-        return network.forward_with_features(image, t, embedding, labels)[0][:, : self.shape[0]]
+        try:
+            return network.eval().forward_with_features(image, t, embedding, labels)[0][:, : self.shape[0]]
+        finally:
+            network.train(training)
 
 
 class CoarseEncoder(nn.Module):

@@ -79,6 +79,20 @@ def test_network_as_encoder_tells_classes_apart_and_leaves_none_without() -> Non
     torch.testing.assert_close(uncertain[0], encodings[1])  # the likeliest class
 
 
+def test_network_as_encoder_knows_no_dropout() -> None:
+    """ADM-64 has dropout of .1: without this, E(y) differs between two steps, and between training and sampling."""
+    unet = randomized(UNet(replace(NETWORK, dropout=0.5)))
+    encoder, x = heads.NetworkEncoder((3, 16, 16), classes=5), torch.eye(5)[:2]
+    in_training = encoder.train()(x, unet.train())
+    assert unet.training
+    assert all(module.training for module in unet.modules())
+    assert torch.equal(in_training, encoder(x, unet.train()))
+    assert torch.equal(in_training, encoder(x, unet.eval()))
+    assert not unet.training
+    dropped = [unet.train()(torch.zeros(2, 3, 16, 16), torch.tensor([0]), None, torch.tensor([0, 1])) for _ in range(2)]
+    assert not torch.equal(*dropped)  # which the network itself has
+
+
 def test_network_as_encoder_of_more_images_than_classes() -> None:
     """Each class is encoded once then; the encodings are the same."""
     unet = randomized(UNet(NETWORK)).eval()
