@@ -98,6 +98,16 @@ def test_stage_2_trains_a_copy_of_the_network_alone() -> None:
     assert checkpoint["state_dict"].keys() == {f"network.{n}" for n, _ in tuning.network.named_parameters()}
 
 
+def test_the_stages_draw_different_timesteps_and_noise() -> None:
+    z0, known = images.to_float(photo()), {"hair": images.to_float(wanted()["hair"])}
+    first = ConditionSearch(tiny_denoiser(), z0, known, QUICK, 3)
+    seconds = [NetworkTuning(tiny_denoiser(), z0, known, QUICK, seed) for seed in (3, 3, 4)]
+    draws = [torch.randn(4, generator=seeding.step_generator(m.seed, 0)) for m in (first, *seconds)]
+    assert not torch.equal(draws[0], draws[1])
+    assert torch.equal(draws[1], draws[2])
+    assert not torch.equal(draws[1], draws[3])
+
+
 def test_a_resumed_tuning_gets_its_own_weights() -> None:
     """The network is reachable under two names, of which the checkpoint holds one."""
     denoiser, found = tiny_denoiser(), {"hair": images.to_float(wanted()["hair"])}

@@ -16,6 +16,7 @@ from lightning import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from lightning_mmdiff import seeding
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.diffusion import DiffusionModel
@@ -158,7 +159,8 @@ class NetworkTuning(Reconstruction):
             seed: seed of noise and timesteps.
         """
         tuned = with_own_network(denoiser)
-        super().__init__(tuned, z0, config, config.network_optimizer, seed)
+        own = seeding.generator("network tuning", seed).initial_seed()  # other timesteps and noise than stage 1 drew
+        super().__init__(tuned, z0, config, config.network_optimizer, own)
         self.network = tuned.network.requires_grad_(True)
         self.names = tuple(found)
         for name, value in found.items():
