@@ -154,6 +154,16 @@ class SamplingWrapper(SamplingModule):
         )  # fmt: skip
         self.model = model.requires_grad_(False).eval()
 
+    @property
+    def sampler(self) -> Sampler:
+        """The wrapped module's sampler; assigning one gives it to that module, whose scheduler it is."""
+        return self.model.sampler
+
+    @sampler.setter
+    def sampler(self, sampler: Sampler) -> None:
+        if "model" in self._modules:  # not yet while the base class is made
+            self.model.sampler = sampler
+
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Delegate to the wrapped module."""
         return self.model.predict_noise(z, t, conditions)

@@ -7,14 +7,14 @@ It samples from p(z | y) ~ p(z) p(y | z)^s around any method: MT-Diffusion, one 
 
 Both take the gradient at z_t, as in ADM's code (the derivation of Sec. 4.1 takes it at the mean). In an ancestral step,
 "score" shifts the mean by s beta_t / sqrt(1 - beta_t) times the gradient, and "mean" by s times the variance of the added
-noise, which lies between beta~_t and beta_t: the fewer the steps, the larger the difference. If the sampler clips z_0,
-"score" guides before clipping, while "mean" shifts the clipped result.
+noise, which lies between beta~_t and beta_t: the fewer the steps, the larger the difference. If the sampler clips z_0, both
+guide what it clipped, as in ADM's code: "score" recomputes eps from the clipped z_0, and its guided z_0 may leave [-1, 1].
 
 ADM's scales: 1.0 at 64 pixels, 0.5 at 128, 1.0 at 256 (10.0 with its unconditional model), 4.0 at 512, with 250 steps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -120,29 +120,46 @@ class ClassifierGuided(SamplingWrapper):
         )
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """Predict the model's noise, shifted by the gradient in form "score"; other outputs (a variance) are unchanged."""
+        """Predict the model's noise, in form "score" of the clipped z_0 and shifted by the gradient; a variance is unchanged."""
         output = self.model.predict_noise(z, t, conditions)
         if self.scale == 0 or self.form != "score":
             return output
         labels = self.classifier.labels(conditions, len(z))
         eps, rest = output[:, : z.shape[1]], output[:, z.shape[1] :]
         gradient = self.gradient(z, t, output, labels)
-        sigma = self.schedule.coefficients(t, z)[1]
+        alpha, sigma = self.schedule.coefficients(t, z)
+        if self.sampler.clip:
+            y = self.model.without_shift(z, t, output)
+            eps = (y - alpha * ((y - sigma * eps) / alpha).clamp(-1, 1)) / sigma
         return torch.cat([guide(eps, gradient, sigma, self.scale), rest], dim=1)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
-        """Return the model's scheduler, with guided steps in form "mean"."""
+        """Return the model's scheduler: with guided steps in form "mean", without clipping in form "score"."""
+        if self.scale == 0:
+            return self.model.scheduler(batch)
+        if self.form == "score":
+            return self._unclipped(batch)
         scheduler = self.model.scheduler(batch)
-        if self.scale == 0 or self.form != "mean":
-            return scheduler
         labels = self.classifier.labels(batch.get("conditions", {}), len(batch["index"]))
         gradient = partial(self.gradient, labels=labels)
         return GuidedMean(scheduler, gradient, self.schedule.alpha_bar, self.sampler.variance, self.scale)
 
+    def _unclipped(self, batch: Mapping[str, Any]) -> Any:
+        """Return the model's scheduler for a sampler that does not clip: ``predict_noise`` clips before it guides."""
+        sampler = self.sampler
+        self.sampler = replace(sampler, clip=False)
+        try:
+            return self.model.scheduler(batch)
+        finally:
+            self.sampler = sampler
+
 
 @dataclass(frozen=True, kw_only=True)
 class GuideByClassifier(MethodConfig):
-    """Config for guiding any other method by a classifier of noisy images, toward the label of each image."""
+    """Config for guiding any other method by a classifier of noisy images, toward the label of each image.
+
+    As in ADM's code, the form is "mean" for OpenAI's ancestral sampler and "score" for every other.
+    """
 
     method: MethodConfig
     classifier: ModelSource
@@ -157,7 +174,8 @@ class GuideByClassifier(MethodConfig):
         """Build classifier guidance around the method's module."""
         model = self.method.build(trained, sampler=sampler, seed=seed)
         assert isinstance(model, SamplingModule)
-        return ClassifierGuided(model, trained(self.classifier), scale=self.scale, sampling_seed=seed)
+        form: Form = "mean" if sampler.name == "spaced-ddpm" else "score"
+        return ClassifierGuided(model, trained(self.classifier), scale=self.scale, form=form, sampling_seed=seed)
 
     @property
     def calls_per_step(self) -> int:

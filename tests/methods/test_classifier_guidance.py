@@ -7,13 +7,20 @@ import torch
 from tiny import denoise, tiny_denoiser
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.methods.classifier_guidance import ClassifierGuided, guide, log_likelihood_gradient
+from lightning_mmdiff.methods.classifier_guidance import (
+    ClassifierGuided,
+    GuideByClassifier,
+    guide,
+    log_likelihood_gradient,
+)
 from lightning_mmdiff.methods.mt_diffusion.modalities import MaskedImage
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion, MTDiffusionConfig
+from lightning_mmdiff.methods.single import Denoise
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.sampling import SamplingModule
 from lightning_mmdiff.schedules import Sampler, linear
 
@@ -149,6 +156,57 @@ def test_the_mean_moves_by_the_variance_times_the_gradient(variance):
     expected = {"fixed_small": beta_tilde, "fixed_large": beta, "learned_range": between}[variance]
     shift = 3 * expected * guided.gradient(z, t, output, labels)
     torch.testing.assert_close(ours.prev_sample - theirs.prev_sample, shift, atol=1e-9, rtol=1e-6)
+
+
+class TwoPoints(ExactNoise):
+    """Pixels of -1 and 1, equally often; z_0 is overestimated by a fifth, so that clipping it matters."""
+
+    def predict_noise(self, z, t, conditions):
+        alpha, sigma = self.schedule.coefficients(t, z)
+        return (z - alpha * 1.2 * (alpha * z / sigma**2).tanh()) / sigma
+
+
+class TwoPointsClassifier(ExactClassifier):
+    """Class 2 has 1 with probability .8, class 0 with .2, class 1 with .5."""
+
+    def forward(self, z, t):
+        alpha, sigma = self.schedule.coefficients(t, z)
+        one = (2 * alpha * z / sigma**2).sigmoid().flatten(1)
+        return (0.2 + 0.3 * torch.arange(3).to(z) * one + (0.6 - 0.3 * torch.arange(3).to(z)) * (1 - one)).log()
+
+
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 4.0, 10.0])
+def test_guided_ddim_is_that_of_adms_code(scale, clip):
+    """ADM clips z_0, recomputes eps, adds the gradient and steps without clipping again; written down by hand."""
+    model = TwoPoints(sampler=Sampler(name="ddim", num_steps=25, clip=clip), schedule=linear(), shape=(1, 1, 1))
+    guide_by = classifier(network(3, 1, 1), schedule="linear")
+    guide_by.network = TwoPointsClassifier(guide_by.schedule)
+    guided, labels = ClassifierGuided(model, guide_by, scale=scale), torch.full((200,), 2)
+    z = torch.randn(len(labels), 1, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z = (z - z.mean()) / z.std()
+    scheduler = model.scheduler({})
+    scheduler.set_timesteps(25)
+    timesteps = scheduler.timesteps.tolist()
+    for t, s in zip(timesteps, [*timesteps[1:], None]):
+        alpha, sigma = linear().alpha[t], linear().sigma[t]
+        alpha_s, sigma_s = (
+            (torch.tensor(1.0), torch.tensor(0.0)) if s is None else (linear().alpha[s], linear().sigma[s])
+        )
+        z0 = (z - sigma * model.predict_noise(z, torch.tensor(t), {})) / alpha
+        eps = (z - alpha * (z0.clamp(-1, 1) if clip else z0)) / sigma
+        eps = eps - scale * sigma * log_likelihood_gradient(lambda x: guide_by.network(x, torch.tensor(t)), z, labels)  # noqa: B023
+        z = alpha_s * (z - sigma * eps) / alpha + sigma_s * eps
+    torch.testing.assert_close(sample(guided, labels), z.flatten(), atol=1e-5, rtol=0)  # diffusers' tables are float32
+    assert model.sampler.clip == guided.sampler.clip == clip
+
+
+def test_the_form_is_that_of_adms_two_samplers():
+    denoiser, evaluator = Released("stable_diffusion_2"), Released("clip_h")  # names; any two
+    trained = {denoiser: tiny_denoiser(spatial=()), evaluator: classifier(network(2, 8, 3))}
+    config = GuideByClassifier(method=Denoise(model=denoiser), classifier=evaluator)
+    for name, form in (("ddim", "score"), ("unipc", "score"), ("spaced-ddpm", "mean")):
+        assert config.build(trained.__getitem__, sampler=Sampler(name=name, num_steps=3), seed=0).form == form
 
 
 def test_the_classifier_does_not_see_what_a_method_mixes_into_z():
