@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reports.schema import Claim, Decision, Interval, Metric, Row, Run
-from reports.statistics import centered_interval, t_interval
+from reports.statistics import bootstrap_interval, t_interval
 
 MIN_REPLICATES = 40  # with fewer, the 2.5% quantile is the extreme value
 
@@ -93,7 +93,7 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
     Replicate r of both runs scores the same resampled images, so the replicates can be subtracted.
     """
     n_a, n_b = a.scores[protocol].n, b.scores[protocol].n
-    if n_a != n_b:
+    if n_a is None or n_a != n_b:
         return None, f"scored on {n_a} and {n_b} images, which cannot be paired"
     replicates_a, replicates_b = a.replicates.get(protocol), b.replicates.get(protocol)
     if replicates_a is None or replicates_b is None:
@@ -103,7 +103,7 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
     paired = replicates_a - replicates_b
     if len(paired) < MIN_REPLICATES or not np.isfinite(paired).all():
         return None, f"needs at least {MIN_REPLICATES} finite bootstrap replicates, found {np.isfinite(paired).sum()}"
-    return centered_interval(difference, paired), ""
+    return bootstrap_interval(difference, paired, n_a), ""
 
 
 def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, str]:

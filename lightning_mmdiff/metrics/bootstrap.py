@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from lightning_mmdiff.errors import UserError
 
@@ -45,15 +46,23 @@ def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: 
     return np.array([statistic(*(array[index] for array in arrays)) for index in indices], np.float64)
 
 
-def interval(value: float, replicates: NDArray, level: float = 0.95) -> tuple[float, float]:
-    """Return the centered percentile interval: ``value`` plus the quantiles of the replicates about their own mean.
+def interval(value: float, replicates: NDArray, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Return value +- t_{n-1} s sqrt(n / (n - 1)), s the standard deviation of the replicates.
 
-    It is centered because a resample repeats images, which biases a Frechet distance upwards: the plain percentile
-    interval of such a statistic can lie entirely above the value.
+    It is about the value, not the replicates, since a resample repeats images, which biases a Frechet distance upwards: the
+    plain percentile interval of such a statistic can lie entirely above the value. Student's t and the factor make up
+    for few images: quantiles of 8 or 64 resampled images are too narrow.
+
+    Args:
+        value: the statistic on the images themselves.
+        replicates: the statistic on resampled images, [R].
+        n: number of images, at least two unless the replicates are all equal.
+        level: coverage.
     """
-    tail = (1 - level) / 2
-    low, high = np.quantile(replicates - np.mean(replicates), [tail, 1 - tail])
-    return float(value + low), float(value + high)
+    if np.ptp(replicates) == 0:
+        return float(value), float(value)
+    half = stats.t.ppf((1 + level) / 2, df=n - 1) * np.std(replicates, ddof=1) * np.sqrt(n / (n - 1))
+    return float(value - half), float(value + half)
 
 
 def _resamples(n: int, num: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -71,8 +71,9 @@ def recall_replicates(
     """Return the recall under each of ``num`` resamples of both sets, [num]: of the references and of the balls.
 
     Balls keep their radii: those of a resample would shrink with its repeated images. A resample lacks a third of the
-    balls, so replicates lie below the recall and intervals are centered (``bootstrap.interval``). Resampling only the
-    references gives intervals that are too narrow by up to a third (a test simulates it).
+    balls, so replicates lie below the recall and spread less than it does: their deviations from their mean are enlarged in
+    the proportion of the recall to that mean. Resampling only the references gives intervals that are too narrow by up
+    to a third (a test simulates both).
 
     Args:
         features: of the generated images, [N, D].
@@ -86,11 +87,15 @@ def recall_replicates(
     radius = squared_radii(x, k)
     present = torch.from_numpy(_counts(len(x), num, seed) > 0).float().to(device)  # [num, N]
     reached = torch.zeros(num, len(y), dtype=torch.bool, device=device)
+    ever = torch.zeros(len(y), dtype=torch.bool, device=device)
     for rows, distance in _squared_distances(x, y):
         balls = (distance <= radius[rows, None]).float()  # [rows, M]
         reached |= present[:, rows] @ balls > 0
+        ever |= balls.any(dim=0)
+    whole = ever.double().mean().item()
     asked = torch.from_numpy(_counts(len(y), num, seed)).to(device)
-    return ((reached * asked).sum(dim=1) / len(y)).double().cpu().numpy()
+    found = ((reached * asked).sum(dim=1) / len(y)).double().cpu().numpy()
+    return found.mean() + (found - found.mean()) * (whole / found.mean() if found.any() else 1.0)
 
 
 def precision_recall_results(

@@ -42,7 +42,7 @@ class MetricResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of this result in ``metrics.json``."""
-        bounds = list(interval(self.value, self.replicates))
+        bounds = list(interval(self.value, self.replicates, self.n))
         return {"value": float(self.value), "n": self.n, "interval": bounds, "better": self.better, **self.extra}
 
 

@@ -10,7 +10,7 @@ import pytest
 from reports.claims import find_row
 from reports.results import as_json, frame, load_table
 from reports.settings import differences
-from reports.statistics import centered_interval, t_interval
+from reports.statistics import bootstrap_interval, t_interval
 
 
 def rows_of(folder):
@@ -306,9 +306,11 @@ def test_claim_on_different_images_is_undecided(make_table):
     assert "250 and 500 images" in load_table(folder / "table.json").claims[0].reason
 
 
-def test_centered_interval_takes_out_the_bias():
+def test_bootstrap_interval_is_about_the_estimate():
     replicates = np.random.default_rng(0).normal(loc=7.0, size=20_000)
-    assert centered_interval(2.0, replicates) == pytest.approx((2 - 1.96, 2 + 1.96), abs=0.05)
+    assert bootstrap_interval(2.0, replicates, 10_000) == pytest.approx((2 - 1.96, 2 + 1.96), abs=0.05)
+    assert bootstrap_interval(2.0, replicates, 4) == pytest.approx((2 - 3.67, 2 + 3.67), abs=0.1)  # 3.18 sqrt(4 / 3)
+    assert bootstrap_interval(2.0, np.zeros(9), 1) == (2.0, 2.0)
 
 
 def test_rows_are_found_by_group_and_label(make_table):
