@@ -1,5 +1,7 @@
 """Decisions on "row A is better than row B" by the paired 95% interval of the difference: holds, fails or undecided.
 
+A claim is about methods, so three trainings of each are needed to decide it: seeds move a row up to six times as far as
+another draw of the images does. With fewer, the interval is about these images and these trainings, and is shown as that.
 If a row has no number, there is nothing to decide yet and the claim is open.
 """
 
@@ -13,7 +15,9 @@ import numpy as np
 from reports.schema import Claim, Decision, Interval, Metric, Row, Run
 from reports.statistics import bootstrap_interval, t_interval
 
-MIN_REPLICATES = 40  # with fewer, the 2.5% quantile is the extreme value
+MIN_REPLICATES = 40  # with fewer, their standard deviation is too uncertain
+MIN_SEEDS = 3
+"""Number of trainings that a decision takes; numbers that depend on no training need none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +29,21 @@ class Difference:
     n: int | None = None
     seeds: tuple[int, ...] = ()
     reason: str = ""
+    exact: bool = False
+    """Whether neither row's number depends on an image or a training."""
 
 
-def decide(stored: dict[str, Any], metrics: Sequence[Metric], rows: Sequence[Row]) -> Claim:
-    """Return the stored claim with its decision."""
+def decide(
+    stored: dict[str, Any], metrics: Sequence[Metric], rows: Sequence[Row], *, meaningless: bool = False
+) -> Claim:
+    """Return the stored claim with its decision.
+
+    Args:
+        stored: claim of ``table.json``.
+        metrics: columns of the table.
+        rows: rows of the table, with their runs.
+        meaningless: whether the numbers mean nothing (smoke) and decide nothing.
+    """
     metric = next((m for m in metrics if m.column == stored["metric"]), None)
     better, worse = find_row(rows, stored["better"]), find_row(rows, stored["worse"])
     published = _published(stored, metric, better, worse)
@@ -40,6 +55,8 @@ def decide(stored: dict[str, Any], metrics: Sequence[Metric], rows: Sequence[Row
     else:
         difference = compare(better, worse, metric.protocol)
     decision, reason = _decision(difference, metric)
+    if meaningless and decision in ("holds", "fails"):
+        decision, reason = "undecided", "smoke numbers decide nothing"
     return Claim(
         id=str(stored["id"]),
         text=str(stored["text"]),
@@ -81,10 +98,14 @@ def compare(better: Row, worse: Row, protocol: str) -> Difference:
         return Difference(reason="the rows have no seed in common")
     differences = [a[s].scores[protocol].value - b[s].scores[protocol].value for s in seeds]
     n = a[seeds[0]].scores[protocol].n
+    exact = all(run.scores[protocol].exact for runs in (a, b) for run in runs.values())
+    value = float(np.mean(differences))
+    if exact:
+        return Difference(value=value, interval=(value, value), n=n, seeds=seeds, exact=True)
     if len(seeds) > 1:
-        return Difference(value=float(np.mean(differences)), interval=t_interval(differences), n=n, seeds=seeds)
-    interval, reason = _paired_bootstrap(a[seeds[0]], b[seeds[0]], protocol, differences[0])
-    return Difference(value=differences[0], interval=interval, n=n, seeds=seeds, reason=reason)
+        return Difference(value=value, interval=t_interval(differences), n=n, seeds=seeds)
+    interval, reason = _paired_bootstrap(a[seeds[0]], b[seeds[0]], protocol, value)
+    return Difference(value=value, interval=interval, n=n, seeds=seeds, reason=reason)
 
 
 def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple[Interval | None, str]:
@@ -111,7 +132,14 @@ def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, 
         return "open", difference.reason
     if difference.interval is None or metric is None:
         return "undecided", difference.reason
-    sides = {_side(end, metric) for end in difference.interval}
+    sides, count = {_side(end, metric) for end in difference.interval}, len(difference.seeds)
+    if count < MIN_SEEDS and not difference.exact:
+        trainings = "one training" if count == 1 else f"{count} trainings"
+        lead = {1: " is on the claimed side", -1: " is on the other side"}.get(sum(sides) if len(sides) == 1 else 0)
+        return (
+            "undecided",
+            f"these images, {trainings}: the interval{lead or ' contains 0'}, {MIN_SEEDS} or more decide",
+        )
     if sides == {1}:
         return "holds", "the whole interval is on the claimed side"
     if sides == {-1}:

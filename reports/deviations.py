@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reports import format
+from reports.claims import MIN_SEEDS
 from reports.format import escape_html
-from reports.schema import Row, TableResult
+from reports.schema import Claim, Row, TableResult
 from reports.settings import ABSENT, differences
 from reports.style import grid, line
 
@@ -92,9 +93,9 @@ def _verdicts(table: TableResult) -> Iterator[Deviation]:
 
 
 def _claims(table: TableResult) -> Iterator[Deviation]:
-    """Yield claims that fail or are undecided on some metric, or that the paper's own numbers contradict."""
+    """Yield claims that fail on some metric or stay undecided after enough trainings, or that the paper contradicts."""
     for same in format.grouped(table.claims):
-        odd = [claim for claim in same if claim.decision in ("fails", "undecided") or claim.contradicted]
+        odd = [claim for claim in same if claim.contradicted or claim.decision == "fails" or _stays_undecided(claim)]
         if odd:
             published = [f"{c.protocol or c.metric} {format.published_pair(c)}" for c in odd if c.published]
             outcomes = [f"{c.decision} on {c.protocol or c.metric} ({format.difference(c) or c.reason})" for c in odd]
@@ -104,6 +105,10 @@ def _claims(table: TableResult) -> Iterator[Deviation]:
                 here="; ".join(outcomes),
                 why=same[0].note or "see the claims above",
             )
+
+
+def _stays_undecided(claim: Claim) -> bool:
+    return claim.decision == "undecided" and len(claim.seeds) >= MIN_SEEDS
 
 
 def differed(table: TableResult) -> str:

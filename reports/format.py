@@ -159,6 +159,15 @@ def evidence(claim: Claim) -> str:
     return text + (f"; {one_line(claim.reason, 200)}" if claim.reason else "")
 
 
+def tally(claims: Iterable[Claim]) -> str:
+    """Return how many comparisons are decided, and how many could be by chance; empty if nothing is compared."""
+    compared = [claim for claim in claims if claim.decision != "open"]
+    decided = sum(claim.decision != "undecided" for claim in compared)
+    chance = f"{0.05 * len(compared):.2g}"
+    text = f"{decided} of {len(compared)} comparisons decided; up to {chance} would be by chance if no row were better"
+    return text if compared else ""
+
+
 def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
     """Group claims that differ only in the metric, in the order of the first claim of each group."""
     groups: dict[tuple[str, ...], list[Claim]] = {}

@@ -88,15 +88,15 @@ def claims(table: TableResult) -> str:
         note = f"<br>{escape_html(same[0].note)}" if same[0].note else ""
         body.append(f'<tr class="group"><td colspan="4">{words}<br><span class="small">{pair}{note}</span></td></tr>')
         body += [_claim(claim) for claim in same]
-    return _report(
-        banner(table.watermark) + grid(["decision", "metric", "difference [95%]", "published"], body, "claims")
-    )
+    tally = f'<p class="small">{escape_html(format.tally(table.claims))}</p>'
+    listed = grid(["decision", "metric", "difference [95%]", "published"], body, "claims")
+    return _report(banner(table.watermark) + listed + tally)
 
 
 def _claim(claim: Claim) -> str:
     value, _, interval = format.difference(claim).partition(" ")
     lines = [escape_html(value or format.MISSING), f'<span class="unbroken">{escape_html(interval)}</span>']
-    why = "" if claim.interval else claim.reason
+    why = claim.reason if claim.decision == "undecided" else ""
     remark = escape_html("; ".join(part for part in (format.counts(claim), why) if part))
     return line(
         [

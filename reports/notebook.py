@@ -52,8 +52,8 @@ SECTIONS = (
     (
         "Claims",
         "Who beats whom, according to the paper. A claim holds if the whole 95% interval of the paired difference is "
-        "on the claimed side, fails if it is on the other, and is undecided otherwise. With one seed the interval is a "
-        "bootstrap over the images; with several it is Student's t over the seeds.",
+        "on the claimed side, fails if it is on the other, and is undecided otherwise. Three trainings or more decide, by "
+        "Student's t over the seeds. With one, the interval is a bootstrap over these images and decides nothing.",
         "HTML(html.claims(table))",
     ),
     (

@@ -41,7 +41,7 @@ def terminal(table: TableResult) -> RenderableType:
     parts += [Text(f"[{letter}] {reason}") for reason, letter in notes.letters.items()]
     parts += [Text(f"Note: {note}") for note in table.notes]
     if table.claims:
-        parts.append(_claims_grid(table))
+        parts += [_claims_grid(table), Text(format.tally(table.claims), style="dim")]
     if table.watermark:
         parts.append(Text(f"\n {table.watermark} ", style="bold white on red"))
     return Group(*parts)
@@ -119,6 +119,8 @@ def markdown(table: TableResult) -> str:
     for claim in table.claims:
         cells = [f"{claim.id}: {claim.text}", format.decision(claim), format.evidence(claim)]
         lines += _pipes([escape(c) for c in (*cells, format.published_pair(claim), claim.note or format.MISSING)])
+    if tally := format.tally(table.claims):
+        lines += ["", f"{escape(tally)}."]
     lines += ["", "## Protocols", ""]
     lines += [f"- **{escape(m.protocol)}** ({m.better} is better): {escape(m.description)}" for m in table.metrics]
     lines += ["", *(line for gallery in table.galleries for line in _markdown_gallery(gallery, table.folder))]

@@ -72,7 +72,12 @@ def _state(folder: RunFolder) -> tuple[State, str]:
 def _scores(stored: dict[str, Any]) -> dict[str, Score]:
     """Return protocol -> score; values that are null or not finite are left out, so that they print as missing."""
     return {
-        protocol: Score(value=float(e["value"]), n=_count(e.get("n")), interval=_interval(e.get("interval")))
+        protocol: Score(
+            value=float(e["value"]),
+            n=_count(e.get("n")),
+            interval=_interval(e.get("interval")),
+            exact=e.get("exact") is True,
+        )
         for protocol, e in stored.items()
         if e["value"] is not None and math.isfinite(e["value"])
     }

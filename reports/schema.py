@@ -47,6 +47,8 @@ class Score:
     """Number of images (or pairs) behind the value."""
     interval: Interval | None
     """95% interval, bootstrap over images."""
+    exact: bool = False
+    """Whether it depends on no image and no training, such as a number of parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)

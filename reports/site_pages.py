@@ -118,7 +118,9 @@ def _claims(overview: Overview, addresses: Mapping[str, str]) -> str:
         return "<p>No table with claims was started.</p>"
     legend = "; ".join(f"{symbol} {word}" for word, symbol in format.DECISION_SYMBOLS.items())
     watermark = next((t.result.watermark for t in overview.started if t.result), "")
-    return f'{banner(watermark)}<p class="small">{legend} (not measured yet)</p>' + grid(["claim", "on"], body)
+    tally = format.tally(claim for t in overview.started if t.result for claim in t.result.claims)
+    intro = f'<p class="small">{legend} (not measured yet). {escape_html(tally)}</p>'
+    return banner(watermark) + intro + grid(["claim", "on"], body)
 
 
 def _rows(table: Standing, addresses: Mapping[str, str]) -> str:

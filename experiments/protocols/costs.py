@@ -42,7 +42,7 @@ def constant(
         number = value(samples)
         return MetricResult(
             protocol=name, value=number, n=samples.run.num_images if of_all_images else 1, better="lower",
-            replicates=np.full(NUM_REPLICATES, number),
+            replicates=np.full(NUM_REPLICATES, number), extra={"exact": True},
         )  # fmt: skip
 
     return Protocol(name=name, better="lower", description=description, measure=measure)

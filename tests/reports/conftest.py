@@ -82,6 +82,7 @@ def stored_table(profile: str) -> dict[str, Any]:
             claim("UC4", "FID", "Ours, 3 seeds", "INADE"),
             claim("UC5", "FID", "Ours", "TediGAN"),
             claim("UC6", "FID", "SPADE", "Ours"),
+            claim("UC7", "FID", "INADE", "Ours, 3 seeds"),
         ],
         "galleries": [
             {"title": f"Gallery {HOSTILE}", "caption": "Rows: conditions, SPADE, ours.", "file": "gallery-main.png"},

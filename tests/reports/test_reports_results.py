@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports import format
 from reports.claims import find_row
 from reports.results import as_json, frame, load_table
 from reports.settings import differences
@@ -265,18 +266,53 @@ def test_claims(make_table):
     table = load_table(make_table() / "table.json")
     claims = {claim.id: claim for claim in table.claims}
     assert {id: claim.decision for id, claim in claims.items()} == {
-        **{"UC1": "holds", "UC2": "fails", "UC3": "undecided"},
-        **{"UC4": "holds", "UC5": "open", "UC6": "open"},
+        **{"UC1": "undecided", "UC2": "undecided", "UC3": "undecided"},
+        **{"UC4": "holds", "UC5": "open", "UC6": "open", "UC7": "fails"},
     }
     assert claims["UC1"].difference == -20
     assert claims["UC1"].interval[0] < -20 < claims["UC1"].interval[1] < 0
     assert claims["UC2"].contradicted
     assert not claims["UC1"].contradicted
-    assert claims["UC3"].reason == "the interval contains 0"
+    assert claims["UC1"].reason == "these images, one training: the interval is on the claimed side, 3 or more decide"
+    assert claims["UC2"].reason == "these images, one training: the interval is on the other side, 3 or more decide"
+    assert claims["UC3"].reason == "these images, one training: the interval contains 0, 3 or more decide"
     assert claims["UC4"].seeds == (0, 1, 2)
     assert claims["UC4"].interval == pytest.approx(t_interval([39 - 50, 40 - 52, 41 - 51]))
     assert "needs a StyleGAN2 checkpoint" in claims["UC5"].reason
     assert "more than one" in claims["UC6"].reason
+
+
+def test_two_trainings_decide_nothing(make_table):
+    def change(stored):
+        for row in stored["rows"]:
+            row["runs"] = row["runs"][:2]
+
+    claim = next(c for c in load_table(make_table("mini", change) / "table.json").claims if c.id == "UC4")
+    assert claim.decision == "undecided"
+    assert claim.reason.startswith("these images, 2 trainings: the interval")
+
+
+def test_smoke_decides_nothing(make_table):
+    claims = load_table(make_table("smoke") / "table.json").claims
+    assert {claim.decision for claim in claims} == {"undecided", "open"}
+    assert next(c for c in claims if c.id == "UC4").reason == "smoke numbers decide nothing"
+
+
+def test_what_depends_on_no_training_is_decided_by_one(make_table):
+    """A number of parameters, for example; its protocol says so in metrics.json."""
+    folder = make_table()
+    for name in ("ours", "spade"):
+        path = folder / "../.." / name / "metrics.json"
+        path.write_text(path.read_text().replace('"n":', '"exact": true, "n":'))
+    claim = load_table(folder / "table.json").claims[0]
+    assert (claim.decision, claim.interval) == ("holds", (-20, -20))
+
+
+def test_the_decided_and_what_chance_decides_are_counted(make_table):
+    claims = load_table(make_table() / "table.json").claims
+    expected = "2 of 5 comparisons decided; up to 0.25 would be by chance if no row were better"
+    assert format.tally(claims) == expected
+    assert format.tally([]) == ""
 
 
 def test_pairing_matters(make_table):
@@ -288,7 +324,7 @@ def test_pairing_matters(make_table):
     folder = make_table("mini", change)
     rows = rows_of(folder)
     assert rows["OASIS (Fine-tuning)"].cells[0].interval[1] > rows["SPADE (Fine-tuning)"].cells[0].interval[0]
-    assert load_table(folder / "table.json").claims[0].decision == "holds"
+    assert load_table(folder / "table.json").claims[0].interval[1] < 0
 
 
 def test_replicates_of_different_length_are_not_paired(make_table):
