@@ -71,3 +71,5 @@ def _check(x: NDArray, y: NDArray) -> None:
             f"KID needs features [N, D] and [M, D] of one network, N and M at least 2; got {list(x.shape)} "
             f"and {list(y.shape)}."
         )
+    if bad := (~np.isfinite(x)).any(axis=1).sum() + (~np.isfinite(y)).any(axis=1).sum():
+        raise UserError(f"KID needs finite features; {bad} images have others.")

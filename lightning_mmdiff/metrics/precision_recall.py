@@ -145,9 +145,12 @@ def precision_recall_results(
 
 
 def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
-    """Subtract the reference's mean from both sets, so that smaller numbers cancel less in a distance; float32."""
+    """Subtract the reference's median from both sets, so that smaller numbers cancel less in a distance; float32.
+
+    The mean would do, but for outliers: one feature of 1e6 moves it so far that float32 cannot tell the others apart.
+    """
     _check(features, reference, k)
-    center = np.mean(reference, axis=0, dtype=np.float64)
+    center = np.median(np.asarray(reference, np.float64), axis=0)
     x, y = (torch.from_numpy((array - center).astype(np.float32)).to(device) for array in (features, reference))
     return x, y
 

@@ -100,7 +100,14 @@ def image_scores(
         groups: classes to merge and score as one; pixels outside all groups count as "elsewhere", which has no score of
             its own. None scores single classes.
         failed: True where the parser found nothing in the image, [N]; those images score 0.
+
+    Raises:
+        UserError: if a label is no class, ``failed`` has another length, or no pixel of an image is evaluated.
     """
+    if len(empty := np.flatnonzero((target == IGNORED).all(axis=(1, 2)))):
+        raise UserError(
+            f"{len(empty)} of {len(target)} label maps have no pixel to evaluate (first: number {empty[0]})."
+        )
     counts, judged = _counts(prediction, target, num_classes, groups)
     iou, f1 = _iou_and_f1(counts)
     scores = {

@@ -133,6 +133,11 @@ def test_unit_length_makes_the_kernel_a_function_of_the_cosine(features):
 
 
 def test_kid_errors():
+    broken = np.ones((4, 3))
+    broken[1, 2] = np.nan
+    for call in (kernel_distance, kernel_distance_replicates):
+        with pytest.raises(ValueError, match="KID needs finite features; 1 images have others"):
+            call(np.ones((4, 3)), broken)
     with pytest.raises(ValueError, match="at least 2"):
         kernel_distance(np.zeros((1, 3)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match="one network"):

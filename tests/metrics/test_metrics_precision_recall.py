@@ -80,6 +80,19 @@ def test_large_features_with_small_differences_are_told_apart(sets, offset):
     assert (membership(x, y).recalled == inside(y, x, 3)).all()
 
 
+def test_an_outlier_does_not_blur_the_others(sets):
+    """One feature of 1e6 in the reference: with the mean as center, precision and recall were 1.000 and .988."""
+    x, y = sets
+    far = np.concatenate([y, np.full((1, y.shape[1]), 1e6)])
+    plain, found = membership(x, y), membership(x, far)
+    assert np.array_equal(found.recalled[:-1], plain.recalled)
+    assert not found.recalled[-1]
+    moved = np.concatenate([x, np.full((1, x.shape[1]), 1e6)])
+    found = membership(moved, y)
+    assert np.array_equal(found.precise[:-1], plain.precise)
+    assert not found.precise[-1]
+
+
 def test_replicates_resample_both_sets_by_the_common_indices(sets, monkeypatch):
     x, y = sets
     monkeypatch.setattr(precision_recall, "BLOCK", 1000)

@@ -129,6 +129,12 @@ def test_errors_say_what_was_found(maps):
         image_scores(prediction, target[..., :6], 5)
     with pytest.raises(ValueError, match=r"prediction has labels 0..4, expected 0..3"):
         image_scores(prediction, target, 4)
+    void = target.copy()
+    void[2] = 255
+    with pytest.raises(
+        ValueError, match=rf"1 of {len(target)} label maps have no pixel to evaluate \(first: number 2\)"
+    ):
+        image_scores(prediction, void, 5)
     with pytest.raises(ValueError, match="prediction has labels 255..255"):
         image_scores(np.full_like(prediction, 255), target, 5)
     with pytest.raises(ValueError, match="two groups"):
