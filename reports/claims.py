@@ -132,19 +132,14 @@ def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, 
         return "open", difference.reason
     if difference.interval is None or metric is None:
         return "undecided", difference.reason
-    sides, count = {_side(end, metric) for end in difference.interval}, len(difference.seeds)
+    sides = {_side(end, metric) for end in difference.interval}
+    decision: Decision = "holds" if sides == {1} else "fails" if sides == {-1} else "undecided"
+    where = {"holds": "is on the claimed side", "fails": "is on the other side"}.get(decision, "contains 0")
+    count = len(difference.seeds)
     if count < MIN_SEEDS and not difference.exact:
         trainings = "one training" if count == 1 else f"{count} trainings"
-        lead = {1: " is on the claimed side", -1: " is on the other side"}.get(sum(sides) if len(sides) == 1 else 0)
-        return (
-            "undecided",
-            f"these images, {trainings}: the interval{lead or ' contains 0'}, {MIN_SEEDS} or more decide",
-        )
-    if sides == {1}:
-        return "holds", "the whole interval is on the claimed side"
-    if sides == {-1}:
-        return "fails", "the whole interval is on the other side"
-    return "undecided", "the interval contains 0"
+        return "undecided", f"these images, {trainings}: the interval {where}; {MIN_SEEDS} trainings or more decide"
+    return decision, f"the interval {where}"
 
 
 def _side(difference: float, metric: Metric) -> int:

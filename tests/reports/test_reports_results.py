@@ -273,9 +273,15 @@ def test_claims(make_table):
     assert claims["UC1"].interval[0] < -20 < claims["UC1"].interval[1] < 0
     assert claims["UC2"].contradicted
     assert not claims["UC1"].contradicted
-    assert claims["UC1"].reason == "these images, one training: the interval is on the claimed side, 3 or more decide"
-    assert claims["UC2"].reason == "these images, one training: the interval is on the other side, 3 or more decide"
-    assert claims["UC3"].reason == "these images, one training: the interval contains 0, 3 or more decide"
+    assert (
+        claims["UC1"].reason
+        == "these images, one training: the interval is on the claimed side; 3 trainings or more decide"
+    )
+    assert (
+        claims["UC2"].reason
+        == "these images, one training: the interval is on the other side; 3 trainings or more decide"
+    )
+    assert claims["UC3"].reason == "these images, one training: the interval contains 0; 3 trainings or more decide"
     assert claims["UC4"].seeds == (0, 1, 2)
     assert claims["UC4"].interval == pytest.approx(t_interval([39 - 50, 40 - 52, 41 - 51]))
     assert "needs a StyleGAN2 checkpoint" in claims["UC5"].reason
