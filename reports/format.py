@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports.claims import MIN_SEEDS
 from reports.schema import Cell, Claim, Interval, Row, TableResult
 
 VERDICT_SYMBOLS = {"agrees": "=", "within noise": "≈", "differs": "≠", "not comparable": "n/c"}
@@ -160,12 +161,19 @@ def evidence(claim: Claim) -> str:
 
 
 def tally(claims: Iterable[Claim]) -> str:
-    """Return how many comparisons are decided, and how many could be by chance; empty if nothing is compared."""
+    """Return how many comparisons are decided, how many of these chance would decide, and how many are of too few trainings."""
     compared = [claim for claim in claims if claim.decision != "open"]
-    decided = sum(claim.decision != "undecided" for claim in compared)
-    chance = f"{0.05 * len(compared):.2g}"
-    text = f"{decided} of {len(compared)} comparisons decided; up to {chance} would be by chance if no row were better"
-    return text if compared else ""
+    able = [claim for claim in compared if claim.decision != "undecided" or len(claim.seeds) >= MIN_SEEDS]
+    decided = sum(claim.decision != "undecided" for claim in able)
+    parts = []
+    if able:
+        parts.append(f"{decided} of {len(able)} comparisons decided")
+        parts.append(f"up to {0.05 * len(able):.2g} would be by chance if no row were better")
+    if few := len(compared) - len(able):
+        parts.append(
+            f"{few} comparisons rest on fewer than {MIN_SEEDS} trainings, which decide nothing (--seeds {MIN_SEEDS})"
+        )
+    return "; ".join(parts)
 
 
 def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
