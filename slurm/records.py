@@ -1,6 +1,7 @@
 """Records of submitted jobs: one small JSON per job beside its script, so that any later command finds it again."""
 
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,14 +42,21 @@ def keep(folder: Path, job: Job, number: str) -> Record:
 
 
 def read(folder: Path) -> dict[str, Record]:
-    """Return the records by label, in order of submission."""
-    found = [_record(json.loads(path.read_text())) for path in folder.glob("*.job.json")]
+    """Return the records by label, in order of submission; one that cannot be read is left out with a warning."""
+    found = [record for path in sorted(folder.glob("*.job.json")) if (record := _read(path)) is not None]
     return {record.label: record for record in sorted(found, key=lambda r: int(r.number))}
 
 
-def _record(values: dict) -> Record:
-    needs = tuple(Need(**need) for need in values["needs"])
-    return Record(**{**values, "runs": tuple(values["runs"]), "needs": needs})
+def _read(path: Path) -> Record | None:
+    try:
+        values = json.loads(path.read_text())
+        record = Record(**{**values, "runs": tuple(values["runs"]), "needs": tuple(Need(**n) for n in values["needs"])})
+        if not record.number.isdecimal():
+            raise ValueError(f"its job number is {record.number!r}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        warnings.warn(f"{path} cannot be read ({error}) and is left out; delete it.", stacklevel=2)
+        return None
+    return record
 
 
 def keep_order(order: Order, cluster: Path | None) -> None:

@@ -1,5 +1,6 @@
-"""SLURM's own commands, as functions."""
+"""SLURM's own commands, as functions. Their answers are searched, never cut up: sites print banners between the lines."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -10,6 +11,12 @@ from lightning_mmdiff.errors import UserError
 
 ENDED_WELL = ("COMPLETED", "RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING", "SUSPENDED")
 """States that are not failures."""
+NUMBER = re.compile(r"^(?:Submitted batch job )?(\d+)(?:;\S*| on cluster \S+)?$", re.MULTILINE)
+"""Answer of sbatch, with or without ``--parsable``, from one cluster or a federation."""
+QUEUED = re.compile(r"^(\d+(?:_\d+)?)\|([A-Z_]+)\|([^|]*)\|([^|\s]*)$", re.MULTILINE)
+"""Line of squeue, in the format below."""
+ENDED = re.compile(r"^(\d+(?:_\d+)?)\|([A-Z_]+)[^|]*\|(\d+:\d+)\|(.*)$", re.MULTILINE)
+"""Line of sacct, in the format below; the state may go on: "CANCELLED by 1000"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +58,26 @@ def run(*words: str) -> str:
 
 
 def submit(script: Path, dependency: str) -> str:
-    """Queue a script and return its number. A job whose dependency fails is canceled rather than kept waiting."""
+    """Queue a script and return its number. A job whose dependency fails is canceled rather than kept waiting.
+
+    Raises:
+        UserError: if SLURM refuses the script, or answers without a number.
+    """
     out = run("sbatch", "--parsable", f"--dependency={dependency}", "--kill-on-invalid-dep=yes", str(script))
-    return out.strip().split(";")[0]
+    numbers = NUMBER.findall(out)
+    if not numbers:
+        raise UserError(
+            f"sbatch took {script} but answered {out.strip()!r}, without a job number; squeue --me shows whether it is queued."
+        )
+    return numbers[-1]
 
 
 def queue() -> dict[str, Queued]:
     """Return the user's jobs by number, each task of an array separately."""
-    found = {}
-    for line in run("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%L").splitlines():
-        number, state, reason, left = (word.strip() for word in line.split("|"))
-        found[number] = Queued(id=number, state=state, reason=reason, left=left)
-    return found
+    out = run("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%L")
+    return {
+        found[0]: Queued(id=found[0], state=found[1], reason=found[2], left=found[3]) for found in QUEUED.findall(out)
+    }
 
 
 def ended(number: str) -> Ended | None:
@@ -81,11 +96,10 @@ def _from_accounting(number: str) -> Ended | None:
         out = run("sacct", "-j", number, "-X", "-n", "-P", "-o", "JobID,State,ExitCode,Reason")
     except UserError:  # no accounting here
         return None
-    for line in out.splitlines():
-        name, state, code, reason = line.split("|")
-        if name == number:
-            return Ended(state=state.split()[0], exit_code=code, reason=reason)  # "CANCELLED by 1000"
-    return None
+    ends = {
+        number: Ended(state=state, exit_code=code, reason=reason) for number, state, code, reason in ENDED.findall(out)
+    }
+    return ends.get(number)
 
 
 def _from_controller(number: str) -> Ended | None:
@@ -93,5 +107,6 @@ def _from_controller(number: str) -> Ended | None:
         out = run("scontrol", "--oneliner", "show", "job", number)
     except UserError:  # forgotten a few minutes after its end
         return None
-    fields = dict(word.split("=", 1) for word in out.split() if "=" in word)
-    return Ended(state=fields["JobState"], exit_code=fields["ExitCode"], reason=fields["Reason"])
+    fields = {name: re.search(rf"\b{name}=(\S+)", out) for name in ("JobState", "ExitCode", "Reason")}
+    state, code, reason = (found[1] if found else "" for found in fields.values())
+    return Ended(state=state, exit_code=code, reason=reason) if state else None

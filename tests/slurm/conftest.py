@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import toy_table
 from daemons import PROGRAMS, Slurm, programs
 
-from slurm import scheduler
+from experiments.core.run_config import as_json
+from experiments.spec import plan
+from lightning_mmdiff.runtime.files import write_json
+from slurm import scheduler, submit
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,3 +58,18 @@ def finished(cluster) -> Callable[..., None]:
             time.sleep(0.1)
 
     return wait
+
+
+@pytest.fixture
+def order(cluster) -> Callable[..., list[str]]:
+    """Submit the toy table; returns the lines that are printed."""
+    for run in plan([toy_table.table("smoke", seed) for seed in range(2)]):
+        write_json(cluster / "runs" / "smoke" / run.name / "config.json", as_json(run))
+
+    def send(*words: str) -> list[str]:
+        flags = submit.tyro.cli(
+            submit.SubmitFlags, args=["toy_table", "--profile", "smoke", "--cluster", "cluster.toml", *words]
+        )
+        return submit.main(flags)
+
+    return send

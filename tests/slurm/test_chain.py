@@ -1,41 +1,10 @@
 """Jobs that take no time through a real SLURM: the order of a chain, failure, submitting twice, status, logs, cancel."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-import toy_table
+from queries import started, state
 
-from experiments.core.run_config import as_json
-from experiments.spec import plan
-from lightning_mmdiff.runtime.files import write_json
 from slurm import __main__ as commands
-from slurm import scheduler, submit
-from slurm.status import Line, survey_jobs
-
-
-@pytest.fixture
-def order(cluster) -> Callable[..., list[str]]:
-    """Submit the toy table; returns the lines that are printed."""
-    for run in plan([toy_table.table("smoke", seed) for seed in range(2)]):
-        write_json(cluster / "runs" / "smoke" / run.name / "config.json", as_json(run))
-
-    def send(*words: str) -> list[str]:
-        flags = submit.tyro.cli(
-            submit.SubmitFlags, args=["toy_table", "--profile", "smoke", "--cluster", "cluster.toml", *words]
-        )
-        return submit.main(flags)
-
-    return send
-
-
-def state(cluster: Path) -> dict[str, Line]:
-    return {line.name: line for line in survey_jobs(cluster / "runs" / "smoke")}
-
-
-def started(cluster: Path) -> list[str]:
-    path = cluster / "done.txt"
-    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+from slurm import scheduler
 
 
 def test_the_chain_runs_in_the_order_of_needs_and_a_second_submission_changes_nothing(cluster, order, finished) -> None:
