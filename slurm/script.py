@@ -1,8 +1,11 @@
 """A job as a script that a person can read, keep, and submit by hand."""
 
+import re
+import shlex
 from pathlib import Path
 
 from experiments.core.cluster import Cluster
+from lightning_mmdiff.errors import UserError
 from slurm.jobs import Job, Order, describe, job_name
 
 
@@ -12,7 +15,7 @@ def render(job: Job, order: Order, cluster: Cluster) -> str:
     lines += [f"#SBATCH {option}" for option in options(job, order, cluster)]
     lines += ["", "set -e"]
     if cluster.modules:
-        lines.append(f"module load {' '.join(cluster.modules)}")
+        lines.append(f"module load {shlex.join(cluster.modules)}")
     lines += cluster.setup
     lines += [
         "export MMDIFF_OFFLINE=1 HF_HUB_OFFLINE=1  # a missing file is an error at once, not a wait for a network",
@@ -25,12 +28,17 @@ def render(job: Job, order: Order, cluster: Cluster) -> str:
 
 
 def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
-    """Return the options of sbatch."""
-    log = order.folder.resolve() / f"{job.label}-{'%A_%a' if job.tasks > 1 else '%j'}.log"
+    """Return the options of sbatch, in the quotes that it reads; those of the cluster file stand as they are there.
+
+    Raises:
+        UserError: if no quotes make a path readable for sbatch.
+    """
+    here, folder = (_readable(path) for path in (Path.cwd(), order.folder.resolve()))
+    log = f"{folder.replace('%', '%%')}/{job.label}-{'%A_%a' if job.tasks > 1 else '%j'}.log"
     found = [
-        f"--job-name={job_name(order, job.label)}",
-        f"--chdir={Path.cwd()}",
-        f"--output={log}",
+        _option("job-name", job_name(order, job.label)),
+        _option("chdir", here),
+        _option("output", log),
         "--open-mode=append",
         f"--nodes={job.nodes}",
         f"--ntasks-per-node={job.processes}",
@@ -45,7 +53,23 @@ def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
     found += [f"--mem={cluster.memory_per_task_gib * job.processes}G"] if cluster.memory_per_task_gib else []
     partition = cluster.partition if job.gpus else cluster.cpu_partition or cluster.partition
     named = (("partition", partition), ("account", cluster.account), ("qos", cluster.qos))
-    return found + [f"--{name}={value}" for name, value in named if value] + list(cluster.options)
+    return found + [_option(name, value) for name, value in named if value] + list(cluster.options)
+
+
+def _option(name: str, value: str) -> str:
+    """Return an option of sbatch, which ends a value at a space and a line at ``#`` unless they are in quotes."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", value):
+        return f"--{name}={value}"
+    return f'--{name}="{value.replace(chr(34), chr(92) + chr(34))}"'
+
+
+def _readable(path: Path) -> str:
+    """Return a path as text, without the characters that sbatch reads as its own in any quotes."""
+    if re.search(r"[\\\x00-\x1f]", str(path)):
+        raise UserError(
+            f"{str(path)!r}: sbatch reads no path with a backslash or a line break; choose another --out or folder."
+        )
+    return str(path)
 
 
 def time_limit(minutes: int) -> str:

@@ -6,6 +6,7 @@ python -m slurm.submit table1 --profile paper --dry-run      # write the scripts
 Submitting twice is harmless: jobs that are done or queued are left alone.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def main(flags: SubmitFlags) -> list[str]:
     print("\n".join(said))
     if not flags.dry_run:
         records.keep_order(order, flags.cluster)
-        print(f"Follow it with: python -m slurm status --profile {flags.profile} --out {flags.out}")
+        print(f"Follow it with: python -m slurm status --profile {flags.profile} --out {shlex.quote(str(flags.out))}")
     return said
 
 

@@ -63,13 +63,11 @@ def finished(cluster) -> Callable[..., None]:
 @pytest.fixture
 def order(cluster) -> Callable[..., list[str]]:
     """Submit the toy table; returns the lines that are printed."""
-    for run in plan([toy_table.table("smoke", seed) for seed in range(2)]):
-        write_json(cluster / "runs" / "smoke" / run.name / "config.json", as_json(run))
 
-    def send(*words: str) -> list[str]:
-        flags = submit.tyro.cli(
-            submit.SubmitFlags, args=["toy_table", "--profile", "smoke", "--cluster", "cluster.toml", *words]
-        )
-        return submit.main(flags)
+    def send(*words: str, out: Path = Path("runs")) -> list[str]:
+        for run in plan([toy_table.table("smoke", seed) for seed in range(2)]):
+            write_json(out / "smoke" / run.name / "config.json", as_json(run))
+        words = ("toy_table", "--profile", "smoke", "--cluster", "cluster.toml", "--out", str(out), *words)
+        return submit.main(submit.tyro.cli(submit.SubmitFlags, args=words))
 
     return send
