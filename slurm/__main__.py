@@ -106,7 +106,8 @@ def resubmit(table: Annotated[str, tyro.conf.Positional], profile: Profile = "mi
         out: root of all run folders.
     """
     order, cluster = records.read_order(jobs_folder(out / profile), table)
-    print("\n".join(submit.submit(order, read_cluster(cluster))))
+    for line in submit.submit(order, read_cluster(cluster)):
+        print(line, flush=True)
 
 
 def _record(folder: Path, name: str) -> records.Record:

@@ -8,6 +8,7 @@ Submitting twice is harmless: jobs that are done or queued are left alone.
 
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -46,18 +47,29 @@ class SubmitFlags:
     """Write the scripts and print what would be submitted."""
 
 
-def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> list[str]:
-    """Write the scripts of an order and queue those that are neither done nor queued; return one line per job.
+def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> Iterator[str]:
+    """Write the scripts of an order and queue those that are neither done nor queued; yield one line per job when it is.
 
     Raises:
-        UserError: if SLURM refuses a job, or a folder was made with other settings.
+        UserError: if a folder was made with other settings, or later, if SLURM refuses a job.
     """
     found = jobs(order, cluster)
     for job in found:
         for run in job.runs:
             require_same_settings(order.out / order.profile / run.name, run)
     chain = Chain(order, cluster, {} if dry_run else scheduler.queue(), dry_run=dry_run)
-    return [chain.add(job) for job in found]
+    return _in_order(chain, found)
+
+
+def _in_order(chain: "Chain", found: list[Job]) -> Iterator[str]:
+    for number, job in enumerate(found):
+        try:
+            yield chain.add(job)
+        except UserError as error:
+            raise UserError(
+                f"{str(error).rstrip('.')}. The {number} jobs above stay as they are; submit again to go on with the rest, "
+                "or take them back with python -m slurm cancel."
+            ) from error
 
 
 class Chain:
@@ -130,10 +142,13 @@ def main(flags: SubmitFlags) -> list[str]:
     order = Order(
         table=flags.table, profile=flags.profile, out=flags.out, data=flags.data, seeds=flags.seeds, only=flags.only
     )
-    said = submit(order, read_cluster(flags.cluster), dry_run=flags.dry_run)
-    print("\n".join(said))
+    lines, said = submit(order, read_cluster(flags.cluster), dry_run=flags.dry_run), []
     if not flags.dry_run:
         records.keep_order(order, flags.cluster)
+    for line in lines:
+        print(line, flush=True)
+        said.append(line)
+    if not flags.dry_run:
         print(f"Follow it with: python -m slurm status --profile {flags.profile} --out {shlex.quote(str(flags.out))}")
     return said
 

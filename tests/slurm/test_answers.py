@@ -46,6 +46,35 @@ def test_an_answer_without_a_number_is_one_sentence(cluster, order, wrap) -> Non
         order("--only", "evaluator")
 
 
+REFUSE_THE_THIRD = """
+echo x >> "$0.calls"
+[ $(wc -l < "$0.calls") -eq 3 ] && scontrol update PartitionName=main State=INACTIVE
+"$REAL" "$@"
+"""
+
+
+def test_what_is_queued_before_a_refusal_is_printed_kept_and_gone_on_with(
+    cluster, order, finished, wrap, capsys
+) -> None:
+    wrap(REFUSE_THE_THIRD, "sbatch")
+    (cluster / "wait-data").touch()
+    try:
+        with pytest.raises(UserError, match=r"partition.*The 2 jobs above stay as they are; submit again to go on"):
+            order()
+    finally:
+        scheduler.run("scontrol", "update", "PartitionName=main", "State=UP")
+    printed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [["submitted", "toy_table-data"], ["submitted", "evaluator"]]
+    assert set(state(cluster)) == {"toy_table-data", "evaluator"}
+    commands.resubmit("toy_table", "smoke", cluster / "runs")
+    again = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert again == ["queued", "queued", "submitted", "submitted", "submitted", "submitted"]
+    (cluster / "wait-data").unlink()
+    finished()
+    assert {line.state for line in state(cluster).values()} == {"done"}
+    assert sorted(started(cluster)) == ["data", "evaluator", "expert", "real", "report", "samples"]
+
+
 @pytest.mark.parametrize(
     "answer",
     ["12", "12;north", "Submitted batch job 12", "Submitted batch job 12 on cluster north", "hello 3\n\n12\n\nbye"],

@@ -165,7 +165,7 @@ def test_another_setting_under_the_same_name_is_found_before_a_job_waits(tmp_pat
 def test_a_dry_run_writes_scripts_that_bash_understands(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     order = Order(table="toy_table", profile="smoke", out=tmp_path, seeds=2)
-    said = submit.submit(order, Cluster(), dry_run=True)
+    said = list(submit.submit(order, Cluster(), dry_run=True))
     assert {line.split()[0] for line in said} == {"written"}
     scripts = sorted((tmp_path / "smoke" / "slurm").glob("*.sbatch"))
     assert len(scripts) == len(said)
