@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from lightning_mmdiff.runtime.processes import environment_number
+
 SUCCESS = 0  # NVML's return code
 MILLIJOULES_PER_WATT_HOUR = 3_600_000
 
@@ -19,7 +21,7 @@ def gpu_energy_wh(nvml: Any = None) -> float | None:
         None without a GPU or driver, or if one does not count energy (before Volta, or a slice of a GPU); also in a job on
         several nodes, since a process sees only one.
     """
-    if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) > 1:
+    if environment_number("SLURM_JOB_NUM_NODES", 1) > 1:
         return None
     try:
         nvml = nvml or ctypes.CDLL("libnvidia-ml.so.1")

@@ -91,6 +91,7 @@ def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
 def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator["Work | None"]:
     """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
+    from experiments.engine.launch import check_launch
     from experiments.engine.work import Work, is_joint
     from experiments.engine.workers import helpers
     from experiments.figures import reporting
@@ -99,6 +100,8 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
         raise UserError(f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out.")
     tables, papers = ([table(p, seed) for seed in range(flags.seeds)] for p in (flags.profile, "paper"))
     workspace = Workspace.make(flags.profile, flags.out, flags.data)
+    if flags.part == "all":
+        check_launch(runs)
     if flags.part != "report":
         prepare_data(workspace, runs)
         reporting.announce(workspace, tables, papers, _command(flags))

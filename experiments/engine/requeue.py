@@ -4,12 +4,13 @@ import os
 import subprocess
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.processes import environment_number
 
 
 def job_id() -> str | None:
     """Return the SLURM job number of this process, ``job_task`` in an array; None outside SLURM."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID") or None
 
 
 def requeue() -> str:
@@ -20,7 +21,7 @@ def requeue() -> str:
     """
     job = job_id()
     assert job is not None, "requeue is called inside a job"
-    if os.environ.get("SLURM_PROCID", "0") != "0":
+    if environment_number("SLURM_PROCID", 0):
         return f"Saved; the first process puts job {job} back into the queue."
     try:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.processes import machine, started
+from lightning_mmdiff.runtime.processes import environment_number, machine, started
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ def _identity() -> dict[str, Any]:
         "pid": os.getpid(),
         "started": started(os.getpid()),
         "job": os.environ.get("SLURM_JOB_ID", ""),
-        "restarts": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+        "restarts": environment_number("SLURM_RESTART_COUNT", 0),
     }
 
 

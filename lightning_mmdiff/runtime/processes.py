@@ -1,9 +1,15 @@
-"""Liveness of processes on this machine: tells a file that is being written from one whose writer was killed."""
+"""Processes of this machine, alive or not, and what a scheduler says of this one in its environment."""
 
 import os
 import socket
 from functools import cache
 from pathlib import Path
+
+
+def environment_number(name: str, default: int) -> int:
+    """Return a whole number from the environment; ``default`` if it is unset or holds none (containers pass on "")."""
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else default
 
 
 @cache

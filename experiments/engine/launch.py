@@ -1,0 +1,44 @@
+"""How this process was started: by hand or by ``srun``, alone or as one of several, as the environment says."""
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from experiments.core.costs import processes
+from experiments.runs import Run, TrainRun
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.processes import environment_number
+
+NUMBERS = ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID")
+"""Variables that Lightning reads as numbers."""
+INTERACTIVE = ("bash", "interactive")
+"""Names of jobs in which Lightning starts processes itself."""
+
+
+def check_launch(runs: Sequence[Run]) -> None:
+    """Raise UserError if SLURM's variables name other processes than ``runs`` take.
+
+    Lightning believes SLURM_NTASKS: it would refuse to start, or wait for processes that nobody started.
+    """
+    if "SLURM_NTASKS" not in os.environ:
+        return
+    for name in NUMBERS:
+        value = os.environ.get(name)
+        if value is not None and not value.isdecimal():
+            raise UserError(f"{name} is {value!r} in the environment; expected a whole number: correct or unset it.")
+    tasks = environment_number("SLURM_NTASKS", 1)
+    if tasks == 1 and os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
+        return
+    if tasks > 1 and "SLURM_STEP_ID" not in os.environ:
+        raise UserError(
+            f"SLURM_NTASKS is {tasks}, but srun did not start this process, so the other {tasks - 1} do not exist: "
+            "put srun before the command, or unset SLURM_NTASKS to work in one process."
+        )
+    for run in runs:
+        wanted = processes(run) if isinstance(run, TrainRun) or tasks == 1 else max(1, torch.cuda.device_count())
+        if tasks != wanted or (tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ):
+            raise UserError(
+                f"SLURM started {tasks} process(es) of this command, and {run.name} takes {wanted}: set --ntasks-per-node to "
+                f"that of one node, and do this run alone (--only {run.name})."
+            )
