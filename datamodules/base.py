@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.batches.steps import (
     DataSplit,
+    HeldOut,
     PredictBatches,
     Share,
     StepBatchSampler,
@@ -137,6 +138,10 @@ class PackedDataModule(LightningDataModule):
         return DataLoader(
             PredictBatches(self.test, batches), sampler=share, batch_size=None, num_workers=self.num_workers
         )
+
+    def held_out(self, batch_size: int) -> HeldOut:
+        """Return batches of test images on which to measure the loss during training."""
+        return HeldOut((self.test,), batch_size)
 
     def _next_step(self) -> int:
         return steps_done(self.trainer) if self.trainer else self.start_step

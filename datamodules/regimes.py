@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from datamodules.base import PackedDataModule
-from datamodules.batches.steps import DataSplit, StepLoader, TrainBatches
+from datamodules.batches.steps import DataSplit, HeldOut, StepLoader, TrainBatches
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.steps import steps_done
 
@@ -108,6 +108,10 @@ class AlternatingData(LightningDataModule):
         """Return this process's share of the first data set's batches to sample."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return self.data[0].predict_share(rank=rank, world_size=world_size)
+
+    def held_out(self, batch_size: int) -> HeldOut:
+        """Return batches of test images of every data set on which to measure the loss during training."""
+        return HeldOut([module.test for module in self.data], batch_size)
 
     def _next_step(self) -> int:
         return steps_done(self.trainer) if self.trainer else self.start_step

@@ -29,11 +29,13 @@ class TrainerConfig(Config):
     """Weight of the old average at each step; None keeps the last weights."""
     checkpoint_every: int
     """Number of optimizer steps between checkpoints."""
+    validate_every: int = 100
+    """Number of optimizer steps between measurements of the loss on held-out images; the last step has one too."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least(0, "max_steps")  # Lightning's -1 never ends; recipes start from 0
-        self._at_least(1, "devices", "num_nodes", "checkpoint_every")
+        self._at_least(1, "devices", "num_nodes", "checkpoint_every", "validate_every")
         self._positive("gradient_clip_val")
         self._decays("ema_decay")
 
@@ -102,6 +104,11 @@ class TrainRun(Config, ModelSource):
                 f"{self.name} is conditioned on {missing}, but its data give {sorted(given)}: it would learn without; request "
                 "them from the data."
             )
+
+    @property
+    def rows(self) -> int:
+        """Number of images per optimizer step on each device."""
+        return self.batch_size // (self.trainer.devices * self.trainer.num_nodes)
 
     @property
     def helpers(self) -> dict[str, ModelSource | tuple[ModelSource, ...]]:

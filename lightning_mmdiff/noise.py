@@ -111,11 +111,12 @@ class NoiseSchedule:
     def min_snr_weight(self, t: Tensor, gamma: float = 5.0, prediction: Prediction = "eps") -> Tensor:
         """Return the loss weight of each timestep (Hang et al. 2023, Sec. 3.4), float32 [...].
 
-        The weight is min(SNR, gamma) / SNR on the error of eps and min(SNR, gamma) / (SNR + 1) on the error of v. Both equal
-        min(SNR, gamma) on the error of z_0 (the second for a variance-preserving schedule).
+        Whatever is predicted, the weight amounts to min(SNR, gamma) on the squared error of z_0, which is min(SNR, gamma) / SNR
+        on that of eps, and min(SNR, gamma) / (SNR + 1) on that of v for a variance-preserving schedule.
         """
         snr = self.log_snr(t).exp()
-        return (snr.clamp(max=gamma) / (snr if prediction == "eps" else snr + 1)).float()
+        per_z0 = {"z0": torch.ones_like(snr), "eps": snr, "v": (snr + 1) * self.variance(t)}  # squared error of each
+        return (snr.clamp(max=gamma) / per_z0[prediction]).float()
 
 
 def match(reference: NoiseSchedule, t: Tensor, other: NoiseSchedule) -> tuple[Tensor, Tensor]:

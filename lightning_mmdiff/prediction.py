@@ -28,7 +28,7 @@ def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, 
             return schedule.eps_from_z0(output, z, t)
 
 
-def denoising_loss(
+def denoising_losses(
     schedule: NoiseSchedule,
     output: Tensor,
     z0: Tensor,
@@ -39,8 +39,8 @@ def denoising_loss(
     prediction: Prediction,
     min_snr: float | None,
     learned_variance: bool,
-) -> Tensor:
-    """Return the simple loss, or the hybrid loss with a learned variance, as a scalar.
+) -> dict[str, Tensor]:
+    """Return the simple loss as "simple" and, with a learned variance, the other term of the hybrid loss as "bound".
 
     Args:
         schedule: noise schedule of z.
@@ -58,7 +58,6 @@ def denoising_loss(
     if min_snr is not None:
         per_image = per_image * schedule.min_snr_weight(t, min_snr, prediction)
     if not learned_variance:
-        return per_image.mean()
-    return (
-        per_image.mean() + variational_bound(schedule, output, z0, z, t).mean()
-    )  # Improved DDPM, Eq. 16, not rescaled
+        return {"simple": per_image.mean()}
+    bound = variational_bound(schedule, output, z0, z, t).mean()  # Improved DDPM, Eq. 16, not rescaled
+    return {"simple": per_image.mean(), "bound": bound}

@@ -1,7 +1,7 @@
 """Curves over training, drawn as SVG: losses and metrics.
 
 The curves are every CSV file of a run whose first column is ``step``, such as ``loss.csv``, and the metrics of table
-rows that measured one model after different numbers of steps.
+rows that measured one model after different numbers of steps. Values on held-out images are dashed beside those of training.
 """
 
 import csv
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning_mmdiff.runtime.run_folder import HELD_OUT, RunFolder
 from reports.format import escape_html
 from reports.schema import TableResult
 from reports.settings import models
@@ -34,10 +35,19 @@ class Curve:
     quantity: str
     points: tuple[tuple[int, float], ...]
     """(optimizer step, value), finite, in the order of the file."""
+    held_out: bool = False
+    """Whether the values are of held-out images."""
+    part: bool = False
+    """Whether the quantity is only a part of the loss."""
+
+    @property
+    def of(self) -> str:
+        """End of the curve's name."""
+        return ", held-out images" if self.held_out else ""
 
     @property
     def panel(self) -> tuple[str, str]:
-        """Panel of the curve; the curves of one panel differ only in the seed."""
+        """Panel of the curve; the curves of one panel differ only in the seed and in the images."""
         return re.sub(r"-seed\d+$", "", self.run), self.quantity
 
 
@@ -48,9 +58,12 @@ def read(folder: Path) -> list[Curve]:
         heads, *lines = _rows(path) or [[]]
         if heads[:1] != ["step"]:
             continue
-        for column, quantity in enumerate(heads[1:], 1):
+        for column, head in enumerate(heads[1:], 1):
             points = tuple(p for line in lines if len(line) == len(heads) and (p := _point(line[0], line[column])))
-            curves += [Curve(run=folder.name, quantity=quantity, points=points)] if points else []
+            quantity, held_out = head.removeprefix(HELD_OUT), head.startswith(HELD_OUT)
+            part = path == RunFolder(folder).loss_curve and quantity != "loss"
+            curve = Curve(run=folder.name, quantity=quantity, points=points, held_out=held_out, part=part)
+            curves += [curve] if points else []
     return curves
 
 
@@ -115,22 +128,29 @@ def panels(found: Sequence[Curve]) -> str:
     by_panel: dict[tuple[str, str], list[Curve]] = {}
     for curve in found:
         by_panel.setdefault(curve.panel, []).append(curve)
-    charts = "".join(_figure(*panel, lines) for panel, lines in by_panel.items())
+    charts, parts = (
+        "".join(_figure(*p, c) for p, c in by_panel.items() if c[0].part is part) for part in (False, True)
+    )
     rows = [_last(curve) for curve in found]
     details = f"<details><summary>Last values</summary>{grid(['run', 'quantity', 'step', 'value'], rows)}</details>"
+    if parts:
+        opened = f'<div class="panels">{parts}</div>'
+        details = f"<details><summary>Parts of the losses</summary>{opened}</details>{details}"
     return f'<div class="report"><div class="panels">{charts}</div>{details}</div>'
 
 
 def _last(curve: Curve) -> str:
     step, value = curve.points[-1]
-    cells = (escape_html(curve.run), escape_html(curve.quantity), str(step), f"{value:.4g}")
+    cells = (escape_html(curve.run), escape_html(curve.quantity + curve.of), str(step), f"{value:.4g}")
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _figure(name: str, quantity: str, lines: Sequence[Curve]) -> str:
     end = max(curve.points[-1][0] for curve in lines)
-    seeds = f", {len(lines)} seeds" if len(lines) > 1 else ""
-    caption = f"<b>{escape_html(name)}</b>: {escape_html(quantity)} over {end} optimizer steps{seeds}"
+    runs = {curve.run for curve in lines}
+    notes = f", {len(runs)} seeds" if len(runs) > 1 else ""
+    notes += "; dashed: held-out images" if any(curve.held_out for curve in lines) else ""
+    caption = f"<b>{escape_html(name)}</b>: {escape_html(quantity)} over {end} optimizer steps{notes}"
     return f"<figure>{chart(lines, f'{quantity} of {name}')}<figcaption>{caption}</figcaption></figure>"
 
 
@@ -159,13 +179,16 @@ def chart(lines: Sequence[Curve], label: str) -> str:
     for step, anchor in ((0, "start"), (end, "end")):
         text = f"step {step}" if step else "0"
         parts.append(f'<text x="{place(step, bottom)[0]}" y="{HEIGHT - 14}" text-anchor="{anchor}">{text}</text>')
-    for i, curve in enumerate(lines):
+    runs = list(dict.fromkeys(curve.run for curve in lines))
+    for curve in lines:
+        color = f"s{runs.index(curve.run) % COLORS}"
         path = " ".join("{},{}".format(*place(*point)) for point in _thin(curve.points))
-        title = f"<title>{escape_html(curve.run)}</title>"
-        parts.append(f'<polyline class="line s{i % COLORS}" points="{path}">{title}</polyline>')
+        title = f"<title>{escape_html(curve.run + curve.of)}</title>"
+        kind = "line held-out" if curve.held_out else "line"
+        parts.append(f'<polyline class="{kind} {color}" points="{path}">{title}</polyline>')
         marks = curve.points if len(curve.points) <= FEW else ()
         dots = ("{},{}".format(*place(*point)) for point in marks)
-        parts += [f'<path class="dot s{i % COLORS}" d="M{dot}h0"/>' for dot in dots]
+        parts += [f'<path class="dot {color}" d="M{dot}h0"/>' for dot in dots]
     return "".join(parts) + "</svg>"
 
 

@@ -47,6 +47,7 @@ border:1px solid var(--soft);color:var(--soft);background:var(--faint)}}
 .report svg text{{fill:currentColor;font-size:11px}}
 .report svg .grid{{stroke:var(--line)}}
 .report svg .line{{fill:none;stroke-width:1.5;stroke-linejoin:round}}
+.report svg .held-out{{stroke-dasharray:5 3}}
 .report svg .dot{{stroke-width:6;stroke-linecap:round}}
 .report svg .s0{{stroke:var(--s0)}}.report svg .s1{{stroke:var(--s1)}}
 .report svg .s2{{stroke:var(--s2)}}.report svg .s3{{stroke:var(--s3)}}

@@ -4,7 +4,7 @@ Lightning does not fast-forward a loader on resume; these loaders start at the c
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple, Protocol
@@ -173,6 +173,32 @@ class PredictBatches(Dataset):
         images = self.batches[number]
         batch = self.split.batch([i % len(self.split) for i in images])
         return batch | {"index": torch.tensor(images, dtype=torch.int64)}
+
+
+class HeldOut(Sequence[dict[str, Any]]):
+    """Batches of at least ``IMAGES`` fixed images from test splits, which take turns; fewer if there are fewer images."""
+
+    IMAGES = 64
+
+    def __init__(self, splits: Sequence[BatchReader], batch_size: int) -> None:
+        """Choose the images at random, but always the same ones.
+
+        Args:
+            splits: test splits.
+            batch_size: rows of a batch.
+        """
+        self.parts: list[tuple[BatchReader, list[int]]] = []
+        chosen = [torch.randperm(len(s), generator=generator("held out", len(s))).tolist() for s in splits]
+        for first in range(0, -(-self.IMAGES // len(splits)), batch_size):
+            rows = [items[first : first + batch_size] for items in chosen]
+            self.parts += [(split, items) for split, items in zip(splits, rows) if items]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:  # type: ignore[override]
+        split, items = self.parts[number]
+        return split.batch(items)
 
 
 class Share(DistributedSampler):

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning import LightningDataModule
-
 from datamodules.base import PackedDataModule
 from datamodules.config import DataConfig
 from datamodules.regimes import AlternatingData
@@ -58,7 +56,7 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
         workspace.open(config).prepare_data()
 
 
-def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> LightningDataModule:
+def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | AlternatingData:
     """Return the data of a training run: one data set, or several that take turns."""
     modules = [c.open(root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
     if len(modules) == 1:

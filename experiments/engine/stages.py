@@ -35,6 +35,7 @@ from lightning_mmdiff.callbacks.shards import (
     shards,
 )
 from lightning_mmdiff.callbacks.step_seeds import StepSeeds
+from lightning_mmdiff.callbacks.validation import Validation
 from lightning_mmdiff.models.latents import Moments, write_moments
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path
@@ -74,14 +75,15 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     """Train to ``max_steps`` from the newest checkpoint and save the (averaged) weights."""
     folder, config = RunFolder(workspace.runs / run.name), run.trainer
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
+    data = training_data(run, workspace.data, workspace.cache)
+    validation = Validation(lambda: data.held_out(run.rows), every=config.validate_every, last=config.max_steps)
     callbacks = [
         *([average] if average else []),
         StepSeeds(run.seed),
-        LossCurve(folder.loss_curve),
+        LossCurve(folder.loss_curve, validation=validation),
         RunProgress(run.name, max_steps=config.max_steps),
         Checkpoints(folder.checkpoints, every=config.checkpoint_every),
     ]
-    data = training_data(run, workspace.data, workspace.cache)
     if (moments := _cached_latents(workspace, run)) is not None:
         assert isinstance(data, PackedDataModule), "latents of one data set are cached"
         data.cached["moments"] = moments

@@ -153,23 +153,40 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Add the batch to the mean products; return the curves' error on all data seen so far, a scalar."""
-        self._observe(batch, generator)
-        seen = self.counts > 0
+        self._observe(batch, generator, self.products, self.counts)
+        return self._error(self.products, self.counts)
+
+    def held_out(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the curves' error on the batch alone, which is not added to the mean products."""
+        products, counts = torch.zeros_like(self.products), torch.zeros_like(self.counts)
+        self._observe(batch, generator, products, counts)
+        return {"loss": self._error(products, counts)}
+
+    def _error(self, products: Tensor, counts: Tensor) -> Tensor:
+        """Return the mean error of the curves, given the sums of products [bins, 2N, 2N] and their counts [bins]."""
+        seen = counts > 0
         middle = (torch.arange(len(seen), device=self.device) + 0.5) * len(self.schedule) / len(seen) - 0.5
-        mean = self.products[seen] / self.counts[seen].view(-1, 1, 1)
-        return (self.counts[seen] * united_error(mean, *self.curves(middle[seen]))).sum() / self.counts.sum()
+        mean = products[seen] / counts[seen].view(-1, 1, 1)
+        return (counts[seen] * united_error(mean, *self.curves(middle[seen]))).sum() / counts.sum()
 
     @torch.no_grad()
-    def _observe(self, batch: Mapping[str, Any], generator: torch.Generator) -> None:
+    def _observe(self, batch: Mapping[str, Any], generator: torch.Generator, products: Tensor, counts: Tensor) -> None:
+        """Add the products of a batch's residuals to their sums per interval of t, and their numbers to the counts.
+
+        Args:
+            batch: training or held-out images.
+            generator: source of timesteps and noise.
+            products: sums, float64 [bins, 2N, 2N], changed in place.
+            counts: numbers, float64 [bins], changed in place.
+        """
         z0 = self.experts[0].denoiser.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         conditions = self.encode_conditions(batch.get("conditions", {}))
-        products = residual_products(*self.predictions(z, t, conditions), eps)
+        found = residual_products(*self.predictions(z, t, conditions), eps)
         if self.config.min_snr is not None:
-            weight = self.schedule.min_snr_weight(t, self.config.min_snr, "eps")
-            products = products * weight.view(-1, 1, 1)
+            found = found * self.schedule.min_snr_weight(t, self.config.min_snr, "eps").view(-1, 1, 1)
         bins = t * self.config.num_bins // len(self.schedule)
-        self.products.index_add_(0, bins, products)
-        self.counts.index_add_(0, bins, torch.ones_like(bins, dtype=torch.float64))
+        products.index_add_(0, bins, found)
+        counts.index_add_(0, bins, torch.ones_like(bins, dtype=torch.float64))

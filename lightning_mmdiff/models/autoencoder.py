@@ -132,25 +132,47 @@ class Autoencoder(SupervisedModel):
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the loss of Eq. 8, plus the discriminator's two losses from ``adversarial_start`` on, as a scalar."""
+        return self.losses(batch, generator)["loss"]
+
+    def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return ``loss`` and its terms as they stand in it, with their weights and summed over pixels, as scalars."""
         config, x = self.config, images.to_float(batch["image"])
         moments = self.vae.moments(x)
         noise = torch.randn((len(x), *config.vae.latent_shape), generator=generator).to(x.device)
         y = self.vae.reconstruct(sample_posterior(moments, noise))
-        perceptual = config.perceptual_weight * self.perceptual(x, y) if self.perceptual is not None else 0.0
+        perceptual = config.perceptual_weight * self.perceptual(x, y) if self.perceptual is not None else x.new_zeros(1)
         reconstruction = reconstruction_loss(x, y, perceptual)
-        loss = reconstruction + config.kl_weight * kl_divergence(moments).mean()  # Eq. 8
+        kl = config.kl_weight * kl_divergence(moments).mean()
+        loss, of_perceptual = reconstruction + kl, x[0].numel() * perceptual.detach().mean()  # Eq. 8
+        parts = {"reconstruction": reconstruction.detach() - of_perceptual, "perceptual": of_perceptual, "kl": kl}
         if self.discriminator is None:
-            return loss
-        if self.step < config.adversarial_start:  # zero gradients, but no unused parameters
-            return loss + 0 * sum(p.sum() for p in self.discriminator.parameters())
-        return loss + self._adversarial(self.discriminator, x, y, reconstruction)
+            return {"loss": loss, **parts}
+        if self._adversarial_now:
+            fool, judged = self._adversarial(self.discriminator, x, y, reconstruction)
+            loss = loss + (fool + judged)
+        else:  # zero gradients, but no unused parameters
+            fool = judged = x.new_zeros(())
+            loss = loss + 0 * sum(p.sum() for p in self.discriminator.parameters())
+        return {"loss": loss, **parts, "generator": fool, "discriminator": judged}
 
-    def _adversarial(self, discriminator: nn.Module, x: Tensor, y: Tensor, reconstruction: Tensor) -> Tensor:
+    def held_out(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return ``losses``; the adaptive weight is a ratio of gradients, which are taken but not kept."""
+        with torch.set_grad_enabled(self._adversarial_now):
+            return super().held_out(batch, generator)
+
+    @property
+    def _adversarial_now(self) -> bool:
+        return self.discriminator is not None and self.step >= self.config.adversarial_start
+
+    def _adversarial(
+        self, discriminator: nn.Module, x: Tensor, y: Tensor, reconstruction: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the weighted loss of the autoencoder as generator, and that of the discriminator."""
         frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
         fool = -functional_call(discriminator, frozen, y).mean()  # trains the autoencoder only
         ratio = adaptive_weight(reconstruction, fool, self.vae.network.decoder.conv_out.weight)
         judged = hinge_loss(discriminator(x), discriminator(y.detach()))  # trains the discriminator only
-        return self.config.adversarial_weight * ratio * fool + judged
+        return self.config.adversarial_weight * ratio * fool, judged
 
     def on_fit_end(self) -> None:
         """Measure the latents' scale on training images with the current weights (no average)."""

@@ -17,11 +17,12 @@ from lightning_mmdiff import images, schedules
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
+from lightning_mmdiff.models.training import summed
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.prediction import denoising_loss, noise_from
+from lightning_mmdiff.prediction import denoising_losses, noise_from
 from lightning_mmdiff.sampling import Conditions
 
 
@@ -185,17 +186,22 @@ class Denoiser(DiffusionModel):
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the simple (or hybrid) loss of ``batch``, a scalar; all randomness comes from ``generator``."""
+        return self.losses(batch, generator)["loss"]
+
+    def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return ``loss`` and, with a learned variance, its two terms."""
         z0 = self.clean(batch, generator)
         t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
         eps = torch.randn(z0.shape, generator=generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         conditions = self._drop(self.embed(batch), len(z0), generator)
         output = self(z, t, self.encode(conditions, len(z0)))
-        return denoising_loss(
+        parts = denoising_losses(
             self.schedule, output, z0, eps, z, t,
             prediction=self.config.prediction, min_snr=self.config.min_snr,
             learned_variance=self.config.learned_variance,
         )  # fmt: skip
+        return summed(parts)
 
     def _drop(self, conditions: Conditions, batch_size: int, generator: torch.Generator) -> Conditions:
         """Keep a random subset of each image's conditions, drawn from ``config.subsets``; a batch may lack some of them."""

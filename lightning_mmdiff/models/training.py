@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar
 
 import lightning
@@ -32,16 +34,26 @@ class SeededTraining(lightning.LightningModule, ABC):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the scalar loss of ``batch``; all randomness comes from ``generator``."""
 
+    def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the loss as "loss" and, if it is a sum of several, each of these by its name."""
+        return {"loss": self.loss(batch, generator)}
+
+    def held_out(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return ``losses`` of images that are not trained on; change nothing in the model."""
+        return self.losses(batch, generator)
+
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        """Return the loss of one batch, checked and logged."""
+        """Return the loss of one batch, checked and logged with its parts."""
         step = self.step
-        loss = self.loss(batch, seeding.step_generator(self.seed, step, self.global_rank))
+        losses = self.losses(batch, seeding.step_generator(self.seed, step, self.global_rank))
+        loss = losses.pop("loss")
         if not torch.isfinite(loss):
             raise UserError(
                 f"The loss is {loss.item()} at step {step}; nothing was saved "
                 "since the last checkpoint. Lower the learning rate, or train in precision 32-true."
             )
         self.log("loss", loss, prog_bar=True, on_step=True)
+        self.log_dict(losses, on_step=True)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -57,6 +69,12 @@ class SeededTraining(lightning.LightningModule, ABC):
         own = self.state_dict()
         helpers = {k: v for k, v in own.items() if k not in checkpoints.saved(self, own)}
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **helpers}
+
+
+def summed(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the sum of the parts of a loss as "loss", with the parts if there are several (``SeededTraining.losses``)."""
+    loss = reduce(add, parts.values())
+    return {"loss": loss, **parts} if len(parts) > 1 else {"loss": loss}
 
 
 class SupervisedModel(SeededTraining):

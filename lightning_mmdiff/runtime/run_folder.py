@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+HELD_OUT = "held_out_"
+"""Start of the names of the columns of ``RunFolder.loss_curve`` that hold values on held-out images."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -39,7 +42,7 @@ class RunFolder:
 
     @property
     def loss_curve(self) -> Path:
-        """Loss by training step."""
+        """Loss by training step, its parts, and both on held-out images at some of the steps."""
         return self.path / "loss.csv"
 
     @property

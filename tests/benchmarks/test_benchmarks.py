@@ -9,8 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import checkpointing, collaborative, data, features, multitask, sampling, scaling, training
+from benchmarks import (
+    checkpointing,
+    collaborative,
+    data,
+    features,
+    multitask,
+    same_numbers,
+    sampling,
+    scaling,
+    training,
+)
 from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn
+from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
 def run(module, flags, folder: Path, capsys: pytest.CaptureFixture) -> tuple[str, list[dict]]:
@@ -169,3 +180,14 @@ def test_collaboration_starts_as_the_average_and_keeps_no_activation_of_an_exper
     assert result["notes"][1].endswith(" 0.0e+00")
     narrow, wide = re.findall(r"([\d.]+) MiB", printed)
     assert narrow == wide
+
+
+def test_same_numbers_compares_the_cells_of_the_older_loss_curve(tmp_path: Path) -> None:
+    before, after = (RunFolder(tmp_path / name) for name in ("before", "after"))
+    for folder, text in ((before, "step,loss\n10,0.5\n"), (after, "step,loss,held_out_loss\n10,0.5,\n12,0.4,0.6\n")):
+        folder.path.mkdir()
+        folder.loss_curve.write_text(text)
+    assert list(same_numbers.differences(before, after)) == []
+    assert list(same_numbers.differences(after, before)) == ["losses differ"]
+    after.loss_curve.write_text("step,loss,held_out_loss\n10,0.51,\n")
+    assert list(same_numbers.differences(before, after)) == ["losses differ"]

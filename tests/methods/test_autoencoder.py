@@ -100,7 +100,7 @@ def test_neither_network_gets_the_gradient_of_the_other() -> None:
     x = images.to_float(batch()["image"])
     y = model.vae.reconstruct(torch.randn(3, 3, 16, 16))
     reconstruction = reconstruction_loss(x, y, 0.0)
-    model._adversarial(model.discriminator, x, y, reconstruction).backward(retain_graph=True)
+    sum(model._adversarial(model.discriminator, x, y, reconstruction)).backward(retain_graph=True)
     found = [p.grad.clone() for p in (*model.discriminator.parameters(), *model.vae.network.decoder.parameters())]
 
     model.zero_grad()

@@ -135,12 +135,12 @@ def test_without_guidance_the_better_expert_gets_its_share(real_valued) -> None:
             cond = conditions["eps"] + scale * torch.randn(2, *z.shape)
             return cond, torch.zeros_like(cond)
 
-        def _observe(self, batch, generator) -> None:
+        def _observe(self, batch, generator, products, counts) -> None:
             state = generator.get_state()
             torch.randint(1000, (len(batch["image"]),), generator=generator)
             eps = torch.randn(batch["image"].shape, generator=generator)
             generator.set_state(state)
-            super()._observe({**batch, "conditions": {"eps": eps}}, generator)
+            super()._observe({**batch, "conditions": {"eps": eps}}, generator, products, counts)
 
     torch.manual_seed(0)
     experts = [tiny_denoiser(0), tiny_denoiser(1, spatial=(("skin", 1),))]
@@ -157,7 +157,7 @@ def test_finds_the_optimum_of_another_optimizer() -> None:
     model = learned(num_terms=1, num_bins=1)
     a = torch.randn(4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     model.products[0], model.counts[0] = a @ a.T + 0.2 * torch.eye(4), 1.0
-    model._observe = lambda batch, generator: None
+    model._observe = lambda *_: None
     model.optimizer_config = OptimizerConfig(lr=0.1, decay_steps=400)
     train(model, steps=400)
 

@@ -10,7 +10,7 @@ from half_runs import training
 
 from reports import progress
 from reports.costs import add_up, energy, hours
-from reports.curves import HEIGHT, WIDTH, Curve, chart, metric_curves, read
+from reports.curves import HEIGHT, WIDTH, Curve, chart, metric_curves, panels, read
 from reports.results import load_table
 from reports.runs import stages
 
@@ -52,6 +52,33 @@ def test_a_half_written_line_is_no_point(tmp_path):
     assert (curve.quantity, curve.points) == ("loss", ((10, 0.5), (30, 0.25)))
     assert (iou.quantity, iou.points) == ("mIoU", ((100, 0.4), (200, 0.5)))
     assert ssim.points == ((100, 0.2), (200, 0.3))
+
+
+def test_held_out_losses_are_dashed_beside_those_of_training_and_parts_are_folded_away(tmp_path):
+    text = "step,loss,kl,held_out_loss,held_out_kl\n10,0.5,0.1,,\n20,0.4,0.1,0.6,0.2\n30,0.3,0.1,0.5,0.3\n"
+    folders = [tmp_path / "model", tmp_path / "model-seed1"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "loss.csv").write_text(text)
+    found = [curve for folder in folders for curve in read(folder)]
+    places = [(c.quantity, c.held_out, c.part, len(c.points)) for c in found[:4]]
+    assert places == [
+        ("loss", False, False, 3),
+        ("kl", False, True, 3),
+        ("loss", True, False, 2),
+        ("kl", True, True, 2),
+    ]
+    page = panels(found)
+    drawn, folded = page.split("<summary>Parts of the losses</summary>")
+    assert "loss over 30 optimizer steps, 2 seeds; dashed: held-out images" in drawn
+    assert drawn.count("<figure>") == folded.count("<figure>") == 1
+    assert re.findall(r'<polyline class="([^"]+)"', drawn) == [
+        "line s0",
+        "line held-out s0",
+        "line s1",
+        "line held-out s1",
+    ]
+    assert "<td>loss, held-out images</td><td>30</td><td>0.5</td>" in folded
 
 
 @pytest.mark.parametrize("values", [(0.5, 0.5), (0.0, 0.0), (-2.0, 3.0), (1e-4, 0.9), (1e-9, 1e-9), (1e5, 1.1e5)])

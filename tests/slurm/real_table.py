@@ -47,13 +47,13 @@ def tell_who_trains() -> None:
 
 def slow_down(seconds: float) -> None:
     """Sleep in each step."""
-    plain = Denoiser.loss
+    plain = Denoiser.losses
 
-    def loss(self, batch, generator):
+    def losses(self, batch, generator):
         time.sleep(seconds)
         return plain(self, batch, generator)
 
-    Denoiser.loss = loss  # type: ignore[method-assign]
+    Denoiser.losses = losses  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ from lightning_mmdiff.methods.mt_diffusion.modality import (
     show_pixels,
 )
 from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConfig, MTNetwork, diffusion_space
-from lightning_mmdiff.models.training import SeededTraining
-from lightning_mmdiff.prediction import denoising_loss, noise_from
+from lightning_mmdiff.models.training import SeededTraining, summed
+from lightning_mmdiff.prediction import denoising_losses, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule
 
 GIVEN = "given"
@@ -93,6 +93,10 @@ class MTDiffusion(SeededTraining, SamplingModule):
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the loss of Eq. 6 (Algorithm 2) over the active tasks, a scalar; all randomness comes from ``generator``."""
+        return self.losses(batch, generator)["loss"]
+
+    def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return ``loss`` and the weighted loss of each active task; that of the image is "simple" and "bound"."""
         config = self.config
         z0 = self.frozen.to_space(images.to_float(batch["image"]))
         if tuple(z0.shape[1:]) != self.shape:
@@ -106,16 +110,16 @@ class MTDiffusion(SeededTraining, SamplingModule):
         labels = self.network.class_labels(batch.get("conditions", {}), len(z0), generator)
         y = self.schedule.add_noise(z0, eps, t)
         features = self.network(y + aggregate(self.shifts, encodings, t), t, encodings, labels)  # Eq. 4
-        loss = z0.new_zeros(())
+        parts: dict[str, Tensor] = {}
         if IMAGE in config.active:
-            loss = denoising_loss(
+            parts |= denoising_losses(
                 self.schedule, features.raw, z0, eps, y, t,
                 prediction=config.prediction, min_snr=config.min_snr, learned_variance=config.learned_variance,
             )  # fmt: skip
         for m in self.modalities:
             if m.name in config.active:
-                loss = loss + m.weight * m.loss(self.network.predict(m, features), data[m.name]).mean()  # Eq. 6
-        return loss
+                parts[m.name] = m.weight * m.loss(self.network.predict(m, features), data[m.name]).mean()
+        return summed(parts)  # Eq. 6
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
         """Add the known modality data, encoded once for all steps."""
@@ -233,11 +237,8 @@ class MTDiffusion(SeededTraining, SamplingModule):
     def _given(self, conditions: Conditions, batch_size: int) -> KnownData:
         """Return the known modality data in ``conditions``."""
         data = self.read(conditions)
-        return KnownData(
-            encodings=self.network.encode(data, batch_size),
-            data=data,
-            complete=frozenset(name for name, data in data.items() if data.known.all()),
-        )
+        complete = frozenset(name for name, one in data.items() if one.known.all())
+        return KnownData(encodings=self.network.encode(data, batch_size), data=data, complete=complete)
 
     def _estimated(self, given: KnownData) -> list[Modality]:
         """Return the modalities whose E is estimated: not fully known, aggregated, and not a network input (-X: X = 0)."""
