@@ -189,6 +189,7 @@ class CelebAHQ(FaceDataModule):
 
     layout = LAYOUT
     known_conditions = ("sketch", "attributes", "caption")
+    options = ("captions", "split")
     pack_suffix = "-images"
 
     def files(self) -> CelebAMaskHQFiles:

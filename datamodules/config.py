@@ -8,6 +8,7 @@ from datamodules.base import PackedDataModule
 from datamodules.batches.masking import MaskConfig
 from datamodules.catalogue import DATA_SETS, DataSet, data_set
 from datamodules.faces.captions import CaptionKind
+from datamodules.faces.classes import LABEL_CONDITIONS
 from datamodules.faces.split import Split
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
@@ -32,6 +33,8 @@ class DataConfig(Config):
     """Holes of the condition "masked_image"."""
     only_class: int | None = None
     """Class to which the training images are restricted, if the data set has classes."""
+    label_size: int | None = None
+    """Height and width in pixels of the conditions made of label maps, read at the size of their files; None: image_size."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,6 +61,10 @@ class DataConfig(Config):
     def options(self) -> dict[str, Any]:
         """Fields that this data set accepts but others may not."""
         return {name: getattr(self, name) for name in self.data_set.module.options}
+
+    def size_of(self, condition: str) -> int:
+        """Return the height and width of a spatial condition in pixels."""
+        return self.label_size if self.label_size and condition in LABEL_CONDITIONS else self.image_size
 
     def open(self, root: Path, *, batch_size: int = 64, seed: int = 0, cache: Path | None = None) -> PackedDataModule:
         """Create the data module without reading anything.

@@ -102,7 +102,7 @@ class FFHQ(FaceDataModule):
 
     layout = LAYOUT
     known_conditions = tuple(name for name in CONDITIONS if name not in ("attributes", "caption"))
-    options = ("split",)
+    options = ("split", "label_size")
 
     def files(self) -> FFHQFiles:
         """Return the images and, if they exist, the label maps."""

@@ -104,6 +104,11 @@ class TrainRun(Config, ModelSource):
                 f"{self.name} is conditioned on {missing}, but its data give {sorted(given)}: it would learn without; request "
                 "them from the data."
             )
+        for name, size in self.model.condition_sizes.items():
+            if wrong := {data.size_of(name) for data in self.data if name in data.conditions} - {size}:
+                raise UserError(
+                    f"{self.name} reads {name} at {size} pixels; its data give {sorted(wrong)}: set their label_size to {size}."
+                )
 
     @property
     def rows(self) -> int:

@@ -1,7 +1,8 @@
 """Reading of faces, with checks and reduction to the requested size.
 
 Images are reduced by Pillow's BOX filter (the mean of the covered area), label maps by NEAREST, and both are left as is
-if they already have that size. Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, Sec. 7.5).
+if they already have that size. Label maps of another size are also kept whole: reducing them twice reads other pixels.
+Sketches are OpenCV's Canny edges of the reduced image (Unite and Conquer, Sec. 7.5).
 """
 
 from pathlib import Path
@@ -26,11 +27,20 @@ class FaceDecoder:
         self.label_side = files.label_map(first).shape[1] if files.has_label_maps else 0
 
     def __call__(self, number: int) -> dict[str, np.ndarray]:
-        """Return the rows of the arrays: "images" [3, S, S], "sketches" [1, S, S], "label_maps" [S, S] if there are any."""
+        """Return the rows of the arrays: "images" [3, S, S], "sketches" [1, S, S] and, if there are any, "label_maps" [S, S].
+
+        Label maps of another size L are also "original_label_maps" [L, L].
+        """
         image = self._image(number)
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         face = {"images": image.transpose(2, 0, 1), "sketches": cv2.Canny(gray, 100, 200, L2gradient=True)[None]}
-        return face | ({"label_maps": self._label_map(number)} if self.files.has_label_maps else {})
+        if not self.files.has_label_maps:
+            return face
+        label_map = self._label_map(number)
+        if label_map.shape[0] == self.size:
+            return face | {"label_maps": label_map}
+        reduced = Image.fromarray(label_map).resize((self.size, self.size), Image.Resampling.NEAREST)
+        return face | {"label_maps": np.asarray(reduced), "original_label_maps": label_map}
 
     def _image(self, number: int) -> np.ndarray:
         path = self.files.image(number)
@@ -48,9 +58,7 @@ class FaceDecoder:
         self._require(what, label_map.shape[0], self.label_side, "label maps")
         if label_map.max() >= NUM_CLASSES:
             raise UserError(f"{what}: holds class {label_map.max()}, expected 0 to {NUM_CLASSES - 1}.")
-        if label_map.shape[0] == self.size:
-            return label_map
-        return np.asarray(Image.fromarray(label_map).resize((self.size, self.size), Image.Resampling.NEAREST))
+        return label_map
 
     def _require(self, path: Path, side: int, expected: int, what: str) -> None:
         if side != expected:

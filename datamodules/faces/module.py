@@ -34,6 +34,8 @@ class FaceDataModule(PackedDataModule):
         flip: whether to mirror half of the training images.
         split: "paper", "official", "reduced" or "validation", see ``split_rows``.
         captions: kind of captions; the order of their file then defines the split, as in Collaborative Diffusion.
+        label_size: height and width in pixels of the conditions made of classes, read from the label maps at the size of
+            their files; None reads them at ``image_size``.
         num_workers: number of processes that assemble batches; 0 is right for packed data that fits into memory.
         cache: folder for the packed data if ``root`` is read-only; ``<root>/.packed`` by default.
     """
@@ -41,7 +43,7 @@ class FaceDataModule(PackedDataModule):
     train: FaceSplit
     test: FaceSplit
     known_conditions = CONDITIONS
-    options: ClassVar[tuple[str, ...]] = ("captions", "split")
+    options: ClassVar[tuple[str, ...]] = ("captions", "split", "label_size")
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class FaceDataModule(PackedDataModule):
         flip: bool = False,
         split: Split = "paper",
         captions: CaptionKind | None = None,
+        label_size: int | None = None,
         num_workers: int = 0,
         cache: Path | None = None,
     ) -> None:
@@ -61,8 +64,8 @@ class FaceDataModule(PackedDataModule):
             root=root, image_size=image_size, batch_size=batch_size, conditions=conditions, seed=seed, flip=flip,
             num_workers=num_workers, cache=cache,
         )  # fmt: skip
-        self.check_options(conditions, captions=captions, split=split)
-        self.split, self.captions = split, captions
+        self.check_options(conditions, captions=captions, split=split, label_size=label_size)
+        self.split, self.captions, self.label_size = split, captions, label_size
         self.excluded: list[str] = []  # images left out for lack of a caption
 
     @classmethod
@@ -74,6 +77,14 @@ class FaceDataModule(PackedDataModule):
             require_known("kind of captions", options["captions"], get_args(CaptionKind))
         elif "caption" in conditions:
             raise UserError("Condition 'caption' needs captions='celeba-dialog', 'beard-and-age' or 'mm-celeba'.")
+        if (size := options.get("label_size")) is not None:
+            if size < 1:
+                raise UserError(f"label_size is {size}; expected at least 1 pixel.")
+            if not set(conditions) & set(LABEL_CONDITIONS):
+                raise UserError(
+                    f"label_size={size} is the size of conditions made of classes ({', '.join(LABEL_CONDITIONS)}), but "
+                    f"the conditions are {list(conditions)}: leave it out."
+                )
 
     @abstractmethod
     def files(self) -> FaceFiles:
@@ -102,7 +113,11 @@ class FaceDataModule(PackedDataModule):
         parts = []
         for rows in split_rows(packed, self.split, order):
             captions = [texts[packed.names[row]] for row in rows] if texts is not None else None
-            parts.append(FaceSplit(packed=packed, rows=rows, conditions=self.conditions, captions=captions))
+            parts.append(
+                FaceSplit(
+                    packed=packed, rows=rows, conditions=self.conditions, captions=captions, label_size=self.label_size
+                )
+            )
         self.train, self.test = parts
 
     def _needs(self) -> Iterator[tuple[str, str]]:

@@ -12,11 +12,13 @@ import numpy as np
 
 from datamodules.faces.decoding import FaceDecoder
 from datamodules.faces.files import FaceFiles
+from datamodules.storage.compressed import CompressedRows, CompressedWriter
 from datamodules.storage.data_files import fill_rows
 from datamodules.storage.packing import link, new_array, pack_once, read_fingerprint, read_packed
 from lightning_mmdiff.runtime.files import write_json
 
-VERSION = 1  # of the packed format; data of another version is packed again
+VERSION = 2  # of the packed format; data of another version is packed again
+PIXELS = ("images", "sketches", "label_maps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Packed:
     images: np.ndarray  # uint8 [N, 3, S, S] RGB
     sketches: np.ndarray  # uint8 [N, 1, S, S], 255 on edges
     label_maps: np.ndarray | None  # uint8 [N, S, S], class ids
+    original_label_maps: np.ndarray | CompressedRows | None  # uint8 [N, L, L], as they are on disk
     attributes: np.ndarray | None  # int8 [N, 40], 0 or 1
     captions: tuple[str, ...]  # kinds on disk, see ``read_captions``
 
@@ -51,7 +54,8 @@ def open_packed(folder: Path) -> Packed:
         folder=folder,
         captions=tuple(index["captions"]),
         **{field: index[field] for field in fields},
-        **{name: arrays.get(name) for name in ("images", "sketches", "label_maps", "attributes")},  # type: ignore[arg-type]
+        **{name: arrays.get(name) for name in (*PIXELS, "attributes")},  # type: ignore[arg-type]
+        original_label_maps=arrays.get("original_label_maps", arrays.get("label_maps")),  # one array if L = S
     )
 
 
@@ -65,8 +69,9 @@ def pack(files: FaceFiles, *, image_size: int, folder: Path) -> bool:
     fingerprint = {"version": VERSION, "pixels": files.pixel_fingerprint(), "text": files.text_fingerprint()}
 
     def write(temporary: Path) -> None:
-        arrays = _write_pixels(files, image_size, temporary, reuse=_same_pixels(folder, fingerprint))
-        _write_rest(files, temporary, arrays, fingerprint)
+        reuse = _same_pixels(folder, fingerprint)
+        pixels = _link_pixels(reuse, temporary) if reuse else _write_pixels(files, image_size, temporary)
+        _write_rest(files, temporary, pixels, fingerprint)
 
     return pack_once(folder, fingerprint, write)
 
@@ -77,34 +82,45 @@ def _same_pixels(folder: Path, fingerprint: dict[str, Any]) -> Path | None:
     return folder if all(old.get(key) == fingerprint[key] for key in ("version", "pixels")) else None
 
 
-def _write_pixels(files: FaceFiles, size: int, folder: Path, *, reuse: Path | None) -> list[str]:
-    count = len(files.numbers)
+def _write_pixels(files: FaceFiles, size: int, folder: Path) -> dict[str, Any]:
+    """Decode every face; return the entries of the index that name what was written."""
+    decode, count = FaceDecoder(files, size), len(files.numbers)
     shapes: dict[str, tuple[int, ...]] = {"images": (count, 3, size, size), "sketches": (count, 1, size, size)}
     if files.has_label_maps:
         shapes["label_maps"] = (count, size, size)
-    if reuse:
-        for name in shapes:
-            link(reuse / f"{name}.npy", folder / f"{name}.npy")
-        return list(shapes)
-    arrays = {name: new_array(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
-    decode = FaceDecoder(files, size)
+    arrays: dict[str, Any] = {name: new_array(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
+    compressed: dict[str, tuple[int, ...]] = {}
+    if files.has_label_maps and decode.label_side != size:
+        compressed["original_label_maps"] = (count, decode.label_side, decode.label_side)
+    arrays |= {name: CompressedWriter(folder / f"{name}.zlib", shape) for name, shape in compressed.items()}
     fill_rows(arrays, lambda row: decode(files.numbers[row]), count, f"packing {files.root.name} at {size} px")
     for array in arrays.values():
-        array.flush()  # type: ignore[attr-defined]
-    return list(shapes)
+        array.flush()
+    return {"arrays": list(shapes), "compressed": compressed}
 
 
-def _write_rest(files: FaceFiles, folder: Path, arrays: list[str], fingerprint: dict[str, Any]) -> None:
+def _link_pixels(old: Path, folder: Path) -> dict[str, Any]:
+    """Take over the arrays of ``old``; return the entries of the index that name them."""
+    index = json.loads((old / "index.json").read_text())
+    kept = {"arrays": [name for name in index["arrays"] if name in PIXELS], "compressed": index["compressed"]}
+    for path in (path for name in (*kept["arrays"], *kept["compressed"]) for path in old.glob(f"{name}.*")):
+        link(path, folder / path.name)
+    return kept
+
+
+def _write_rest(files: FaceFiles, folder: Path, pixels: dict[str, Any], fingerprint: dict[str, Any]) -> None:
     """Write the attributes, the captions and, last, the index."""
-    attributes = files.attributes()
+    attributes, extra = files.attributes(), []
     if attributes is not None:
         np.save(folder / "attributes.npy", attributes)
-        arrays = [*arrays, "attributes"]
+        extra.append("attributes")
     captions = files.captions()
     write_json(folder / "captions.json", captions)
     names = [files.name(number) for number in files.numbers]
-    index = {"fingerprint": fingerprint, "count": len(names), "total": files.total, "arrays": arrays}
+    index = {"fingerprint": fingerprint, "count": len(names), "total": files.total}
     index |= {
+        **pixels,
+        "arrays": [*pixels["arrays"], *extra],
         "captions": list(captions),
         "names": names,
         "numbers": files.numbers,

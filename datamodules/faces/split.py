@@ -12,6 +12,7 @@ from datamodules.faces.classes import LABEL_CONDITIONS, PALETTE, flip_label_map,
 from datamodules.faces.packed import Packed
 from datamodules.images.packed import mirrored, tensor
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.metrics.segmentation import resize_labels
 
 PAPER_IMAGES, PAPER_TEST = (
     30_000,
@@ -29,6 +30,7 @@ class FaceSplit:
     rows: np.ndarray  # int64 [n]
     conditions: tuple[str, ...]
     captions: list[list[str]] | None = None  # of each item
+    label_size: int | None = None  # L, pixels at which conditions made of classes are read; None: S
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,7 +45,8 @@ class FaceSplit:
 
         Returns:
             "index" int64 [B], "image" uint8 [B, 3, S, S], "label_map" uint8 [B, S, S] if the data set has them, and
-            "conditions": name -> uint8 [B, C, S, S], int8 [B, 40] ("attributes") or list of B strings ("caption").
+            "conditions": name -> uint8 [B, C, S, S] ([B, C, L, L] if made of classes), int8 [B, 40] ("attributes") or
+            list of B strings ("caption").
         """
         return self.draw([Draw(index, flip=False, choice=0) for index in indices])
 
@@ -58,18 +61,22 @@ class FaceSplit:
         }
         label_map = None
         if self.packed.label_maps is not None:
-            label_map = np.asarray(self.packed.label_maps[rows])
-            label_map[flips] = flip_label_map(label_map[flips])
+            label_map = _mirrored_labels(self.packed.label_maps[rows], flips)
             batch["label_map"] = tensor(label_map)
         batch["conditions"] = {name: self._condition(name, draws, rows, flips, label_map) for name in self.conditions}
         return batch
+
+    def original_label_maps(self, indices: Sequence[int]) -> np.ndarray:
+        """Return the label maps of the items ``indices`` at the size of their files, uint8 [B, H, H]."""
+        assert self.packed.original_label_maps is not None  # the caller asks for nothing that the data set lacks
+        return self.packed.original_label_maps[self.rows[np.array(indices, np.int64)]]
 
     def _condition(
         self, name: str, draws: Sequence[Draw], rows: np.ndarray, flips: np.ndarray, label_map: np.ndarray | None
     ) -> Tensor | list[str]:
         if name in LABEL_CONDITIONS:
             assert label_map is not None  # checked in setup()
-            return tensor(label_condition(name, label_map))
+            return tensor(label_condition(name, label_map if self.label_size is None else self._small(rows, flips)))
         if name == "mask_picture":
             assert label_map is not None
             return tensor(PALETTE[label_map].transpose(0, 3, 1, 2))
@@ -82,6 +89,19 @@ class FaceSplit:
         assert self.captions is not None
         choices = [(self.captions[draw.item], draw.choice) for draw in draws]
         return [texts[choice % len(texts)] for texts, choice in choices]
+
+    def _small(self, rows: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        """Return label maps [B, L, L] reduced from the size of their files in one step."""
+        assert self.packed.original_label_maps is not None
+        assert self.label_size is not None
+        whole = self.packed.original_label_maps[rows]
+        return _mirrored_labels(resize_labels(whole, (self.label_size, self.label_size)), flips)
+
+
+def _mirrored_labels(label_maps: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    """Mirror the label maps [B, S, S] marked by ``flips`` [B] in place, which must be a copy (a gather)."""
+    label_maps[flips] = flip_label_map(label_maps[flips])
+    return label_maps
 
 
 def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,12 +51,12 @@ class DataFiles(ABC):
 
 
 def fill_rows(
-    arrays: dict[str, np.ndarray], decode: Callable[[int], dict[str, np.ndarray]], count: int, title: str
+    arrays: Mapping[str, Any], decode: Callable[[int], dict[str, np.ndarray]], count: int, title: str
 ) -> None:
     """Fill the rows of ``arrays`` in parallel threads.
 
     Args:
-        arrays: name -> uint8 [count, ...].
+        arrays: name -> uint8 [count, ...], or a ``CompressedWriter`` of that shape.
         decode: function from an item number to name -> row of that array.
         count: number of items.
         title: title of the progress bar.

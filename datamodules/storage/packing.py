@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.storage.compressed import CompressedRows
 from datamodules.storage.locking import locked
 from lightning_mmdiff.errors import MissingFileError
 
@@ -26,7 +27,8 @@ def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path],
     Args:
         folder: folder of the packed data.
         fingerprint: fingerprint of the content, which ``write`` stores as "fingerprint" in the index.
-        write: fills an empty folder: arrays ``<name>.npy`` and, last, ``index.json`` with their names as "arrays".
+        write: fills an empty folder: arrays ``<name>.npy``, compressed ones ``<name>.zlib`` and, last, ``index.json`` with
+            the names of the former as "arrays" and names and shapes of the latter as "compressed".
 
     Raises:
         OSError: if the folder cannot be written or the disk is too full.
@@ -43,15 +45,17 @@ def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path],
     return True
 
 
-def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the index and the memory-mapped arrays of a packed folder."""
+def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the index and the memory-mapped arrays of a packed folder, plain or compressed."""
     if not (folder / "index.json").is_file():
         raise MissingFileError(
             f"{folder}: nothing packed here; call prepare_data() (or run datamodules.prepare) first."
         )
     with locked(_lock_path(folder), shared=True):
         index = json.loads((folder / "index.json").read_text())
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in index["arrays"]}
+        arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in index["arrays"]}
+        for name, shape in index.get("compressed", {}).items():
+            arrays[name] = CompressedRows(folder / f"{name}.zlib", tuple(shape))
     return index, arrays
 
 

@@ -60,7 +60,8 @@ class InfluenceMaps:
     @cached_property
     def regions(self) -> dict[str, NDArray[np.bool_]]:
         """Pixels [N, h, w] of each region at the size of the maps; contours come first and are excluded from the others."""
-        labels = resize_labels(self._test["label_map"].numpy(), self.maps.shape[-2:])
+        faces: Any = self.data.test
+        labels = resize_labels(faces.original_label_maps(self._indices), self.maps.shape[-2:])
         contours = _contours(labels)
         masks = {CONTOURS: contours}
         for name, classes in REGIONS.items():
@@ -77,8 +78,8 @@ class InfluenceMaps:
         }
 
     @property
-    def _test(self) -> dict[str, Any]:
-        return self.data.test.batch([i % len(self.data.test) for i in range(self._count)])
+    def _indices(self) -> list[int]:
+        return [i % len(self.data.test) for i in range(self._count)]
 
     @property
     def _count(self) -> int:

@@ -94,6 +94,12 @@ class Samples:
         """Batch of the test images whose conditions the samples were given."""
         return self.data.test.batch(target_indices(self.run, len(self.data.test)))
 
+    def original_label_maps(self, numbers: Iterable[int]) -> np.ndarray:
+        """Return the label maps behind the conditions of these samples at the size of their files, uint8 [B, H, W]."""
+        faces: Any = self.data.test  # only face data sets have label maps in a size of their own
+        indices = target_indices(self.run, len(faces))
+        return faces.original_label_maps([indices[number] for number in numbers])
+
     def parsed(self, images: Tensor) -> np.ndarray:
         """Return the label maps of ``images`` by the face parser, uint8 [N, H, W]."""
         return torch.cat([self.evaluators["face-parser"].parse(batch) for batch in images.split(64)]).numpy()

@@ -3,6 +3,7 @@
 The numbers are in ``settings/collaborative.py``.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from datamodules.config import DataConfig
@@ -20,6 +21,7 @@ from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import released_sampler
 from lightning_mmdiff.networks.tokens import MaskTokensConfig, TokensConfig
 from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID uses 50 images (their reply to an issue); they give Text and Mask in percent."""
@@ -92,14 +94,14 @@ def on_captions(run: TrainRun) -> TrainRun:
 
 def diffusers(profile: Profile, seed: int) -> TrainRun:
     """Return the training run of both experts' dynamic diffusers, with the experts frozen (Algorithm 1)."""
-    settings = of(profile)
+    settings, experts = of(profile), (mask_expert(profile, seed), words_expert(profile, seed))
     return TrainRun(
         name=seeded("dynamic-diffusers", seed),
         model=settings.diffusers,
-        data=(data(profile, "mask", "caption"),),
+        data=(as_seen_by(experts, data(profile, "mask", "caption")),),
         batch_size=settings.diffusers_length.batch_size,
         trainer=settings.diffusers_length.trainer,
-        experts=(mask_expert(profile, seed), words_expert(profile, seed)),
+        experts=experts,
         seed=seed,
     )
 
@@ -128,7 +130,7 @@ def collaborated(profile: Profile, name: str, method: MethodConfig) -> SampleRun
     published = SampleRun(
         name=seeded(name, seed),
         method=method,
-        data=data(profile, *settings.sampled),
+        data=as_seen_by(method.needs, data(profile, *settings.sampled)),
         num_images=3000,
         sampler=sampler if method.takes_sampler else None,
         seed=seed,
@@ -157,13 +159,20 @@ def data(profile: Profile, *conditions: str) -> DataConfig:
     return DataConfig(dataset=CELEBA, image_size=settings.image_size, conditions=conditions, captions=settings.captions)
 
 
+def as_seen_by(models: Iterable[ModelSource], config: DataConfig) -> DataConfig:
+    """Return ``config`` with masks of the size that the models are trained on: that of their tokens, if they have any."""
+    trained = (model.data for model in models if isinstance(model, TrainRun))
+    sizes = (part.label_size for data in trained for part in data)
+    return replace(config, label_size=next((size for size in sizes if size is not None), None))
+
+
 def _latent(profile: Profile, seed: int, name: str, tokens: TokensConfig) -> TrainRun:
     """Return the training run of a uni-modal latent diffusion model."""
     settings = of(profile)
     return TrainRun(
         name=seeded(name, seed),
         model=replace(settings.mask_expert, conditions=tokens),
-        data=(data(profile, tokens.source),),
+        data=(replace(data(profile, tokens.source), label_size=tokens.source_size),),
         batch_size=settings.expert.batch_size,
         trainer=settings.expert.trainer,
         autoencoder=autoencoder(profile),

@@ -9,6 +9,7 @@ experts and their dynamic diffusers together.
 from dataclasses import replace
 
 from experiments.recipes.collaborative import (
+    as_seen_by,
     condition_names,
     data,
     diffusers,
@@ -44,7 +45,7 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
         over_time: whether they depend on time or are constant.
         total_weight: sum of the weights; 2 is guidance 2.
     """
-    settings = of(profile)
+    settings, experts = of(profile), _experts(profile, seed)
     steps = settings.fit.trainer.max_steps
     config = ReliabilityConfig(
         conditions=(condition_names(profile, "mask"), condition_names(profile, "text")),
@@ -56,10 +57,10 @@ def reliability(profile: Profile, seed: int, *, over_time: bool, total_weight: f
     return TrainRun(
         name=seeded(f"reliability-{'over-time' if over_time else 'constant'}-{total_weight:g}", seed),
         model=config,
-        data=(replace(data(profile, "mask", "caption"), split="validation"),),
+        data=(replace(as_seen_by(experts, data(profile, "mask", "caption")), split="validation"),),
         batch_size=settings.fit.batch_size,
         trainer=settings.fit.trainer,
-        experts=_experts(profile, seed),
+        experts=experts,
         seed=seed,
     )
 

@@ -47,6 +47,11 @@ class ModelConfig(Config):
         return ()
 
     @property
+    def condition_sizes(self) -> dict[str, int]:
+        """Height and width in pixels of conditions that are not of the size of the training images."""
+        return {}
+
+    @property
     def pixels(self) -> int | None:
         """Height and width of the training images; None if any size is accepted."""
         return None

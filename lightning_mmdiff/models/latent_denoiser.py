@@ -56,6 +56,12 @@ class LatentDenoiserConfig(ModelConfig):
         """Conditions that training batches must contain; they would be null otherwise."""
         return (self.conditions.source,)
 
+    @property
+    def condition_sizes(self) -> dict[str, int]:
+        """Height and width of the mask that the tokens are made from."""
+        size = self.conditions.source_size
+        return {} if size is None else {self.conditions.source: size}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._shares("drop_probability")

@@ -31,10 +31,10 @@ class MaskTokensConfig(Config):
     name: str = "mask_tokens"
     """Name of the tokens in a network and its expert."""
     source: str = "mask"
-    """Condition of the batch that they are made from, uint8 [B, num_classes, S, S], 0 or 255."""
+    """Condition of the batch that they are made from, uint8 [B, num_classes, side, side], 0 or 255."""
     num_classes: int = 19
     side: int = 32
-    """Height and width in pixels at which the mask is read; S must be a multiple."""
+    """Height and width of the mask in pixels; the data reduce it from the size of its file in one step (``label_size``)."""
     width: int = 640
     class_embedding: bool = False
     """Whether to add a learned vector to the token of each class, which tells classes apart."""
@@ -53,6 +53,11 @@ class MaskTokensConfig(Config):
     def length(self) -> int:
         """Number of tokens."""
         return self.num_classes
+
+    @property
+    def source_size(self) -> int | None:
+        """Height and width in pixels of the condition that they are made from."""
+        return self.side
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -97,6 +102,11 @@ class TextTokensConfig(Config):
         return self.max_length
 
     @property
+    def source_size(self) -> int | None:
+        """None: a caption has no size."""
+        return None
+
+    @property
     def weight_files(self) -> tuple[str, ...]:
         """Published weight files needed: the tokenizer, if no vocabulary is given."""
         return ("bert_tokenizer",) if self.vocabulary is None else ()
@@ -127,16 +137,14 @@ class MaskTokens(nn.Module):
         )
 
     def forward(self, mask: Tensor) -> Tensor:
-        """Return tokens [B, K, width] of masks, uint8 [B, K, S, S], 0 or 255; an absent class gives the layer's bias."""
-        size = mask.shape[-1]
-        if mask.shape[1:] != (self.config.num_classes, size, size) or size % self.config.side:
+        """Return tokens [B, K, width] of masks, uint8 [B, K, side, side], 0 or 255; an absent class gives the layer's bias."""
+        expected = (self.config.num_classes, self.config.side, self.config.side)
+        if mask.shape[1:] != expected:
             raise UserError(
-                f"{self.config.source} is {list(mask.shape)}; expected [B, {self.config.num_classes}, S, S] with S a "
-                f"multiple of {self.config.side}."
+                f"{self.config.source} is {list(mask.shape)}; expected [B, {', '.join(map(str, expected))}]: give the data "
+                f"label_size={self.config.side}, which reads label maps at the size of their files."
             )
-        stride = size // self.config.side
-        small = mask[:, :, stride // 2 :: stride, stride // 2 :: stride]  # nearest neighbor, as PIL: 16 i + 8 at 512
-        present = (small > 127).flatten(2).to(self.linear.weight.dtype)  # [B, K, side * side]
+        present = (mask > 127).flatten(2).to(self.linear.weight.dtype)  # [B, K, side * side]
         tokens = self.linear(present)
         return tokens if self.classes is None else tokens + self.classes
 

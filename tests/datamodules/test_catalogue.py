@@ -12,7 +12,7 @@ from datamodules.night2day import Night2Day
 from lightning_mmdiff.errors import UserError
 
 MASKS = MaskConfig(low=1, high=2, patch=4)
-WRONG = {"captions": "celeba-dialog", "split": "official", "masks": MASKS, "only_class": 1}
+WRONG = {"captions": "celeba-dialog", "split": "official", "masks": MASKS, "only_class": 1, "label_size": 8}
 """A value of each field that not every data set takes, other than its default."""
 RENDERING = [entry for entry in DATA_SETS if entry.render]
 COUNT, SIZE = 48, 16
@@ -67,7 +67,9 @@ def test_packed_data_goes_to_the_cache_unless_it_lies_beside_its_files(tmp_path)
 @pytest.mark.parametrize("field", WRONG)
 @pytest.mark.parametrize("entry", DATA_SETS, ids=named)
 def test_a_field_that_a_data_set_does_not_take_is_an_error(entry: DataSet, field: str) -> None:
-    given = {"dataset": entry.name, "image_size": SIZE, field: WRONG[field]}
+    known = entry.module.known_conditions
+    conditions = ("hair",) if "hair" in known else ()  # label_size is the size of some condition
+    given = {"dataset": entry.name, "image_size": SIZE, "conditions": conditions, field: WRONG[field]}
     if field in entry.module.options:
         assert DataConfig(**given).options[field] == WRONG[field]
         return

@@ -80,6 +80,9 @@ class AnyData:
     def setup(self) -> None:
         """Nothing to open."""
 
+    def original_label_maps(self, numbers: Sequence[int]) -> np.ndarray:
+        return self.label_map[list(numbers)].numpy()
+
     def batch(self, numbers: Sequence[int]) -> dict:
         numbers = list(numbers)
         conditions = {

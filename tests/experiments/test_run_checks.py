@@ -104,10 +104,19 @@ def test_a_learned_variance_is_sampled_of_models_that_learn_it() -> None:
 
 def test_tokens_of_a_latent_expert_need_their_source() -> None:
     run = mask_token_expert("smoke", 0)
-    without: TrainRun = replace(run, data=tuple(replace(d, conditions=("caption",)) for d in run.data))
+    without: TrainRun = replace(run, data=tuple(replace(d, conditions=("caption",), label_size=None) for d in run.data))
     use = ExpertUse(run=without, conditions=("mask_tokens",))
     sample: SampleRun = replace(
         SAMPLES, method=Unite(experts=(use,)), sampler=Sampler(name="ddim", num_steps=2, clip=False)
     )
     with pytest.raises(ValueError, match=r"conditioned on \['mask'\], but its data give \['caption'\]"):
         plan([small_runs.table_of(sample)])
+
+
+def test_tokens_of_a_mask_are_trained_on_masks_of_their_size() -> None:
+    """Fault A5: masks reduced to the image's size first gave tokens other pixels than the released ones."""
+    run = mask_token_expert("paper", 0)
+    assert [part.size_of("mask") for part in run.data] == [32]
+    twice = replace(run, data=tuple(replace(part, label_size=None) for part in run.data))
+    with pytest.raises(ValueError, match=r"reads mask at 32 pixels; its data give \[256\]: set their label_size to 32"):
+        twice.check()

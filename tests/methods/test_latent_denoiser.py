@@ -44,7 +44,7 @@ def latent_denoiser(conditions=MASK, seed: int = 0, *, autoencoder: VAE | None =
 
 def batch(size: int = 4) -> dict:
     g = torch.Generator().manual_seed(1)
-    labels = torch.randint(0, 3, (size, 16, 16), generator=g)
+    labels = torch.randint(0, 3, (size, 8, 8), generator=g)
     mask = 255 * torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2).to(torch.uint8)
     image = torch.randint(0, 256, (size, 3, 16, 16), generator=g, dtype=torch.uint8)
     captions = ["a young man", "old", "young", "an old lady"][:size]
