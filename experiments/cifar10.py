@@ -21,10 +21,22 @@ CLEAN, OURS, KEPT = "Clean-Masked", "MT-Diffusion-X, restored", "MT-Diffusion-X,
 CONDITIONAL, PLAIN = "purely conditional", "-X without aggregation, restored"
 GENERATED, RESTORED = "Generated", f"Restored, {PATCHES} patches"
 CLAIMS = (
-    Claim(id="MT2", text="-X beats unconditional ADM at equal training", metric="FID", better=X, worse=ADM),
-    Claim(id="MT1", text="restoring beats leaving the holes", metric="LPIPS", better=OURS, worse=CLEAN),
-    Claim(id="MT10", text="joint training restores better than conditional", metric="LPIPS", better=OURS, worse=CONDITIONAL),
-    Claim(id="MT10", text="... and its images are nearer to the data", metric="FID", better=OURS, worse=CONDITIONAL),
+    Claim(
+        id="MT2", text="-X beats unconditional ADM at equal training",
+        metric="FID", better=X, worse=ADM, source="Sec. 4.1",
+    ),
+    Claim(
+        id="MT1", text="restoring beats leaving the holes",
+        metric="LPIPS", better=OURS, worse=CLEAN, source="Sec. 4.1",
+    ),
+    Claim(
+        id="MT10", text="joint training restores better than conditional",
+        metric="LPIPS", better=OURS, worse=CONDITIONAL, source="App. E.5",
+    ),
+    Claim(
+        id="MT10", text="... and its images are nearer to the data",
+        metric="FID", better=OURS, worse=CONDITIONAL, source="App. E.5",
+    ),
     Claim(id="ours", text="aggregation helps restoring", metric="LPIPS", better=OURS, worse=PLAIN),
 )  # fmt: skip
 NOTES = (

@@ -31,6 +31,8 @@ CLAIMS = (
     *(("fair", f"{row} beats ten models, at equal parameters", FD, row, TEN_SMALL) for row in LECTURE[1:]),
 )
 """Kind, text, column, row claimed to be better, row claimed to be worse: at each budget."""
+SOURCES = {"lecture": "Chapter 7"}
+"""Kind -> where the lecture makes the claim; the others are ours."""
 NOTES = (
     "Equal budget: the rows of a group have as many optimizer steps of as many images each. Each of label sampling's ten models "
     "has a tenth of them, on a tenth of the digits, so that all models see an image equally often. Learning rates fall to zero "
@@ -78,7 +80,7 @@ def table(profile: Profile, seed: int) -> Table:
         claims=tuple(
             Claim(
                 id=kind, text=f"{text}, {budget} steps", metric=metric, better=label_of(better, budget),
-                worse=label_of(worse, budget),
+                worse=label_of(worse, budget), source=SOURCES.get(kind, ""),
             )
             for budget in of(profile).budgets
             for kind, text, metric, better, worse in CLAIMS

@@ -55,15 +55,15 @@ def table(profile: Profile, seed: int) -> Table:
         claims=(
             Claim(
                 id="CD6", text="a collaborative edit follows the mask better than one by text", metric=MASK,
-                better=label(BY_BOTH, strong), worse=label(BY_TEXT, strong),
+                better=label(BY_BOTH, strong), worse=label(BY_TEXT, strong), source="Sec. 4.4",
             ),
             Claim(
                 id="CD6", text="a collaborative edit follows the text better than one by mask", metric=TEXT,
-                better=label(BY_BOTH, strong), worse=label(BY_MASK, strong),
+                better=label(BY_BOTH, strong), worse=label(BY_MASK, strong), source="Sec. 4.4",
             ),
             Claim(
                 id="CD6", text="an edit keeps more of the person than another person has", metric=IDENTITY,
-                better=label(BY_BOTH, strong), worse=OTHER,
+                better=label(BY_BOTH, strong), worse=OTHER, source="Sec. 4.4",
             ),
             Claim(
                 id="ours", text="a weaker edit keeps more of the person", metric=IDENTITY,

@@ -16,6 +16,7 @@ from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.single import Classify
 
 JOINT, ALONE = "MT-Diffusion-E", "classification alone"
+FIGURE = "MT-Diffusion (ICLR 2024), Fig. 6"
 NOTES = (
     "Both rows have the same network and as many optimizer steps before the fine-tuning: joint training on images and labels, "
     "or classification alone from the start. The paper's baseline is ADM's released classifier instead.",
@@ -63,11 +64,18 @@ def table(profile: Profile, seed: int) -> Table:
     return Table(
         name="finetuning_curve",
         title="Classification over fine-tuning steps",
-        paper="MT-Diffusion (ICLR 2024), Fig. 6",
-        metrics=columns(profile, "Top1", "Top5"),
+        paper=FIGURE,
+        metrics=tuple(replace(metric, source=FIGURE) for metric in columns(profile, "Top1", "Top5")),
         rows=tuple(row(name, count, run) for name, runs in curves.items() for count, run in zip(steps, runs)),
         claims=tuple(
-            Claim(id="MT8", text=text, metric="Top1", better=label_of(JOINT, count), worse=label_of(ALONE, count))
+            Claim(
+                id="MT8",
+                text=text,
+                metric="Top1",
+                better=label_of(JOINT, count),
+                worse=label_of(ALONE, count),
+                source="Sec. 4.2",
+            )
             for count, text in texts
         ),
         notes=NOTES,

@@ -56,6 +56,7 @@ def table(profile: Profile, seed: int) -> Table:
                 metric="Text",
                 better=TEXT,
                 worse=NONE,
+                source="supplement 7.3",
             ),
             Claim(
                 id="four",

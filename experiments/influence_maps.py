@@ -16,11 +16,17 @@ METRICS = (
     column("Early", "Influence-Early"),
 )
 CLAIMS = (
-    Claim(id="CD4", text="the mask's influence lies on contours", metric="Contours", better=OURS, worse=NO_SPACE),
-    Claim(id="CD4", text="the text's influence is stronger on skin", metric="Skin", better=OURS, worse=NO_SPACE),
+    Claim(
+        id="CD4", text="the mask's influence lies on contours",
+        metric="Contours", better=OURS, worse=NO_SPACE, source="Sec. 4.5",
+    ),
+    Claim(
+        id="CD4", text="the text's influence is stronger on skin",
+        metric="Skin", better=OURS, worse=NO_SPACE, source="Sec. 4.5",
+    ),
     Claim(
         id="CD4", text="the mask's influence is stronger early, without the released schedule too", metric="Early",
-        better=OURS, worse=NO_TIME,
+        better=OURS, worse=NO_TIME, source="Sec. 4.5",
     ),
     Claim(
         id="ours", text="the released schedule adds to the temporal trend", metric="Early", better=RELEASED, worse=OURS

@@ -15,7 +15,10 @@ from experiments.spec import Claim, Profile, Row, Table
 IMAGE, EMBEDDING, JOINT = "image alone", "embedding alone", "MT-Diffusion"
 PROJECTED, PLAIN = "MT-Diffusion, embedding encoded by a projection", "MT-Diffusion without aggregation"
 CLAIMS = (
-    Claim(id="E.4", text="joint training makes better images than the image alone", metric="FID", better=JOINT, worse=IMAGE),
+    Claim(
+        id="E.4", text="joint training makes better images than the image alone",
+        metric="FID", better=JOINT, worse=IMAGE, source="App. E.4",
+    ),
     Claim(id="E.4", text="the joint model tells whose embedding is whose", metric="Retrieval", better=JOINT, worse=IMAGE),
     Claim(id="ours", text="joint training tells embeddings better than alone", metric="Cosine", better=JOINT, worse=EMBEDDING),
     Claim(id="ours", text="aggregation helps the images", metric="FID", better=JOINT, worse=PLAIN),

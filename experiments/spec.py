@@ -18,6 +18,8 @@ class Metric(Config):
     protocol: str
     better: Literal["lower", "higher"]
     description: str
+    source: str = ""
+    """Where the paper shows the column, if not as numbers of the table's rows; see ``Table.source_of``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Claim:
     """Label of the row claimed to be better ..."""
     worse: str
     """... than the row with this label."""
+    source: str = ""
+    """Where the paper says so; empty if the claim is ours."""
     note: str | None = None
 
 
@@ -67,6 +71,11 @@ class Table:
     """Models used only to measure: face parser, attribute classifier."""
     influence: bool = False
     """Whether to draw the influence maps of the rows whose experts collaborate."""
+
+    def source_of(self, metric: Metric) -> str:
+        """Return where the paper shows a column; empty if the column is ours."""
+        printed = any(metric.column in (row.published or ()) for row in self.rows)
+        return metric.source or (self.paper if printed else "")
 
 
 TableFunction = Callable[[Profile, int], Table]

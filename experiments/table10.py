@@ -43,9 +43,9 @@ def table(profile: Profile, seed: int) -> Table:
             ceiling(profile),
         ),
         claims=(
-            *claims({NO_SPACE: "CD2: without spatial variation it is worse"}, judged(profile)),
-            *claims({NO_TIME: "CD3: without temporal variation it is worse"}, judged(profile)),
-            *claims({NEITHER: "ours: without any variation it is worse"}, judged(profile)),
+            *claims(NO_SPACE, "without spatial variation it is worse", judged(profile), id="CD2", source="Table 2"),
+            *claims(NO_TIME, "without temporal variation it is worse", judged(profile), id="CD3", source="Table 2"),
+            *claims(NEITHER, "without any variation it is worse", judged(profile)),
         ),
         notes=NOTES,
         evaluators=(*face_parser(profile), *attribute_evaluator(profile)),

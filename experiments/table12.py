@@ -42,7 +42,14 @@ def table(profile: Profile, seed: int) -> Table:
             for label, (name, run, modality) in runs.items()
         ),
         claims=tuple(
-            Claim(id="CD5", text=f"a dynamic diffuser is smaller ({of})", metric=UNET, better=small, worse=large)
+            Claim(
+                id="CD5",
+                text=f"a dynamic diffuser is smaller ({of})",
+                metric=UNET,
+                better=small,
+                worse=large,
+                source="Table A4",
+            )
             for small, large, of in pairs
         ),
         notes=NOTES,

@@ -23,8 +23,9 @@ UC5 = (
         metric="FID",
         better=FACE,
         worse=BOTH,
+        source="Table 4",
     ),
-    Claim(id="UC5", text="... and a better mIoU", metric="mIoU", better=BOTH, worse=FACE),
+    Claim(id="UC5", text="... and a better mIoU", metric="mIoU", better=BOTH, worse=FACE, source="Table 4"),
 )
 
 

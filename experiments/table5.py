@@ -22,6 +22,8 @@ PUBLISHED = {
     SDEDIT: (0.400, 0.466, 0.497, 0.513),
     OURS: (0.035, 0.068, 0.099, 0.133),
 }
+SOURCES = {"MT1": "Sec. 4.1"}
+"""Claim -> where the paper makes it; the others are ours."""
 NOTES = (
     "SDEdit- starts from the masked image noised half-way, knows no mask and keeps nothing; the paper gives no t_0.",
     "Replacement overwrites the known pixels of every step by their noised version and needs no training of its own.",
@@ -69,7 +71,14 @@ def claims(patches: int) -> tuple[Claim, ...]:
         ("ours", f"MT-Diffusion beats replacement, both with kept pixels, {patches} patches", KEPT, REPLACED, "LPIPS"),
     )
     return tuple(
-        Claim(id=i, text=text, metric=metric, better=_label(better, patches), worse=_label(worse, patches))
+        Claim(
+            id=i,
+            text=text,
+            metric=metric,
+            better=_label(better, patches),
+            worse=_label(worse, patches),
+            source=SOURCES.get(i, ""),
+        )
         for i, text, better, worse, metric in pairs
     )
 

@@ -33,20 +33,42 @@ PUBLISHED = {
     E_TUNED: (24.78, 11.28, 16.08, 0.74, 0.56),
 }
 CLAIMS = (
-    Claim(id="MT2", text="-X beats unconditional ADM at equal training", metric="FID", better=X, worse=ADM),
-    Claim(id="MT2", text="-X beats class-conditional ADM at equal training", metric="FID", better=X, worse=ADM_CLASS),
+    Claim(
+        id="MT2", text="-X beats unconditional ADM at equal training",
+        metric="FID", better=X, worse=ADM, source="Sec. 4.1",
+    ),
+    Claim(
+        id="MT2", text="-X beats class-conditional ADM at equal training",
+        metric="FID", better=X, worse=ADM_CLASS, source="Sec. 4.1",
+    ),
     Claim(
         id="MT3", text="-U beats unconditional ADM (its own table says no)", metric="FID", better=U, worse=ADM,
+        source="Sec. 4.1",
         note="The text says that -U outperforms ADM; on FID, sFID and recall the table says the opposite.",
     ),
-    Claim(id="MT3", text="-U beats unconditional ADM", metric="IS", better=U, worse=ADM),
-    Claim(id="MT4", text="image-label training alone is worse than ADM (-M)", metric="FID", better=ADM, worse=M),
-    Claim(id="MT4", text="image-label training alone is worse than ADM (-E)", metric="FID", better=ADM, worse=E),
-    Claim(id="MT4", text="-M beats -E", metric="FID", better=M, worse=E),
-    Claim(id="MT4", text="fine-tuned -M* beats class-conditional ADM", metric="FID", better=M_TUNED, worse=ADM_CLASS),
-    Claim(id="MT4", text="fine-tuned -E* beats class-conditional ADM", metric="FID", better=E_TUNED, worse=ADM_CLASS),
+    Claim(id="MT3", text="-U beats unconditional ADM", metric="IS", better=U, worse=ADM, source="Sec. 4.1"),
+    Claim(
+        id="MT4", text="image-label training alone is worse than ADM (-M)",
+        metric="FID", better=ADM, worse=M, source="Sec. 4.2",
+    ),
+    Claim(
+        id="MT4", text="image-label training alone is worse than ADM (-E)",
+        metric="FID", better=ADM, worse=E, source="Sec. 4.2",
+    ),
+    Claim(id="MT4", text="-M beats -E", metric="FID", better=M, worse=E, source="Sec. 4.2"),
+    Claim(
+        id="MT4", text="fine-tuned -M* beats class-conditional ADM",
+        metric="FID", better=M_TUNED, worse=ADM_CLASS, source="Sec. 4.2",
+    ),
+    Claim(
+        id="MT4", text="fine-tuned -E* beats class-conditional ADM",
+        metric="FID", better=E_TUNED, worse=ADM_CLASS, source="Sec. 4.2",
+    ),
     Claim(id="fair", text="-M* beats ADM trained as long", metric="FID", better=M_TUNED, worse=LONGER),
-    Claim(id="MT11", text="the more similar task transfers more: -X beats -M", metric="FID", better=X, worse=M),
+    Claim(
+        id="MT11", text="the more similar task transfers more: -X beats -M",
+        metric="FID", better=X, worse=M, source="App. E.5",
+    ),
     Claim(id="ours", text="aggregation helps generation (-X)", metric="FID", better=X, worse=X_PLAIN),
     Claim(id="ours", text="hiding E(y) from half of the images helps -M", metric="FID", better=M_HIDDEN, worse=M),
     Claim(id="ours", text="encoding every class in every step helps -M", metric="FID", better=M, worse=M_IN_TURN),

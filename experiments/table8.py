@@ -56,7 +56,10 @@ def table(profile: Profile, seed: int) -> Table:
             row("real label pictures", None, ours.data[0]),
         ),
         claims=tuple(
-            Claim(id="MT6", text="MT beats single-task diffusion", metric=c, better=OURS, worse=SINGLE) for c in COLUMNS
+            Claim(
+                id="MT6", text="MT beats single-task diffusion", metric=c, better=OURS, worse=SINGLE, source="App. E.1"
+            )
+            for c in COLUMNS
         ),
         notes=NOTES,
     )

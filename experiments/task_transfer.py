@@ -24,7 +24,7 @@ CLAIMS = (
     Claim(id="E.5", text="five tasks at once help each other", metric="FID", better=ALL, worse=ALONE),
     Claim(
         id="MT11", text="the more similar task transfers more", metric="FID",
-        better=NAMES["masked_image"], worse=NAMES["label"],
+        better=NAMES["masked_image"], worse=NAMES["label"], source="App. E.5",
     ),
     Claim(
         id="ours", text="a caption of the image is a better task than one of another image", metric="FID",

@@ -64,6 +64,7 @@ def decide(
         protocol=metric.protocol if metric else "",
         better=better.title if better else str(stored["better"]),
         worse=worse.title if worse else str(stored["worse"]),
+        source=stored.get("source"),
         published=published,
         contradicted=bool(published and metric and _side(published[0] - published[1], metric) < 0),
         note=stored.get("note") or "",

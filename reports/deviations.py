@@ -1,10 +1,10 @@
-"""Deviations from the paper and their reasons, gathered from the results themselves: nothing is written by hand."""
+"""Deviations from what is published and their reasons, gathered from the results themselves: nothing is written by hand."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports import format
+from reports import evidence, format
 from reports.claims import MIN_SEEDS
 from reports.format import escape_html
 from reports.schema import Claim, Row, TableResult
@@ -29,17 +29,15 @@ class Deviation:
 
 
 def deviations(table: TableResult) -> list[Deviation]:
-    """Return the columns, rows, settings and outcomes that differ from the paper, in this order."""
+    """Return the columns, rows, settings and outcomes that differ from the publication; our own additions do not."""
     return [*_columns(table), *_rows(table), *_settings(table), *_verdicts(table), *_claims(table)]
 
 
 def _columns(table: TableResult) -> Iterator[Deviation]:
-    for i, metric in enumerate(table.metrics):
-        printed = any(row.cells[i].published is not None for row in table.rows)
-        if metric.protocol != metric.column or not printed:
-            paper = metric.column if printed else "no such column"
+    for metric in table.metrics:
+        if metric.source and metric.protocol != metric.column:
             what = f"column {metric.column}"
-            yield Deviation(what=what, paper=paper, here=metric.protocol, why=metric.description)
+            yield Deviation(what=what, paper=metric.column, here=metric.protocol, why=metric.description)
 
 
 def _rows(table: TableResult) -> Iterator[Deviation]:
@@ -93,12 +91,12 @@ def _verdicts(table: TableResult) -> Iterator[Deviation]:
 
 
 def _claims(table: TableResult) -> Iterator[Deviation]:
-    """Yield claims that fail on some metric or stay undecided after enough trainings, or that the paper contradicts."""
-    for same in format.grouped(table.claims):
+    """Yield the paper's claims that fail on some metric, stay undecided after enough trainings, or that it contradicts."""
+    for same in evidence.grouped(claim for claim in table.claims if claim.source != ""):
         odd = [claim for claim in same if claim.contradicted or claim.decision == "fails" or _stays_undecided(claim)]
         if odd:
-            published = [f"{c.protocol or c.metric} {format.published_pair(c)}" for c in odd if c.published]
-            outcomes = [f"{c.decision} on {c.protocol or c.metric} ({format.difference(c) or c.reason})" for c in odd]
+            published = [f"{c.protocol or c.metric} {evidence.published_pair(c)}" for c in odd if c.published]
+            outcomes = [f"{c.decision} on {c.protocol or c.metric} ({evidence.difference(c) or c.reason})" for c in odd]
             yield Deviation(
                 what=f"claim {same[0].id}: {same[0].text}",
                 paper="; ".join(published) or "claimed",
@@ -118,7 +116,7 @@ def differed(table: TableResult) -> str:
         lines.append(line([escape_html(text) for text in (d.what, d.paper, d.here, d.why)], text=(0, 2, 3)))
     found = "<p>Nothing that the results know of.</p>"
     if lines:
-        found = grid(["what", "in the paper", "here", "why"], lines, "differed")
+        found = grid(["what", "published", "here", "why"], lines, "differed")
     known = any(run.paper_config for r in table.rows for run in r.runs)
     unknown = "" if known or table.profile == "paper" else (
         "<p>Settings of the paper profile are not on disk, so they are not compared one by one.</p>"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from reports import render
+from reports.latex import latex as latex_of
 from reports.results import frame
 from reports.schema import TableResult
 
@@ -14,7 +15,7 @@ FIELDS = ("id", "text", "decision", "protocol", "better", "worse", "difference",
 
 def latex(tables: Sequence[TableResult]) -> str:
     """Return the environment of every table, one after another."""
-    return "\n".join(render.latex(table) for table in tables)
+    return "\n".join(latex_of(table) for table in tables)
 
 
 def markdown(tables: Sequence[TableResult]) -> str:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from reports import format
+from reports import evidence, format
 from reports.format import Footnotes, escape_html
 from reports.render import ARROWS, READING
 from reports.schema import Cell, Claim, Row, Run, State, TableResult
@@ -36,7 +36,11 @@ def results(table: TableResult, links: Links = NO_LINKS) -> str:
     notes, body = Footnotes(), []
     heads = [
         f"{escape_html(m.protocol)} {ARROWS[m.better]}"
-        + (f'<br><span class="small">paper: {escape_html(m.column)}</span>' if m.protocol != m.column else "")
+        + (
+            f'<br><span class="small">paper: {escape_html(m.column)}</span>'
+            if m.source and m.protocol != m.column
+            else ""
+        )
         for m in table.metrics
     ]
     for group, rows in format.groups(table):
@@ -78,32 +82,37 @@ def _result_cell(table: TableResult, column: int, cell: Cell, samples: str | Non
 
 
 def claims(table: TableResult) -> str:
-    """Return the paper's claims, decided by our numbers: a heading for each claim, a line for each metric."""
+    """Return the claims, decided by our numbers: published ones, then our own; a heading for each, a line for each metric."""
     if not table.claims:
         return _report("<p>This table has no claims to decide.</p>")
+    parts = [f"<h3>{heading}</h3>{_claims(found)}" for heading, found in evidence.by_source(table.claims).items()]
+    return _report(banner(table.watermark) + "".join(parts))
+
+
+def _claims(found: list[Claim]) -> str:
     body = []
-    for same in format.grouped(table.claims):
+    for same in evidence.grouped(found):
         words = f"<b>{escape_html(same[0].id)}</b> {escape_html(same[0].text)}"
+        words += f' <span class="small">{escape_html(same[0].source)}</span>' if same[0].source else ""
         pair = escape_html(f"{same[0].better} − {same[0].worse}")
         note = f"<br>{escape_html(same[0].note)}" if same[0].note else ""
         body.append(f'<tr class="group"><td colspan="4">{words}<br><span class="small">{pair}{note}</span></td></tr>')
         body += [_claim(claim) for claim in same]
-    tally = f'<p class="small">{escape_html(format.tally(table.claims))}</p>'
-    listed = grid(["decision", "metric", "difference [95%]", "published"], body, "claims")
-    return _report(banner(table.watermark) + listed + tally)
+    tally = f'<p class="small">{escape_html(evidence.tally(found))}</p>'
+    return grid(["decision", "metric", "difference [95%]", "published"], body, "claims") + tally
 
 
 def _claim(claim: Claim) -> str:
-    value, _, interval = format.difference(claim).partition(" ")
+    value, _, interval = evidence.difference(claim).partition(" ")
     lines = [escape_html(value or format.MISSING), f'<span class="unbroken">{escape_html(interval)}</span>']
     why = claim.reason if claim.decision == "undecided" else ""
-    remark = escape_html("; ".join(part for part in (format.counts(claim), why) if part))
+    remark = escape_html("; ".join(part for part in (evidence.counts(claim), why) if part))
     return line(
         [
-            badge(format.decision(claim), claim.decision, claim.reason),
+            badge(evidence.decision(claim), claim.decision, claim.reason),
             escape_html(claim.protocol or claim.metric),
             f'{" ".join(lines)}<br><span class="small">{remark}</span>',
-            escape_html(format.published_pair(claim)),
+            escape_html(evidence.published_pair(claim)),
         ]
     )
 
@@ -114,7 +123,7 @@ def protocols(table: TableResult) -> str:
         line(
             [
                 f"<b>{escape_html(m.protocol)}</b>",
-                escape_html(m.column),
+                escape_html(f"{m.column}: {m.source}" if m.source else "our own column"),
                 escape_html(m.better),
                 escape_html(m.description),
             ],
@@ -122,7 +131,7 @@ def protocols(table: TableResult) -> str:
         )
         for m in table.metrics
     ]
-    return _report(grid(["measured as", "column of the paper", "better", "how"], rows))
+    return _report(grid(["measured as", "published as", "better", "how"], rows))
 
 
 def runs(table: TableResult, links: Links = NO_LINKS) -> str:

@@ -48,10 +48,10 @@ frame(table).dropna(subset=["value"])[columns]"""
 
 # Heading, introduction, code. To extend the report, add a line here.
 SECTIONS = (
-    ("Table", "Every row of the paper's table, measured or not.", "HTML(html.results(table))"),
+    ("Table", "Every row, measured or not.", "HTML(html.results(table))"),
     (
         "Claims",
-        "Who beats whom, according to the paper. A claim holds if the whole 95% interval of the paired difference is "
+        "Who beats whom. A claim holds if the whole 95% interval of the paired difference is "
         "on the claimed side, fails if it is on the other, and is undecided otherwise. Three trainings or more decide, by "
         "Student's t over the seeds. With one, the interval is a bootstrap over these images and decides nothing.",
         "HTML(html.claims(table))",
@@ -65,7 +65,7 @@ SECTIONS = (
 ORIGIN_SECTIONS = (
     ("Curves", "Over training, a line for each seed.", "HTML(curves.curves(table))"),
     (
-        "What differed from the paper, and why",
+        "What differs from the publication, and why",
         "Gathered from the columns, rows, settings, verdicts and claims of this very table.",
         "HTML(deviations.differed(table))",
     ),

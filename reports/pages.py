@@ -18,13 +18,13 @@ Fragment = Callable[[TableResult, Links], str]
 
 # Anchor, heading, introduction, content. To extend the report, add a line here and one in notebook.SECTIONS.
 SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
-    ("table", "Table", "Every row of the paper's table, measured or not.", html.results),
-    ("claims", "Claims", "Who beats whom, according to the paper.", lambda table, _: html.claims(table)),
+    ("table", "Table", "Every row, measured or not.", html.results),
+    ("claims", "Claims", "Who beats whom.", lambda table, _: html.claims(table)),
     ("plot", "Measured values with their intervals", "", lambda table, _: _embed(figures.plot(table), "all metrics")),
 )
 ORIGIN_SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
     ("curves", "Curves", "Over training, a line for each seed.", lambda table, _: curves(table)),
-    ("differed", "What differed from the paper, and why", "", lambda table, _: differed(table)),
+    ("differed", "What differs from the publication, and why", "", lambda table, _: differed(table)),
     ("cost", "Cost", "Every stage of every run behind the table, once.", lambda table, _: costs(table)),
     ("protocols", "How each number was made", "The protocol of each column:", lambda table, _: html.protocols(table)),
     ("runs", "", "The runs behind the rows:", html.runs),

@@ -1,7 +1,8 @@
-"""A table as terminal output, Markdown, LaTeX (booktabs) and CSV."""
+"""A table as terminal output, Markdown and CSV."""
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,13 +11,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reports import format
-from reports.format import Footnotes, escape_latex, escape_markdown, one_line
+from reports import evidence, format
+from reports.format import Footnotes, escape_markdown, one_line
 from reports.results import frame
-from reports.schema import Cell, Gallery, Metric, Row, TableResult
+from reports.schema import Cell, Claim, Gallery, Metric, Row, TableResult
 
 ARROWS = {"lower": "↓", "higher": "↑"}
-LATEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
 STYLES = {"holds": "bold green", "fails": "bold red", "undecided": "yellow", "open": "dim"}
 STYLES |= {"agrees": "green", "within noise": "green", "differs": "red", "not comparable": "dim"}
 READING = "measured (published) verdict, [95% interval]; bold: best measured"
@@ -41,7 +41,7 @@ def terminal(table: TableResult) -> RenderableType:
     parts += [Text(f"[{letter}] {reason}") for reason, letter in notes.letters.items()]
     parts += [Text(f"Note: {note}") for note in table.notes]
     if table.claims:
-        parts += [_claims_grid(table), Text(format.tally(table.claims), style="dim")]
+        parts += [_claims_grid(table), Text(evidence.tally(table.claims), style="dim")]
     if table.watermark:
         parts.append(Text(f"\n {table.watermark} ", style="bold white on red"))
     return Group(*parts)
@@ -69,15 +69,16 @@ def _grid(table: TableResult, notes: Footnotes) -> Table:
 def _claims_grid(table: TableResult) -> Table:
     """Return one line per claim; the notebook has the full evidence."""
     grid = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("decision", "claim", "on", "difference [95%]", "published"):
+    for heading in ("decision", "claim", "source", "on", "difference [95%]", "published"):
         grid.add_column(Text(heading), overflow="fold")
     for claim in table.claims:
         difference = format.MISSING if claim.difference is None else f"{claim.difference:+.3g}"
         if claim.interval is not None:
             difference += f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]"
-        decision = Text(format.decision(claim), STYLES[claim.decision])
+        decision = Text(evidence.decision(claim), STYLES[claim.decision])
         text = f"{claim.id}: {one_line(claim.text)}" + (f" ({one_line(claim.note)})" if claim.note else "")
-        cells = (text, claim.protocol or claim.metric, difference, format.published_pair(claim))
+        where = evidence.source(claim)
+        cells = (text, where, claim.protocol or claim.metric, difference, evidence.published_pair(claim))
         grid.add_row(decision, *(Text(cell) for cell in cells))
     return grid
 
@@ -95,7 +96,7 @@ def _terminal_cell(table: TableResult, column: int, cell: Cell) -> Text:
 
 
 def _header(metric: Metric, arrows: dict[str, str]) -> str:
-    published = "" if metric.protocol == metric.column else f"\n(paper: {metric.column})"
+    published = f"\n(paper: {metric.column})" if metric.source and metric.protocol != metric.column else ""
     return f"{metric.protocol} {arrows[metric.better]}{published}"
 
 
@@ -115,12 +116,9 @@ def markdown(table: TableResult) -> str:
     lines += [f"- {letter}: {escape(reason)}" for reason, letter in notes.letters.items()]
     lines += [f"- {escape(note)}" for note in table.notes]
     if table.claims:
-        lines += ["", "## Claims", "", *_pipes(["claim", "decision", "evidence", "published", "note"], head=True)]
-    for claim in table.claims:
-        cells = [f"{claim.id}: {claim.text}", format.decision(claim), format.evidence(claim)]
-        lines += _pipes([escape(c) for c in (*cells, format.published_pair(claim), claim.note or format.MISSING)])
-    if tally := format.tally(table.claims):
-        lines += ["", f"{escape(tally)}."]
+        lines += ["", "## Claims", ""]
+    for heading, claims in evidence.by_source(table.claims).items():
+        lines += [f"### {heading}", "", *_markdown_claims(claims), "", f"{escape(evidence.tally(claims))}.", ""]
     lines += ["", "## Protocols", ""]
     lines += [f"- **{escape(m.protocol)}** ({m.better} is better): {escape(m.description)}" for m in table.metrics]
     lines += ["", *(line for gallery in table.galleries for line in _markdown_gallery(gallery, table.folder))]
@@ -141,6 +139,15 @@ def _markdown_row(table: TableResult, row: Row, notes: Footnotes) -> list[str]:
     return _pipes([label, *cells, escape_markdown(format.made_from(row)) + (f" ({mark})" if mark else "")])
 
 
+def _markdown_claims(claims: Iterable[Claim]) -> list[str]:
+    lines = _pipes(["claim", "source", "decision", "evidence", "published", "note"], head=True)
+    for claim in claims:
+        cells = [f"{claim.id}: {claim.text}", evidence.source(claim) or format.MISSING, evidence.decision(claim)]
+        cells += [evidence.sentence(claim), evidence.published_pair(claim), claim.note or format.MISSING]
+        lines += _pipes([escape_markdown(cell) for cell in cells])
+    return lines
+
+
 def _markdown_gallery(gallery: Gallery, folder: Path) -> list[str]:
     if not gallery.file.is_file():
         return []
@@ -151,48 +158,6 @@ def _markdown_gallery(gallery: Gallery, folder: Path) -> list[str]:
 def _pipes(cells: list[str], *, head: bool = False) -> list[str]:
     line = "| " + " | ".join(cells) + " |"
     return [line, "|" + " --- |" * len(cells)] if head else [line]
-
-
-def latex(table: TableResult) -> str:
-    r"""Return a ``table`` environment for ``\usepackage{booktabs}``: measured, with its interval, beside published."""
-    notes, escape, count = Footnotes(), escape_latex, len(table.metrics)
-    heads = [rf"\multicolumn{{2}}{{c}}{{{escape(m.protocol)} {LATEX_ARROWS[m.better]}}}" for m in table.metrics]
-    rules = [rf"\cmidrule(lr){{{2 * i + 2}-{2 * i + 3}}}" for i in range(count)]
-    names = [f"measured & {escape(m.column)}, paper" for m in table.metrics]
-    body = []
-    for group, rows in format.groups(table):
-        body += [r"\midrule"]
-        body += [rf"\multicolumn{{{2 * count + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"] if group else []
-        body += [_latex_row(table, row, notes) for row in rows]
-    watermark = rf"\textbf{{{escape(table.watermark)}.}} " if table.watermark else ""
-    caption = f"{escape(table.title)}. {escape(format.made_by(table))}. Small: 95\\% interval. Bold: best measured."
-    remarks = [f"{format.verdict_legend(table)}."] if format.verdict_legend(table) else []
-    remarks += [f"({letter}) {reason}." for reason, letter in notes.letters.items()]
-    label = "".join(c for c in table.name if c.isalnum() or c == "-")
-    lines = [
-        rf"% {one_line(table.command)}; needs \usepackage{{booktabs}} and, for check marks, \usepackage{{amssymb}}",
-        *(r"\begin{table}", r"\centering", rf"\caption{{{watermark}{caption}}}", rf"\label{{tab:{label}}}"),
-        *(rf"\begin{{tabular}}{{l{'rr' * count}}}", r"\toprule"),
-        *(" & ".join(["", *heads]) + r" \\", "".join(rules), " & ".join(["", *names]) + r" \\", *body),
-        *(r"\bottomrule", r"\end{tabular}"),
-        *([r"\par\smallskip\footnotesize " + " ".join(escape(remark) for remark in remarks)] if remarks else []),
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _latex_row(table: TableResult, row: Row, notes: Footnotes) -> str:
-    mark = notes.mark(format.row_reason(row))
-    label = escape_latex(row.label) + (" (ceiling)" if row.ceiling else "")
-    cells = [label + (rf"\,\textsuperscript{{{mark}}}" if mark else "")]
-    for i, cell in enumerate(row.cells):
-        measured, printed = format.decimals(table, i)
-        text = format.number(cell.value, measured)
-        text = "---" if cell.value is None else rf"\textbf{{{text}}}" if cell.best else text
-        text += rf" {{\scriptsize {format.interval(cell.interval, measured)}}}" if cell.interval else ""
-        published = escape_latex(format.number(cell.published, printed))
-        cells += [text, f"{published} {escape_latex(format.verdict_symbol(cell))}".rstrip()]
-    return " & ".join(cells) + r" \\"
 
 
 def csv(table: TableResult) -> str:

@@ -28,10 +28,7 @@ def load_table(path: str | Path) -> TableResult:
     """Return the table at ``path`` with everything that its runs currently have on disk."""
     path = Path(path).resolve()
     stored = _read(path)
-    metrics = tuple(
-        Metric(column=m["column"], protocol=m["protocol"], better=m["better"], description=m["description"])
-        for m in stored["metrics"]
-    )
+    metrics = tuple(_metric(m, stored) for m in stored["metrics"])
     papers = upgrade(read_json(TableFolder(path.parent).paper))
     rows = tuple(_row(row, metrics, stored["profile"], path.parent, papers) for row in stored["rows"])
     rows = _mark_best(rows, metrics)
@@ -68,6 +65,18 @@ def _read(path: Path) -> dict[str, Any]:
     if not stored["name"] or Path(stored["name"]).name != stored["name"]:
         raise UserError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")
     return stored
+
+
+def _metric(column: dict[str, Any], stored: dict[str, Any]) -> Metric:
+    """Return a column; tables of earlier versions do not say whose it is, so there it is the paper's if a row has its number."""
+    printed = any(column["column"] in (row.get("published") or {}) for row in stored["rows"])
+    return Metric(
+        column=column["column"],
+        protocol=column["protocol"],
+        better=column["better"],
+        description=column["description"],
+        source=column.get("source", stored["paper"] if printed else ""),
+    )
 
 
 def _row(

@@ -36,6 +36,8 @@ class Metric:
     protocol: str
     better: Literal["lower", "higher"]
     description: str
+    source: str
+    """Where the paper shows the column; empty if it is ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,8 @@ class Claim:
     """Row that is claimed to be better."""
     worse: str
     """Row that is claimed to be worse."""
+    source: str | None
+    """Where the paper makes the claim; empty if it is ours, None if an earlier version of the code did not say."""
     published: tuple[float, float] | None
     contradicted: bool
     """Whether the paper's own table contradicts the claim."""

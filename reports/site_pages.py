@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from reports import format
+from reports import evidence, format
 from reports.costs import add_up, breakdown, energy, hours
 from reports.format import escape_html
 from reports.overview import ORDER, Overview, Standing
@@ -49,7 +49,7 @@ def _figures(overview: Overview) -> str:
     numbers = [
         (f"{len(overview.started)} of {len(overview.tables)}", "tables started"),
         (f"{rows['measured']} of {sum(rows.values())}", "rows measured"),
-        *((str(claims[d]), f"claims: {d}") for d in format.DECISION_SYMBOLS if claims[d]),
+        *((str(claims[d]), f"claims: {d}") for d in evidence.DECISION_SYMBOLS if claims[d]),
         (hours(cost), "computed so far"),
     ]
     numbers += [(energy(cost), "energy of GPUs")] if cost.energy_wh is not None else []
@@ -90,7 +90,7 @@ def _table_line(table: Standing, addresses: Mapping[str, str]) -> str:
     total, count = sum(table.rows.values()), table.rows["measured"]
     bar = f'<span class="bar"><i style="width:{100 * count / max(total, 1):.0f}%"></i></span>'
     others = "".join(f"<br>{badge(f'{table.rows[s]} {s}', s)}" for s in ORDER[1:] if table.rows[s])
-    decided = " ".join(badge(f"{table.claims[d]} {d}", d) for d in format.DECISION_SYMBOLS if table.claims[d])
+    decided = " ".join(badge(f"{table.claims[d]} {d}", d) for d in evidence.DECISION_SYMBOLS if table.claims[d])
     rest = escape_html(left(table.runs, table.unclaimed))
     cells = [
         f"{count} of {total} {bar}{others}",
@@ -108,17 +108,23 @@ def _claims(overview: Overview, addresses: Mapping[str, str]) -> str:
         found = table.result.claims if table.result else ()
         if found:
             body.append(f'<tr class="group"><td colspan="2">{_link(table.name, addresses, "#claims")}</td></tr>')
-        for same in format.grouped(found):
+        for same in evidence.grouped(found):
             pills = " ".join(
-                badge(f"{format.DECISION_SYMBOLS[c.decision]} {c.protocol or c.metric}", c.decision, format.evidence(c))
+                badge(
+                    f"{evidence.DECISION_SYMBOLS[c.decision]} {c.protocol or c.metric}",
+                    c.decision,
+                    evidence.sentence(c),
+                )
                 for c in same
             )
-            body.append(line([f"<b>{escape_html(same[0].id)}</b> {escape_html(same[0].text)}", pills], text=(0, 1)))
+            where = f' <span class="small">{escape_html(evidence.source(same[0]))}</span>'
+            words = f"<b>{escape_html(same[0].id)}</b> {escape_html(same[0].text)}{where}"
+            body.append(line([words, pills], text=(0, 1)))
     if not body:
         return "<p>No table with claims was started.</p>"
-    legend = "; ".join(f"{symbol} {word}" for word, symbol in format.DECISION_SYMBOLS.items())
+    legend = "; ".join(f"{symbol} {word}" for word, symbol in evidence.DECISION_SYMBOLS.items())
     watermark = next((t.result.watermark for t in overview.started if t.result), "")
-    tally = format.tally(claim for t in overview.started if t.result for claim in t.result.claims)
+    tally = evidence.tally(claim for t in overview.started if t.result for claim in t.result.claims)
     intro = f'<p class="small">{legend} (not measured yet). {escape_html(tally)}</p>'
     return banner(watermark) + intro + grid(["claim", "on"], body)
 

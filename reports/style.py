@@ -60,7 +60,7 @@ border:1px solid var(--soft);color:var(--soft);background:var(--faint)}}
 
 # Tables that a phone shows one cell below another, with the text before each cell in place of the heading.
 _STACKED = {
-    "differed": ("", "in the paper: ", "here: ", "why: "),
+    "differed": ("", "published: ", "here: ", "why: "),
     "claims": ("", "", "", "published: "),
     "tables": ("", "", "", "claims: ", "computed: ", "left: "),
     "missing": ("", "", ""),

@@ -6,6 +6,7 @@ import nbformat
 
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from reports import notebook, pages, render
+from reports.latex import latex
 from reports.results import as_json, load_table
 from reports.schema import TableResult
 from reports.table_folder import TableFolder
@@ -33,7 +34,7 @@ def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
     paths = [
         files.metrics,
         write_text(files.markdown, render.markdown(table)),
-        write_text(files.latex, render.latex(table)),
+        write_text(files.latex, latex(table)),
         write_text(files.csv, render.csv(table)),
     ]
     page = files.page(table.name)

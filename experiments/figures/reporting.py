@@ -97,7 +97,7 @@ def _description(workspace: Workspace, tables: Sequence[Table], folder: Path, co
         "profile": workspace.profile,
         "notes": list(first.notes),
         "command": command,
-        "metrics": [asdict(m) for m in first.metrics],
+        "metrics": [{**asdict(m), "source": first.source_of(m)} for m in first.metrics],
         "rows": [_row(workspace, [t.rows[i] for t in tables], folder) for i in range(len(first.rows))],
         "claims": [{**asdict(c), "published": None} for c in first.claims],  # the report reads the pair off the rows
         "provenance": {**environment(), "date": datetime.now(UTC).isoformat(timespec="seconds")},

@@ -23,6 +23,8 @@ from lightning_mmdiff.methods.single import RealImages
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
 BOTH, OURS = "one model, both conditions", "OURS"
+SOURCES = {"UC4": "Sec. 5"}
+"""Claim -> where the paper makes it; the others are ours."""
 GAN_WHY = "the GAN baseline is not built yet; its data schedules are (datamodules/regimes.py)"
 
 
@@ -90,7 +92,11 @@ def claims(*columns: str) -> tuple[Claim, ...]:
         ("fair", f"{one}, at equal guidance (face)", f"{FACE}, guidance 2"),
         ("ours", "ours beats the plain average of the experts", AVERAGE),
     )
-    return tuple(Claim(id=i, text=text, metric=c, better=OURS, worse=row) for i, text, row in against for c in columns)
+    return tuple(
+        Claim(id=i, text=text, metric=c, better=OURS, worse=row, source=SOURCES.get(i, ""))
+        for i, text, row in against
+        for c in columns
+    )
 
 
 NOTES = (

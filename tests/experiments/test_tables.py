@@ -71,6 +71,27 @@ def test_claims_and_published_values_name_rows_and_columns_that_exist(name: str)
         assert set(row.published or {}) <= columns
 
 
+def test_a_column_is_the_papers_if_the_paper_prints_it() -> None:
+    sources = {m.column: table("table1", "paper").source_of(m) for m in table("table1", "paper").metrics}
+    paper = "Unite and Conquer (CVPR 2023), Table 1"
+    assert sources == {**dict.fromkeys(("FID", "LPIPS", "SSIM", "mIoU", "F1"), paper), "KID": ""}
+    curve = table("finetuning_curve", "mini")
+    assert {curve.source_of(m) for m in curve.metrics} == {"MT-Diffusion (ICLR 2024), Fig. 6"}
+
+
+@pytest.mark.parametrize("name", ["head_to_head", "mask_tokens"])
+def test_nothing_is_published_of_a_table_in_no_paper(name: str) -> None:
+    t = table(name, "mini")
+    assert t.paper.startswith("in no paper")
+    assert {t.source_of(m) for m in t.metrics} | {c.source for c in t.claims} == {""}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_questions_of_ours_cite_nobody(name: str) -> None:
+    for claim in table(name, "mini").claims:
+        assert not (claim.id in ("ours", "fair") and claim.source), claim
+
+
 def test_seeds_change_training_and_nothing_else() -> None:
     first, second = recipes.hair_expert("mini", 0), recipes.hair_expert("mini", 1)
     assert replace(second, name=first.name, seed=0) == first

@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from reports.format import Footnotes, escape_latex, escape_markdown, seconds
-from reports.render import csv, latex, markdown, terminal
+from reports.html import results
+from reports.latex import latex
+from reports.render import csv, markdown, terminal
 from reports.results import load_table
 
 
@@ -47,7 +49,7 @@ def test_markdown_table_is_rectangular_and_harmless(table):
     text = markdown(table)
     lines = [line for line in text.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert widths == {5, 6}  # the results have 4 columns, the claims 5
+    assert widths == {5, 7}  # the results have 4 columns, the claims 6
     assert "<script>" not in text
     assert r"\| a\_b &amp; 50% \$x\$ \[red\]\*bold\*" in text
     assert "**40.00** (26.09) n/c" in text
@@ -71,6 +73,40 @@ def test_latex_is_balanced(table):
     assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {2 * len(table.metrics)}
     assert not re.search(r"(?<!\\)[%_#]", body)
     assert not re.search(r"\\\\\s*[\[*]", body)  # they would be read as arguments of the line break
+
+
+@pytest.mark.parametrize("render", [text_of, markdown, latex, results])
+def test_only_what_the_paper_prints_is_called_its_column(make_table, render):
+    def change(stored):
+        stored["metrics"][0]["source"], stored["metrics"][1]["source"] = "", "A paper, Table 1"
+        stored["metrics"][1]["protocol"] = "mIoU-Mini"
+        for row in stored["rows"]:
+            row["published"] = {"mIoU": 0.5}
+
+    text = " ".join(render(load_table(make_table("mini", change) / "table.json")).split())
+    assert "paper: mIoU" in text or "mIoU, paper" in text
+    assert "paper: FID" not in text
+    assert "FID, paper" not in text
+
+
+def test_claims_stand_under_whose_they_are(table):
+    text = markdown(table)
+    ours = text.index("### Our own questions")
+    assert text.index("### Published claims") < text.index("UC1: ") < ours < text.index("UC3: ")
+    assert "| UC3: Combined training/SPADE beats Fine-tuning/SPADE on FID | ours |" in text
+    assert "| Table 1 | ✓ holds |" in text
+
+
+def test_tables_of_earlier_versions_do_not_say_whose_their_claims_are(make_table):
+    def change(stored):
+        for claim in stored["claims"]:
+            del claim["source"]
+
+    table = load_table(make_table("mini", change) / "table.json")
+    assert [metric.source for metric in table.metrics] == ["Unite and Conquer (Nair et al., CVPR 2023)"] * 2
+    text = markdown(table)
+    assert "### Published or our own" in text
+    assert "### Published claims" not in text
 
 
 def test_escapes():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import format
+from reports import evidence
 from reports.claims import find_row
 from reports.results import as_json, frame, load_table
 from reports.settings import differences
@@ -316,11 +316,11 @@ def test_what_depends_on_no_training_is_decided_by_one(make_table):
 
 def test_the_decided_and_what_chance_decides_are_counted(make_table):
     claims = load_table(make_table() / "table.json").claims
-    assert format.tally(claims) == (
+    assert evidence.tally(claims) == (
         "2 of 2 comparisons decided; up to 0.1 would be by chance if no row were better; "
         "3 comparisons rest on fewer than 3 trainings, which decide nothing (--seeds 3)"
     )
-    assert format.tally([]) == ""
+    assert evidence.tally([]) == ""
 
 
 def test_pairing_matters(make_table):

@@ -179,6 +179,7 @@ def test_what_differed_and_why(make_table):
     assert found["column FID"][:2] == ("FID", "FD-EffNetLite0")
     assert found["Others: TediGAN"] == ("published", "not measured", "needs a StyleGAN2 checkpoint")
     assert found["trainer.max_steps"][:2] == ("500000", "300")
+    assert not any("UC3" in what for what in found)  # our own question
     assert "Ceiling: Real images" in next(what for what in found if "Ours, 3 seeds" in what)
     claim = next(entry for what, entry in found.items() if what.startswith("claim UC2"))
     assert claim[1].startswith("undecided on mIoU (-0.26 [")  # listed as the paper contradicts it
