@@ -232,4 +232,6 @@ class GuidedMean(SchedulerWrapper):
         table, k = self._table, self._kept.index(int(t))
         if self.variance == "learned_range":
             return table.log_variance(k, model_output[:, z.shape[1] : 2 * z.shape[1]]).exp()
+        if self.variance == "fixed_small" and k == 0:
+            return z.new_zeros(())  # beta~_0; only its logarithm, which scales no noise, is replaced by that of beta~_1
         return (table.beta[k] if self.variance == "fixed_large" and k > 0 else table.log_beta_tilde[k].exp()).to(z)
