@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lightning_mmdiff.errors import MissingFileError
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from slurm.jobs import Job, Kind, Need, Order
 
 
@@ -42,7 +42,7 @@ def keep(folder: Path, job: Job, number: str) -> Record:
 
 def read(folder: Path) -> dict[str, Record]:
     """Return the records by label, in order of submission."""
-    found = [_record(json.loads(path.read_text())) for path in folder.glob("*.job.json")]
+    found = [_record(json.loads(read_text(path))) for path in folder.glob("*.job.json")]
     return {record.label: record for record in sorted(found, key=lambda r: int(r.number))}
 
 
@@ -66,7 +66,7 @@ def read_order(folder: Path, table: str) -> tuple[Order, Path | None]:
     path = _order_path(folder, table)
     if not path.is_file():
         raise MissingFileError(f"{path}: {table} was not submitted from here; run python -m slurm.submit {table}.")
-    words = json.loads(path.read_text())
+    words = json.loads(read_text(path))
     cluster = words.pop("cluster")
     words |= {"out": Path(words["out"]), "data": Path(words["data"]) if words["data"] else None}
     return Order(**{**words, "only": tuple(words["only"])}), Path(cluster) if cluster else None
