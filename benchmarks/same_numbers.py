@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 from safetensors.numpy import load_file
 
+from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 TIMED = ("MillisecondsPerImage",)
@@ -43,7 +44,7 @@ def differences(before: RunFolder, after: RunFolder) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+    return read_text(path) if path.exists() else ""
 
 
 def _losses(path: Path) -> set[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from datamodules.batches.steps import (
     TrainBatches,
 )
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.steps import steps_done
 
 
@@ -86,12 +87,16 @@ class PackedDataModule(LightningDataModule):
         """Raise UserError if ``options`` are unknown, or if ``conditions`` need others."""
 
     @abstractmethod
-    def check(self) -> Sized:
-        """Return the files after checking that everything this configuration needs exists; pack nothing."""
+    def check(self) -> Any:
+        """Return the files, of which ``len`` and ``images()`` are known, after checking what is needed; pack nothing."""
 
     @abstractmethod
-    def prepare_data(self) -> None:
-        """Check the files and pack them unless they are packed already."""
+    def prepare_data(self, fits: Callable[[Any], None] = lambda files: None) -> None:
+        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+
+    @abstractmethod
+    def num_test(self, files: Any) -> int:
+        """Return the number of test images among the files that ``check`` returns."""
 
     @abstractmethod
     def setup(self, stage: str | None = None) -> None:
@@ -108,7 +113,7 @@ class PackedDataModule(LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return a digest of the packed content, which is equal if two folders hold the same images and labels."""
-        index = json.loads((self.folder / "index.json").read_text())
+        index = json.loads(read_text(self.folder / "index.json"))
         return hashlib.sha256(json.dumps(index["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
 
     def train_batches(self, *, rank: int = 0, world_size: int = 1) -> TrainBatches:

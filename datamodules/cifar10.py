@@ -12,7 +12,8 @@ from PIL import Image
 from datamodules.images.folder import FolderFiles, number_of
 from datamodules.images.labeled import LabeledDataModule
 from datamodules.storage.data_files import DataFiles
-from datamodules.storage.reading import require_images, require_no_enlarging, require_root, require_square, some
+from datamodules.storage.listing import expected, is_folder, require_images, require_root
+from datamodules.storage.reading import require_no_enlarging, require_square, some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -34,13 +35,13 @@ class CIFAR10FolderFiles(FolderFiles):
         super().__init__(root, train="train", test="test", layout=LAYOUT)
         if self.classes != list(CLASSES):
             raise MissingFileError(
-                f"{root}: found the classes {some(self.wnids, 10)}, expected {', '.join(CLASSES)}. Layout:\n{LAYOUT}"
+                f"{root}: found the classes {some(self.wnids, 10)}, expected {', '.join(CLASSES)}. {expected(root, LAYOUT)}"
             )
         parts = (self.items[: self.num_train], self.items[self.num_train :])
         for name, part in zip(("train", "test"), parts):
             for label in CLASSES:
                 numbers = [number_of(path) for wnid, path in part if wnid == label]
-                require_images(root / name / label, numbers, LAYOUT)
+                require_images(root / name / label, numbers, root=root, layout=LAYOUT)
 
     def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
         """Return the image, reduced by averaging if ``size`` is smaller."""
@@ -59,7 +60,7 @@ class CIFAR10BatchFiles(DataFiles):
         if missing:
             raise MissingFileError(
                 f"{self.folder}: found {len(BATCH_FILES) - len(missing)} of {len(BATCH_FILES)} batches, missing "
-                f"{some(missing)}; fetch these. Expected this layout in {root}:\n{LAYOUT}"
+                f"{some(missing)}; fetch these. {expected(root, LAYOUT)}"
             )
         batches = [read_batch(self.folder / name) for name in BATCH_FILES]
         self.data = np.concatenate([data for data, _ in batches])  # 180 MB
@@ -139,4 +140,4 @@ class CIFAR10(LabeledDataModule):
 
     def files(self) -> DataFiles:
         """Return the official batches if their folder exists, otherwise the class folders."""
-        return CIFAR10BatchFiles(self.root) if (self.root / BATCH_FOLDER).is_dir() else CIFAR10FolderFiles(self.root)
+        return CIFAR10BatchFiles(self.root) if is_folder(self.root / BATCH_FOLDER) else CIFAR10FolderFiles(self.root)

@@ -12,7 +12,8 @@ from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import DataFiles, fill_rows
-from datamodules.storage.reading import read_image, require_no_enlarging, require_root, some
+from datamodules.storage.listing import expected, files, folders, require_root
+from datamodules.storage.reading import read_image, require_no_enlarging, some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 VOID = 255  # train id of everything that is not evaluated
@@ -134,21 +135,23 @@ class CityscapesFiles(DataFiles):
 def _frames(root: Path, part: str) -> list[str]:
     """Return frames such as "train/aachen/aachen_000000_000019"; check that photographs and labels belong together."""
     photos, labels = (
-        {
-            str(path.relative_to(root / folder)).removesuffix(suffix)
-            for path in (root / folder / part).glob(f"*/*{suffix}")
-        }
-        for folder, suffix in (("leftImg8bit", PHOTO), ("gtFine", LABEL))
+        _names(root / folder, part, suffix) for folder, suffix in (("leftImg8bit", PHOTO), ("gtFine", LABEL))
     )
     if not photos and not labels:
-        raise MissingFileError(f"{root}: no frames of {part!r} found. Expected this layout there:\n{LAYOUT}")
+        raise MissingFileError(f"{root}: no frames of {part!r} found. {expected(root, LAYOUT)}")
     if photos != labels:
         single = sorted(photos ^ labels)
         raise MissingFileError(
             f"{root}: found {len(photos)} photographs and {len(labels)} label maps of {part!r}; without their "
-            f"counterpart: {some(single)}. The download is incomplete: fetch these. Expected this layout:\n{LAYOUT}"
+            f"counterpart: {some(single)}. The download is incomplete: fetch these. {expected(root, LAYOUT)}"
         )
     return sorted(photos)
+
+
+def _names(folder: Path, part: str, suffix: str) -> set[str]:
+    """Return the frames in the cities of one part, such as "train/aachen/aachen_000000_000019"."""
+    found = (path for city in folders(folder / part) for path in files(city, (suffix,)))
+    return {path.relative_to(folder).as_posix().removesuffix(suffix) for path in found}
 
 
 Direction = Literal["photo_to_labels", "labels_to_photo"]

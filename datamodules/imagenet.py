@@ -1,5 +1,6 @@
 """ImageNet (Deng et al., CVPR 2009) for MT-Diffusion, Tables 5 to 7: labels and masked images."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from PIL import Image
 from datamodules.images import imagenet_labels as class_ids
 from datamodules.images.folder import FolderFiles, Listing, list_images, number_of
 from datamodules.images.labeled import LabeledDataModule
-from datamodules.storage.reading import read_image, require_images
+from datamodules.storage.listing import require_images
+from datamodules.storage.reading import read_image
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 OFFICIAL_CLASSES, OFFICIAL_COUNTS = 1000, (1_281_167, 50_000)
@@ -27,6 +29,8 @@ LAYOUT = f"""\
 class ImageNetFolderFiles(FolderFiles):
     """Photographs of any size in class folders; class k is the k-th wnid in sorted order."""
 
+    label_file: Path | None = None  # tells the classes of validation images that lie in one folder
+
     def __init__(self, root: Path) -> None:
         super().__init__(root, train="train", test="val", layout=LAYOUT)
         counts = (self.num_train, self.num_test)
@@ -36,18 +40,23 @@ class ImageNetFolderFiles(FolderFiles):
                 f"{OFFICIAL_COUNTS[0]:,} and {OFFICIAL_COUNTS[1]:,}. Fetch the rest; a part of ImageNet used on purpose "
                 f"must have fewer than {OFFICIAL_CLASSES:,} classes."
             )
-        self.classes = class_ids.read_names(root, self.wnids)
+        self.classes = self.optional("names", lambda: class_ids.read_names(root, self.wnids)) or self.wnids
 
     def list_test(self, folder: Path, wnids: list[str], layout: str) -> Listing:
         """Return the validation images from class folders, or from one folder with a file that gives their classes."""
-        flat = list_images(folder) if folder.is_dir() else []
+        flat = list_images(folder)
         if not flat:
             return super().list_test(folder, wnids, layout)
-        require_images(folder, sorted(map(number_of, flat)), layout)
+        require_images(folder, sorted(map(number_of, flat)), root=folder.parent, layout=layout)
+        self.label_file = class_ids.label_file(folder.parent)
         classes: Listing = {}
         for path, wnid in zip(flat, class_ids.val_wnids(folder.parent, [path.stem for path in flat], layout)):
             classes.setdefault(wnid, []).append(path)
         return classes
+
+    def paths(self) -> Iterable[Path]:
+        """Return the images, the caption file and the file that tells the classes of validation images, if they exist."""
+        return [*super().paths(), *([self.label_file] if self.label_file else [])]
 
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
         """Read every image; enlarge small ones as ADM does, but raise UserError if most of the first 100 are too small."""

@@ -12,7 +12,8 @@ from datamodules.images.folder import list_images, number_of
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import DataFiles, fill_rows
-from datamodules.storage.reading import read_image, require_no_enlarging, require_root
+from datamodules.storage.listing import expected, is_folder, require_root
+from datamodules.storage.reading import read_image, require_no_enlarging
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 LAYOUT = """\
@@ -26,12 +27,12 @@ class Night2DayFiles(DataFiles):
     def __init__(self, root: Path) -> None:
         require_root(root, LAYOUT)
         self.root = root
-        test = next((name for name in ("val", "test") if (root / name).is_dir()), "val")
-        parts = [list_images(root / name) if (root / name).is_dir() else [] for name in ("train", test)]
+        test = next((name for name in ("val", "test") if is_folder(root / name)), "val")
+        parts = [list_images(root / name) for name in ("train", test)]
         if not all(parts):
             raise MissingFileError(
                 f"{root}: found {len(parts[0])} pairs in train and {len(parts[1])} in {test}; both need at least one. "
-                f"Expected this layout there:\n{LAYOUT}"
+                + expected(root, LAYOUT)
             )
         self.pairs = [path for part in parts for path in sorted(part, key=lambda path: (number_of(path), path.name))]
         self.num_train, self.num_test = map(len, parts)

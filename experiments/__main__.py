@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments import INDEX
+from lightning_mmdiff.runtime.files import read_text
 from reports.table_folder import TableFolder
 
 
@@ -15,7 +16,7 @@ def state(folder: TableFolder) -> str:
     """Return how far a table has come, judging by the report it left on disk."""
     if not folder.metrics.exists():
         return "-"
-    report = json.loads(folder.metrics.read_text())
+    report = json.loads(read_text(folder.metrics))
     measured = sum(row["state"] == "measured" for row in report["rows"])
     decided = [claim["decision"] for claim in report["claims"]]
     counts = ", ".join(f"{decided.count(d)} {d}" for d in ("holds", "fails", "undecided", "open") if d in decided)

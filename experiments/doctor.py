@@ -13,18 +13,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from datamodules.config import DataConfig
 from experiments import INDEX
 from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
-from experiments.core.workspace import RENDERED, Workspace
+from experiments.core.workspace import Workspace
+from experiments.engine.findings import Finding, State, data_findings, unreadable
 from experiments.protocols.needed_weights import needed_weights
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Profile, Table, plan
@@ -32,18 +32,7 @@ from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
-State = Literal["ok", "note", "missing"]
 COLORS = {"ok": "green", "note": "yellow", "missing": "bold red"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One line of the diagnosis."""
-
-    what: str
-    state: State
-    found: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,65 +53,36 @@ class DoctorFlags:
 def diagnose(tables: Sequence[Table], flags: DoctorFlags) -> list[Finding]:
     """Return one finding for each thing the tables need, present or not."""
     workspace, runs = Workspace.make(flags.profile, flags.out, flags.data), plan(tables)
-    cluster = read_cluster(flags.cluster) if flags.cluster or DEFAULT_PATH.is_file() else None
-    findings = [*_data(workspace, runs, flags.profile), *_weights(tables, runs), *_packages(tables)]
-    findings += [_space(workspace, runs), *_machine(runs, flags.profile, cluster)]
-    return findings + list(_commands(cluster))
-
-
-def _data(workspace: Workspace, runs: Sequence[Run], profile: Profile) -> Iterator[Finding]:
-    configs = dict.fromkeys(c for run in runs for c in costs.data_of(run))
-    if workspace.rendered:
-        count, size = RENDERED[profile]
-        entries = dict.fromkeys(c.data_set for c in configs)
-        names = ", ".join(entry.name for entry in entries if entry.render)
-        yield Finding(what="data", state="ok", found=f"{names}: rendered when needed, {count} images of {size} px")
-        for entry in entries:
-            if entry.render is None:
-                remedy = f"give the real data by --data; it comes from {entry.source}"
-                yield Finding(what=f"data {entry.name}", state="missing", found="cannot be rendered", remedy=remedy)
-        return
-    alike: dict[tuple[str, State, str, str], dict[str, None]] = {}  # a data set read in several ways gets one line
-    for config in configs:
-        state, found, remedy = _one_set(workspace, config, profile)
-        alike.setdefault((config.dataset, state, found, remedy), {}).update(dict.fromkeys(config.conditions))
-    for (dataset, state, found, remedy), conditions in alike.items():
-        what = f"data {dataset}" + (f" ({', '.join(conditions)})" if conditions else "")
-        yield Finding(what=what, state=state, found=found, remedy=remedy)
-
-
-def _one_set(workspace: Workspace, config: DataConfig, profile: Profile) -> tuple[State, str, str]:
-    """Return the state of a data set, what was found and what to do."""
-    module = workspace.open(config)
+    findings = [*data_findings(workspace, tables, runs), *_weights(tables, runs), *_packages(tables)]
     try:
-        count = len(module.check())
-    except UserError as error:
-        first, _, rest = str(error).partition("\n")
-        return "missing", first, rest or "see Real data in README.md"
-    whole = config.data_set.expected
-    packed = "packed" if (module.folder / "index.json").is_file() else "packed when first used"
-    found = f"{count:,} images in {module.root}, {packed} at {config.image_size} px"
-    if count < whole:
-        state: State = "note" if RENDERED.get(profile) else "missing"
-        return state, found, f"the published setting has {whole:,}: fetch the rest"
-    return "ok", found, ""
+        cluster = read_cluster(flags.cluster) if flags.cluster or DEFAULT_PATH.is_file() else None
+        findings += _commands(cluster)
+    except (OSError, UserError) as error:
+        cluster = None
+        findings.append(unreadable("cluster", error))
+    return [*findings, _space(workspace, runs), *_machine(runs, flags.profile, cluster)]
 
 
 def _weights(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[Finding]:
     for weight in needed_weights(tables, runs):
-        path = weights.find(weight.name)
-        what = f"weights {weight.name}"
-        get = f"python -m experiments.prefetch {weight.name}" if weight.url else f"get it from {weight.source}"
-        get += f", or put it into ${weights.ENVIRONMENT_VARIABLE}"
-        if path is None:
-            place = weights.candidates(weight.name)[0]
-            yield Finding(what=what, state="missing", found=f"{place} is not there ({weight.purpose})", remedy=get)
-        elif problem := weights.damage(weight, path):
-            yield Finding(what=what, state="missing", found=problem, remedy=f"delete it; {get}")
-        else:
-            checked = "checksum right" if weight.sha256 or weight.members else "no checksum known, not compared"
-            size = sum(p.stat().st_size for p in ([path / m.file for m in weight.members] or [path]))
-            yield Finding(what=what, state="ok", found=f"{path}, {size / 2**20:.1f} MiB, {checked}")
+        try:
+            yield _one_weight(weight)
+        except OSError as error:
+            yield unreadable(f"weights {weight.name}", error)
+
+
+def _one_weight(weight: weights.Weight) -> Finding:
+    path, what = weights.find(weight.name), f"weights {weight.name}"
+    get = f"python -m experiments.prefetch {weight.name}" if weight.url else f"get it from {weight.source}"
+    get += f", or put it into ${weights.ENVIRONMENT_VARIABLE}"
+    if path is None:
+        place = weights.candidates(weight.name)[0]
+        return Finding(what=what, state="missing", found=f"{place} is not there ({weight.purpose})", remedy=get)
+    if problem := weights.damage(weight, path):
+        return Finding(what=what, state="missing", found=problem, remedy=f"delete it; {get}")
+    checked = "checksum right" if weight.sha256 or weight.members else "no checksum known, not compared"
+    size = sum(p.stat().st_size for p in ([path / m.file for m in weight.members] or [path]))
+    return Finding(what=what, state="ok", found=f"{path}, {size / 2**20:.1f} MiB, {checked}")
 
 
 def _packages(tables: Sequence[Table]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from reports.schema import Entry
 from reports.table_folder import tables_folder
 
@@ -20,7 +20,7 @@ def read_index(profile: Path) -> tuple[Entry, ...]:
     """Return the index of a profile; empty if it is missing, as in folders of earlier versions, or unreadable."""
     names = {field.name for field in fields(Entry)}
     try:
-        stored = json.loads(index_path(profile).read_text())
+        stored = json.loads(read_text(index_path(profile)))
         return tuple(Entry(**{key: str(value) for key, value in entry.items() if key in names}) for entry in stored)
     except (OSError, ValueError, TypeError, AttributeError):
         return ()

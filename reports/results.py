@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import read_text
 from reports.claims import decide
 from reports.old_configs import upgrade
 from reports.runs import load_run, read_json
@@ -56,7 +57,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; run the table's own command first (python -m experiments.<table>).")
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(read_text(path))
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); run the table's own command again to rewrite it.") from error
     missing = [field for field in FIELDS if field not in stored] if isinstance(stored, dict) else FIELDS

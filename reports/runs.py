@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.old_configs import upgrade
 from reports.schema import Interval, Run, Score, Stage, State
@@ -29,7 +30,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
     replicates: dict[str, np.ndarray] = {}
     if state == "measured":
         try:
-            stored = json.loads(files.metrics.read_text())
+            stored = json.loads(read_text(files.metrics))
             scores = _scores(stored)
             reason = "; ".join(filter(None, (reason, _repeats(stored))))
             replicates = _replicates(files.replicates)
@@ -173,7 +174,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """Read side information; an absent or half-written file counts as empty."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(read_text(path))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

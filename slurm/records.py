@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lightning_mmdiff.errors import MissingFileError
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from slurm.jobs import Job, Kind, Need, Order
 
 
@@ -49,7 +49,7 @@ def read(folder: Path) -> dict[str, Record]:
 
 def _read(path: Path) -> Record | None:
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(read_text(path))
         record = Record(**{**values, "runs": tuple(values["runs"]), "needs": tuple(Need(**n) for n in values["needs"])})
         if not record.number.isdecimal():
             raise ValueError(f"its job number is {record.number!r}")
@@ -74,7 +74,7 @@ def read_order(folder: Path, table: str) -> tuple[Order, Path | None]:
     path = _order_path(folder, table)
     if not path.is_file():
         raise MissingFileError(f"{path}: {table} was not submitted from here; run python -m slurm.submit {table}.")
-    words = json.loads(path.read_text())
+    words = json.loads(read_text(path))
     cluster = words.pop("cluster")
     words |= {"out": Path(words["out"]), "data": Path(words["data"]) if words["data"] else None}
     return Order(**{**words, "only": tuple(words["only"])}), Path(cluster) if cluster else None

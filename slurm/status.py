@@ -119,6 +119,6 @@ def logs(folder: Path, label: str, numbers: list[str]) -> list[Path]:
 
 def last_error(folder: Path, label: str, numbers: list[str]) -> str:
     """Return the last error in the logs, preferring our messages over SLURM's; "" if there is none."""
-    text = "\n".join(path.read_text(errors="replace") for path in logs(folder, label, numbers))
+    text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in logs(folder, label, numbers))
     found = OURS.findall(text) or SLURMS.findall(text)
     return found[-1].strip("* ") if found else ""

@@ -102,7 +102,7 @@ class Chain:
             return f"queued    {job.label}  job {queued.number}"
         path = self.order.folder / f"{job.label}.sbatch"
         with atomic_path(path) as temporary:
-            temporary.write_text(render(job, self.order, self.cluster))
+            temporary.write_text(render(job, self.order, self.cluster), encoding="utf-8")
         if self.dry_run:
             return f"written   {path}  {time_limit(job.minutes)}  {describe(job)}"
         number = scheduler.submit(path, dependency(job, self.open))

@@ -1,5 +1,6 @@
 """Files are whole or absent, and what killed writers leave behind is cleared away."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_mmdiff.runtime.files import ABANDONED, atomic_path, remove_stale
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import ABANDONED, atomic_path, read_text, remove_stale
 from lightning_mmdiff.runtime.processes import machine, started
 
 NOBODY = 2**22 + 1  # above the largest process number of Linux
@@ -70,3 +72,28 @@ def test_a_killed_process_is_dead_before_it_is_counted_off() -> None:
     assert started(process.pid) is None
     process.communicate()
     assert started(process.pid) is None
+
+
+READ = """
+import locale, sys
+from pathlib import Path
+from lightning_mmdiff.runtime.files import read_text, write_json
+assert locale.getpreferredencoding(False).upper() not in ("UTF-8", "UTF8"), locale.getpreferredencoding(False)
+write_json(Path(sys.argv[2]), read_text(Path(sys.argv[1])))
+"""
+
+
+def test_text_is_utf_8_whatever_the_locale(tmp_path) -> None:
+    path, out = tmp_path / "text.txt", tmp_path / "out.json"
+    path.write_bytes("\ufeffein schönes Gesicht ☺".encode())
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", READ, str(path), str(out)], env=environment, check=True)
+    assert json.loads(out.read_text(encoding="utf-8")) == "ein schönes Gesicht ☺"
+
+
+def test_another_encoding_is_named(tmp_path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes("ein schönes Gesicht".encode("latin-1"))
+    with pytest.raises(UserError, match=r"text.txt: is not UTF-8 text \(byte 7: .*\); save it as UTF-8"):
+        read_text(path)

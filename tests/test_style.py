@@ -43,6 +43,41 @@ def test_four_arguments_or_more_are_explained(package: str) -> None:
     assert not missing, "\n".join(missing)
 
 
+def locale_dependent(call: ast.Call) -> bool:
+    """Whether a call opens a file as text in the encoding of the user's locale."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    modes = [
+        a.value for a in (*call.args, given.get("mode")) if isinstance(a, ast.Constant) and isinstance(a.value, str)
+    ]
+    if name == "open" and isinstance(call.func, ast.Attribute) and call.args and not modes:
+        return False  # Image.open(path) and the like
+    text = name in ("read_text", "write_text") and isinstance(call.func, ast.Attribute)
+    return (text or (name == "open" and not any("b" in mode for mode in modes))) and "encoding" not in given
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_text_is_utf_8_in_any_locale(package: str) -> None:
+    for path in (p for p in FILES if p.is_relative_to(ROOT / package)):
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        found = [f"{path}:{call.lineno}" for call in calls if locale_dependent(call)]
+        assert not found, f"{found}: say encoding=, or use lightning_mmdiff.runtime.files.read_text"
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"),
+    [
+        ("path.read_text()", True), ("path.write_text(text)", True), ("path.open()", True), ("path.open('w')", True),
+        ("open(path)", True), ("open(path, mode='w')", True), ("path.read_text(errors='replace')", True),
+        ("path.read_text(encoding='utf-8')", False), ("path.open('rb')", False), ("open(path, 'wb')", False),
+        ("Image.open(path)", False), ("workspace.open(config)", False), ("read_text(path)", False),
+        ("open(path, 'w', encoding='utf-8')", False),
+    ],
+)  # fmt: skip
+def test_locale_dependent_calls_are_told_apart(line: str, bad: bool) -> None:
+    assert locale_dependent(ast.parse(line).body[0].value) is bad
+
+
 def test_experiments_holds_tables_and_few_rooms() -> None:
     entries = [p for p in (ROOT / "experiments").iterdir() if p.name != "__pycache__"]
     assert len(entries) <= MOST_ENTRIES

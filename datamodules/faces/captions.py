@@ -1,9 +1,10 @@
 """Face captions on disk: CelebA-Dialog, the form that Collaborative Diffusion derived from it, Multi-Modal-CelebA-HQ."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from datamodules.storage import listing, text
 from lightning_mmdiff.errors import UserError
 
 CaptionKind = Literal["celeba-dialog", "beard-and-age", "mm-celeba"]
@@ -28,54 +29,87 @@ def caption_files(root: Path) -> list[Path]:
     return files + [path for folder in MM_FOLDERS for path in sorted((root / folder).glob("*.txt"))]
 
 
-def read_all(root: Path, names: list[str]) -> dict[str, dict[str, list[str]]]:
-    """Return kind -> image name -> captions, for the images ``names`` and each kind found below ``root``.
-
-    "celeba-dialog" is the overall caption; "beard-and-age" is the lower-case one Collaborative Diffusion was trained on.
-    """
-    known = set(names)
-    found = {kind: _read_dialog(root, kind, known) for kind in ("celeba-dialog", "beard-and-age")}
-    found["mm-celeba"] = _read_mm(root, names)
-    return {kind: captions for kind, captions in found.items() if captions}
-
-
-def _read_dialog(root: Path, kind: Literal["celeba-dialog", "beard-and-age"], known: set[str]) -> dict[str, list[str]]:
-    path = next((root / place for place in CAPTION_PLACES[kind] if (root / place).is_file()), None)
-    if path is None:
-        return {}
-    try:
-        entries = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON ({error}); fetch this file again.") from error
-    texts = ((name, caption_of(entry, kind)) for name, entry in entries.items() if name in known)
-    return {name: [text] for name, text in texts if text}
-
-
-def caption_of(entry: dict[str, Any], kind: Literal["celeba-dialog", "beard-and-age"]) -> str:
-    """Return the caption in one entry of a CelebA-Dialog file, "" if it has none.
+def read(root: Path, kind: CaptionKind, names: Mapping[int, str]) -> dict[str, list[str]] | None:
+    """Return image name -> captions in the order of the file, or None if there are no captions of this kind.
 
     Args:
-        entry: {"overall_caption": ..., "attribute_wise_captions": {...}} or {"Beard_and_Age": ...}.
-        kind: which caption; an entry of the derived form has only one.
+        root: folder of the data set.
+        kind: "celeba-dialog" is the overall caption; "beard-and-age" is the lower-case one Collaborative Diffusion was
+            trained on.
+        names: image number -> image name; captions of other images are left out.
+
+    Raises:
+        UserError: naming the file and the entry, if one is damaged.
     """
+    path = next((root / place for place in CAPTION_PLACES[kind] if (root / place).exists()), None)
+    if path is None:
+        return None
+    found = _of_folder(path, names) if kind == "mm-celeba" else _of_file(path, kind)
+    return {names[number]: captions for number, captions in found.items() if number in names and captions}
+
+
+def _of_file(path: Path, kind: CaptionKind) -> dict[int, list[str]]:
+    """Read one JSON file: image -> entry."""
+    entries = text.by_number(path, text.entries(path, 'an object such as {"0.jpg": {"overall_caption": ...}}').items())
+    derived = path.name in {Path(place).name for place in DERIVED_FILES}
+    found = {}
+    for number, entry in entries.items():
+        try:
+            found[number] = captions_of(entry, kind, derived=derived)
+        except UserError as error:
+            raise UserError(f"{path}: the entry of image {number} {error}.") from error
+    return found
+
+
+def captions_of(entry: Any, kind: CaptionKind, *, derived: bool) -> list[str]:
+    """Return the captions in one entry of a CelebA-Dialog file, [] if it has none.
+
+    Args:
+        entry: {"overall_caption": ..., "attribute_wise_captions": {...}} or {"Beard_and_Age": ...}; or the caption
+            itself, a list of captions, or null.
+        kind: which caption; an entry of the derived form has only one.
+        derived: whether the file is of the derived form, so that a plain caption is of beard and age.
+
+    Raises:
+        UserError: if it is anything else; its message continues "The entry ...".
+    """
+    if entry is None:
+        return []
+    if isinstance(entry, str | list):
+        if kind == "beard-and-age" and not derived:
+            raise UserError("is a plain caption; beard-and-age needs attribute_wise_captions")
+        listed = [entry] if isinstance(entry, str) else entry
+        return [_caption(value).lower() if derived else _caption(value) for value in listed if value]
+    if not isinstance(entry, dict):
+        raise UserError(f"is a {type(entry).__name__}; expected captions")
     if "Beard_and_Age" in entry:
-        return (entry["Beard_and_Age"] or "").lower()
-    if kind == "celeba-dialog":
-        return entry.get("overall_caption") or ""
-    sentences = entry.get("attribute_wise_captions") or {}
-    return " ".join(sentences[key] for key in ("No_Beard", "Young") if sentences.get(key)).lower()
+        caption = _caption(entry["Beard_and_Age"]).lower()
+    elif kind == "celeba-dialog":
+        caption = _caption(entry.get("overall_caption"))
+    else:
+        sentences = entry.get("attribute_wise_captions") or {}
+        if not isinstance(sentences, dict):
+            raise UserError(f"has attribute_wise_captions of type {type(sentences).__name__}; expected an object")
+        chosen = (_caption(sentences.get(key)) for key in ("No_Beard", "Young"))
+        caption = " ".join(sentence for sentence in chosen if sentence).lower()
+    return [caption] if caption else []
 
 
-def _read_mm(root: Path, names: list[str]) -> dict[str, list[str]]:
-    folder = next((root / folder for folder in MM_FOLDERS if (root / folder).is_dir()), None)
-    if folder is None:
-        return {}
-    paths = ((name, folder / f"{Path(name).stem}.txt") for name in names)
-    return {name: _read_lines(path) for name, path in paths if path.is_file()}
+def _caption(value: Any) -> str:
+    """Return a caption, "" for null."""
+    if not isinstance(value, str | None):
+        raise UserError(f"has a caption of type {type(value).__name__}; expected text")
+    return value or ""
 
 
-def _read_lines(path: Path) -> list[str]:
-    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+def _of_folder(folder: Path, names: Mapping[int, str]) -> dict[int, list[str]]:
+    """Read a folder with a text file of ten lines for each image."""
+    paths = listing.numbered(listing.files(folder, (".txt",)))
+    return {number: _lines(paths[number]) for number in names if number in paths}
+
+
+def _lines(path: Path) -> list[str]:
+    lines = [line for _, line in text.rows(path)]
     if len(lines) != MM_LINES:
         raise UserError(f"{path}: has {len(lines)} captions, expected {MM_LINES}, one a line; fetch this file again.")
     return lines

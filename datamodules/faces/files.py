@@ -5,11 +5,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast, get_args
 
 import numpy as np
 
+from datamodules.faces.captions import CaptionKind
 from datamodules.storage.reading import read_image
 from lightning_mmdiff.errors import UserError
+
+ANNOTATIONS = ("attributes", "official", *get_args(CaptionKind))
+"""Contents of the optional text files."""
 
 
 class FaceFiles(ABC):
@@ -31,6 +36,10 @@ class FaceFiles(ABC):
     def image(self, number: int) -> Path:
         """Return the path of an image."""
 
+    def images(self) -> list[Path]:
+        """Return the paths of all images."""
+        return [self.image(number) for number in self.numbers]
+
     @abstractmethod
     def label_map(self, number: int) -> np.ndarray:
         """Return the class ids of an image, uint8 [H, W] in the official order of 19 classes."""
@@ -40,12 +49,24 @@ class FaceFiles(ABC):
         """Return the 40 attributes, int8 [N, 40] of 0 and 1, or None if the data set has none."""
 
     @abstractmethod
-    def captions(self) -> dict[str, dict[str, list[str]]]:
-        """Return kind -> image name -> captions, for each kind on disk, with names in the order of its file."""
+    def captions(self, kind: CaptionKind) -> dict[str, list[str]] | None:
+        """Return image name -> captions of one kind, in the order of its file, or None if there are none."""
 
     @abstractmethod
     def official_split(self) -> list[str] | None:
         """Return "train", "val" or "test" for each image, or None if the file that defines the split is absent."""
+
+    def annotation(self, thing: str) -> Any:
+        """Return the content of an optional text file: "attributes", "official" (the split) or a kind of captions.
+
+        None if it is absent.
+
+        Raises:
+            UserError: naming the file and the place in it, if it is damaged or lacks an image.
+        """
+        if thing == "attributes":
+            return self.attributes()
+        return self.official_split() if thing == "official" else self.captions(cast(CaptionKind, thing))
 
     @abstractmethod
     def places(self) -> dict[str, tuple[str, ...]]:

@@ -5,16 +5,17 @@ A batch is a dict, see ``FaceSplit.batch``. Conditions that were not requested a
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from datamodules.base import PackedDataModule, require_known
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import CONDITIONS, LABEL_CONDITIONS
-from datamodules.faces.files import FaceFiles
+from datamodules.faces.files import ANNOTATIONS, FaceFiles
 from datamodules.faces.packed import Packed, open_packed, pack
-from datamodules.faces.split import FaceSplit, Split, split_rows
+from datamodules.faces.split import FaceSplit, Split, num_test, split_rows
+from datamodules.storage.listing import expected
 from datamodules.storage.reading import some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
@@ -91,23 +92,46 @@ class FaceDataModule(PackedDataModule):
         """Return the files below ``root``, listed and checked for gaps."""
 
     def check(self) -> FaceFiles:
-        """Return the files after checking that everything this configuration needs exists; read names only, pack nothing."""
+        """Return the files after opening the text files that this configuration needs; of images, read the names only."""
+        files = self._listed()
+        self._open(files, [thing for thing, _ in self._needs()])
+        return files
+
+    def prepare_data(self, fits: Callable[[FaceFiles], None] = lambda files: None) -> None:
+        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+        files, needs = self._listed(), [thing for thing, _ in self._needs()]
+        fits(files)
+        pack(files, image_size=self.image_size, folder=self.folder, check=lambda: self._open(files, needs))
+        self._open(files, self._absent(open_packed(self.folder)))  # says why it was left out
+
+    def num_test(self, files: FaceFiles) -> int:
+        """Return the number of test images; one without a caption counts."""
+        if self.split == "official":
+            return (files.official_split() or []).count("test")
+        return num_test(len(files.numbers), files.total)
+
+    def _listed(self) -> FaceFiles:
+        """Return the files after checking that something lies in the place of everything that is needed."""
         files = self.files()
         for thing, why in self._needs():
             places = files.places().get(thing, ())
             if not any((self.root / place).exists() for place in places):
                 looked = f"looked for {' or '.join(places)} there" if places else "this data set has none"
-                raise MissingFileError(f"{self.root}: {why}; {looked}. Expected this layout:\n{self.layout}")
+                raise MissingFileError(f"{self.root}: {why}; {looked}. {expected(self.root, self.layout)}")
         return files
 
-    def prepare_data(self) -> None:
-        """Check the files and pack them unless they are packed already."""
-        pack(self.check(), image_size=self.image_size, folder=self.folder)
+    def _open(self, files: FaceFiles, things: Iterable[str]) -> None:
+        """Read those of ``things`` that are optional text files, and check that captions are complete."""
+        for thing in (thing for thing in things if thing in ANNOTATIONS):
+            found = files.annotation(thing)
+            if thing == self.captions:
+                self._without_caption([files.name(number) for number in files.numbers], found or {})
 
     def setup(self, stage: str | None = None) -> None:
         """Memory-map the packed arrays and split them."""
         packed = open_packed(self.folder)
-        self._require_packed(packed)
+        for why in self._absent(packed).values():
+            raise MissingFileError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
         texts = packed.read_captions(self.captions) if self.captions else None
         order = self._captioned_rows(packed, texts) if texts is not None else list(range(len(packed.names)))
         parts = []
@@ -132,22 +156,26 @@ class FaceDataModule(PackedDataModule):
         if self.split == "official":
             yield "official", "split='official' needs the file that defines it"
 
-    def _require_packed(self, packed: Packed) -> None:
+    def _absent(self, packed: Packed) -> dict[str, str]:
+        """Return the required items that were packed without, each with the reason why it is required."""
         there = {"label_map": packed.label_maps is not None, "attributes": packed.attributes is not None}
         there |= {"official": packed.official_split is not None} | dict.fromkeys(packed.captions, True)
-        for thing, why in self._needs():
-            if not there.get(thing):
-                raise MissingFileError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
+        return {thing: why for thing, why in self._needs() if not there.get(thing)}
+
+    def _without_caption(self, names: list[str], texts: Collection[str]) -> list[str]:
+        """Return the images that have no caption; UserError if more than one in a thousand have none."""
+        excluded = [name for name in names if name not in texts]
+        if len(excluded) > max(1, len(names) // 1000):
+            raise UserError(
+                f"{self.root}: found {self.captions} captions of {len(texts)} of {len(names)} images, none for "
+                f"{some(excluded)}; the caption files are incomplete, fetch them again."
+            )
+        return excluded
 
     def _captioned_rows(self, packed: Packed, texts: dict[str, Any]) -> list[int]:
         """Return the rows with a caption in the order of the captions; record and log the images without one."""
         row_of = {name: row for row, name in enumerate(packed.names)}
-        self.excluded = [name for name in packed.names if name not in texts]
-        if len(self.excluded) > max(1, len(packed.names) // 1000):
-            raise UserError(
-                f"{self.root}: found {self.captions} captions of {len(texts)} of {len(packed.names)} images, none for "
-                f"{some(self.excluded)}; the caption files are incomplete, fetch them again."
-            )
+        self.excluded = self._without_caption(packed.names, texts)
         if self.excluded:
             logger.warning("%s: left out, without a caption: %s", self.root, ", ".join(self.excluded))
         return [row_of[name] for name in texts]

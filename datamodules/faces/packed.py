@@ -4,18 +4,24 @@ See ``decoding.py`` for how a face is read and reduced.
 """
 
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from datamodules.faces.captions import CaptionKind
 from datamodules.faces.decoding import FaceDecoder
-from datamodules.faces.files import FaceFiles
+from datamodules.faces.files import ANNOTATIONS, FaceFiles
 from datamodules.storage.compressed import CompressedRows, CompressedWriter
 from datamodules.storage.data_files import fill_rows
 from datamodules.storage.packing import link, new_array, pack_once, read_fingerprint, read_packed
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import read_text, write_json
+
+logger = logging.getLogger(__name__)
 
 VERSION = 2  # of the packed format; data of another version is packed again
 PIXELS = ("images", "sketches", "label_maps")
@@ -43,7 +49,7 @@ class Packed:
 
     def read_captions(self, kind: str) -> dict[str, list[str]]:
         """Return image name -> captions of one kind, in the order of its file."""
-        return json.loads((self.folder / "captions.json").read_text())[kind]
+        return json.loads(read_text(self.folder / "captions.json"))[kind]
 
 
 def open_packed(folder: Path) -> Packed:
@@ -59,8 +65,14 @@ def open_packed(folder: Path) -> Packed:
     )
 
 
-def pack(files: FaceFiles, *, image_size: int, folder: Path) -> bool:
+def pack(files: FaceFiles, *, image_size: int, folder: Path, check: Callable[[], None] = lambda: None) -> bool:
     """Pack ``files`` into ``folder`` unless it already holds them; return whether anything was packed.
+
+    Args:
+        files: the data set.
+        image_size: height and width in pixels.
+        folder: folder of the packed data.
+        check: called before anything is packed; after it, damaged optional files are left out with a warning.
 
     Raises:
         ValueError: naming every damaged, misshapen or mislabeled file (up to 20).
@@ -69,9 +81,11 @@ def pack(files: FaceFiles, *, image_size: int, folder: Path) -> bool:
     fingerprint = {"version": VERSION, "pixels": files.pixel_fingerprint(), "text": files.text_fingerprint()}
 
     def write(temporary: Path) -> None:
+        check()
+        annotations = _readable(files)  # before the pixels, which take long
         reuse = _same_pixels(folder, fingerprint)
         pixels = _link_pixels(reuse, temporary) if reuse else _write_pixels(files, image_size, temporary)
-        _write_rest(files, temporary, pixels, fingerprint)
+        _write_rest(files, annotations, temporary, pixels, fingerprint)
 
     return pack_once(folder, fingerprint, write)
 
@@ -101,20 +115,33 @@ def _write_pixels(files: FaceFiles, size: int, folder: Path) -> dict[str, Any]:
 
 def _link_pixels(old: Path, folder: Path) -> dict[str, Any]:
     """Take over the arrays of ``old``; return the entries of the index that name them."""
-    index = json.loads((old / "index.json").read_text())
+    index = json.loads(read_text(old / "index.json"))
     kept = {"arrays": [name for name in index["arrays"] if name in PIXELS], "compressed": index["compressed"]}
     for path in (path for name in (*kept["arrays"], *kept["compressed"]) for path in old.glob(f"{name}.*")):
         link(path, folder / path.name)
     return kept
 
 
-def _write_rest(files: FaceFiles, folder: Path, pixels: dict[str, Any], fingerprint: dict[str, Any]) -> None:
+def _readable(files: FaceFiles) -> dict[str, Any]:
+    """Return the contents of the optional text files that exist and are not damaged."""
+    found = {}
+    for thing in ANNOTATIONS:
+        try:
+            found[thing] = files.annotation(thing)
+        except UserError as error:
+            logger.warning("Left out, since nothing here needs it: %s", error)
+    return {thing: value for thing, value in found.items() if value is not None}
+
+
+def _write_rest(
+    files: FaceFiles, annotations: dict[str, Any], folder: Path, pixels: dict[str, Any], fingerprint: dict[str, Any]
+) -> None:
     """Write the attributes, the captions and, last, the index."""
-    attributes, extra = files.attributes(), []
-    if attributes is not None:
-        np.save(folder / "attributes.npy", attributes)
+    extra = []
+    if "attributes" in annotations:
+        np.save(folder / "attributes.npy", annotations["attributes"])
         extra.append("attributes")
-    captions = files.captions()
+    captions = {kind: annotations[kind] for kind in get_args(CaptionKind) if annotations.get(kind)}
     write_json(folder / "captions.json", captions)
     names = [files.name(number) for number in files.numbers]
     index = {"fingerprint": fingerprint, "count": len(names), "total": files.total}
@@ -124,6 +151,6 @@ def _write_rest(files: FaceFiles, folder: Path, pixels: dict[str, Any], fingerpr
         "captions": list(captions),
         "names": names,
         "numbers": files.numbers,
-        "official_split": files.official_split(),
+        "official_split": annotations.get("official"),
     }
     write_json(folder / "index.json", index)

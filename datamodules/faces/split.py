@@ -104,6 +104,11 @@ def _mirrored_labels(label_maps: np.ndarray, flips: np.ndarray) -> np.ndarray:
     return label_maps
 
 
+def num_test(count: int, total: int) -> int:
+    """Return the number of test images of every split but the official one, for ``count`` images numbered up to ``total``."""
+    return PAPER_TEST if total >= PAPER_IMAGES else max(1, count // 10)
+
+
 def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the training rows and the test rows.
 
@@ -121,8 +126,8 @@ def split_rows(packed: Packed, split: Split, order: Sequence[int]) -> tuple[np.n
     """
     if split != "official":
         usable = list(order)[:PAPER_IMAGES]
-        num_test = PAPER_TEST if packed.total >= PAPER_IMAGES else max(1, len(usable) // 10)
-        train, validation, test = usable[: -2 * num_test], usable[-2 * num_test : -num_test], usable[-num_test:]
+        last = num_test(len(usable), packed.total)
+        train, validation, test = usable[: -2 * last], usable[-2 * last : -last], usable[-last:]
         train = {"paper": train + validation, "reduced": train, "validation": validation}[split]
     else:
         assert packed.official_split is not None  # checked in setup()

@@ -9,8 +9,9 @@ import numpy as np
 from datamodules.images import imagenet_labels as class_ids
 from datamodules.images.labeled import LabeledDataModule
 from datamodules.storage.data_files import DataFiles
+from datamodules.storage.listing import expected, require_root
 from datamodules.storage.progress import progress_bar
-from datamodules.storage.reading import require_root, some
+from datamodules.storage.reading import some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 BATCH_FILES = tuple(f"train_data_batch_{i}.npz" for i in range(1, 11))
@@ -32,10 +33,14 @@ class DownsampledFiles(DataFiles):
         require_root(root, LAYOUT)
         self.root = root
         missing = [name for name in (*BATCH_FILES, VAL_FILE) if not (root / name).is_file()]
+        if pickled := [name.removesuffix(".npz") for name in missing if (root / name).with_suffix("").is_file()]:
+            raise MissingFileError(
+                f"{root}: found {some(pickled)} without .npz, the pickled release of these arrays; fetch the npz release."
+            )
         if missing:
             raise MissingFileError(
-                f"{root}: found {11 - len(missing)} of 11 arrays, missing {some(missing)}; fetch these. Expected this "
-                f"layout:\n{LAYOUT}"
+                f"{root}: found {11 - len(missing)} of 11 arrays, missing {some(missing)}; fetch these. "
+                + expected(root, LAYOUT)
             )
         if not (root / class_ids.MAP_FILE).is_file():
             raise MissingFileError(
@@ -45,7 +50,7 @@ class DownsampledFiles(DataFiles):
         wnids = class_ids.read_map(root / class_ids.MAP_FILE)
         order = sorted(wnids)
         self.rank = np.array([order.index(wnid) for wnid in wnids])  # indexed by label - 1
-        self.classes = class_ids.read_names(root, order)
+        self.classes = self.optional("names", lambda: class_ids.read_names(root, order)) or order
         labels = [self._read(name, "labels") for name in (*BATCH_FILES, VAL_FILE)]
         self.num_train, self.num_test = sum(map(len, labels[:-1])), len(labels[-1])
         self.given = np.concatenate(labels).astype(np.int64)

@@ -1,6 +1,5 @@
 """The layout of torchvision's ImageFolder: a folder per part, in it a folder per class, in it the images."""
 
-import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -9,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.storage.data_files import DataFiles, fill_rows
-from datamodules.storage.reading import read_image, require_root, some
+from datamodules.storage import listing, text
+from datamodules.storage.data_files import IMAGE_SUFFIXES, DataFiles, fill_rows
+from datamodules.storage.listing import require_root
+from datamodules.storage.reading import read_image, some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
 CAPTION_FILE = "captions.json"
 
 Listing = dict[str, list[Path]]  # class -> its images
@@ -42,13 +42,13 @@ class FolderFiles(DataFiles):
         if missing:
             raise MissingFileError(
                 f"{root}: found {len(train_classes)} classes in {train} and {len(test_classes)} in {test}; only in one of "
-                f"them: {some(missing)}. The download is incomplete: fetch the rest. Expected this layout:\n{layout}"
+                f"them: {some(missing)}. The download is incomplete: fetch the rest. {listing.expected(root, layout)}"
             )
         self.items = [item for part in (train_classes, test_classes) for item in in_turn(part)]
         self.num_train = sum(map(len, train_classes.values()))
         self.num_test = len(self.items) - self.num_train
         self.classes = self.wnids
-        self.captions = self._captions()
+        self.captions = self.optional("caption", self._captions)
 
     def list_test(self, folder: Path, wnids: list[str], layout: str) -> Listing:
         """Return the test images of each class."""
@@ -88,14 +88,16 @@ class FolderFiles(DataFiles):
 
     def _captions(self) -> list[str] | None:
         file = self.root / CAPTION_FILE
-        if not file.is_file():
+        if not file.exists():
             return None
-        texts = json.loads(file.read_text())
-        names = [str(path.relative_to(self.root)) for _, path in self.items]
-        missing = [name for name in names if name not in texts]
-        if missing:
+        texts = text.entries(file, 'an object such as {"train/n01440764/n01440764_18.JPEG": "a caption", ...}')
+        names = [path.relative_to(self.root).as_posix() for _, path in self.items]
+        found = [texts.get(name, texts.get(Path(name).name)) for name in names]
+        captions = [caption for caption in found if isinstance(caption, str) and caption]
+        if len(captions) < len(names):
+            missing = [name for name, caption in zip(names, found) if not isinstance(caption, str) or not caption]
             raise UserError(f"{file}: has no caption for {some(missing)}; complete it, or remove it.")
-        return [texts[name] for name in names]
+        return captions
 
 
 def list_classes(root: Path, part: str, layout: str) -> Listing:
@@ -105,13 +107,16 @@ def list_classes(root: Path, part: str, layout: str) -> Listing:
         MissingFileError: if the folder is missing or holds no class folders, or if a class is empty.
     """
     folder = root / part
-    subfolders = sorted(path for path in folder.glob("*/") if not path.name.startswith("."))
+    subfolders = listing.folders(folder)
     if not subfolders:
-        archives = sorted(path.name for path in root.glob("*.tar*"))
-        hint = f" Found {some(archives)}: unpack first." if archives else ""
-        raise MissingFileError(f"{folder}: no class folders found.{hint} Expected this layout in {root}:\n{layout}")
+        raise MissingFileError(f"{folder}: no class folders found. {listing.expected(root, layout)}")
     classes = {path.name: list_images(path) for path in subfolders}
     empty = [name for name, images in classes.items() if not images]
+    if deep := [inner for name in empty for inner in listing.folders(folder / name)]:
+        raise MissingFileError(
+            f"{folder}: expected images in {folder / empty[0]}, found folders such as {deep[0].name}; move what they hold "
+            f"up, there and in the like of it. {listing.expected(root, layout)}"
+        )
     if empty:
         raise MissingFileError(
             f"{folder}: found images of {len(classes) - len(empty)} of {len(classes)} classes, none of {some(empty)}. "
@@ -121,8 +126,19 @@ def list_classes(root: Path, part: str, layout: str) -> Listing:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder, sorted by name; other files are not part of a data set."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    """Return the images of a folder, sorted by name; other files are not part of a data set.
+
+    Raises:
+        UserError: if two are one image, named 1.jpg and 0001.jpg or 1.png.
+    """
+    paths = listing.files(folder, IMAGE_SUFFIXES)
+    first: dict[str, Path] = {}
+    for path in paths:
+        number = text.image_number(path.name)
+        same = first.setdefault(path.stem if number is None else str(number), path)
+        if same != path:
+            raise UserError(f"{path}: has the name of {same}; remove one of them, and all its like.")
+    return paths
 
 
 def number_of(path: Path) -> int:

@@ -9,6 +9,7 @@ from datamodules.batches.masking import MaskConfig, fixed_masks, train_masks
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import DataFiles
+from datamodules.storage.listing import expected
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 
@@ -114,5 +115,5 @@ class LabeledDataModule(ArrayDataModule):
         if "caption" in self.conditions and found.captions is None:
             raise MissingFileError(
                 f"{self.root}: condition caption needs captions; looked for captions.json there. "
-                f"Expected this layout:\n{self.layout}"
+                + expected(self.root, self.layout)
             )

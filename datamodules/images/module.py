@@ -1,6 +1,7 @@
 """Base data module over ``PackedArrays``: a data set only adds its files and the contents of a batch."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from datamodules.base import PackedDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, open_arrays, pack_arrays
@@ -27,12 +28,20 @@ class ArrayDataModule(PackedDataModule):
     def check(self) -> DataFiles:
         """Return the files after checking that everything this configuration needs exists; pack nothing."""
         files = self.files()
+        for problem in (files.problems[name] for name in self.conditions if name in files.problems):
+            raise problem
         self.require(files)
         return files
 
-    def prepare_data(self) -> None:
-        """Check the files and pack them unless they are packed already."""
-        pack_arrays(self.check(), image_size=self.image_size, folder=self.folder)
+    def prepare_data(self, fits: Callable[[DataFiles], None] = lambda files: None) -> None:
+        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+        files = self.check()
+        fits(files)
+        pack_arrays(files, image_size=self.image_size, folder=self.folder)
+
+    def num_test(self, files: DataFiles) -> int:
+        """Return the number of test images."""
+        return files.num_test
 
     def setup(self, stage: str | None = None) -> None:
         """Memory-map the packed arrays and split them."""

@@ -1,5 +1,6 @@
 """Labeled or paired images decoded once into memory-mapped arrays, and their training and test splits."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from datamodules.batches.steps import Draw
 from datamodules.storage.data_files import DataFiles
 from datamodules.storage.packing import new_array, pack_once, read_packed
 from lightning_mmdiff.runtime.files import write_json
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1  # of the packed format; data of another version is packed again
 
@@ -51,6 +54,8 @@ def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
     fingerprint = {"version": VERSION, "files": files.fingerprint()}
 
     def write(temporary: Path) -> None:
+        for problem in files.problems.values():
+            logger.warning("Left out, since nothing here needs it: %s", problem)
         count = files.num_train + files.num_test
         shapes = {name: (count, *shape) for name, shape in files.shapes(image_size).items()}
         arrays = {name: new_array(temporary / f"{name}.npy", shape) for name, shape in shapes.items()}

@@ -56,8 +56,9 @@ def write_imagenet(root: Path, *, count: int, image_size: int, seed: int = 0) ->
                     _write_jpeg(folder / name, picture)
                     texts[name] = text
                 advance(len(numbers))
-        (folder / CAPTION_FILE).write_text(json.dumps(texts))
-        (folder / NAME_FILE).write_text("".join(f"{wnid} {name}\n" for wnid, name in zip(WNIDS, objects.NAMES)))
+        (folder / CAPTION_FILE).write_text(json.dumps(texts), encoding="utf-8")
+        names = "".join(f"{wnid} {name}\n" for wnid, name in zip(WNIDS, objects.NAMES))
+        (folder / NAME_FILE).write_text(names, encoding="utf-8")
 
     write_once(root, _what("objects", count, image_size, seed), "rendered images", _total(count, least), write)
 

@@ -77,9 +77,9 @@ def _write_domain_a(root: Path, count: int, size: int, seed: int, advance: Updat
         attributes.append(who.attributes(people))
         captions |= {f"{number}.jpg": caption for number, caption in zip(numbers.tolist(), who.captions(people))}
         advance(len(numbers))
-    (root / ATTRIBUTE_FILE).write_text(_attribute_text(np.concatenate(attributes)))
-    (root / MAPPING_FILE).write_text(_mapping_text(count))
-    (root / "captions_hq.json").write_text(json.dumps(captions))
+    (root / ATTRIBUTE_FILE).write_text(_attribute_text(np.concatenate(attributes)), encoding="utf-8")
+    (root / MAPPING_FILE).write_text(_mapping_text(count), encoding="utf-8")
+    (root / "captions_hq.json").write_text(json.dumps(captions), encoding="utf-8")
 
 
 def _write_domain_b(root: Path, count: int, size: int, seed: int, advance: Update) -> None:
@@ -97,7 +97,8 @@ def _write_domain_b(root: Path, count: int, size: int, seed: int, advance: Updat
         advance(len(numbers))
     training = count - max(1, count // 7)  # FFHQ: 60,000 of 70,000
     category = ["training" if number < training else "validation" for number in range(count)]
-    (root / JSON_FILE).write_text(json.dumps({str(i): {"category": name} for i, name in enumerate(category)}))
+    entries = {str(i): {"category": name} for i, name in enumerate(category)}
+    (root / JSON_FILE).write_text(json.dumps(entries), encoding="utf-8")
 
 
 def _write_parts(folder: Path, number: int, label_map: np.ndarray) -> None:

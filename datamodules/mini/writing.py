@@ -13,6 +13,7 @@ import numpy as np
 from datamodules.storage.locking import locked
 from datamodules.storage.progress import Update, progress_bar
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import read_text
 
 MARKER = "mini.json"
 CHUNK_PIXELS = 2**17  # of one rendered chunk; about as many as fit in the processor's cache
@@ -41,7 +42,7 @@ def write_once(root: Path, what: dict[str, Any], noun: str, total: int, write: C
             temporary.mkdir()
             with progress_bar(f"rendering {root.name}", total) as advance:
                 write(temporary, advance)
-            (temporary / MARKER).write_text(json.dumps(what) + "\n")
+            (temporary / MARKER).write_text(json.dumps(what) + "\n", encoding="utf-8")
             temporary.rename(root)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -68,7 +69,7 @@ def hwc(picture: np.ndarray) -> np.ndarray:
 
 def _require_same(root: Path, what: dict[str, Any], noun: str) -> None:
     marker = root / MARKER
-    found = json.loads(marker.read_text()) if marker.is_file() else None
+    found = json.loads(read_text(marker)) if marker.is_file() else None
     if found != what:
         there = f"no {noun}" if found is None else f"{noun} with {found}"
         raise UserError(f"{root}: holds {there}, expected {what}; give another folder, or delete this one.")

@@ -3,12 +3,17 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from datamodules.storage.progress import in_threads
+from lightning_mmdiff.errors import UserError
+
+T = TypeVar("T")
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 class DataFiles(ABC):
@@ -26,6 +31,19 @@ class DataFiles(ABC):
     def __len__(self) -> int:
         return self.num_train + self.num_test
 
+    @cached_property
+    def problems(self) -> dict[str, UserError]:
+        """Why optional content could not be read, by the condition that needs it."""
+        return {}
+
+    def optional(self, condition: str, read: Callable[[], T]) -> T | None:
+        """Return ``read()``, or None if it fails: what is damaged stops only those who need it (see ``problems``)."""
+        try:
+            return read()
+        except UserError as error:
+            self.problems[condition] = error
+            return None
+
     @abstractmethod
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
         """Return the uint8 arrays to fill, each with the shape of one item."""
@@ -37,6 +55,10 @@ class DataFiles(ABC):
     @abstractmethod
     def paths(self) -> Iterable[Path]:
         """Return every file that is read; their names and sizes make up the fingerprint."""
+
+    def images(self) -> list[Path]:
+        """Return the image files among ``paths``."""
+        return [path for path in self.paths() if path.suffix.lower() in IMAGE_SUFFIXES]
 
     def labels(self) -> np.ndarray | None:
         """Return the class of each item, int64 [num_train + num_test], or None if there are no classes."""

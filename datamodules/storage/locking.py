@@ -13,7 +13,7 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[bool]:
     A read-only folder or a file system without locks yields False, so callers must stay correct without the lock.
     """
     try:
-        file = path.open("a")
+        file = path.open("a", encoding="utf-8")
     except OSError:
         yield False
         return

@@ -16,6 +16,7 @@ import numpy as np
 from datamodules.storage.compressed import CompressedRows
 from datamodules.storage.locking import locked
 from lightning_mmdiff.errors import MissingFileError
+from lightning_mmdiff.runtime.files import read_text
 
 
 def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path], None]) -> bool:
@@ -52,7 +53,7 @@ def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{folder}: nothing packed here; call prepare_data() (or run datamodules.prepare) first."
         )
     with locked(_lock_path(folder), shared=True):
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads(read_text(folder / "index.json"))
         arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in index["arrays"]}
         for name, shape in index.get("compressed", {}).items():
             arrays[name] = CompressedRows(folder / f"{name}.zlib", tuple(shape))
@@ -62,7 +63,7 @@ def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def read_fingerprint(folder: Path) -> dict[str, Any] | None:
     """Return the fingerprint stored in a folder, or None if there is none."""
     try:
-        return json.loads((folder / "index.json").read_text())["fingerprint"]
+        return json.loads(read_text(folder / "index.json"))["fingerprint"]
     except FileNotFoundError:
         return None
 

@@ -7,39 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.errors import UserError
 
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on a damaged file
-
-
-def require_root(root: Path, layout: str) -> None:
-    """Raise FileNotFoundError with the expected layout if ``root`` is not a folder."""
-    if not root.is_dir():
-        raise MissingFileError(f"{root}: no such folder. Expected this layout there:\n{layout}")
-
-
-def require_images(root: Path, numbers: list[int], layout: str, known_gaps: frozenset[int] = frozenset()) -> int:
-    """Check that the numbering of the images has no gaps; return how many numbers it has from first to last.
-
-    Args:
-        root: folder, for the error message.
-        numbers: image numbers, ascending.
-        layout: expected layout, for the error message.
-        known_gaps: numbers that may be missing.
-
-    Raises:
-        MissingFileError: if there are no images, or if some are missing between the first and the last.
-    """
-    if not numbers:
-        raise MissingFileError(f"{root}: no images found. Expected this layout there:\n{layout}")
-    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers) - known_gaps)
-    total = numbers[-1] - numbers[0] + 1
-    if missing:
-        raise MissingFileError(
-            f"{root}: found {len(numbers)} images where the numbers {numbers[0]} to {numbers[-1]} make {total}; "
-            f"missing {some(missing)}. The download is incomplete: fetch these (any gapless part of the set will do)."
-        )
-    return total
 
 
 def some(items: Iterable[object], limit: int = 5) -> str:

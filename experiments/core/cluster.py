@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.runtime.files import read_text
 
 DEFAULT_PATH = Path("slurm/cluster.toml")
 
@@ -64,7 +65,7 @@ def read_cluster(path: Path | None) -> Cluster:
     if not path.is_file():
         raise MissingFileError(f"{path}: no cluster file; copy slurm/cluster.example.toml there and fill it in.")
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not readable as TOML ({error}); compare slurm/cluster.example.toml.") from error
     defaults = {f.name: f.default for f in fields(Cluster)}

@@ -17,7 +17,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.core.energy import gpu_energy_wh
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
@@ -63,7 +63,7 @@ def recorded(folder: Path, stage: str) -> Iterator[None]:
 def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
     path = RunFolder(folder).provenance
     with WorkLocks(RunFolder(folder).locks).acquire(path.name):
-        record = json.loads(path.read_text()) if path.exists() else {"stage": {}}
+        record = json.loads(read_text(path)) if path.exists() else {"stage": {}}
         before = record["stage"].get(stage, {"seconds": 0.0, "energy_wh": 0.0})
         energies = (before.get("energy_wh"), energy_wh)
         record["stage"][stage] = {
@@ -87,6 +87,6 @@ def _git(*arguments: str) -> str:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.runs import Run
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.old_configs import upgrade
 
@@ -53,7 +53,7 @@ def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None
     if not path.exists():
         return
     try:
-        old = upgrade(json.loads(path.read_text()))
+        old = upgrade(json.loads(read_text(path)))
     except (ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}). Move the folder away, or choose another --out.") from error
     fingerprints = old.pop("fingerprints", {})

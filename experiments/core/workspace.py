@@ -1,8 +1,10 @@
 """Locations of data and runs, and preparation of a run's data sets: rendered if allowed, checked, packed, opened."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datamodules.base import PackedDataModule
 from datamodules.config import DataConfig
@@ -43,8 +45,12 @@ class Workspace:
         return config.open(self.data, cache=self.cache)
 
 
-def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
-    """Render the mini data if it is missing; verify and pack every data set that the runs read."""
+Fits = Callable[[DataConfig, PackedDataModule, Any], None]
+"""Function of a data set, its module and its files that refuses what the runs cannot use."""
+
+
+def prepare_data(workspace: Workspace, runs: Sequence[Run], fits: Fits = lambda *_: None) -> None:
+    """Render the mini data if it is missing; verify every data set that the runs read, ask ``fits``, and pack it."""
     configs = dict.fromkeys(c for run in runs for c in data_of(run))
     if workspace.rendered:
         count, size = RENDERED[workspace.profile]
@@ -53,7 +59,8 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run]) -> None:
                 raise UserError(f"{entry.name} has no rendered stand-in: give the folder of the real data by --data.")
             entry.render(workspace.data / entry.folder, count=count, image_size=size)
     for config in configs:
-        workspace.open(config).prepare_data()
+        module = workspace.open(config)
+        module.prepare_data(partial(fits, config, module))
 
 
 def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | AlternatingData:

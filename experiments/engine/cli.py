@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -91,6 +92,7 @@ def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
 def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator["Work | None"]:
     """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
+    from experiments.engine.fitting import require_fitting
     from experiments.engine.launch import check_launch
     from experiments.engine.work import Work, is_joint
     from experiments.engine.workers import helpers
@@ -103,7 +105,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     if flags.part == "all":
         check_launch(runs)
     if flags.part != "report":
-        prepare_data(workspace, runs)
+        prepare_data(workspace, runs, partial(require_fitting, tables=tables, runs=runs))
         reporting.announce(workspace, tables, papers, _command(flags))
     if flags.part == "all":
         words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in runs)))]  # all, but no report

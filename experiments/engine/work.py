@@ -119,7 +119,7 @@ def _keep_reason(error: Exception, folder: RunFolder) -> None:
         text += "\n" + "".join(traceback.format_exception(error))
         error.add_note(f"its traceback is in {folder.failure}")
     with suppress(OSError):  # a full disk must not hide the first error
-        folder.failure.write_text(text)
+        folder.failure.write_text(text, encoding="utf-8")
 
 
 def is_joint(runs: Sequence[Run]) -> bool:

@@ -20,7 +20,7 @@ from experiments.protocols import influence
 from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
 from experiments.spec import Row, Table
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.index import write_index
 from reports.render import show
@@ -76,7 +76,7 @@ def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(read_text(path)) if path.exists() else {}
 
 
 def _with_older_date(description: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.unet import UNet
+from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 NUM_REPLICATES = 1000
@@ -72,7 +73,7 @@ def milliseconds_per_image(samples: Samples) -> float:
 def sampling_seconds(folder: Path) -> float:
     """Return the wall clock seconds of the sample stage, summed over all its interruptions and processes."""
     path = RunFolder(folder).provenance
-    stages = json.loads(path.read_text())["stage"] if path.exists() else {}
+    stages = json.loads(read_text(path))["stage"] if path.exists() else {}
     if "sample" not in stages:
         raise MissingFileError(f"{path} has no record of how long sampling took.")
     return float(stages["sample"]["seconds"])

@@ -8,7 +8,7 @@ from lightning_mmdiff.metrics.frechet import fit_gaussian
 from lightning_mmdiff.metrics.inception_score import inception_score_result
 from lightning_mmdiff.metrics.kid import unit_length
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, Inception
-from lightning_mmdiff.metrics.precision_recall import precision_recall_results
+from lightning_mmdiff.metrics.precision_recall import NEIGHBORS, precision_recall_results
 from lightning_mmdiff.metrics.results import Better, MetricResult, frechet_result, kernel_result
 
 CLEAN = Features(network=Inception, output="pool")
@@ -32,7 +32,7 @@ def frechet(name: str, features: Features, description: str, *, first: int | Non
         reference = fit_gaussian(samples.reference(features))
         return frechet_result(name, samples.features(features)[:first], reference, reference=samples.against)
 
-    return _on_features(name, "lower", features, description, measure)
+    return _on_features(name, "lower", features, description, measure, least=2)
 
 
 def kernel(name: str, features: Features, description: str, *, scaled: bool) -> Protocol:
@@ -51,7 +51,7 @@ def kernel(name: str, features: Features, description: str, *, scaled: bool) -> 
             found, reference = unit_length(found), unit_length(reference)
         return kernel_result(name, found, reference, reference=samples.against)
 
-    return _on_features(name, "lower", features, description, measure)
+    return _on_features(name, "lower", features, description, measure, least=2)
 
 
 def inception_score(name: str, features: Features, description: str) -> Protocol:
@@ -73,18 +73,24 @@ def precision_and_recall(
         return precision_recall_results(names, found, reference, device=DEVICE, reference=samples.against)
 
     precision, recall = (
-        _on_features(name, "higher", features, description, one_of(both, i))
+        _on_features(name, "higher", features, description, one_of(both, i), least=NEIGHBORS + 1)
         for i, (name, description) in enumerate(zip(names, descriptions))
     )
     return precision, recall
 
 
 def _on_features(
-    name: str, better: Better, features: Features, description: str, measure: Callable[[Samples], MetricResult]
+    name: str,
+    better: Better,
+    features: Features,
+    description: str,
+    measure: Callable[[Samples], MetricResult],
+    *,
+    least: int = 1,
 ) -> Protocol:
     return Protocol(
         name=name, better=better, description=description, measure=measure, features=features,
-        weights=WEIGHTS[features.network],
+        weights=WEIGHTS[features.network], least=least,
     )  # fmt: skip
 
 

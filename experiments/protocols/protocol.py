@@ -25,6 +25,8 @@ class Protocol(Config):
     """Features it needs of every sample, computed in one pass over the shards for all protocols that use the same network."""
     weights: tuple[str, ...] = ()
     """Names of the published weight files that it needs (``lightning_mmdiff/weights/table.py``)."""
+    least: int = 1
+    """Smallest number of real test images that it can be computed on."""
 
 
 def image_mean(

@@ -16,7 +16,7 @@ from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
-from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.files import read_text, write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
@@ -24,7 +24,7 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
     """Return the protocols that are not in metrics.json yet."""
     path = RunFolder(folder).metrics
-    done = json.loads(path.read_text()) if path.exists() else {}
+    done = json.loads(read_text(path)) if path.exists() else {}
     return [p for p in protocols if p not in done]
 
 
@@ -71,7 +71,7 @@ def _save_reasons(folder: Path, reasons: dict[str, str], locks: WorkLocks) -> No
     if not reasons and not path.exists():
         return
     with locks.acquire(path.name):
-        old = json.loads(path.read_text()) if path.exists() else {}
+        old = json.loads(read_text(path)) if path.exists() else {}
         left = {p: reason for p, reason in sorted((old | reasons).items()) if missing(folder, [p])}
         if left:
             write_json(path, left)
@@ -105,5 +105,5 @@ def _stored(folder: Path) -> list[MetricResult]:
                 protocol=protocol, value=entry["value"], n=entry["n"], better=entry["better"],
                 replicates=replicates[protocol], extra={k: v for k, v in entry.items() if k not in RESERVED},
             )
-            for protocol, entry in json.loads(files.metrics.read_text()).items()
+            for protocol, entry in json.loads(read_text(files.metrics)).items()
         ]  # fmt: skip

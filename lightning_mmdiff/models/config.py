@@ -52,6 +52,11 @@ class ModelConfig(Config):
         return {}
 
     @property
+    def num_classes(self) -> int | None:
+        """Number of classes that the condition "label" may have; None if the model takes no label."""
+        return None
+
+    @property
     def pixels(self) -> int | None:
         """Height and width of the training images; None if any size is accepted."""
         return None

@@ -80,6 +80,11 @@ class DenoiserConfig(ModelConfig):
         self._check_subsets()
 
     @property
+    def num_classes(self) -> int | None:
+        """Number of classes of the label."""
+        return self.conditions.label[1] if self.conditions.label else None
+
+    @property
     def pixels(self) -> int:
         """Height and width of the training images."""
         return self.image_size

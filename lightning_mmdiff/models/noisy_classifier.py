@@ -50,6 +50,11 @@ class NoisyClassifierConfig(ModelConfig):
         if self.noised and self.degradation is not None:
             raise UserError("degradation damages clean images; a classifier of noised ones takes none.")
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes that it tells apart."""
+        return self.network.num_classes
+
     def build(self, *, seed: int) -> "NoisyClassifier":
         """Build the model."""
         return NoisyClassifier(self, seed=seed)

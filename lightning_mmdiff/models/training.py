@@ -35,7 +35,10 @@ class SeededTraining(lightning.LightningModule, ABC):
         """Return the scalar loss of ``batch``; all randomness comes from ``generator``."""
 
     def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the loss as "loss" and, if it is a sum of several, each of these by its name."""
+        """Return the loss as "loss" and, if it is a sum of several, each of these by its name: this is what is trained on.
+
+        A model of one loss writes ``loss`` alone; one of several writes this, and ``loss`` returns its "loss".
+        """
         return {"loss": self.loss(batch, generator)}
 
     def held_out(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:

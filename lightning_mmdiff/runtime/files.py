@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.processes import machine, started
 
 ABANDONED = 24 * 60 * 60  # seconds after which a temporary file of another machine counts as abandoned
@@ -45,7 +46,19 @@ def remove_stale(folder: Path) -> None:
                 path.unlink()
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, with or without a byte-order mark, in any locale.
+
+    Raises:
+        UserError: naming the file, if it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text (byte {error.start}: {error.reason}); save it as UTF-8.") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

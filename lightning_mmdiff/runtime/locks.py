@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.processes import environment_number, machine, started
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ class WorkLocks:
         path = self.folder / f"{name}.{_number(newest) + 1 if newest else 0}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = path.open("x")  # fails if it exists: this decides
+            file = path.open("x", encoding="utf-8")  # fails if it exists: this decides
         except (FileExistsError, FileNotFoundError):  # another process was first, or cleared the folder
             return None
         try:
@@ -177,7 +178,7 @@ def _identity() -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """Return the owner of a lock; {} for a lock that is still being written."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_text(path))
     except json.JSONDecodeError:
         return {}
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning_mmdiff.runtime.files import read_text
+
 HELD_OUT = "held_out_"
 """Start of the names of the columns of ``RunFolder.loss_curve`` that hold values on held-out images."""
 
@@ -87,7 +89,7 @@ class RunFolder:
     @property
     def reason(self) -> str:
         """Reason why the last attempt failed, without the traceback; "" if it did not or gives no reason."""
-        text = self.failure.read_text(errors="replace") if self.failure.is_file() else ""
+        text = self.failure.read_text(encoding="utf-8", errors="replace") if self.failure.is_file() else ""
         return text.partition("\n\n")[0].strip()
 
     @property
@@ -113,7 +115,7 @@ class RunFolder:
     def missing(self, protocols: Iterable[str]) -> list[str]:
         """Return the protocols without a measured value; all of them if the file of the values cannot be read."""
         try:
-            measured = json.loads(self.metrics.read_text())
+            measured = json.loads(read_text(self.metrics))
         except (FileNotFoundError, ValueError):
             measured = {}
         return [protocol for protocol in protocols if protocol not in measured]

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.weights.table import WEIGHTS, Weight
 
 ENVIRONMENT_VARIABLE = "MMDIFF_WEIGHTS"
@@ -76,7 +77,7 @@ def _default_path(weight: Weight) -> Path:
     hf_home = Path(os.environ.get("HF_HOME", cache / "huggingface")).expanduser()
     model = hf_home / "hub" / f"models--{weight.hub_id.replace('/', '--')}"
     main = model / "refs" / "main"
-    return model / "snapshots" / (main.read_text().strip() if main.is_file() else "main")
+    return model / "snapshots" / (read_text(main).strip() if main.is_file() else "main")
 
 
 def digest(path: Path) -> str:

@@ -5,7 +5,7 @@ import pytest
 from tiny_sets import make_celeba
 
 from datamodules.celebamask_hq import CelebAMaskHQ, CelebAMaskHQFiles
-from datamodules.faces.captions import caption_of
+from datamodules.faces.captions import captions_of
 from datamodules.faces.packed import Packed
 from datamodules.faces.split import split_rows
 
@@ -53,10 +53,10 @@ def test_caption_forms():
         "overall_caption": "All.",
         "attribute_wise_captions": {"No_Beard": "No beard.", "Young": "She is Young."},
     }
-    assert caption_of(official, "celeba-dialog") == "All."
-    assert caption_of(official, "beard-and-age") == "no beard. she is young."
-    assert caption_of({"Beard_and_Age": "Old MAN."}, "celeba-dialog") == "old man."
-    assert caption_of({"overall_caption": None}, "celeba-dialog") == ""
+    assert captions_of(official, "celeba-dialog", derived=False) == ["All."]
+    assert captions_of(official, "beard-and-age", derived=False) == ["no beard. she is young."]
+    assert captions_of({"Beard_and_Age": "Old MAN."}, "celeba-dialog", derived=True) == ["old man."]
+    assert captions_of({"overall_caption": None}, "celeba-dialog", derived=False) == []
 
 
 def test_the_derived_file_is_read(tmp_path):
@@ -82,7 +82,7 @@ def test_ten_captions_training_draws_one_by_step_and_testing_takes_the_first(tmp
     assert data.test.batch([0])["conditions"]["caption"] == ["face 3 line 0"]
     (folder / "1.txt").write_text("only one\n")
     with pytest.raises(ValueError, match="1.txt: has 1 captions, expected 10"):
-        CelebAMaskHQFiles(root).captions()
+        CelebAMaskHQFiles(root).captions("mm-celeba")
 
 
 def fake_packed(count, official=None):

@@ -7,7 +7,8 @@ from PIL import Image
 from tiny_sets import make_celeba, merge_by_the_book, write_attributes
 
 from datamodules.batches.steps import Draw
-from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ, CelebAMaskHQFiles, read_attributes
+from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ, CelebAMaskHQFiles
+from datamodules.faces import annotations
 from datamodules.faces.classes import ATTRIBUTES, FACE_CLASSES, FLIPPED_CLASSES
 from lightning_mmdiff.errors import UserError
 
@@ -180,14 +181,14 @@ def test_attribute_file(tmp_path):
     data = opened(CelebAMaskHQ, root, conditions=("attributes",), batch_size=1)
     assert data.train.batch([1])["conditions"]["attributes"][0, :4].tolist() == [0, 0, 1, 0]
     write_attributes(root, 3)
-    with pytest.raises(ValueError, match="rows for 3 of 4 images, none for 3"):
+    with pytest.raises(ValueError, match="tells about 3 of 4 images, not about 3"):
         CelebAMaskHQFiles(root).attributes()
     path.write_text(path.read_text().replace("Bald", "Hairless"))
     with pytest.raises(ValueError, match="40 attribute names"):
-        read_attributes(path)
+        annotations.attributes(path)
     path.write_text("2\n" + " ".join(ATTRIBUTES) + "\n0.jpg  1 -1\n")
-    with pytest.raises(ValueError, match="a row for 0.jpg that is not 40 values"):
-        read_attributes(path)
+    with pytest.raises(ValueError, match="row 3 is '0.jpg  1 -1', expected the name of an image and 40 values"):
+        annotations.attributes(path)
 
 
 def test_setup_without_what_is_needed_says_so(tmp_path):

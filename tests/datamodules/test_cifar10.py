@@ -128,7 +128,9 @@ def test_class_folders_that_are_wrong(tmp_path):
 
 def test_archives_are_to_be_unpacked_first(tmp_path):
     (tmp_path / "train.tar.xz").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match="no class folders found. Found train.tar.xz: unpack first"):
+    with pytest.raises(
+        FileNotFoundError, match="no class folders found. Found there: train.tar.xz. Unpack train.tar.xz first"
+    ):
         CIFAR10(root=tmp_path, image_size=32, batch_size=1).prepare_data()
 
 

@@ -192,7 +192,7 @@ def test_captions_belong_to_their_images(objects_root, tmp_path):
         ImageNet(root=root, image_size=32, batch_size=1, conditions=("caption",)).prepare_data()
     (root / "captions.json").write_text("{}")
     with pytest.raises(ValueError, match="captions.json: has no caption for train/n01440764/n01440764_0.JPEG"):
-        ImageNet(root=root, image_size=32, batch_size=1).prepare_data()
+        ImageNet(root=root, image_size=32, batch_size=1, conditions=("caption",)).prepare_data()
 
 
 def test_batches_survive_pickling_without_their_arrays(objects_root):

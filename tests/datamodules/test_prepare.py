@@ -32,7 +32,7 @@ def test_an_error_is_a_sentence_not_a_traceback(tmp_path):
     command = [sys.executable, "-m", "datamodules.prepare", "ffhq", "--root", str(tmp_path), "--image-size", "16"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "no images found. Expected this layout" in result.stderr
+    assert "no images found. Nothing is there. Expected this layout" in result.stderr
     assert "Traceback" not in result.stderr
 
 

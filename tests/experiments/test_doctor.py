@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import small_runs
 
-from experiments import doctor, table1, table6
+from datamodules.mini.layouts import write_celebamask_hq
+from datamodules.storage import listing
+from experiments import doctor, table1, table6, table9
 from experiments.core import costs
 from experiments.core.cluster import Cluster, read_cluster
 from experiments.recipes.unite_and_conquer import both_conditions, hair_expert
@@ -76,6 +78,52 @@ def test_a_hole_in_a_data_set_is_reported_with_its_sentence(nothing, tmp_path) -
     bad = next(f for name, f in found.items() if name.startswith("data celebamask_hq"))
     assert bad.state == "missing"
     assert "missing 7" in bad.found
+
+
+def test_text_files_and_some_images_are_opened(nothing, tmp_path) -> None:
+    broken = small_runs.write_data(tmp_path / "data") / "CelebAMask-HQ"
+    flags = {"profile": "mini", "data": broken.parent}
+    table = table9.table("mini", 0)
+    assert {f.state for what, f in findings([table], **flags).items() if what.startswith("data")} == {"note"}
+    captions = (broken / "captions_hq.json").read_text()
+    (broken / "captions_hq.json").write_text("<!DOCTYPE html><html>Quota exceeded</html>")
+    found = [
+        f.found for what, f in findings([table], **flags).items() if f.state == "missing" and what.startswith("data")
+    ]
+    assert any("captions_hq.json: holds a web page instead of the file" in line for line in found)
+    (broken / "captions_hq.json").write_text(captions)
+    for path in (broken / "CelebA-HQ-img").iterdir():
+        path.write_bytes(b"<html>Quota exceeded</html>")
+    found = [
+        f.found for what, f in findings([table], **flags).items() if f.state == "missing" and what.startswith("data")
+    ]
+    assert any(".jpg: cannot be read as an image" in line for line in found)
+
+
+def test_an_unreadable_part_does_not_hide_the_rest(nothing, tmp_path, data, monkeypatch) -> None:
+    (nothing / "broken.toml").write_text("partition = gpu")
+    (nothing / "weights" / "alexnet-owt-7be5be79.pth").mkdir(parents=True)  # a folder in place of the file
+    scan = listing.os.scandir
+
+    def denied(folder):
+        if "CelebAMask-HQ" in str(folder):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(listing.os, "scandir", denied)
+    found = findings([table1.table("paper", 0)], profile="paper", data=data, cluster=nothing / "broken.toml")
+    assert "cannot be listed (Permission denied)" in found["data celebamask_hq (hair, skin)"].found
+    assert found["data ffhq (skin)"].found.startswith("40 images")
+    assert found["weights alexnet"].state == found["weights inception"].state == found["cluster"].state == "missing"
+    assert "not readable as TOML" in found["cluster"].found
+    assert found["space"].state == "ok"
+
+
+def test_data_that_cannot_serve_the_table_are_missing(nothing, tmp_path) -> None:
+    write_celebamask_hq(tmp_path / "data" / "CelebAMask-HQ", count=4, image_size=32)
+    found = findings([table1.table("mini", 0)], profile="mini", data=tmp_path / "data")
+    lines = [f.found for what, f in found.items() if what.startswith("data celebamask_hq")]
+    assert any("1 of its 4 images are to test, but FD-EffNetLite0 needs 2 or more" in line for line in lines)
 
 
 def test_weights_are_compared_with_their_checksums(nothing) -> None:

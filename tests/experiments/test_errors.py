@@ -171,13 +171,14 @@ def test_diverging_training(tmp_path, data, failing) -> None:
 
 
 def test_a_failed_run_can_be_run_again(tmp_path, data, failing, monkeypatch) -> None:
-    plain = Denoiser.loss
+    plain = Denoiser.losses
 
     def broken(self, batch, generator):
-        return plain(self, batch, generator) * (float("nan") if self.step == 3 else 1)
+        factor = float("nan") if self.step == 3 else 1
+        return {name: factor * value for name, value in plain(self, batch, generator).items()}
 
     with monkeypatch.context() as patch:
-        patch.setattr(Denoiser, "loss", broken)
+        patch.setattr(Denoiser, "losses", broken)
         assert "The loss is nan at step 3" in failing("--data", data, "--out", tmp_path / "again")
     failed = tmp_path / "again" / "smoke" / "expert-seed0" / "failed.txt"
     assert failed.exists()
@@ -284,7 +285,7 @@ def test_a_fault_of_ours_in_a_run_is_told_from_a_mistake(tmp_path, data, failing
     flags = ("--data", data, "--out", tmp_path)
     failed = tmp_path / "smoke" / "expert-seed0" / "failed.txt"
     with monkeypatch.context() as patch:
-        patch.setattr(Denoiser, "loss", broken)
+        patch.setattr(Denoiser, "losses", broken)
         sentence = failing(*flags)
         assert sentence.startswith("RuntimeError: The size of tensor")
         assert f"This is a fault of the program; its traceback is in {failed}, and --debug shows it here" in sentence
@@ -303,7 +304,7 @@ def test_a_mistake_of_a_user_leaves_one_sentence_and_no_traceback(tmp_path, data
     def refused(self, batch, generator):
         raise UserError("The images are too small; render larger ones.")
 
-    monkeypatch.setattr(Denoiser, "loss", refused)
+    monkeypatch.setattr(Denoiser, "losses", refused)
     assert failing("--data", data, "--out", tmp_path) == "The images are too small; render larger ones."
     kept = (tmp_path / "smoke" / "expert-seed0" / "failed.txt").read_text()
     assert kept == "UserError: The images are too small; render larger ones.\n"
@@ -318,7 +319,7 @@ def test_brackets_in_a_message_are_printed(failing, monkeypatch) -> None:
 
 
 def test_control_c_says_how_to_go_on(tmp_path, data, monkeypatch, capsys) -> None:
-    plain, handler = Denoiser.loss, signal.getsignal(signal.SIGINT)
+    plain, handler = Denoiser.losses, signal.getsignal(signal.SIGINT)
 
     def stopped(self, batch, generator):
         if self.step == 3:
@@ -326,7 +327,7 @@ def test_control_c_says_how_to_go_on(tmp_path, data, monkeypatch, capsys) -> Non
         return plain(self, batch, generator)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Denoiser, "loss", stopped)
+        patch.setattr(Denoiser, "losses", stopped)
         patch.setattr(sys, "argv", ["small", "--profile", "smoke", "--data", str(data), "--out", str(tmp_path)])
         with pytest.raises(SystemExit) as stop:
             cli.main(quick_table)

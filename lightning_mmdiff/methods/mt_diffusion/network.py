@@ -101,6 +101,12 @@ class MTDiffusionConfig(ModelConfig):
         return self.image_size
 
     @property
+    def num_classes(self) -> int | None:
+        """Smallest number of classes of the network and of a modality that has any."""
+        counts = (self.network.num_classes, *(getattr(modality, "num_classes", None) for modality in self.modalities))
+        return min((count for count in counts if count is not None), default=None)
+
+    @property
     def active(self) -> tuple[str, ...]:
         """The tasks whose losses count."""
         return (IMAGE, *(m.name for m in self.modalities)) if self.tasks is None else self.tasks
