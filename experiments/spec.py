@@ -8,6 +8,9 @@ from experiments.runs import Run, SampleRun, TrainRun
 from lightning_mmdiff.configs import Config
 
 Profile = Literal["smoke", "mini", "paper"]
+Range = tuple[float | None, float | None]
+"""Smallest and largest value that a metric can have; None where there is no bound."""
+UNBOUNDED: Range = (None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +21,7 @@ class Metric(Config):
     protocol: str
     better: Literal["lower", "higher"]
     description: str
+    range: Range = UNBOUNDED
     source: str = ""
     """Where the paper shows the column, if not as numbers of the table's rows; see ``Table.source_of``."""
 

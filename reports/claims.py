@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from reports.schema import Claim, Decision, Interval, Metric, Row, Run
-from reports.statistics import bootstrap_interval, t_interval
+from reports.schema import Claim, Decision, Interval, Metric, Over, Row, Run
+from reports.statistics import bootstrap_interval, cut, t_interval
 
 MIN_REPLICATES = 40  # with fewer, their standard deviation is too uncertain
 MIN_SEEDS = 3
 """Number of trainings that a decision takes; numbers that depend on no training need none."""
+SMOKE = "smoke numbers decide nothing"
+FEW = f"fewer than {MIN_SEEDS} trainings decide nothing (--seeds {MIN_SEEDS})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Difference:
     n: int | None = None
     seeds: tuple[int, ...] = ()
     reason: str = ""
+    over: Over = ""
     exact: bool = False
     """Whether neither row's number depends on an image or a training."""
 
@@ -46,7 +49,7 @@ def decide(
     """
     metric = next((m for m in metrics if m.column == stored["metric"]), None)
     better, worse = find_row(rows, stored["better"]), find_row(rows, stored["worse"])
-    published = _published(stored, metric, better, worse)
+    published, printed = _published(stored, metric, better, worse)
     if metric is None:
         difference = Difference(reason=f"the table has no column {stored['metric']!r}")
     elif better is None or worse is None:
@@ -54,9 +57,8 @@ def decide(
         difference = Difference(reason=f"no row, or more than one, is called {lost!r}")
     else:
         difference = compare(better, worse, metric.protocol)
-    decision, reason = _decision(difference, metric)
-    if meaningless and decision in ("holds", "fails"):
-        decision, reason = "undecided", "smoke numbers decide nothing"
+    obstacle = SMOKE if meaningless else _obstacle(difference)
+    decision, reason = _decision(difference, metric, obstacle)
     return Claim(
         id=str(stored["id"]),
         text=str(stored["text"]),
@@ -65,15 +67,17 @@ def decide(
         better=better.title if better else str(stored["better"]),
         worse=worse.title if worse else str(stored["worse"]),
         source=stored.get("source"),
-        published=published,
+        printed=printed,
         contradicted=bool(published and metric and _side(published[0] - published[1], metric) < 0),
         note=stored.get("note") or "",
         decision=decision,
         reason=reason,
         difference=difference.value,
-        interval=difference.interval,
+        interval=_possible(difference.interval, metric),
+        over=difference.over,
         n=difference.n,
         seeds=difference.seeds,
+        obstacle=obstacle,
     )
 
 
@@ -102,11 +106,12 @@ def compare(better: Row, worse: Row, protocol: str) -> Difference:
     exact = all(run.scores[protocol].exact for runs in (a, b) for run in runs.values())
     value = float(np.mean(differences))
     if exact:
-        return Difference(value=value, interval=(value, value), n=n, seeds=seeds, exact=True)
+        return Difference(value=value, interval=(value, value), seeds=seeds, exact=True)
     if len(seeds) > 1:
-        return Difference(value=value, interval=t_interval(differences), n=n, seeds=seeds)
+        return Difference(value=value, interval=t_interval(differences), over="trainings", n=n, seeds=seeds)
     interval, reason = _paired_bootstrap(a[seeds[0]], b[seeds[0]], protocol, value)
-    return Difference(value=value, interval=interval, n=n, seeds=seeds, reason=reason)
+    over: Over = "images" if interval else ""
+    return Difference(value=value, interval=interval, over=over, n=n, seeds=seeds, reason=reason)
 
 
 def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple[Interval | None, str]:
@@ -128,7 +133,14 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
     return bootstrap_interval(difference, paired, n_a), ""
 
 
-def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, str]:
+def _obstacle(difference: Difference) -> str:
+    """Return why a difference could decide nothing, however large it were; empty if it could."""
+    if difference.exact or difference.value is None or len(difference.seeds) >= MIN_SEEDS:
+        return ""
+    return FEW
+
+
+def _decision(difference: Difference, metric: Metric | None, obstacle: str) -> tuple[Decision, str]:
     if difference.value is None:
         return "open", difference.reason
     if difference.interval is None or metric is None:
@@ -136,11 +148,29 @@ def _decision(difference: Difference, metric: Metric | None) -> tuple[Decision, 
     sides = {_side(end, metric) for end in difference.interval}
     decision: Decision = "holds" if sides == {1} else "fails" if sides == {-1} else "undecided"
     where = {"holds": "is on the claimed side", "fails": "is on the other side"}.get(decision, "contains 0")
+    if obstacle == SMOKE:
+        return "undecided", SMOKE
     count = len(difference.seeds)
-    if count < MIN_SEEDS and not difference.exact:
+    if obstacle:
         trainings = "one training" if count == 1 else f"{count} trainings"
         return "undecided", f"these images, {trainings}: the interval {where}; {MIN_SEEDS} trainings or more decide"
+    if difference.exact:
+        return decision, "exact numbers"
+    if decision != "undecided" and _has_no_width(difference.interval):
+        return "undecided", f"all {count} trainings differ by the same, which does not say how much others would"
     return decision, f"the interval {where}"
+
+
+def _possible(interval: Interval | None, metric: Metric | None) -> Interval | None:
+    """Return the part of a difference's interval that numbers within the metric's range can have."""
+    low, high = metric.range if metric else (None, None)
+    if interval is None or low is None or high is None:
+        return interval
+    return cut(interval, low - high, high - low)
+
+
+def _has_no_width(interval: Interval) -> bool:
+    return interval[1] - interval[0] <= 1e-9 * max(map(abs, interval))
 
 
 def _side(difference: float, metric: Metric) -> int:
@@ -150,12 +180,14 @@ def _side(difference: float, metric: Metric) -> int:
 
 def _published(
     stored: dict[str, Any], metric: Metric | None, better: Row | None, worse: Row | None
-) -> tuple[float, float] | None:
-    """Return the pair stored with the claim, or else the pair printed in the two rows."""
+) -> tuple[tuple[float, float] | None, tuple[str, str] | None]:
+    """Return the pair stored with the claim, or else the pair printed in the two rows; as numbers and as printed."""
     if stored.get("published"):
         a, b = stored["published"]
-        return float(a), float(b)
+        return (float(a), float(b)), (f"{a:g}", f"{b:g}")
     if metric is None or better is None or worse is None:
-        return None
-    values = [next(c.published for c in row.cells if c.column == metric.column) for row in (better, worse)]
-    return None if values[0] is None or values[1] is None else (values[0], values[1])
+        return None, None
+    a, b = (next(c for c in row.cells if c.column == metric.column) for row in (better, worse))
+    if a.published is None or b.published is None:
+        return None, None
+    return (a.published, b.published), (a.printed, b.printed)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reports import evidence, format
+from reports import basis, evidence, format
 from reports.claims import MIN_SEEDS
 from reports.format import escape_html
 from reports.schema import Claim, Row, TableResult
@@ -81,11 +81,11 @@ def _verdicts(table: TableResult) -> Iterator[Deviation]:
     for r in table.rows:
         for i, cell in enumerate(r.cells):
             if cell.verdict == "differs":
-                measured, printed = format.decimals(table, i)
+                value = format.number(cell.value, format.decimals(table, i))
                 yield Deviation(
                     what=f"{r.title}, {cell.protocol}",
-                    paper=format.number(cell.published, printed),
-                    here=f"{format.number(cell.value, measured)} {format.interval(cell.interval, measured)}".strip(),
+                    paper=cell.printed,
+                    here=f"{value} {basis.interval(table, i, cell)}".strip(),
                     why=cell.reason,
                 )
 
@@ -95,7 +95,7 @@ def _claims(table: TableResult) -> Iterator[Deviation]:
     for same in evidence.grouped(claim for claim in table.claims if claim.source != ""):
         odd = [claim for claim in same if claim.contradicted or claim.decision == "fails" or _stays_undecided(claim)]
         if odd:
-            published = [f"{c.protocol or c.metric} {evidence.published_pair(c)}" for c in odd if c.published]
+            published = [f"{c.protocol or c.metric} {evidence.published_pair(c)}" for c in odd if c.printed]
             outcomes = [f"{c.decision} on {c.protocol or c.metric} ({evidence.difference(c) or c.reason})" for c in odd]
             yield Deviation(
                 what=f"claim {same[0].id}: {same[0].text}",

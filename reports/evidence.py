@@ -1,13 +1,21 @@
 """Words about claims that all renderings share: decision, difference, what is behind it, and how many are decided."""
 
+from collections import Counter
 from collections.abc import Iterable
 
-from reports.claims import MIN_SEEDS
 from reports.format import MISSING, one_line
 from reports.schema import Claim
 
 PUBLISHED, OURS, UNKNOWN = "Published claims", "Our own questions", "Published or our own"
 DECISION_SYMBOLS = {"holds": "✓", "fails": "✗", "undecided": "?", "open": "…"}
+"""Symbol of each decision; a claim is open while one of its rows has no number."""
+
+
+RULE = (
+    "A claim holds if the whole 95% interval of the paired difference is on the claimed side, fails if it is on the other, "
+    "and is undecided otherwise. Three trainings or more decide, by Student's t over the seeds. With one, the interval is a "
+    "bootstrap over these images and decides nothing. Exact numbers need no interval."
+)
 
 
 def decision(claim: Claim) -> str:
@@ -16,18 +24,22 @@ def decision(claim: Claim) -> str:
 
 
 def difference(claim: Claim) -> str:
-    """Format a difference as ``+0.12 [+0.1, +0.14]``; empty if there is none."""
+    """Format a difference as ``+0.12 [+0.1, +0.14]``, or say that nothing spreads; empty if there is none."""
     if claim.difference is None:
         return ""
-    interval = f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]" if claim.interval else ""
-    return f"{claim.difference:+.3g}{interval}"
+    value, ends = f"{claim.difference:+.3g}", claim.interval if claim.over else None
+    if ends is None:
+        return value
+    return f"{value} [{ends[0]:+.3g}, {ends[1]:+.3g}]" if ends[0] != ends[1] else f"{value} (all {claim.over} alike)"
 
 
 def counts(claim: Claim) -> str:
-    """Return the images and seeds behind a claim; empty if there are none."""
+    """Return the images and seeds behind a claim and what its interval covers; empty if there are none."""
     if not claim.seeds:
         return ""
-    return f"n={claim.n}, {'seed' if len(claim.seeds) == 1 else 'seeds'} {' '.join(map(str, claim.seeds))}"
+    images = "exact" if claim.n is None else f"n={claim.n}"
+    seeds = f"{'seed' if len(claim.seeds) == 1 else 'seeds'} {' '.join(map(str, claim.seeds))}"
+    return ", ".join([images, seeds, *([f"over {claim.over}"] if claim.over else [])])
 
 
 def sentence(claim: Claim) -> str:
@@ -52,19 +64,16 @@ def by_source(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
 
 
 def tally(claims: Iterable[Claim]) -> str:
-    """Return how many comparisons are decided, how many of these chance would decide, and how many are of too few trainings."""
+    """Return how many comparisons are decided, how many chance would decide, and why others cannot be."""
     compared = [claim for claim in claims if claim.decision != "open"]
-    able = [claim for claim in compared if claim.decision != "undecided" or len(claim.seeds) >= MIN_SEEDS]
-    decided = sum(claim.decision != "undecided" for claim in able)
-    parts = []
-    if able:
-        parts.append(f"{decided} of {len(able)} comparisons decided")
-        parts.append(f"up to {0.05 * len(able):.2g} would be by chance if no row were better")
-    if few := len(compared) - len(able):
-        parts.append(
-            f"{few} comparisons rest on fewer than {MIN_SEEDS} trainings, which decide nothing (--seeds {MIN_SEEDS})"
-        )
-    return "; ".join(parts)
+    if not compared:
+        return "nothing to compare yet"
+    decided = sum(claim.decision != "undecided" for claim in compared)
+    parts = [f"{decided} of {len(compared)} comparisons decided"]
+    if chances := sum(not claim.obstacle and bool(claim.over) for claim in compared):
+        parts.append(f"up to {0.05 * chances:.2g} would be by chance if no row were better")
+    obstacles = Counter(claim.obstacle for claim in compared if claim.obstacle)
+    return "; ".join([*parts, *(f"{count} cannot be, as {obstacle}" for obstacle, count in obstacles.items())])
 
 
 def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
@@ -78,7 +87,6 @@ def grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
 
 def published_pair(claim: Claim) -> str:
     """Return the paper's two numbers, noting if they contradict the claim."""
-    if claim.published is None:
+    if claim.printed is None:
         return MISSING
-    a, b = claim.published
-    return f"{a:g} vs {b:g}" + (" (contradicts the claim)" if claim.contradicted else "")
+    return " vs ".join(claim.printed) + (" (contradicts the claim)" if claim.contradicted else "")

@@ -6,11 +6,25 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from reports import render
+from reports.basis import made_by
 from reports.latex import latex as latex_of
-from reports.results import frame
 from reports.schema import TableResult
+from reports.values import frame
 
-FIELDS = ("id", "text", "decision", "protocol", "better", "worse", "difference", "n", "reason", "note")
+FIELDS = (
+    "id",
+    "text",
+    "source",
+    "decision",
+    "protocol",
+    "better",
+    "worse",
+    "difference",
+    "over",
+    "n",
+    "reason",
+    "note",
+)
 
 
 def latex(tables: Sequence[TableResult]) -> str:
@@ -37,8 +51,9 @@ def claims(tables: Sequence[TableResult]) -> str:
             **{name: getattr(claim, name) for name in FIELDS},
             "low": claim.interval[0] if claim.interval else None,
             "high": claim.interval[1] if claim.interval else None,
-            "published": " ".join(map(repr, claim.published or ())),
+            "published": " ".join(claim.printed or ()),
             "seeds": " ".join(map(str, claim.seeds)),
+            "made_by": made_by(table),
         }
         for table in tables
         for claim in table.claims

@@ -7,12 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from reports import basis
 from reports.render import ARROWS
 from reports.schema import Row, TableResult
 
 GALLERY_BYTES = 1_100_000
 """Limit for all galleries of a table together; base64 adds a third."""
 COLUMNS = 3
+LEGEND = (
+    "Squares and dotted lines: the ceiling. Diamonds: published values, where they are comparable. Dashed: intervals over "
+    "images, where others are over trainings."
+)
 
 
 def plot(table: TableResult) -> bytes:
@@ -50,7 +55,8 @@ def _panel(axis: Axes, table: TableResult, rows: tuple[Row, ...], column: int) -
             continue
         color = "#0b6e99" if row.ceiling else "#1b1f24"
         if cell.interval:
-            axis.plot(cell.interval, (y, y), color=color, linewidth=1.4, alpha=0.6)
+            style = "--" if basis.mark(table, cell) else "-"
+            axis.plot(cell.interval, (y, y), color=color, linestyle=style, linewidth=1.4, alpha=0.6)
         axis.plot(cell.value, y, marker="s" if row.ceiling else "o", color=color, markersize=7 if cell.best else 5)
         if row.ceiling:
             axis.axvline(cell.value, color=color, linestyle=":", linewidth=1)

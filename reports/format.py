@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.schema import Cell, Interval, Row, TableResult
+from reports.schema import Cell, Row, TableResult
 
 VERDICT_SYMBOLS = {"agrees": "=", "within noise": "≈", "differs": "≠", "not comparable": "n/c"}
 MISSING = "—"
@@ -20,6 +20,7 @@ _LATEX = {
     "*": "{*}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "°": r"\textsuperscript{$\circ$}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
@@ -60,18 +61,10 @@ def number(value: float | None, decimals: int) -> str:
     return MISSING if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"  # + 0.0: no minus before a zero
 
 
-def interval(pair: Interval | None, decimals: int) -> str:
-    """Format an interval as ``[low, high]``; empty if there is none or if the number is exact."""
-    return "" if pair is None or pair[0] == pair[1] else f"[{number(pair[0], decimals)}, {number(pair[1], decimals)}]"
-
-
-def decimals(table: TableResult, column: int) -> tuple[int, int]:
-    """Return the decimals of the measured and of the published numbers in a column."""
-    cells = [row.cells[column] for row in table.rows]
-    largest = max((abs(c.value) for c in cells if c.value is not None), default=0.0)
-    measured = 3 if largest < 2 else 2 if largest < 100 else 1
-    published = (len(repr(float(c.published)).partition(".")[2].rstrip("0")) for c in cells if c.published is not None)
-    return measured, min(max(published, default=0), 4)
+def decimals(table: TableResult, column: int) -> int:
+    """Return the decimals of the measured numbers in a column."""
+    largest = max((abs(value) for row in table.rows if (value := row.cells[column].value) is not None), default=0.0)
+    return 3 if largest < 2 else 2 if largest < 100 else 1
 
 
 def seconds(value: float) -> str:
@@ -79,16 +72,6 @@ def seconds(value: float) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{value:.3g} s"
-
-
-def made_from(row: Row) -> str:
-    """Return the images and seeds behind a row, or its state."""
-    if row.state != "measured":
-        return row.state
-    counts = sorted({cell.n for cell in row.cells if cell.n is not None})
-    seeds = sorted({s for cell in row.cells for s in cell.seeds})
-    images = "n unknown" if not counts else f"n={counts[0]}" if len(counts) == 1 else f"n={counts[0]}-{counts[-1]}"
-    return f"{images}, {'seed' if len(seeds) == 1 else 'seeds'} {' '.join(map(str, seeds))}"
 
 
 @dataclass
@@ -128,15 +111,6 @@ def verdict_legend(table: TableResult) -> str:
 def verdict_symbol(cell: Cell) -> str:
     """Return the symbol of a cell's verdict; empty if there is none."""
     return VERDICT_SYMBOLS[cell.verdict] if cell.verdict else ""
-
-
-def made_by(table: TableResult) -> str:
-    """Return the origin of the numbers as one line."""
-    provenance = table.provenance
-    dirty = " with local changes" if provenance.get("dirty") else ""
-    parts = [f"profile {table.profile}", f"commit {str(provenance.get('commit') or 'unknown')[:12]}{dirty}"]
-    parts += [plain(provenance[key]) for key in ("hardware", "date") if provenance.get(key)]
-    return "; ".join(parts)
 
 
 def plain(value: Any) -> str:

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from reports import evidence, format
+from reports import basis, evidence, format
 from reports.format import Footnotes, escape_html
-from reports.render import ARROWS, READING
+from reports.render import ARROWS
 from reports.schema import Cell, Claim, Row, Run, State, TableResult
 from reports.settings import differences
 from reports.style import badge, banner, grid, line
@@ -48,7 +48,11 @@ def results(table: TableResult, links: Links = NO_LINKS) -> str:
             body.append(f'<tr class="group"><td colspan="{len(heads) + 2}">{escape_html(group)}</td></tr>')
         body += [_result_row(table, row, notes, links.samples.get(table.rows.index(row))) for row in rows]
     reasons = "".join(f"<li>[{letter}] {escape_html(reason)}</li>" for reason, letter in notes.letters.items())
-    legend = escape_html(f"{READING}. {format.verdict_legend(table)}")
+    legend = "<br>".join(
+        escape_html(f"{text}.")
+        for text in (basis.reading(table), basis.columns(table), format.verdict_legend(table))
+        if text
+    )
     return _report(
         banner(table.watermark)
         + grid(["row", *heads, "made from"], body, "results")
@@ -61,23 +65,22 @@ def _result_row(table: TableResult, row: Row, notes: Footnotes, samples: str | N
     kind = "ceiling" if row.ceiling else "" if row.state == "measured" else "idle"
     label = escape_html(row.label) + (' <span class="small">ceiling</span>' if row.ceiling else "")
     cells = [_result_cell(table, i, cell, samples) for i, cell in enumerate(row.cells)]
-    made_from = f'<span class="unbroken">{escape_html(format.made_from(row))}</span>'
+    made_from = f'<span class="unbroken">{escape_html(basis.made_from(row))}</span>'
     origin = made_from if row.state == "measured" else badge(row.state, row.state)
     return line([label, *cells, origin + (f" [{mark}]" if mark else "")], kind)
 
 
 def _result_cell(table: TableResult, column: int, cell: Cell, samples: str | None) -> str:
-    measured, printed = format.decimals(table, column)
-    value = format.number(cell.value, measured)
+    value = format.number(cell.value, format.decimals(table, column))
     if samples and cell.value is not None:
         value = f'<a href="{escape_html(samples)}">{value}</a>'
     parts = [f'<span class="best">{value}</span>' if cell.best else value]
-    if cell.published is not None:
-        parts.append(f'<span class="small">({format.number(cell.published, printed)})</span>')
+    if cell.printed:
+        parts.append(f'<span class="small">({escape_html(cell.printed)})</span>')
     if cell.verdict:
         parts.append(badge(format.verdict_symbol(cell), cell.verdict, f"{cell.verdict}: {cell.reason}"))
     if cell.interval:
-        parts.append(f'<br><span class="small unbroken">{format.interval(cell.interval, measured)}</span>')
+        parts.append(f'<br><span class="small unbroken">{escape_html(basis.interval(table, column, cell))}</span>')
     return " ".join(parts)
 
 
@@ -86,7 +89,8 @@ def claims(table: TableResult) -> str:
     if not table.claims:
         return _report("<p>This table has no claims to decide.</p>")
     parts = [f"<h3>{heading}</h3>{_claims(found)}" for heading, found in evidence.by_source(table.claims).items()]
-    return _report(banner(table.watermark) + "".join(parts))
+    rule = "" if table.watermark else f'<p class="small">{escape_html(evidence.RULE)}</p>'
+    return _report(banner(table.watermark) + rule + "".join(parts))
 
 
 def _claims(found: list[Claim]) -> str:
@@ -98,7 +102,7 @@ def _claims(found: list[Claim]) -> str:
         note = f"<br>{escape_html(same[0].note)}" if same[0].note else ""
         body.append(f'<tr class="group"><td colspan="4">{words}<br><span class="small">{pair}{note}</span></td></tr>')
         body += [_claim(claim) for claim in same]
-    tally = f'<p class="small">{escape_html(evidence.tally(found))}</p>'
+    tally = f'<p class="small">{escape_html(evidence.tally(found))}.</p>'
     return grid(["decision", "metric", "difference [95%]", "published"], body, "claims") + tally
 
 

@@ -1,6 +1,6 @@
 """A table as LaTeX (booktabs)."""
 
-from reports import format
+from reports import basis, format
 from reports.format import Footnotes, escape_latex, one_line
 from reports.schema import Row, TableResult
 
@@ -18,11 +18,13 @@ def latex(table: TableResult) -> str:
         body += [rf"\multicolumn{{{total}}}{{l}}{{\emph{{{escape(group)}}}}} \\"] if group else []
         body += [_row(table, row, printed, notes) for row in rows]
     watermark = rf"\textbf{{{escape(table.watermark)}.}} " if table.watermark else ""
-    caption = f"{escape(table.title)}. {escape(format.made_by(table))}. Small: 95\\% interval. Bold: best measured."
-    remarks = [f"{format.verdict_legend(table)}."] if format.verdict_legend(table) else []
+    caption = f"{escape(table.title)}. {escape(basis.made_by(table))}."
+    remarks = [basis.reading(table), basis.rows(table), basis.columns(table), format.verdict_legend(table)]
+    remarks = [f"{remark}." for remark in remarks if remark]
     remarks += [f"({letter}) {reason}." for reason, letter in notes.letters.items()]
     label = "".join(c for c in table.name if c.isalnum() or c == "-")
     lines = [
+        rf"% {one_line(basis.made_by(table))}",
         rf"% {one_line(table.command)}; needs \usepackage{{booktabs}} and, for check marks, \usepackage{{amssymb}}",
         *(r"\begin{table}", r"\centering", rf"\caption{{{watermark}{caption}}}", rf"\label{{tab:{label}}}"),
         *(rf"\begin{{tabular}}{{l{'r' * (total - 1)}}}", r"\toprule"),
@@ -54,11 +56,9 @@ def _row(table: TableResult, row: Row, printed: list[bool], notes: Footnotes) ->
     label = escape_latex(row.label) + (" (ceiling)" if row.ceiling else "")
     cells = [label + (rf"\,\textsuperscript{{{mark}}}" if mark else "")]
     for i, cell in enumerate(row.cells):
-        measured, decimals = format.decimals(table, i)
-        text = format.number(cell.value, measured)
+        text = format.number(cell.value, format.decimals(table, i))
         text = "---" if cell.value is None else rf"\textbf{{{text}}}" if cell.best else text
-        text += rf" {{\scriptsize {format.interval(cell.interval, measured)}}}" if cell.interval else ""
-        published = escape_latex(format.number(cell.published, decimals))
-        cells += [text]
-        cells += [f"{published} {escape_latex(format.verdict_symbol(cell))}".rstrip()] if printed[i] else []
+        text += rf" {{\scriptsize {escape_latex(basis.interval(table, i, cell))}}}" if cell.interval else ""
+        published = f"{cell.printed or format.MISSING} {format.verdict_symbol(cell)}".rstrip()
+        cells += [text, *([escape_latex(published)] if printed[i] else [])]
     return " & ".join(cells) + r" \\"

@@ -19,8 +19,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import style
-from reports.figures import is_image
-from reports.format import escape_markdown, made_by
+from reports.basis import made_by
+from reports.figures import LEGEND, is_image
+from reports.format import escape_markdown
 from reports.results import load_table
 from reports.schema import TableResult
 from reports.table_folder import TableFolder
@@ -38,27 +39,22 @@ sys.path += [str(p) for p in Path.cwd().resolve().parents if (p / "reports" / "r
 from IPython.display import HTML, Image
 
 from reports import costs, curves, deviations, figures, html, style
-from reports.results import frame, load_table
+from reports.results import load_table
+from reports.values import frame
 
 table = load_table("table.json")
 HTML(style.STYLE)"""
 
-RAW = """columns = ["group", "row", "protocol", "value", "low", "high", "n", "seed_values", "published", "verdict"]
-frame(table).dropna(subset=["value"])[columns]"""
+RAW = """columns = ["group", "row", "protocol", "value", "low", "high", "interval_over", "n", "reference", "seeds", "seed_values"]
+frame(table).dropna(subset=["value"])[[*columns, "published", "verdict"]]"""
 
 # Heading, introduction, code. To extend the report, add a line here.
 SECTIONS = (
     ("Table", "Every row, measured or not.", "HTML(html.results(table))"),
-    (
-        "Claims",
-        "Who beats whom. A claim holds if the whole 95% interval of the paired difference is "
-        "on the claimed side, fails if it is on the other, and is undecided otherwise. Three trainings or more decide, by "
-        "Student's t over the seeds. With one, the interval is a bootstrap over these images and decides nothing.",
-        "HTML(html.claims(table))",
-    ),
+    ("Claims", "Who beats whom.", "HTML(html.claims(table))"),
     (
         "Measured values with their intervals",
-        "Squares and dotted lines: the ceiling. Diamonds: published values, where they are comparable.",
+        LEGEND,
         'Image(figures.plot(table), alt="every metric of every measured row, with its interval")',
     ),
 )

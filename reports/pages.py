@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reports import figures, format, html
+from reports import basis, figures, html
 from reports.costs import costs
 from reports.curves import curves
 from reports.deviations import differed
@@ -20,7 +20,12 @@ Fragment = Callable[[TableResult, Links], str]
 SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
     ("table", "Table", "Every row, measured or not.", html.results),
     ("claims", "Claims", "Who beats whom.", lambda table, _: html.claims(table)),
-    ("plot", "Measured values with their intervals", "", lambda table, _: _embed(figures.plot(table), "all metrics")),
+    (
+        "plot",
+        "Measured values with their intervals",
+        figures.LEGEND,
+        lambda table, _: _embed(figures.plot(table), "all metrics"),
+    ),
 )
 ORIGIN_SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
     ("curves", "Curves", "Over training, a line for each seed.", lambda table, _: curves(table)),
@@ -60,7 +65,7 @@ def body(table: TableResult, pictures: Pictures, *, links: Links = NO_LINKS, hea
         head: HTML below the title.
     """
     parts = [f"<h1>{escape_html(table.title)}</h1><p>{escape_html(table.paper)}</p>"]
-    parts += [f'<p class="small">{escape_html(format.made_by(table))}</p>{head}']
+    parts += [f'<p class="small">{escape_html(basis.made_by(table))}</p>{head}']
     parts += [_section(table, links, *section) for section in SECTIONS]
     parts += [_galleries(table, pictures), _sheets(table, pictures, links)]
     parts += [_section(table, links, *section) for section in ORIGIN_SECTIONS]

@@ -11,15 +11,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reports import evidence, format
+from reports import basis, evidence, format
 from reports.format import Footnotes, escape_markdown, one_line
-from reports.results import frame
 from reports.schema import Cell, Claim, Gallery, Metric, Row, TableResult
+from reports.values import frame
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 STYLES = {"holds": "bold green", "fails": "bold red", "undecided": "yellow", "open": "dim"}
-STYLES |= {"agrees": "green", "within noise": "green", "differs": "red", "not comparable": "dim"}
-READING = "measured (published) verdict, [95% interval]; bold: best measured"
+STYLES |= {"agrees": "green", "within noise": "yellow", "differs": "red", "not comparable": "dim"}
 
 
 def show(table: TableResult) -> None:
@@ -33,11 +32,12 @@ def show(table: TableResult) -> None:
 def terminal(table: TableResult) -> RenderableType:
     """Return the table, its notes and its claims for ``rich``; text is never read as markup."""
     notes = Footnotes()
-    parts: list[RenderableType] = [Text(table.title, style="bold"), Text(f"{table.paper}. {format.made_by(table)}")]
+    parts: list[RenderableType] = [Text(table.title, style="bold"), Text(f"{table.paper}. {basis.made_by(table)}")]
     if table.watermark:
         parts.append(Text(f" {table.watermark} ", style="bold white on red"))
-    parts += [_grid(table, notes), Text(READING, style="dim")]
-    parts += [Text(line, style="dim") for line in [format.verdict_legend(table)] if line]
+    parts += [_grid(table, notes)]
+    lines = (basis.reading(table), basis.columns(table), format.verdict_legend(table))
+    parts += [Text(line, style="dim") for line in lines if line]
     parts += [Text(f"[{letter}] {reason}") for reason, letter in notes.letters.items()]
     parts += [Text(f"Note: {note}") for note in table.notes]
     if table.claims:
@@ -60,7 +60,7 @@ def _grid(table: TableResult, notes: Footnotes) -> Table:
             mark = notes.mark(format.row_reason(row))
             label = Text(("  " if group else "") + one_line(row.label) + (" (ceiling)" if row.ceiling else ""))
             cells = [_terminal_cell(table, i, cell) for i, cell in enumerate(row.cells)]
-            origin = Text(format.made_from(row) + (f" [{mark}]" if mark else ""))
+            origin = Text(basis.made_from(row) + (f" [{mark}]" if mark else ""))
             style = "cyan" if row.ceiling else "" if row.state == "measured" else "dim"
             grid.add_row(label, *cells, origin, style=style)
     return grid
@@ -72,9 +72,7 @@ def _claims_grid(table: TableResult) -> Table:
     for heading in ("decision", "claim", "source", "on", "difference [95%]", "published"):
         grid.add_column(Text(heading), overflow="fold")
     for claim in table.claims:
-        difference = format.MISSING if claim.difference is None else f"{claim.difference:+.3g}"
-        if claim.interval is not None:
-            difference += f" [{claim.interval[0]:+.3g}, {claim.interval[1]:+.3g}]"
+        difference = evidence.difference(claim) or format.MISSING
         decision = Text(evidence.decision(claim), STYLES[claim.decision])
         text = f"{claim.id}: {one_line(claim.text)}" + (f" ({one_line(claim.note)})" if claim.note else "")
         where = evidence.source(claim)
@@ -84,14 +82,13 @@ def _claims_grid(table: TableResult) -> Table:
 
 
 def _terminal_cell(table: TableResult, column: int, cell: Cell) -> Text:
-    measured, printed = format.decimals(table, column)
-    text = Text(format.number(cell.value, measured), style="bold" if cell.best else "")
-    if cell.published is not None:
-        text.append(f" ({format.number(cell.published, printed)})", "not bold")
+    text = Text(format.number(cell.value, format.decimals(table, column)), style="bold" if cell.best else "")
+    if cell.printed:
+        text.append(f" ({cell.printed})", "not bold")
     if cell.verdict:
         text.append(f" {format.verdict_symbol(cell)}", f"not bold {STYLES[cell.verdict]}")
     if cell.interval:
-        text.append(f"\n{format.interval(cell.interval, measured)}", "not bold dim")
+        text.append(f"\n{basis.interval(table, column, cell)}", "not bold dim")
     return text
 
 
@@ -103,7 +100,7 @@ def _header(metric: Metric, arrows: dict[str, str]) -> str:
 def markdown(table: TableResult) -> str:
     """Return GitHub-flavored Markdown: the table, its claims, its protocols."""
     notes, escape = Footnotes(), escape_markdown
-    lines = [f"# {escape(table.title)}", "", f"{escape(table.paper)}. {escape(format.made_by(table))}.", ""]
+    lines = [f"# {escape(table.title)}", "", f"{escape(table.paper)}. {escape(basis.made_by(table))}.", ""]
     if table.watermark:
         lines += [f"**{table.watermark}**", ""]
     lines += _pipes(["row", *(escape(_header(m, ARROWS)) for m in table.metrics), "made from"], head=True)
@@ -111,8 +108,8 @@ def markdown(table: TableResult) -> str:
         if group:
             lines += _pipes([f"*{escape(group)}*", *("" for _ in table.metrics), ""])
         lines += [line for row in rows for line in _markdown_row(table, row, notes)]
-    legend = format.verdict_legend(table)
-    lines += ["", f"{escape(READING)}. {escape(legend)}", ""]
+    lines += ["", *(f"{escape(text)}." for text in (basis.reading(table), basis.columns(table)) if text)]
+    lines += [escape(format.verdict_legend(table)), ""]
     lines += [f"- {letter}: {escape(reason)}" for reason, letter in notes.letters.items()]
     lines += [f"- {escape(note)}" for note in table.notes]
     if table.claims:
@@ -129,14 +126,13 @@ def _markdown_row(table: TableResult, row: Row, notes: Footnotes) -> list[str]:
     mark = notes.mark(format.row_reason(row))
     cells = []
     for i, cell in enumerate(row.cells):
-        measured, printed = format.decimals(table, i)
-        text = format.number(cell.value, measured)
+        text = format.number(cell.value, format.decimals(table, i))
         text = f"**{text}**" if cell.best else text
-        parts = [text, f"({format.number(cell.published, printed)})" if cell.published is not None else ""]
-        parts += [format.verdict_symbol(cell), escape_markdown(format.interval(cell.interval, measured))]
+        parts = [text, f"({cell.printed})" if cell.printed else ""]
+        parts += [format.verdict_symbol(cell), escape_markdown(basis.interval(table, i, cell))]
         cells.append(" ".join(part for part in parts if part))
     label = escape_markdown(row.label) + (" (ceiling)" if row.ceiling else "")
-    return _pipes([label, *cells, escape_markdown(format.made_from(row)) + (f" ({mark})" if mark else "")])
+    return _pipes([label, *cells, escape_markdown(basis.made_from(row)) + (f" ({mark})" if mark else "")])
 
 
 def _markdown_claims(claims: Iterable[Claim]) -> list[str]:

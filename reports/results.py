@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import read_text
 from reports.claims import decide
 from reports.old_configs import upgrade
 from reports.runs import load_run, read_json
-from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
-from reports.statistics import t_interval
+from reports.schema import Cell, Gallery, Interval, Metric, Over, Row, Run, Score, State, TableResult, Verdict
+from reports.statistics import cut, share_interval, t_interval
 from reports.table_folder import TableFolder
 
 # Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap means nothing.
@@ -31,7 +32,10 @@ def load_table(path: str | Path) -> TableResult:
     stored = _read(path)
     metrics = tuple(_metric(m, stored) for m in stored["metrics"])
     papers = upgrade(read_json(TableFolder(path.parent).paper))
-    rows = tuple(_row(row, metrics, stored["profile"], path.parent, papers) for row in stored["rows"])
+    decimals = {
+        m.column: _usual_decimals((r.get("published") or {}).get(m.column) for r in stored["rows"]) for m in metrics
+    }
+    rows = tuple(_row(row, metrics, decimals, stored["profile"], path.parent, papers) for row in stored["rows"])
     rows = _mark_best(rows, metrics)
     return TableResult(
         name=stored["name"],
@@ -76,12 +80,33 @@ def _metric(column: dict[str, Any], stored: dict[str, Any]) -> Metric:
         protocol=column["protocol"],
         better=column["better"],
         description=column["description"],
+        range=tuple(column.get("range", (None, None))),
         source=column.get("source", stored["paper"] if printed else ""),
     )
 
 
+def _usual_decimals(published: Iterable[float | None]) -> int:
+    """Return the number of decimals that most published numbers of a column have; the larger one if two are as frequent."""
+    counts = Counter(_decimals(value) for value in published if value is not None)
+    return max(counts, key=lambda decimals: (counts[decimals], decimals), default=0)
+
+
+def _decimals(value: float) -> int:
+    return len(repr(float(value)).partition(".")[2].rstrip("0"))
+
+
+def _printed(value: float | None, usual: int) -> str:
+    """Return a published number as the paper prints it: a stored number has lost the zeros at its end."""
+    return "" if value is None else f"{value:.{max(usual, _decimals(value))}f}"
+
+
 def _row(
-    stored: dict[str, Any], metrics: tuple[Metric, ...], profile: str, folder: Path, papers: dict[str, Any]
+    stored: dict[str, Any],
+    metrics: tuple[Metric, ...],
+    decimals: dict[str, int],
+    profile: str,
+    folder: Path,
+    papers: dict[str, Any],
 ) -> Row:
     folders: dict[Path, dict[str, Any]] = {}
     for run in stored["runs"]:  # seeds that share a folder (the ceiling has no training seed) are one measurement
@@ -98,7 +123,13 @@ def _row(
         ceiling=bool(stored.get("ceiling")),
         state=state,
         reason=reason,
-        cells=tuple(_cell(metric, runs, published.get(metric.column), profile, state) for metric in metrics),
+        cells=tuple(
+            dataclasses.replace(
+                _cell(metric, runs, published.get(metric.column), profile, state),
+                printed=_printed(published.get(metric.column), decimals[metric.column]),
+            )
+            for metric in metrics
+        ),
         runs=runs,
     )
 
@@ -128,7 +159,8 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
     scores = [run.scores[metric.protocol] for run in scored]
     values = tuple(score.value for score in scores)
     value = float(np.mean(values)) if values else None
-    interval = t_interval(values) if len(values) > 1 else scores[0].interval if scores else None
+    interval, over = _spread(scores, metric)
+    shown = cut(interval, *metric.range) if interval else None
     verdict, reason = _verdict(metric, value, interval, published, profile)
     if value is None:
         reasons = [run.unmeasured[metric.protocol] for run in runs if metric.protocol in run.unmeasured]
@@ -138,15 +170,35 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
         column=metric.column,
         protocol=metric.protocol,
         value=value,
-        interval=interval,
-        n=min((score.n for score in scores if score.n is not None), default=None),
+        interval=shown,
+        over=over,
+        cut=shown != interval,
+        n=min((score.n for score in scores if score.n is not None and not score.exact), default=None),
+        reference="; ".join(dict.fromkeys(score.reference for score in scores if score.reference)),
         seeds=tuple(run.seed for run in scored),
         seed_values=values,
         published=published,
+        printed="",
         verdict=verdict,
         reason=reason,
         best=False,
     )
+
+
+def _spread(scores: Sequence[Score], metric: Metric) -> tuple[Interval | None, Over]:
+    """Return the interval of the mean of ``scores``, one per seed, and what it covers; none for numbers without a spread."""
+    values = [score.value for score in scores]
+    if all(score.exact for score in scores) and len(set(values)) < 2:
+        return None, ""
+    if len(values) > 1:
+        return t_interval(values), "trainings"
+    (score,) = scores
+    if score.interval is None:
+        return None, ""
+    alike = score.interval[0] == score.interval[1]
+    if alike and metric.range == (0, 1) and score.value in metric.range and score.n:
+        return share_interval(score.value, score.n), "images"
+    return score.interval, "images"
 
 
 def _verdict(
@@ -162,20 +214,26 @@ def _verdict(
         obstacles.append(f"{metric.protocol} is not {metric.column}")
     if obstacles:
         return "not comparable", " and ".join(obstacles)
-    gap = abs(value - published)
-    if interval is not None and gap <= (interval[1] - interval[0]) / 2:
-        return "within noise", "the gap is at most half the 95% interval"
-    if gap <= NOISE_FLOOR * abs(published):
+    gap, floor = abs(value - published), NOISE_FLOOR * abs(published)
+    half = (interval[1] - interval[0]) / 2 if interval else 0.0
+    if gap <= floor and half <= floor:
         return "agrees", f"within {NOISE_FLOOR:.1%} of the published value"
+    if interval and gap <= half:
+        return "within noise", "the gap is at most half the 95% interval, which is too wide to agree"
     return "differs", f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
 
 
 def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row, ...]:
-    """Return the rows with the best measured value of each column marked; the ceiling does not compete."""
+    """Return the rows with the best measured value of each column marked, if it is one value or at most a third share it.
+
+    The ceiling does not compete, and one row alone is the best of nothing.
+    """
     best: list[float | None] = []
     for i, metric in enumerate(metrics):
         values = [v for row in rows if not row.ceiling and (v := row.cells[i].value) is not None]
-        best.append((min if metric.better == "lower" else max)(values, default=None))
+        first = (min if metric.better == "lower" else max)(values, default=None)
+        tied = sum(value == first for value in values)
+        best.append(first if len(values) > 1 and (tied == 1 or 3 * tied <= len(values)) else None)
     return tuple(
         dataclasses.replace(
             row,
@@ -186,56 +244,3 @@ def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row,
         )
         for row in rows
     )
-
-
-def frame(table: TableResult) -> pd.DataFrame:
-    """Return one line for each cell, every field raw; lists are separated by spaces."""
-    return pd.DataFrame(
-        {
-            "table": table.name,
-            "profile": table.profile,
-            "group": row.group,
-            "row": row.label,
-            "ceiling": row.ceiling,
-            "state": row.state,
-            "state_reason": row.reason,
-            "column": cell.column,
-            "protocol": cell.protocol,
-            "better": metric.better,
-            "value": cell.value,
-            "low": cell.interval[0] if cell.interval else None,
-            "high": cell.interval[1] if cell.interval else None,
-            "n": cell.n,
-            "seeds": " ".join(map(str, cell.seeds)),
-            "seed_values": " ".join(map(repr, cell.seed_values)),
-            "published": cell.published,
-            "verdict": cell.verdict,
-            "reason": cell.reason,
-            "best": cell.best,
-        }
-        for row in table.rows
-        for metric, cell in zip(table.metrics, row.cells, strict=True)
-    ).astype({"n": "Int64"})
-
-
-def as_json(table: TableResult) -> dict[str, Any]:
-    """Return the aggregated cells and the decided claims as plain values."""
-    return {
-        "name": table.name,
-        "profile": table.profile,
-        "watermark": table.watermark,
-        "metrics": [dataclasses.asdict(metric) for metric in table.metrics],
-        "rows": [
-            {
-                "group": row.group,
-                "label": row.label,
-                "ceiling": row.ceiling,
-                "state": row.state,
-                "reason": row.reason,
-                "cells": {cell.column: dataclasses.asdict(cell) for cell in row.cells},
-            }
-            for row in table.rows
-        ],
-        "claims": [dataclasses.asdict(claim) for claim in table.claims],
-        "provenance": table.provenance,
-    }

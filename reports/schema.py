@@ -11,6 +11,8 @@ Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
 Decision = Literal["holds", "fails", "undecided", "open"]
 """Outcome according to the interval; open if a row of the claim has no number."""
 Interval = tuple[float, float]
+Over = Literal["images", "trainings", ""]
+"""What an interval covers: other images, or other trainings too; empty without an interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class Metric:
     protocol: str
     better: Literal["lower", "higher"]
     description: str
+    range: tuple[float | None, float | None]
+    """Smallest and largest value; None where there is no bound."""
     source: str
     """Where the paper shows the column; empty if it is ours."""
 
@@ -51,6 +55,8 @@ class Score:
     """95% interval, bootstrap over images."""
     exact: bool = False
     """Whether it depends on no image and no training, such as a number of parameters."""
+    reference: str = ""
+    """Real images that all samples together are compared with: how many of which; empty if none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +114,25 @@ class Cell:
     value: float | None
     """Mean over the seeds."""
     interval: Interval | None
-    """95% interval: over images for one seed, over seeds (Student's t) for several."""
+    """95% interval: over images for one seed, over seeds (Student's t) for several; None for numbers without a spread."""
+    over: Over
+    cut: bool
+    """Whether the interval ends at a bound of the metric's range that it would cross."""
     n: int | None
-    """Number of images behind each seed's value; the smallest if they differ."""
+    """Number of images behind each seed's value; the smallest if they differ; None for exact numbers."""
+    reference: str
+    """Real images that all samples together are compared with: how many of which; empty if none."""
     seeds: tuple[int, ...]
     seed_values: tuple[float, ...]
     published: float | None
+    printed: str
+    """Published number as the paper prints it; empty if there is none."""
     verdict: Verdict | None
     """None if one of the two numbers is missing."""
     reason: str
     """Reason for the verdict or for the missing value."""
     best: bool
-    """Whether this is the best measured value of its column, ceiling rows aside."""
+    """Whether this is the best measured value of its column, ceiling rows aside; no row is where many tie."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,7 +170,8 @@ class Claim:
     """Row that is claimed to be worse."""
     source: str | None
     """Where the paper makes the claim; empty if it is ours, None if an earlier version of the code did not say."""
-    published: tuple[float, float] | None
+    printed: tuple[str, str] | None
+    """Published numbers of both rows, as the paper prints them."""
     contradicted: bool
     """Whether the paper's own table contradicts the claim."""
     note: str
@@ -167,8 +181,12 @@ class Claim:
     """Value of ``better`` minus value of ``worse``."""
     interval: Interval | None
     """Paired 95% interval of the difference."""
+    over: Over
     n: int | None
+    """Number of images of each row; None for exact numbers."""
     seeds: tuple[int, ...]
+    obstacle: str
+    """Why no numbers of this kind could decide the claim; empty if they can."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,10 +122,11 @@ def _claims(overview: Overview, addresses: Mapping[str, str]) -> str:
             body.append(line([words, pills], text=(0, 1)))
     if not body:
         return "<p>No table with claims was started.</p>"
-    legend = "; ".join(f"{symbol} {word}" for word, symbol in evidence.DECISION_SYMBOLS.items())
+    occurring = {claim.decision for t in overview.started if t.result for claim in t.result.claims}
+    legend = "; ".join(f"{symbol} {word}" for word, symbol in evidence.DECISION_SYMBOLS.items() if word in occurring)
     watermark = next((t.result.watermark for t in overview.started if t.result), "")
     tally = evidence.tally(claim for t in overview.started if t.result for claim in t.result.claims)
-    intro = f'<p class="small">{legend} (not measured yet). {escape_html(tally)}</p>'
+    intro = f'<p class="small">{legend}. {escape_html(tally)}.</p>'
     return banner(watermark) + intro + grid(["claim", "on"], body)
 
 

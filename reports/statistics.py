@@ -1,4 +1,4 @@
-"""95% intervals: Student's t over seeds, paired bootstrap over images."""
+"""95% intervals: Student's t over seeds, paired bootstrap over images; at the bounds of a share, Clopper and Pearson's."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,8 @@ LEVEL = 0.95
 def t_interval(values: Sequence[float]) -> Interval:
     """Return the interval of the mean of ``values`` (one per seed, at least two): mean +- t_{k-1} s / sqrt(k)."""
     sample = np.asarray(values, dtype=np.float64)
+    if np.ptp(sample) == 0:  # the mean of equal numbers may differ from them by rounding
+        return float(sample[0]), float(sample[0])
     half = stats.t.ppf((1 + LEVEL) / 2, df=len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean() - half), float(sample.mean() + half)
 
@@ -32,3 +34,23 @@ def bootstrap_interval(estimate: float, replicates: np.ndarray, n: int) -> Inter
         return float(estimate), float(estimate)
     half = stats.t.ppf((1 + LEVEL) / 2, df=n - 1) * replicates.std(ddof=1) * np.sqrt(n / (n - 1))
     return float(estimate - half), float(estimate + half)
+
+
+def share_interval(value: float, n: int) -> Interval:
+    """Return the interval of Clopper and Pearson for a share that is 0 or 1 in each of ``n`` images.
+
+    All resamples of such images are alike, so that a bootstrap sees no spread. The interval holds for the mean of any
+    scores between 0 and 1 too: if their mean is m, the chance that all n are 1 is at most m^n.
+
+    Args:
+        value: 0 or 1.
+        n: number of images.
+    """
+    bound = float(((1 - LEVEL) / 2) ** (1 / n))
+    return (bound, 1.0) if value == 1 else (0.0, 1 - bound)
+
+
+def cut(interval: Interval, low: float | None, high: float | None) -> Interval:
+    """Return the part of ``interval`` that lies between ``low`` and ``high``; None is no bound."""
+    bottom, top = np.clip(interval, low, high) if (low, high) != (None, None) else interval
+    return float(bottom), float(top)

@@ -30,11 +30,11 @@ vertical-align:top;max-width:30em}}
 .report .best{{font-weight:700}}
 .report .badge{{display:inline-block;padding:0 .55em;border-radius:.8em;font-size:.85em;white-space:nowrap;
 border:1px solid var(--soft);color:var(--soft);background:var(--faint)}}
-.report .holds,.report .agrees,.report .within,.report .measured,.report .done
+.report .holds,.report .agrees,.report .measured,.report .done
 {{color:var(--good);border-color:var(--good);background:var(--good-back)}}
 .report .fails,.report .differs,.report .failed,.report .unreadable
 {{color:var(--bad);border-color:var(--bad);background:var(--bad-back)}}
-.report .undecided,.report .running{{color:var(--open);border-color:var(--open);background:var(--open-back)}}
+.report .undecided,.report .within,.report .running{{color:var(--open);border-color:var(--open);background:var(--open-back)}}
 .report .watermark{{background:#a40e26;color:#fff;font-weight:700;padding:.4em 1em;letter-spacing:.06em}}
 .report pre{{background:var(--faint);color:inherit;padding:.7em;font-size:.8em;overflow-x:auto;max-height:30em}}
 .report .unbroken{{white-space:nowrap}}

@@ -7,9 +7,10 @@ import nbformat
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from reports import notebook, pages, render
 from reports.latex import latex
-from reports.results import as_json, load_table
+from reports.results import load_table
 from reports.schema import TableResult
 from reports.table_folder import TableFolder
+from reports.values import as_json
 
 
 def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:

@@ -46,4 +46,6 @@ def by_name(name: str) -> Protocol:
 def column(name: str, protocol: str | None = None) -> Metric:
     """Return the column ``name`` of a table, measured by ``protocol``, which defaults to the protocol called ``name``."""
     found = by_name(protocol or name)
-    return Metric(column=name, protocol=found.name, better=found.better, description=found.description)
+    return Metric(
+        column=name, protocol=found.name, better=found.better, description=found.description, range=found.range
+    )

@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.core import build, costs
-from experiments.protocols.protocol import Protocol
+from experiments.protocols.protocol import AT_LEAST_0, Protocol
 from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun
 from lightning_mmdiff.errors import MissingFileError
@@ -46,7 +46,7 @@ def constant(
             replicates=np.full(NUM_REPLICATES, number), extra={"exact": True},
         )  # fmt: skip
 
-    return Protocol(name=name, better="lower", description=description, measure=measure)
+    return Protocol(name=name, better="lower", description=description, measure=measure, range=AT_LEAST_0)
 
 
 def trained_parameters(run: SampleRun) -> int:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from experiments.protocols.protocol import Protocol, one_of
+from experiments.protocols.protocol import AT_LEAST_0, SHARE, Protocol, TooFewSamplesError, one_of
 from experiments.protocols.samples import DEVICE, Features, Samples
+from experiments.spec import UNBOUNDED, Range
 from lightning_mmdiff.metrics.frechet import fit_gaussian
 from lightning_mmdiff.metrics.inception_score import inception_score_result
 from lightning_mmdiff.metrics.kid import unit_length
@@ -29,10 +30,12 @@ def frechet(name: str, features: Features, description: str, *, first: int | Non
     """
 
     def measure(samples: Samples) -> MetricResult:
-        reference = fit_gaussian(samples.reference(features))
-        return frechet_result(name, samples.features(features)[:first], reference, reference=samples.against)
+        reference, found = fit_gaussian(samples.reference(features)), samples.features(features)
+        if first and len(found) < first:
+            raise TooFewSamplesError(f"{name} is measured on the first {first} samples, and there are {len(found)}.")
+        return frechet_result(name, found[:first], reference, reference=samples.against)
 
-    return _on_features(name, "lower", features, description, measure, least=2)
+    return _on_features(name, "lower", features, description, measure, AT_LEAST_0, least=2)
 
 
 def kernel(name: str, features: Features, description: str, *, scaled: bool) -> Protocol:
@@ -60,7 +63,7 @@ def inception_score(name: str, features: Features, description: str) -> Protocol
     def measure(samples: Samples) -> MetricResult:
         return inception_score_result(name, samples.features(features))
 
-    return _on_features(name, "higher", features, description, measure)
+    return _on_features(name, "higher", features, description, measure, (1.0, None))
 
 
 def precision_and_recall(
@@ -73,7 +76,11 @@ def precision_and_recall(
         return precision_recall_results(names, found, reference, device=DEVICE, reference=samples.against)
 
     precision, recall = (
+<<<<<<< HEAD
         _on_features(name, "higher", features, description, one_of(both, i), least=NEIGHBORS + 1)
+=======
+        _on_features(name, "higher", features, description, one_of(both, i), SHARE)
+>>>>>>> h-reports
         for i, (name, description) in enumerate(zip(names, descriptions))
     )
     return precision, recall
@@ -85,12 +92,13 @@ def _on_features(
     features: Features,
     description: str,
     measure: Callable[[Samples], MetricResult],
+    range: Range = UNBOUNDED,
     *,
     least: int = 1,
 ) -> Protocol:
     return Protocol(
         name=name, better=better, description=description, measure=measure, features=features,
-        weights=WEIGHTS[features.network], least=least,
+        weights=WEIGHTS[features.network], range=range, least=least,
     )  # fmt: skip
 
 
@@ -107,6 +115,7 @@ PROTOCOLS = (
         "Frechet distance on 1280 EfficientNet-Lite0 features (224 px) to the real test images. Not an FID.",
     ),
     frechet("FD-EffNetLite0-50", LITE, "As FD-EffNetLite0, of the first 50 samples alone.", first=50),
+    frechet("FD-EffNetLite0-4", LITE, "As FD-EffNetLite0, of the first 4 samples alone.", first=4),
     frechet(
         "sFD-EffNetLite0", Features(network=EffNetLite0, output="spatial"),
         "Frechet distance on 7 channels of a 14 x 14 map of EfficientNet-Lite0. Not an sFID.",

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.core import build
-from experiments.protocols.protocol import Protocol, image_mean
+from experiments.protocols.protocol import COSINE, SHARE, Protocol, image_mean
 from experiments.protocols.samples import Samples
+from experiments.spec import Range
 from lightning_mmdiff import weights
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
@@ -76,29 +77,30 @@ def _mean(
     score: Callable[[Tensor, Tensor], Tensor],
     pairs: Callable[[Samples], tuple[Tensor, Tensor]],
     description: str,
+    range: Range,
     weights: tuple[str, ...] = (),
 ) -> Protocol:
     def scores(samples: Samples) -> NDArray[np.float64]:
         return score(*samples.once(pairs)).double().numpy()
 
-    return image_mean(name, scores, better="higher", description=description, weights=weights)
+    return image_mean(name, scores, better="higher", description=description, weights=weights, range=range)
 
 
 PROTOCOLS = (
     _mean(
         "EmbeddingCosine-CLIP-H", cosines, released_embeddings,
-        "Cosine of the predicted and the true CLIP ViT-H/14 embedding of test images, mean.", ("clip_h",),
+        "Cosine of the predicted and the true CLIP ViT-H/14 embedding of test images, mean.", COSINE, ("clip_h",),
     ),
     _mean(
         "EmbeddingRetrieval-CLIP-H", retrieved, released_embeddings,
-        "Share of test images whose predicted embedding is nearer to theirs than to any other's.", ("clip_h",),
+        "Share of test images whose predicted embedding is nearer to theirs than to any other's.", SHARE, ("clip_h",),
     ),
     _mean(
         "EmbeddingCosine-MiniCLIP", cosines, small_embeddings,
-        "As EmbeddingCosine-CLIP-H, with our small image-text model.",
+        "As EmbeddingCosine-CLIP-H, with our small image-text model.", COSINE,
     ),
     _mean(
         "EmbeddingRetrieval-MiniCLIP", retrieved, small_embeddings,
-        "As EmbeddingRetrieval-CLIP-H, with our small image-text model.",
+        "As EmbeddingRetrieval-CLIP-H, with our small image-text model.", SHARE,
     ),
 )  # fmt: skip

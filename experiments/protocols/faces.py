@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.protocols.protocol import Protocol, image_mean
+from experiments.protocols.protocol import COSINE, SHARE, Protocol, image_mean
 from experiments.protocols.samples import DEVICE, Samples
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity
@@ -48,21 +48,21 @@ def identity(
     def measure(samples: Samples) -> MetricResult:
         return identity_result(name, embedder(), samples.images, samples.originals)
 
-    return Protocol(name=name, better="higher", description=description, measure=measure, weights=weights)
+    return Protocol(name=name, better="higher", description=description, measure=measure, weights=weights, range=COSINE)
 
 
 PROTOCOLS = (
     image_mean(
-        "Attributes-MiniJudge", attribute_accuracy, better="higher",
+        "Attributes-MiniJudge", attribute_accuracy, better="higher", range=SHARE,
         description="Share of eight attributes (hair colors, glasses, hat, male, smiling) that a separate small classifier "
         "reads off the sample as they are in the face whose caption was given.",
     ),
     image_mean(
-        "Attributes-FaceClassifier", published_attribute_accuracy, better="higher",
+        "Attributes-FaceClassifier", published_attribute_accuracy, better="higher", range=SHARE,
         description="As Attributes-MiniJudge, by a classifier trained on CelebA; no paper publishes its weights.",
     ),
     Protocol(
-        name="CLIPScore", better="higher", measure=clip_score, weights=("clip",),
+        name="CLIPScore", better="higher", measure=clip_score, weights=("clip",), range=(-100.0, 100.0),
         description="100 times the cosine of sample and caption by CLIP ViT-B/32, mean over images.",
     ),
     identity(

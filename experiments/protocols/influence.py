@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from datamodules.base import PackedDataModule
 from datamodules.faces.classes import FACE_CLASSES
 from experiments.core import build
-from experiments.protocols.protocol import image_mean
+from experiments.protocols.protocol import COSINE, SHARE, image_mean
 from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun
 from lightning_mmdiff.metrics.segmentation import resize_labels
@@ -152,18 +152,18 @@ def early_contrast(samples: Samples) -> NDArray[np.float64]:
 
 PROTOCOLS = (
     image_mean(
-        "Influence-Mask", mask_influence, better="higher", description="Mean influence of the mask, 0 to 1."
+        "Influence-Mask", mask_influence, better="higher", range=SHARE, description="Mean influence of the mask, 0 to 1."
     ),
     image_mean(
-        "Influence-Contours", contours_contrast, better="higher",
+        "Influence-Contours", contours_contrast, better="higher", range=COSINE,
         description="Mean influence of the mask on contours (pixels next to another class), minus that elsewhere.",
     ),
     image_mean(
-        "Influence-Skin", skin_contrast, better="higher",
+        "Influence-Skin", skin_contrast, better="higher", range=COSINE,
         description="Mean influence of the text on skin, nose and neck away from contours, minus that elsewhere.",
     ),
     image_mean(
-        "Influence-Early", early_contrast, better="higher",
+        "Influence-Early", early_contrast, better="higher", range=COSINE,
         description="Mean influence of the mask in the first third of the sampling steps, minus that in the last.",
     ),
 )  # fmt: skip

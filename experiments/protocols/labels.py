@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.core import build
-from experiments.protocols.protocol import Protocol
+from experiments.protocols.protocol import AT_LEAST_0, SHARE, Protocol
 from experiments.protocols.samples import Samples
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.metrics.classification import accuracy_result
@@ -60,7 +60,7 @@ def accuracy(name: str, logits: Callable[[Samples], NDArray], description: str, 
         labels = samples.test["conditions"]["label"].numpy()
         return accuracy_result(name, samples.once(logits), labels, k=k)
 
-    return Protocol(name=name, better="higher", description=description, measure=measure)
+    return Protocol(name=name, better="higher", description=description, measure=measure, range=SHARE)
 
 
 def object_score(samples: Samples) -> MetricResult:
@@ -84,11 +84,11 @@ def _last_layer(samples: Samples, images: Tensor) -> NDArray[np.float64]:
 
 PROTOCOLS = (
     Protocol(
-        name="IS-ObjectClassifier", better="higher", measure=object_score,
+        name="IS-ObjectClassifier", better="higher", measure=object_score, range=(1.0, 10.0),
         description="Inception score on the ten classes of a small classifier of our own, at most 10. Not an IS.",
     ),
     Protocol(
-        name="FD-DigitClassifier", better="lower", measure=digit_distance,
+        name="FD-DigitClassifier", better="lower", measure=digit_distance, range=AT_LEAST_0,
         description="Frechet distance on what the last layer of a small classifier of digits reads, to the real test digits. "
         "Not an FID.",
     ),

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.protocols.protocol import image_mean
+from experiments.protocols.protocol import AT_LEAST_0, COSINE, image_mean
 from experiments.protocols.samples import DEVICE, Samples
 from lightning_mmdiff.metrics import lpips, ssim
 
@@ -42,25 +42,25 @@ def visible_change(samples: Samples) -> NDArray[np.float64]:
 
 PROTOCOLS = (
     image_mean(
-        "LPIPS", published_distance, better="lower", weights=("alexnet",),
+        "LPIPS", published_distance, better="lower", range=AT_LEAST_0, weights=("alexnet",),
         description="LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
     ),
     image_mean(
-        "PD-EffNetLite0", perceptual_distance, better="lower",
+        "PD-EffNetLite0", perceptual_distance, better="lower", range=AT_LEAST_0,
         description="Perceptual distance on EfficientNet-Lite0 stages (112 px) to the real image whose conditions were "
         "given, mean. Not LPIPS.",
     ),
     image_mean(
-        "SSIM", structural_similarity, better="higher",
+        "SSIM", structural_similarity, better="higher", range=COSINE,
         description="11x11 Gaussian window, sigma 1.5, valid crop, mean of RGB, to the real image whose conditions were "
         "given.",
     ),
     image_mean(
-        "PSNR-Hidden", hidden_psnr, better="higher",
+        "PSNR-Hidden", hidden_psnr, better="higher", range=AT_LEAST_0,
         description="Peak signal-to-noise ratio of the hidden pixels in dB, mean over images that have any.",
     ),
     image_mean(
-        "MAE-Visible", visible_change, better="lower",
+        "MAE-Visible", visible_change, better="lower", range=AT_LEAST_0,
         description="Mean absolute change of the visible pixels, in gray levels of 255.",
     ),
 )  # fmt: skip

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from numpy.typing import NDArray
 
 from experiments.protocols.samples import Features, Samples
+from experiments.spec import UNBOUNDED, Range
 from lightning_mmdiff.configs import Config
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.results import Better, MetricResult, mean_result
+
+AT_LEAST_0: Range = (0.0, None)
+SHARE: Range = (0.0, 1.0)
+COSINE: Range = (-1.0, 1.0)
+
+
+class TooFewSamplesError(UserError):
+    """A run with fewer samples than its protocol needs; its number stays unmeasured, with this reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +37,8 @@ class Protocol(Config):
     """Names of the published weight files that it needs (``lightning_mmdiff/weights/table.py``)."""
     least: int = 1
     """Smallest number of real test images that it can be computed on."""
+    range: Range = UNBOUNDED
+    """Smallest and largest value; reports cut intervals there."""
 
 
 def image_mean(
@@ -36,6 +48,7 @@ def image_mean(
     better: Better,
     description: str,
     weights: tuple[str, ...] = (),
+    range: Range = UNBOUNDED,
 ) -> Protocol:
     """Return a protocol whose value is the mean of a score per image.
 
@@ -45,12 +58,13 @@ def image_mean(
         better: whether lower or higher scores are better.
         description: description for the reader of a report.
         weights: published weight files that ``score`` reads.
+        range: smallest and largest score.
     """
 
     def measure(samples: Samples) -> MetricResult:
         return mean_result(name, score(samples), better=better)
 
-    return Protocol(name=name, better=better, description=description, measure=measure, weights=weights)
+    return Protocol(name=name, better=better, description=description, measure=measure, weights=weights, range=range)
 
 
 def one_of(results: Callable[[Samples], Sequence[MetricResult]], number: int) -> Callable[[Samples], MetricResult]:

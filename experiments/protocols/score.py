@@ -13,6 +13,7 @@ from tqdm import tqdm
 from datamodules.base import PackedDataModule
 from experiments.core import build
 from experiments.protocols.catalogue import by_name
+from experiments.protocols.protocol import TooFewSamplesError
 from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
@@ -54,7 +55,11 @@ def score(
     for name in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
         try:
             result = todo[name].measure(samples)
-        except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
+        except (
+            FileNotFoundError,
+            ImportError,
+            TooFewSamplesError,
+        ) as error:  # weights or a parser that this machine lacks
             reasons[name] = str(error)
         else:
             assert (result.protocol, result.better) == (name, todo[name].better)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from datamodules.cityscapes import PALETTE
 from datamodules.faces.classes import FACE_CLASSES
-from experiments.protocols.protocol import Protocol, image_mean, one_of
+from experiments.protocols.protocol import SHARE, Protocol, image_mean, one_of
 from experiments.protocols.samples import DEVICE, Samples
 from lightning_mmdiff.metrics import palette, segmentation
 from lightning_mmdiff.metrics.celebamask_parser import load_celebamask_parser
@@ -78,7 +78,7 @@ def by_lapa(name: str, score: Callable[[segmentation.Scores], NDArray], descript
         return mean_result(name, score(scores), better="higher", images_without_face=scores.num_failed)
 
     weights = ("face_detector", "face_parser")
-    return Protocol(name=name, better="higher", description=description, measure=measure, weights=weights)
+    return Protocol(name=name, better="higher", description=description, measure=measure, weights=weights, range=SHARE)
 
 
 def palette_counts(samples: Samples) -> NDArray[np.int64]:
@@ -94,25 +94,25 @@ def by_palette(protocols: Mapping[str, str], *, only_present: bool) -> Iterator[
         return palette.palette_results(tuple(protocols), counts, only_present=only_present)
 
     for i, (name, description) in enumerate(protocols.items()):
-        yield Protocol(name=name, better="higher", description=description, measure=one_of(scores, i))
+        yield Protocol(name=name, better="higher", description=description, measure=one_of(scores, i), range=SHARE)
 
 
 PROTOCOLS = (
     image_mean(
-        "mIoU-MiniParser", lambda samples: samples.once(small_parser_scores).miou, better="higher",
+        "mIoU-MiniParser", lambda samples: samples.once(small_parser_scores).miou, better="higher", range=SHARE,
         description="Our small face parser; IoU of hair, skin, nose, eyes, brows, mouth against the label map that gave the "
         "conditions; mean over classes present, then over images.",
     ),
     image_mean(
-        "F1-MiniParser", lambda samples: samples.once(small_parser_scores).f1, better="higher",
+        "F1-MiniParser", lambda samples: samples.once(small_parser_scores).f1, better="higher", range=SHARE,
         description="As mIoU-MiniParser, with the Dice coefficient.",
     ),
     image_mean(
-        "MaskAccuracy-MiniParser", small_parser_accuracy, better="higher",
+        "MaskAccuracy-MiniParser", small_parser_accuracy, better="higher", range=SHARE,
         description="Share of pixels that our small parser finds as in the mask, 19 classes, mean over images.",
     ),
     image_mean(
-        "MaskAccuracy", published_accuracy, better="higher", weights=("celebamask_parser",),
+        "MaskAccuracy", published_accuracy, better="higher", range=SHARE, weights=("celebamask_parser",),
         description="Share of pixels that CelebAMask-HQ's parser finds as in the mask, 19 classes, 512 px, mean over images.",
     ),
     by_lapa(

@@ -25,16 +25,15 @@ from lightning_mmdiff.source import ModelSource
 
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID uses 50 images (their reply to an issue); they give Text and Mask in percent."""
-PUBLISHED = {FID: "FID-50", FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy"}
+PUBLISHED = {FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy"}
 STAND_INS = {
-    FID: "FD-EffNetLite0-50", FID_ALL: "FD-EffNetLite0", TEXT: "Attributes-MiniJudge", MASK: "MaskAccuracy-MiniParser",
-    MIOU: "mIoU-MiniParser",
+    FID_ALL: "FD-EffNetLite0", TEXT: "Attributes-MiniJudge", MASK: "MaskAccuracy-MiniParser", MIOU: "mIoU-MiniParser",
 }  # fmt: skip
 
 
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Return the columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
-    protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
+    protocols = {FID: of(profile).first_fid, **(PUBLISHED if of(profile).published_metrics else STAND_INS)}
     return tuple(column(name, protocols[name]) for name in protocols if not names or name in names)
 
 

@@ -9,9 +9,12 @@ import pytest
 
 from reports import evidence
 from reports.claims import find_row
-from reports.results import as_json, frame, load_table
+from reports.results import load_table
 from reports.settings import differences
 from reports.statistics import bootstrap_interval, t_interval
+from reports.values import as_json, frame
+
+TOO_WIDE = "the gap is at most half the 95% interval, which is too wide to agree"
 
 
 def rows_of(folder):
@@ -155,9 +158,21 @@ def verdict_of(make_table, published, *, value=0.5, interval=None):
 @pytest.mark.parametrize(
     ("value", "published", "interval", "verdict", "reason"),
     [
-        (0.5, 0.75, (0.25, 0.75), "within noise", "the gap is at most half the 95% interval"),  # just at it
+        (
+            0.5,
+            0.75,
+            (0.25, 0.75),
+            "within noise",
+            TOO_WIDE,
+        ),  # just at it
         (0.5, 0.625, (0.4375, 0.5625), "differs", "20.0% from the published value"),  # half is half of the width
-        (0.5, 0.375, (0.25, 0.75), "within noise", "the gap is at most half the 95% interval"),  # on either side
+        (
+            0.5,
+            0.375,
+            (0.25, 0.75),
+            "within noise",
+            TOO_WIDE,
+        ),  # on either side
         (1013.0, 1000.0, None, "agrees", "within 1.3% of the published value"),  # just at the floor, 13.0 in binary too
         (987.0, 1000.0, None, "agrees", "within 1.3% of the published value"),
         (1014.0, 1000.0, None, "differs", "1.4% from the published value"),
@@ -311,16 +326,35 @@ def test_what_depends_on_no_training_is_decided_by_one(make_table):
         path = folder / "../.." / name / "metrics.json"
         path.write_text(path.read_text().replace('"n":', '"exact": true, "n":'))
     claim = load_table(folder / "table.json").claims[0]
-    assert (claim.decision, claim.interval) == ("holds", (-20, -20))
+    assert (claim.decision, claim.reason, claim.interval) == ("holds", "exact numbers", (-20, -20))
+    assert evidence.counts(claim) == "exact, seed 0"
+    assert evidence.difference(claim) == "-20"
+    assert evidence.tally([claim]) == "1 of 1 comparisons decided"  # and none by chance
+
+
+def test_trainings_that_differ_by_the_same_decide_nothing(make_table):
+    """Accuracies of few images take few values: that three differences are equal does not say that a fourth would be."""
+    folder = make_table()
+    for name, value in (("ours", 39.0), ("inade", 50.0)):
+        for seed in range(3):
+            path = folder / f"../../{name}-{seed}/metrics.json"
+            stored = json.loads(path.read_text())
+            stored["FD-EffNetLite0"]["value"] = value + 1e-13 * seed
+            path.write_text(json.dumps(stored))
+    claim = next(c for c in load_table(folder / "table.json").claims if c.id == "UC4")
+    assert claim.decision == "undecided"
+    assert claim.reason == "all 3 trainings differ by the same, which does not say how much others would"
 
 
 def test_the_decided_and_what_chance_decides_are_counted(make_table):
     claims = load_table(make_table() / "table.json").claims
     assert evidence.tally(claims) == (
-        "2 of 2 comparisons decided; up to 0.1 would be by chance if no row were better; "
-        "3 comparisons rest on fewer than 3 trainings, which decide nothing (--seeds 3)"
+        "2 of 5 comparisons decided; up to 0.1 would be by chance if no row were better; "
+        "3 cannot be, as fewer than 3 trainings decide nothing (--seeds 3)"
     )
-    assert evidence.tally([]) == ""
+    assert evidence.tally([]) == "nothing to compare yet"
+    smoke = load_table(make_table("smoke") / "table.json").claims
+    assert evidence.tally(smoke) == "0 of 5 comparisons decided; 5 cannot be, as smoke numbers decide nothing"
 
 
 def test_pairing_matters(make_table):
@@ -377,7 +411,7 @@ def test_frame_has_a_line_for_every_cell(make_table):
         "Combined training",
         "FD-EffNetLite0",
         "lower",
-        54.27,
+        "54.27",
     )
     empty = lines[lines.row == "TediGAN"].iloc[0]
     assert pd.isna(empty.low)

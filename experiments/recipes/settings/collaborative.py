@@ -62,6 +62,8 @@ class Settings(Config):
     """Number of images to edit."""
     edits_shard_size: int
     """Number of edited images per file and per batch."""
+    first_fid: str
+    """Protocol of the column FID, which the authors measure on 50 images."""
     published_metrics: bool
     """Whether to measure with the published networks, or with stand-ins that need no download."""
 
@@ -101,6 +103,7 @@ PAPER = Settings(
     imagic=ImagicConfig(),
     num_edits=100,
     edits_shard_size=4,
+    first_fid="FID-50",
     published_metrics=True,
 )
 
@@ -165,6 +168,7 @@ MINI = replace(
         network_optimizer=OptimizerConfig(lr=1e-3), batch_size=16, min_snr=5.0, checkpoint_every=60,
     ),
     num_edits=16,
+    first_fid="FD-EffNetLite0-50",
     published_metrics=False,
 )  # fmt: skip
 SIX_STEPS = Length(batch_size=4, trainer=TrainerConfig(max_steps=6, checkpoint_every=2))
@@ -182,6 +186,7 @@ SMOKE = replace(
     imagic=ImagicConfig(condition_steps=2, network_steps=2, checkpoint_every=1),
     num_edits=2,
     edits_shard_size=2,
+    first_fid="FD-EffNetLite0-4",  # there are not 50 images
 )
 
 
