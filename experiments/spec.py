@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments import Profile
 from experiments.runs import Run, SampleRun, TrainRun
 from lightning_mmdiff.configs import Config
-
-Profile = Literal["smoke", "mini", "paper"]
 
 
 @dataclass(frozen=True, kw_only=True)
