@@ -1,6 +1,10 @@
 """Index of the tables of three papers, and of those we add: one module per table. ``python -m experiments`` lists them."""
 
+from typing import Literal
+
 from reports.schema import Entry
+
+Profile = Literal["smoke", "mini", "paper"]
 
 UC = "Unite and Conquer (CVPR 2023)"
 MT = "MT-Diffusion (ICLR 2024)"

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments import Profile
 from experiments.runs import Run, SampleRun, TrainRun
 from lightning_mmdiff.configs import Config
 
-Profile = Literal["smoke", "mini", "paper"]
 Range = tuple[float | None, float | None]
 """Smallest and largest value that a metric can have; None where there is no bound."""
 UNBOUNDED: Range = (None, None)

@@ -10,25 +10,30 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from experiments import Profile
 from experiments.core.cluster import read_cluster
-from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
-from slurm import records, scheduler, submit
-from slurm.jobs import jobs_folder
+from slurm import scheduler
+from slurm.order import jobs_folder, read_order
 from slurm.status import logs as logs_of
 from slurm.status import survey_jobs
+from slurm.submitted import labels_of, needed_elsewhere, submitted
 
-COLORS = {"running": "cyan", "waiting": "", "done": "green", "failed": "bold red", "stopped": "red"}
+COLORS = {
+    "running": "cyan", "waiting": "", "done": "green", "failed": "bold red", "stopped": "red", "not submitted": "yellow"
+}  # fmt: skip
+Names = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 
-def status(profile: Profile = "mini", out: Path = Path("runs")) -> None:
+def status(names: Names = (), profile: Profile = "mini", out: Path = Path("runs")) -> None:
     """Show which runs are running, waiting, done or failed, and why.
 
     Args:
+        names: names of tables, runs or jobs; none means all of this profile.
         profile: profile of the runs.
         out: root of all run folders.
     """
-    lines = survey_jobs(out / profile)
+    lines = survey_jobs(out / profile, names)
     if not lines:
         raise UserError(
             f"{jobs_folder(out / profile)}: nothing was submitted from here; see python -m slurm.submit --help."
@@ -56,17 +61,20 @@ def logs(
     """Show the end of a log.
 
     Args:
-        name: name of a run, or of a job as shown by status.
+        name: name of a run, of a job as shown by status, or of a table.
         profile: profile of the run.
         out: root of all run folders.
         lines: number of lines.
         follow: keep printing as the log grows, until Ctrl-C.
     """
-    folder = jobs_folder(out / profile)
-    record = _record(folder, name)
-    paths = logs_of(folder, record.label, record.numbers(name if name in record.runs else None))
+    found, folder = submitted(out / profile), jobs_folder(out / profile)
+    labels = labels_of((name,), out / profile, found)
+    each = [[logs_of(folder, label, number) for number in found[label].numbers] for label in labels]
+    paths = [
+        path for tries in each for path in next(filter(None, reversed(tries)), [])
+    ]  # of each the newest that started
     if not paths:
-        raise UserError(f"{name} has no log yet: job {record.number} did not start (python -m slurm status says why).")
+        raise UserError(f"{name} has no log yet: no job of it started (python -m slurm status says why).")
     command = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), *map(str, paths)]
     try:
         subprocess.run(command, check=False)
@@ -74,48 +82,48 @@ def logs(
         return
 
 
-def cancel(
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
-    profile: Profile = "mini",
-    out: Path = Path("runs"),
-) -> None:
+def cancel(names: Names = (), profile: Profile = "mini", out: Path = Path("runs")) -> None:
     """Remove jobs from the queue and stop running ones; what they have saved is kept.
 
     Args:
-        names: names of runs or jobs; none means all of this profile.
+        names: names of tables, runs or jobs; none means all of this profile. Of a table, jobs that another table waits
+            for are left alone.
         profile: profile of the runs.
         out: root of all run folders.
     """
-    folder = jobs_folder(out / profile)
-    chosen = [_record(folder, name) for name in names] or list(records.read(folder).values())
-    alive = scheduler.queue()
-    numbers = [n for record in reversed(chosen) for n in record.numbers() if n in alive]
-    scheduler.cancel(numbers)
+    found = submitted(out / profile)
+    labels, elsewhere = labels_of(names, out / profile, found), {}
+    if names:
+        elsewhere = needed_elsewhere(names, out / profile, found)
+    numbers = sorted({q.number for x in labels if x not in elsewhere for q in found[x].queued}, key=int)
+    scheduler.cancel(reversed(numbers))  # first those that wait for others
     print(
-        f"Cancelled {len(numbers)} job{'' if len(numbers) == 1 else 's'}"
-        + (f": {' '.join(numbers)}" if numbers else ".")
+        f"Cancelled {len(numbers)} job{'' if len(numbers) == 1 else 's'}{': ' if numbers else '.'}{' '.join(numbers)}"
     )
+    for label in labels:
+        if label in elsewhere and found[label].queued:
+            print(f"Left alone: {label}, for which {elsewhere[label]} waits")
 
 
-def resubmit(table: Annotated[str, tyro.conf.Positional], profile: Profile = "mini", out: Path = Path("runs")) -> None:
+def resubmit(
+    table: Annotated[str, tyro.conf.Positional],
+    profile: Profile = "mini",
+    out: Path = Path("runs"),
+    cluster: Path | None = None,
+) -> None:
     """Submit a table again as it was last submitted, except for jobs that are done or queued.
 
     Args:
         table: name of the table, as given to slurm.submit.
         profile: profile of the runs.
         out: root of all run folders.
+        cluster: cluster file. Default: slurm/cluster.toml if it exists.
     """
-    order, cluster = records.read_order(jobs_folder(out / profile), table)
-    for line in submit.submit(order, read_cluster(cluster)):
+    order = read_order(table, profile, out)
+    from slurm import chain  # heavy imports: not for the other commands
+
+    for line in chain.submit(order, read_cluster(cluster)):
         print(line, flush=True)
-
-
-def _record(folder: Path, name: str) -> records.Record:
-    found = records.read(folder)
-    record = found.get(name) or next((r for r in found.values() if name in r.runs), None)
-    if record is None:
-        raise UserError(f"{name}: no such job in {folder}; there are {', '.join(found) or 'none'}.")
-    return record
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ ENDED_WELL = ("COMPLETED", "RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "R
 """States that are not failures."""
 NUMBER = re.compile(r"^(?:Submitted batch job )?(\d+)(?:;\S*| on cluster \S+)?$", re.MULTILINE)
 """Answer of sbatch, with or without ``--parsable``, from one cluster or a federation."""
-QUEUED = re.compile(r"^(\d+(?:_\d+)?)\|([A-Z_]+)\|([^|]*)\|([^|\s]*)$", re.MULTILINE)
+QUEUED = re.compile(r"^(\d+(?:_\d+)?)\|([A-Z_]+)\|([^|]*)\|([^|\s]*)\|(.*)$", re.MULTILINE)
 """Line of squeue, in the format below."""
 ENDED = re.compile(r"^(\d+(?:_\d+)?)\|([A-Z_]+)[^|]*\|(\d+:\d+)\|(.*)$", re.MULTILINE)
 """Line of sacct, in the format below; the state may go on: "CANCELLED by 1000"."""
@@ -31,6 +31,12 @@ class Queued:
     """Why it waits: Dependency, Priority, Resources, BeginTime (queued again), ..."""
     left: str
     """Remaining part of its time limit."""
+    name: str
+
+    @property
+    def number(self) -> str:
+        """Number of the job, or of the array that it belongs to."""
+        return self.id.partition("_")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,8 @@ def run(*words: str) -> str:
         raise UserError(f"{words[0]} is not to be found; run this on a login node of a SLURM cluster.")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"{' '.join(words[:2])} ... failed: {done.stderr.strip() or done.stdout.strip()}")
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise UserError(f"{' '.join(words[:2])} ... failed: {'; '.join(said)}")
     return done.stdout
 
 
@@ -72,12 +79,10 @@ def submit(script: Path, dependency: str) -> str:
     return numbers[-1]
 
 
-def queue() -> dict[str, Queued]:
-    """Return the user's jobs by number, each task of an array separately."""
-    out = run("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%L")
-    return {
-        found[0]: Queued(id=found[0], state=found[1], reason=found[2], left=found[3]) for found in QUEUED.findall(out)
-    }
+def queue() -> list[Queued]:
+    """Return the user's jobs, each task of an array separately."""
+    found = QUEUED.findall(run("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%r|%L|%j"))
+    return [Queued(id=i, state=state, reason=reason, left=left, name=name) for i, state, reason, left, name in found]
 
 
 def ended(number: str) -> Ended | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from experiments.core.cluster import Cluster
 from lightning_mmdiff.errors import UserError
-from slurm.jobs import Job, Order, describe, job_name
+from slurm.jobs import Job, describe
+from slurm.order import Order, job_name
 
 
 def render(job: Job, order: Order, cluster: Cluster) -> str:
@@ -21,8 +22,6 @@ def render(job: Job, order: Order, cluster: Cluster) -> str:
         "export MMDIFF_OFFLINE=1 HF_HUB_OFFLINE=1  # a missing file is an error at once, not a wait for a network",
         f"export OMP_NUM_THREADS={cluster.cpus_per_task} GOMP_SPINCOUNT=2000",
     ]
-    if len(job.runs) > 1:
-        lines += [f"RUNS=({' '.join(run.name for run in job.runs)})", "RUN=${RUNS[$SLURM_ARRAY_TASK_ID]}"]
     lines.append(f"srun --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1 {job.command}")
     return "\n".join(lines) + "\n"
 
@@ -34,9 +33,9 @@ def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
         UserError: if no quotes make a path readable for sbatch.
     """
     here, folder = (_readable(path) for path in (Path.cwd(), order.folder.resolve()))
-    log = f"{folder.replace('%', '%%')}/{job.label}-{'%A_%a' if job.tasks > 1 else '%j'}.log"
+    log = f"{folder.replace('%', '%%')}/{job.label}-{'%A_%a' if job.workers > 1 else '%j'}.log"
     found = [
-        _option("job-name", job_name(order, job.label)),
+        _option("job-name", job_name(order.runs, job.label)),
         _option("chdir", here),
         _option("output", log),
         "--open-mode=append",
@@ -48,7 +47,7 @@ def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
     ]
     if job.kind in ("train", "sample"):  # signaled to save before the time limit, then queued again
         found += [f"--signal=SIGUSR1@{cluster.notice_seconds}", "--requeue"]
-    found += [f"--array=0-{job.tasks - 1}"] if job.tasks > 1 else []
+    found += [f"--array=0-{job.workers - 1}"] if job.workers > 1 else []
     found += [cluster.gpu_option.format(gpus=job.gpus)] if job.gpus else []
     found += [f"--mem={cluster.memory_per_task_gib * job.processes}G"] if cluster.memory_per_task_gib else []
     partition = cluster.partition if job.gpus else cluster.cpu_partition or cluster.partition

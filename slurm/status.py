@@ -1,18 +1,20 @@
 """State of submitted jobs, combined from the queue, SLURM's memory of ended jobs and the files of the runs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Literal
 
 from reports.progress import TableProgress, survey
-from slurm import records, scheduler
-from slurm.jobs import jobs_folder
+from slurm import scheduler
+from slurm.order import jobs_folder
 from slurm.records import Record
 from slurm.scheduler import Queued
+from slurm.submitted import Submitted, labels_of, submitted
 
-State = Literal["running", "waiting", "done", "failed", "stopped"]
+State = Literal["running", "waiting", "done", "failed", "stopped", "not submitted"]
 OURS = re.compile(r"^error: (.*)$", re.MULTILINE)
 """Error messages of our command line."""
 SLURMS = re.compile(r"^(?:srun|slurmstepd\S*): error: (.*)$", re.MULTILINE)
@@ -30,39 +32,35 @@ class Line:
     """Progress and time left, what it waits for, or why it failed."""
 
 
-def survey_jobs(profile: Path) -> list[Line]:
-    """Return the state of everything that was submitted below ``runs/<profile>``, in order of submission."""
-    folder = jobs_folder(profile)
-    submitted = records.read(folder)
-    queue, runs = scheduler.queue(), survey(profile)
-    lines: dict[str, Line] = {}
-    for record in submitted.values():
-        for name in record.runs or (record.label,):
-            lines[name] = _line(record, name, queue, runs.get(name), lines, folder)
-    return list(lines.values())
+def survey_jobs(profile: Path, names: Sequence[str] = ()) -> list[Line]:
+    """Return the state of everything that was submitted or ordered below ``<out>/<profile>``, in order of submission.
+
+    Args:
+        profile: folder of all runs of a profile.
+        names: tables, runs or jobs to return; none means all.
+    """
+    found, runs, lines = submitted(profile), survey(profile), {}
+    for label, jobs in found.items():
+        lines[label] = _line(jobs, runs.get(label), lines, jobs_folder(profile))
+    return [lines[label] for label in labels_of(names, profile, found)]
 
 
-def _line(
-    record: Record,
-    name: str,
-    queue: Mapping[str, Queued],
-    run: TableProgress | None,
-    lines: Mapping[str, Line],
-    folder: Path,
-) -> Line:
-    numbers = record.numbers(name)
-    queued = [queue[n] for n in numbers if n in queue]
-    job = numbers[0] if len(numbers) == 1 else record.number
-    if any(q.state != "PENDING" for q in queued):
-        left = next(q.left for q in queued if q.state != "PENDING")
-        return Line(name=name, job=job, state="running", detail=_progress(run, left))
-    if queued:
-        return Line(name=name, job=job, state="waiting", detail=_why_waiting(queued[0], record, lines))
+def _line(jobs: Submitted, run: TableProgress | None, lines: Mapping[str, Line], folder: Path) -> Line:
+    name, job = jobs.label, jobs.numbers[-1] if jobs.numbers else ""
+    running = [queued for queued in jobs.queued if queued.state != "PENDING"]
+    if running:
+        return Line(name=name, job=running[0].number, state="running", detail=_progress(run, running[0].left))
+    if jobs.queued:
+        detail = _why_waiting(jobs.queued[0], jobs.needs, lines)
+        return Line(name=name, job=jobs.queued[0].number, state="waiting", detail=detail)
     if run is not None and run.state == "done":
         return Line(name=name, job=job, state="done", detail="")
     if run is not None and run.state == "failed":
         return Line(name=name, job=job, state="failed", detail=run.reason)
-    return _ended(record, name, numbers, lines, folder)
+    if not jobs.records:
+        return Line(name=name, job="", state="not submitted", detail="")
+    said = last_error(logs(folder, name, jobs.records[-1].number))
+    return _ended(jobs.records[-1], lines, said)
 
 
 def _progress(run: TableProgress | None, limit: str) -> str:
@@ -82,43 +80,51 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def _why_waiting(queued: Queued, record: Record, lines: Mapping[str, Line]) -> str:
-    open_needs = [n.label for n in record.needs if n.label in lines and lines[n.label].state != "done"]
+def _why_waiting(queued: Queued, needs: Sequence[str], lines: Mapping[str, Line]) -> str:
+    open_needs = [need for need in needs if need in lines and lines[need].state != "done"]
     if queued.reason == "Dependency" and open_needs:
         return f"after {', '.join(open_needs)}"
     reasons = {"Dependency": "after an earlier job of the same name", "BeginTime": "was queued again, starts soon"}
     return reasons.get(queued.reason, queued.reason)
 
 
-def _ended(record: Record, name: str, numbers: list[str], lines: Mapping[str, Line], folder: Path) -> Line:
-    """Return the state of a job that left the queue without a result and without a reason in its folder."""
-    job = numbers[0]
-    broken = [n.label for n in record.needs if n.label in lines and lines[n.label].state in ("failed", "stopped")]
+def _ended(record: Record, lines: Mapping[str, Line], said: str) -> Line:
+    """Return the state of a job that left the queue without a result and without a reason in its folder.
+
+    Args:
+        record: the job.
+        lines: states of earlier jobs.
+        said: error in its log.
+    """
+    name, numbers = record.label, record.numbers()
+    broken = [need for need in record.needs if need in lines and lines[need].state in ("failed", "stopped")]
     ends = [end for n in numbers if (end := scheduler.ended(n)) is not None]
     bad = next((end for end in ends if end.state not in scheduler.ENDED_WELL), None)
     never = bad is not None and bad.reason == "DependencyNeverSatisfied"
-    if broken and record.kind != "report" and (never or not ends):
-        return Line(name=name, job=job, state="stopped", detail=f"never started: {', '.join(broken)} did not succeed")
-    if not bad and ends and not record.runs:
+    is_run, job = record.kind in ("train", "sample"), record.number
+    if never or (broken and record.kind != "report" and not ends):
+        why = ", ".join(broken) or "a job that it needs"
+        return Line(name=name, job=job, state="stopped", detail=f"never started: {why} did not succeed")
+    if not bad and ends and not is_run:
         return Line(name=name, job=job, state="done", detail="")
-    said = last_error(folder, record.label, numbers)
     if bad:
         state: State = "stopped" if bad.state == "CANCELLED" else "failed"
         detail = f"{bad.state}, exit code {bad.exit_code}" + (f": {said}" if said else "")
         return Line(name=name, job=job, state=state, detail=detail)
-    if not record.runs and not said:
+    if not is_run and not said:
         return Line(name=name, job=job, state="done", detail="SLURM has forgotten the job; its log shows no error")
     return Line(name=name, job=job, state="failed", detail=said or "ended without a result; see its log")
 
 
-def logs(folder: Path, label: str, numbers: list[str]) -> list[Path]:
+def logs(folder: Path, label: str, number: str) -> list[Path]:
     """Return the logs of a job that exist, in the order of its array tasks."""
-    paths = [folder / f"{label}-{number}.log" for number in numbers]
-    return [path for path in paths if path.is_file()]
+    tasks = folder.glob(f"{escape(label)}-{number}_*.log")
+    found = [folder / f"{label}-{number}.log", *sorted(tasks, key=lambda path: int(path.stem.rpartition("_")[2]))]
+    return [path for path in found if path.is_file()]
 
 
-def last_error(folder: Path, label: str, numbers: list[str]) -> str:
+def last_error(paths: Sequence[Path]) -> str:
     """Return the last error in the logs, preferring our messages over SLURM's; "" if there is none."""
-    text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in logs(folder, label, numbers))
+    text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
     found = OURS.findall(text) or SLURMS.findall(text)
     return found[-1].strip("* ") if found else ""

@@ -76,11 +76,7 @@ def precision_and_recall(
         return precision_recall_results(names, found, reference, device=DEVICE, reference=samples.against)
 
     precision, recall = (
-<<<<<<< HEAD
-        _on_features(name, "higher", features, description, one_of(both, i), least=NEIGHBORS + 1)
-=======
-        _on_features(name, "higher", features, description, one_of(both, i), SHARE)
->>>>>>> h-reports
+        _on_features(name, "higher", features, description, one_of(both, i), SHARE, least=NEIGHBORS + 1)
         for i, (name, description) in enumerate(zip(names, descriptions))
     )
     return precision, recall

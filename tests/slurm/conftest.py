@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import toy_table
+import second_table
 from daemons import PROGRAMS, Slurm, programs
 
 from experiments.core.run_config import as_json
@@ -44,7 +44,7 @@ def cluster(daemons, tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cluster.toml").write_text("cpus_per_task = 1\n")
     yield tmp_path
-    scheduler.cancel(scheduler.queue())
+    scheduler.cancel(queued.id for queued in scheduler.queue())
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def finished(cluster) -> Callable[..., None]:
 
 @pytest.fixture
 def order(cluster) -> Callable[..., list[str]]:
-    """Submit the toy table; returns the lines that are printed."""
+    """Submit the toy table, or ``table``; returns the lines that are printed."""
 
-    def send(*words: str, out: Path = Path("runs")) -> list[str]:
-        for run in plan([toy_table.table("smoke", seed) for seed in range(2)]):
+    def send(*words: str, table: str = "toy_table", out: Path = Path("runs")) -> list[str]:
+        for run in plan([second_table.table("smoke", seed) for seed in range(2)]):
             write_json(out / "smoke" / run.name / "config.json", as_json(run))
-        words = ("toy_table", "--profile", "smoke", "--cluster", "cluster.toml", "--out", str(out), *words)
+        words = (table, "--profile", "smoke", "--cluster", "cluster.toml", "--out", str(out), *words)
         return submit.main(submit.tyro.cli(submit.SubmitFlags, args=words))
 
     return send

@@ -65,8 +65,10 @@ def test_what_is_queued_before_a_refusal_is_printed_kept_and_gone_on_with(
         scheduler.run("scontrol", "update", "PartitionName=main", "State=UP")
     printed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     assert printed == [["submitted", "toy_table-data"], ["submitted", "evaluator"]]
-    assert set(state(cluster)) == {"toy_table-data", "evaluator"}
-    commands.resubmit("toy_table", "smoke", cluster / "runs")
+    now = {name: line.state for name, line in state(cluster).items()}
+    assert {name for name, state in now.items() if state != "not submitted"} == {"toy_table-data", "evaluator"}
+    assert len(now) == 6
+    commands.resubmit("toy_table", "smoke", cluster / "runs", cluster / "cluster.toml")
     again = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert again == ["queued", "queued", "submitted", "submitted", "submitted", "submitted"]
     (cluster / "wait-data").unlink()
@@ -103,7 +105,7 @@ def test_one_bad_record_never_disables_the_others(damage, cluster, order, finish
     (path,) = (cluster / "runs" / "smoke" / "slurm").glob("expert*.job.json")
     path.write_text(DAMAGE[damage](path.read_text()), errors="surrogateescape")
     with pytest.warns(UserWarning, match=rf"{path} cannot be read"):
-        commands.status("smoke", cluster / "runs")
+        commands.status(profile="smoke", out=cluster / "runs")
     assert "evaluator" in capsys.readouterr().out
     with pytest.warns(UserWarning, match="delete it"):
         commands.cancel(("evaluator",), "smoke", cluster / "runs")

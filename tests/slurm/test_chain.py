@@ -44,30 +44,34 @@ def test_a_failing_run_stops_what_needs_it_and_the_reason_is_readable(cluster, o
     assert started(cluster)[-1] == "report"
     assert "samples" not in started(cluster)
     capsys.readouterr()
-    commands.status("smoke", cluster / "runs")
+    commands.status(profile="smoke", out=cluster / "runs")
     printed = capsys.readouterr().out
     assert "the disk of this node is full" in printed
     assert "4 done, 1 failed, 1 stopped" in printed
     (cluster / "fail-expert").unlink()
-    commands.resubmit("toy_table", "smoke", cluster / "runs")
+    commands.resubmit("toy_table", "smoke", cluster / "runs", cluster / "cluster.toml")
     finished()
     assert {line.state for line in state(cluster).values()} == {"done"}
     assert started(cluster).count("evaluator") == 1
 
 
-def test_seeds_are_arrays_in_which_each_waits_for_its_own(cluster, order, finished) -> None:
+def test_a_seed_that_fails_stops_no_other_and_more_seeds_need_no_second_start(cluster, order, finished) -> None:
     (cluster / "fail-expert-seed1").touch()
-    order("--seeds", "2")
+    (cluster / "wait-expert").touch()
+    order()
+    assert [line.split()[0] for line in order("--seeds", "2") if "seed1" in line] == ["submitted"] * 2
+    assert [line.split()[0] for line in order("--seeds", "2") if "expert " in line] == ["queued"]
+    (cluster / "wait-expert").unlink()
     finished()
     now = state(cluster)
     assert {n: now[n].state for n in ("expert", "expert-seed1", "samples", "samples-seed1")} == {
         "expert": "done", "expert-seed1": "failed", "samples": "done", "samples-seed1": "stopped",
     }  # fmt: skip
-    assert now["samples"].job == now["samples-seed1"].job.replace("_1", "_0")
     (cluster / "fail-expert-seed1").unlink()
-    commands.resubmit("toy_table", "smoke", cluster / "runs")
+    commands.resubmit("toy_table", "smoke", cluster / "runs", cluster / "cluster.toml")
     finished()
     assert {line.state for line in state(cluster).values()} == {"done"}
+    assert started(cluster).count("expert") == 1
 
 
 def test_cancel_and_logs(cluster, order, finished, capfd) -> None:

@@ -17,9 +17,10 @@ from experiments.engine import cli
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import plan
 from lightning_mmdiff.runtime.files import write_json
+from slurm import chain, scheduler, status, submit
 from slurm import jobs as jobs_module
-from slurm import records, scheduler, status, submit
-from slurm.jobs import Need, Order, job_name, jobs
+from slurm.jobs import jobs
+from slurm.order import Order, job_name
 from slurm.script import options, render, time_limit
 
 ROOT = Path(__file__).parents[2]
@@ -35,17 +36,16 @@ def test_every_run_of_the_plan_is_one_job_after_what_it_needs() -> None:
     runs = plan([table1.table("paper", 0)])
     assert list(found) == ["table1-data", *(run.name for run in runs), "table1-report"]
     for run in runs:
-        needs = {need.label for need in found[run.name].needs}
-        assert needs == {"table1-data", *(need.name for need in run.needs)}
+        assert set(found[run.name].needs) == {"table1-data", *(need.name for need in run.needs)}
         assert found[run.name].kind == ("train" if isinstance(run, TrainRun) else "sample")
-    assert {need.label for need in found["table1-report"].needs} == set(found) - {"table1-report"}
+    assert set(found["table1-report"].needs) == set(found) - {"table1-report"}
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in INDEX])
 def test_every_table_becomes_jobs_in_the_order_of_their_needs(name) -> None:
     before: set[str] = set()
     for job in jobs(Order(table=name, profile="paper", seeds=2), Cluster(nodes=64)):
-        assert {need.label for need in job.needs} <= before, job.label
+        assert set(job.needs) <= before, job.label
         before.add(job.label)
     assert {f"{name}-data", f"{name}-report"} < before
 
@@ -53,7 +53,7 @@ def test_every_table_becomes_jobs_in_the_order_of_their_needs(name) -> None:
 def test_samples_wait_for_the_evaluators_that_score_them() -> None:
     found = by_label(Order(table="table1", profile="mini"))
     for job in found.values():
-        assert ("face-parser" in {need.label for need in job.needs}) == (job.kind in ("sample", "report"))
+        assert ("face-parser" in job.needs) == (job.kind in ("sample", "report"))
 
 
 def test_the_command_is_the_local_one_and_it_parses() -> None:
@@ -69,25 +69,20 @@ def test_the_command_is_the_local_one_and_it_parses() -> None:
         assert cli.tyro.cli(cli.TableFlags, args=found[f"table1-{part}"].command.split()[7:]).part == part
 
 
-def test_seeds_are_one_array_and_sharing_is_another() -> None:
+def test_every_seed_is_a_job_of_its_own_and_images_are_shared_by_an_array() -> None:
     two = by_label(replace(PAPER, seeds=2))
-    assert [run.name for run in two["hair-expert"].runs] == ["hair-expert", "hair-expert-seed1"]
-    assert Need(label="hair-expert", same_task=True) in two["ours-celeba"].needs
-    text = render(two["hair-expert"], PAPER, Cluster())
-    assert "#SBATCH --array=0-1" in text
-    assert "RUNS=(hair-expert hair-expert-seed1)\nRUN=${RUNS[$SLURM_ARRAY_TASK_ID]}" in text
-    shared = by_label(replace(PAPER, seeds=2), Cluster(sampling_jobs=4))
-    second = shared["ours-celeba-seed1"]
-    assert (second.workers, second.tasks, len(second.runs)) == (4, 4, 1)
-    assert Need(label="hair-expert", task=1) in second.needs
-    assert second.minutes < two["ours-celeba"].minutes
-    record = records.Record(
-        label="hair-expert", kind="train", number="7", runs=("a", "b"), tasks=2, command="", needs=()
-    )
-    assert submit.dependency(second, {"hair-expert": record}) == "afterok:7_1,singleton"
-    assert submit.dependency(two["ours-celeba"], {"hair-expert": record}) == "aftercorr:7,singleton"
-    assert submit.dependency(two["table1-report"], {"hair-expert": record}) == "afterany:7,singleton"
-    assert (record.numbers(), record.numbers("b")) == (["7_0", "7_1"], ["7_1"])
+    assert {"hair-expert", "hair-expert-seed1", "ours-celeba", "ours-celeba-seed1"} <= set(two)
+    assert "hair-expert-seed1" in two["ours-celeba-seed1"].needs
+    assert "hair-expert" not in two["ours-celeba-seed1"].needs
+    assert two["hair-expert-seed1"].command.endswith("--seeds 2 --only hair-expert-seed1")
+    shared = by_label(PAPER, Cluster(sampling_jobs=4))
+    assert shared["ours-celeba"].workers == 4
+    assert shared["hair-expert"].workers == 1
+    assert "#SBATCH --array=0-3" in render(shared["ours-celeba"], PAPER, Cluster())
+    assert shared["ours-celeba"].minutes < two["ours-celeba"].minutes
+    numbers = {"table1-data": ["3"], "hair-expert": ["7", "9"], "unknown": ["8"]}
+    assert chain.dependency(shared["ours-celeba"], numbers) == "afterok:3,afterok:7,afterok:9,singleton"
+    assert chain.dependency(two["table1-report"], {"hair-expert": ["7"]}) == "afterany:7,singleton"
 
 
 def test_resources_come_from_the_recipe_and_the_cluster_file() -> None:
@@ -101,7 +96,7 @@ def test_resources_come_from_the_recipe_and_the_cluster_file() -> None:
     for option in (
         "--nodes=2", "--ntasks-per-node=4", "--gres=gpu:a100:4", "--mem=64G", "--cpus-per-task=6", "--partition=gpu",
         "--account=me", "--qos=high", "--mail-type=FAIL", "--signal=SIGUSR1@300", "--requeue", "--open-mode=append",
-        f"--job-name={job_name(PAPER, 'hair-expert')}",
+        f"--job-name={job_name(PAPER.runs, 'hair-expert')}",
     ):  # fmt: skip
         assert option in found
     text = render(large, PAPER, cluster)
@@ -123,9 +118,9 @@ def test_time_limits_are_those_of_the_work_within_those_of_the_cluster() -> None
 
 
 def test_names_differ_between_folders_and_not_between_calls(tmp_path) -> None:
-    assert job_name(PAPER, "x") == job_name(replace(PAPER, out=Path("runs").resolve()), "x")
-    assert job_name(PAPER, "x") != job_name(replace(PAPER, out=tmp_path), "x")
-    assert re.fullmatch(r"x\.[0-9a-f]{6}", job_name(PAPER, "x"))
+    assert job_name(PAPER.runs, "x") == job_name(Path("runs").resolve() / "paper", "x")
+    assert job_name(PAPER.runs, "x") != job_name(tmp_path / "paper", "x")
+    assert re.fullmatch(r"x\.[0-9a-f]{6}", job_name(PAPER.runs, "x"))
 
 
 def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkeypatch) -> None:
@@ -133,7 +128,7 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkey
         jobs(replace(PAPER, only=("nonsense",)), Cluster())
     with pytest.raises(ValueError, match="No table is called 'table99'; there are table1"):
         jobs(replace(PAPER, table="table99"), Cluster())
-    plain = jobs_module.Order.tables
+    plain = Order.tables
 
     def wide(self):
         [table] = plain(self)
@@ -141,7 +136,7 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkey
         trainer = replace(expert.trainer, devices=16)
         return [replace(table, evaluators=(replace(expert, trainer=trainer, batch_size=16, name="wide"),))]
 
-    monkeypatch.setattr(jobs_module.Order, "tables", wide)
+    monkeypatch.setattr(Order, "tables", wide)
     with pytest.raises(
         ValueError, match=r"wide needs 1 node\(s\) with 16 GPU\(s\) each; the cluster file grants 1 with 8"
     ):
@@ -151,7 +146,7 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkey
 def test_only_keeps_the_dependencies_among_what_is_left() -> None:
     found = by_label(replace(PAPER, only=("hair-expert", "ours-celeba")))
     assert list(found) == ["table1-data", "hair-expert", "ours-celeba"]
-    assert {need.label for need in found["ours-celeba"].needs} == {"table1-data", "hair-expert"}
+    assert set(found["ours-celeba"].needs) == {"table1-data", "hair-expert"}
 
 
 def test_another_setting_under_the_same_name_is_found_before_a_job_waits(tmp_path, monkeypatch) -> None:
@@ -159,13 +154,13 @@ def test_another_setting_under_the_same_name_is_found_before_a_job_waits(tmp_pat
     run = next(r for r in plan([toy_table.table("smoke", 0)]) if isinstance(r, SampleRun))
     write_json(tmp_path / "smoke" / run.name / "config.json", as_json(replace(run, num_images=4)))
     with pytest.raises(ValueError, match="num_images: 4 there, 32 now"):
-        submit.submit(order, Cluster(), dry_run=True)
+        chain.submit(order, Cluster(), dry_run=True)
 
 
 def test_a_dry_run_writes_scripts_that_bash_understands(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     order = Order(table="toy_table", profile="smoke", out=tmp_path, seeds=2)
-    said = list(submit.submit(order, Cluster(), dry_run=True))
+    said = list(chain.submit(order, Cluster(), dry_run=True))
     assert {line.split()[0] for line in said} == {"written"}
     scripts = sorted((tmp_path / "smoke" / "slurm").glob("*.sbatch"))
     assert len(scripts) == len(said)
@@ -241,6 +236,7 @@ def test_a_mistake_is_one_sentence_and_a_fault_of_ours_a_traceback(
     def fault(*_: object, **__: object) -> None:
         raise ValueError("ours")
 
+    (tmp_path / "mini" / "slurm").mkdir(parents=True, exist_ok=True)
     for place in ("slurm.records.read", "slurm.jobs.jobs", "experiments.core.cluster.read_cluster"):
         monkeypatch.setattr(place, fault)
     monkeypatch.setattr("experiments.INDEX", None)
@@ -258,9 +254,9 @@ def test_a_table_that_cannot_import_something_is_not_called_unknown(tmp_path, mo
 def test_our_own_words_before_those_of_slurm(tmp_path) -> None:
     log = tmp_path / "x-1.log"
     log.write_text("slurmstepd-n1: error: *** JOB 1 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***\n")
-    assert status.last_error(tmp_path, "x", ["1"]).endswith("DUE TO TIME LIMIT")
+    assert status.last_error([log]).endswith("DUE TO TIME LIMIT")
     log.write_text("error: 17 of 3000 images\nsrun: error: n1: task 0: Exited with exit code 1\n")
-    assert status.last_error(tmp_path, "x", ["1"]) == "17 of 3000 images"
-    assert status.last_error(tmp_path, "y", ["1"]) == ""
+    assert status.last_error([log]) == "17 of 3000 images"
+    assert status.last_error([]) == ""
     assert status.duration(42) == "42 s"
     assert status.duration(3 * 3600 + 4 * 60) == "3 h 04 min"

@@ -8,7 +8,8 @@ from queries import started
 
 from experiments.core.cluster import Cluster
 from lightning_mmdiff.errors import UserError
-from slurm.jobs import Order, jobs
+from slurm.jobs import jobs
+from slurm.order import Order
 from slurm.script import render
 from slurm.status import survey_jobs
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import small_runs
 
-from slurm import scheduler, submit
+from experiments.core.cluster import Cluster
+from slurm import chain, scheduler, submit
 from slurm.status import survey_jobs
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,10 @@ def rows(folder: Path) -> int:
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
 
 
+def running(number: str) -> bool:
+    return any(queued.number == number and queued.state != "PENDING" for queued in scheduler.queue())
+
+
 def log(cluster: Path, label: str, number: str) -> str:
     return (cluster / "runs" / "smoke" / "slurm" / f"{label}-{number}.log").read_text()
 
@@ -79,7 +84,7 @@ def test_preemption_ends_with_the_weights_of_an_undisturbed_run(
     number = send("real_table", "--data", data, "--only", "expert")["expert"]
     finished(lambda: rows(folder) >= 2, seconds=120)
     scheduler.run("scontrol", "requeue", number)
-    finished(lambda: scheduler.queue().get(number) is None or scheduler.queue()[number].state == "PENDING")
+    finished(lambda: not running(number))
     saved = sorted(path.name for path in (folder / "checkpoints").glob("*.ckpt"))
     assert saved
     finished(seconds=180)
@@ -162,5 +167,5 @@ def test_table1_at_smoke_is_a_chain_that_ends_with_its_report(cluster, send, fin
     assert "measured" in measured
     assert (report / "table1.html").stat().st_size > 0
     assert "done" in {
-        line.split()[0] for line in submit.submit(submit.Order(table="table1", profile="smoke"), submit.Cluster())
+        line.split()[0] for line in chain.submit(submit.Order(table="table1", profile="smoke"), Cluster())
     }

@@ -5,6 +5,7 @@ As a script it is the command line of a table as far as jobs see it: files in th
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -28,8 +29,8 @@ def table(profile, seed):
     return replace(found, name="toy_table", rows=(*found.rows, row), evaluators=(evaluator,))
 
 
-def main() -> None:
-    """Do one run."""
+def main(*protocols: str) -> None:
+    """Do one run; samples are measured by ``protocols``, beside what is measured already."""
     parser = argparse.ArgumentParser()
     for flag in ("profile", "out", "only", "part", "seeds", "data"):
         parser.add_argument(f"--{flag}")
@@ -44,8 +45,10 @@ def main() -> None:
     if flags.only:
         folder = Path(flags.out) / flags.profile / flags.only
         sampled = not flags.only.startswith(("expert", "evaluator"))
-        (folder / ("metrics.json" if sampled else "weights.safetensors")).write_text('{"SSIM": {}}')
+        path = folder / ("metrics.json" if sampled else "weights.safetensors")
+        before = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**before, **{protocol: {} for protocol in protocols}}))
 
 
 if __name__ == "__main__":
-    main()
+    main("SSIM")
