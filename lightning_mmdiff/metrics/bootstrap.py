@@ -6,7 +6,7 @@ features are resampled. The reference is part of the protocol and the same for e
 the value depends on which conditions were sampled, given that reference.
 
 Statistics that a repeated image breaks have replicates of another kind, paired in the same way: a recall, which counts
-nearest neighbors, is computed on ``subsets`` without repetition.
+nearest neighbors, is computed on ``subsets`` without repetition; an inception score resamples pseudo-values of images.
 """
 
 from collections.abc import Callable, Iterator
