@@ -4,6 +4,9 @@ Common indices make rows comparable: replicate r of two rows scores the same tes
 ``replicates_a - replicates_b`` is the spread of a paired difference. For distances between sets, only the generated
 features are resampled. The reference is part of the protocol and the same for every row, so the interval shows how much
 the value depends on which conditions were sampled, given that reference.
+
+Statistics that a repeated image breaks have replicates of another kind, paired in the same way: a recall, which counts
+nearest neighbors, is computed on ``subsets`` without repetition; an inception score resamples pseudo-values of images.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +25,22 @@ def resamples(n: int, num: int, seed: int = 0) -> NDArray[np.int64]:
     if n < 1:
         raise UserError(f"Cannot resample {n} images.")
     return np.stack(list(_resamples(n, num, seed)))
+
+
+def subsets(n: int, size: int, num: int, seed: int = 0) -> NDArray[np.bool_]:
+    """Return which of n images are in each of ``num`` random subsets, [num, n].
+
+    Args:
+        n: number of images.
+        size: number of images in a subset.
+        num: number of subsets; the first do not depend on it.
+        seed: seed of the subsets.
+    """
+    rng = np.random.default_rng(seed)
+    inside = np.zeros((num, n), bool)
+    for row in inside:
+        row[rng.permutation(n)[:size]] = True
+    return inside
 
 
 def bootstrap_mean(values: NDArray, num: int = 1000, seed: int = 0) -> Array:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax, xlogy
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean
 from lightning_mmdiff.metrics.results import MetricResult
 
 Array = NDArray[np.float64]
@@ -23,14 +23,15 @@ CHUNK = 5000  # images
 def inception_score(probabilities: NDArray, *, chunk: int = CHUNK) -> float:
     """Return the score in [1, K] of ``probabilities`` [N, K], whose rows sum to 1 and follow the order of the images."""
     probabilities = _check(probabilities)
-    return _score(probabilities, _plogp(probabilities), np.arange(len(probabilities)), chunk)
+    return float(np.mean([_score(part) for part in _chunks(probabilities, chunk)]))
 
 
 def inception_score_replicates(probabilities: NDArray, *, chunk: int = CHUNK, num: int = 200, seed: int = 0) -> Array:
-    """Return the score under each of ``num`` resamples, [num].
+    """Return the score plus the change of the mean pseudo-value under each of ``num`` common resamples, [num].
 
-    A resample is cut into chunks like the images. It repeats images, so its marginal is narrower and replicates lie
-    below the score; intervals are centered (``bootstrap.interval``).
+    The pseudo-value of an image (Tukey 1958) is n s - (n - 1) s', with the score s of its chunk of n images and s' of the
+    chunk without it. The score of a resample itself varies too little where classes are many and images few: an image that
+    occurs twice agrees with itself.
 
     Args:
         probabilities: class probabilities in the order of the images, [N, K].
@@ -39,9 +40,10 @@ def inception_score_replicates(probabilities: NDArray, *, chunk: int = CHUNK, nu
         seed: seed of the resamples.
     """
     probabilities = _check(probabilities)
-    negative_entropy = _plogp(probabilities)
-    indices = resamples(len(probabilities), num, seed)
-    return np.array([_score(probabilities, negative_entropy, index, chunk) for index in indices])
+    parts = _chunks(probabilities, chunk)
+    share = len(probabilities) / len(parts)  # of the images in a chunk; the last may have fewer
+    values = np.concatenate([_pseudo_values(part) * share / len(part) for part in parts])
+    return inception_score(probabilities, chunk=chunk) + bootstrap_mean(values - values.mean(), num, seed)
 
 
 def inception_score_result(
@@ -73,13 +75,22 @@ def inception_score_result(
     )
 
 
-def _score(probabilities: Array, negative_entropy: Array, index: NDArray[np.int64], chunk: int) -> float:
-    """Return the score of the images ``index`` [M]: mean KL is the mean of sum_y p log p minus that of the marginal."""
-    starts = range(0, len(index), chunk)
-    counts = np.stack([np.bincount(index[i : i + chunk], minlength=len(probabilities)) for i in starts])  # [chunks, N]
-    share = counts / counts.sum(axis=1, keepdims=True)
-    divergence = share @ negative_entropy - _plogp(share @ probabilities)  # [chunks]
-    return float(np.exp(divergence).mean())
+def _chunks(probabilities: Array, chunk: int) -> list[Array]:
+    return [probabilities[i : i + chunk] for i in range(0, len(probabilities), chunk)]
+
+
+def _score(part: Array) -> float:
+    """Return the score of one chunk [n, K]: mean KL is the mean of sum_y p log p minus that of the marginal."""
+    return float(np.exp(_plogp(part).mean() - _plogp(part.mean(axis=0))))
+
+
+def _pseudo_values(part: Array) -> Array:
+    """Return the pseudo-value of each image of a chunk [n, K], [n]; a single image has its score."""
+    n, entropy = len(part), -_plogp(part)
+    others = max(n - 1, 1)
+    marginal = ((part.sum(axis=0) - part) / others).clip(min=0)  # without the image, [n, K]
+    without = np.exp(-(entropy.sum() - entropy) / others - _plogp(marginal))
+    return n * _score(part) - (n - 1) * without
 
 
 def _plogp(probabilities: Array) -> Array:

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, resamples
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, subsets
 from lightning_mmdiff.metrics.results import MetricResult
 
 NEIGHBORS = 3  # k
 BLOCK = 2**25  # distances held at once: 128 MiB
+SEARCHED = 16  # neighbors searched for each that is needed, where only half of the images count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +59,7 @@ def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, dev
 def squared_radii(x: Tensor, k: int) -> Tensor:
     """Return the squared distance of each row of ``x`` [N, D] to its k-th nearest other row, [N]."""
     radii = torch.empty(len(x), dtype=x.dtype, device=x.device)
-    for rows, distance in _squared_distances(x, x):
-        own = torch.arange(rows.start, rows.start + len(distance), device=x.device)
-        distance.scatter_(1, own[:, None], torch.inf)  # a feature is not its own neighbor
+    for rows, distance in _squared_distances_within(x):
         radii[rows] = distance.kthvalue(k, dim=1).values
     return radii
 
@@ -68,35 +67,52 @@ def squared_radii(x: Tensor, k: int) -> Tensor:
 def recall_replicates(
     features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, num: int = 200, seed: int = 0, device: str = "cpu"
 ) -> NDArray[np.float64]:
-    """Return the recall under each of ``num`` resamples of both sets, [num]: of the references and of the balls.
+    """Return values that spread as the recall does when the generated images are drawn anew, [num].
 
-    Balls keep their radii: those of a resample would shrink with its repeated images. A resample lacks a third of the
-    balls, so replicates lie below the recall and spread less than it does: their deviations from their mean are enlarged in
-    the proportion of the recall to that mean, which errs on the wide side: with 128 images and a recall of .055, new draws
-    of both sets have a standard deviation of .021, the replicates .028. Resampling only the references gives intervals
-    that are too narrow by up to a third (a test simulates it).
+    Each is the recall of half of the images, with the radii that these have among themselves. The halves are drawn without
+    replacement: a resample repeats images, so it lacks a third of the balls and its radii shrink to 0. Half of the images
+    spread as much among all of them as all do among new ones; ``benchmarks.intervals`` measures how well this holds.
 
     Args:
         features: of the generated images, [N, D].
         reference: of the reference images, [M, D].
         k: as in ``membership``.
-        num: number of resamples.
-        seed: seed of the resamples.
+        num: number of halves.
+        seed: seed of the halves, which are common to all rows.
         device: "cpu" or "cuda".
     """
     x, y = _centered(features, reference, k, device)
-    radius = squared_radii(x, k)
-    present = torch.from_numpy(_counts(len(x), num, seed) > 0).float().to(device)  # [num, N]
+    size = max(len(x) // 2, k + 1)
+    if size == len(x):
+        raise UserError(f"The spread of a recall needs more than {size} images, got {len(x)}.")
+    kept = torch.from_numpy(subsets(len(x), size, num, seed)).to(device)
+    radius = _radii_among(x, kept, k)
     reached = torch.zeros(num, len(y), dtype=torch.bool, device=device)
-    ever = torch.zeros(len(y), dtype=torch.bool, device=device)
     for rows, distance in _squared_distances(x, y):
-        balls = (distance <= radius[rows, None]).float()  # [rows, M]
-        reached |= present[:, rows] @ balls > 0
-        ever |= balls.any(dim=0)
-    whole = ever.double().mean().item()
-    asked = torch.from_numpy(_counts(len(y), num, seed)).to(device)
-    found = ((reached * asked).sum(dim=1) / len(y)).double().cpu().numpy()
-    return found.mean() + (found - found.mean()) * (whole / found.mean() if found.any() else 1.0)
+        for found, radii in zip(reached, radius[:, rows], strict=True):
+            found |= (distance <= radii[:, None]).any(dim=0)
+    recall = reached.double().mean(dim=1).cpu().numpy()
+    return recall.mean() + (recall - recall.mean()) * np.sqrt(size / (len(x) - size))
+
+
+def _radii_among(x: Tensor, kept: Tensor, k: int) -> Tensor:
+    """Return the squared distance of each feature to its k-th nearest other one that is ``kept``, [num, N].
+
+    Args:
+        x: features, [N, D].
+        kept: at least k + 1 of the features in each of several subsets, bool [num, N]; the others get -1.
+        k: number of the neighbor.
+    """
+    near = min(len(x) - 1, SEARCHED * (k + 1))  # of so many, k are kept in any half
+    distances = torch.empty(len(x), near, dtype=x.dtype, device=x.device)
+    neighbors = torch.empty(len(x), near, dtype=torch.long, device=x.device)
+    for rows, distance in _squared_distances_within(x):
+        distances[rows], neighbors[rows] = distance.topk(near, largest=False)
+    radii = torch.empty(kept.shape, dtype=x.dtype, device=x.device)
+    for row, here in zip(radii, kept, strict=True):
+        kth = (here[neighbors].cumsum(dim=1) >= k).int().argmax(dim=1, keepdim=True)
+        row.copy_(torch.where(here, distances.gather(1, kth)[:, 0], -1))
+    return radii
 
 
 def precision_recall_results(
@@ -113,8 +129,8 @@ def precision_recall_results(
 ) -> tuple[MetricResult, MetricResult]:
     """Return precision and recall.
 
-    Replicates of the precision resample the indicators of the generated images, since the reference's balls are fixed;
-    those of the recall come from ``recall_replicates``.
+    The reference is fixed, and so are its balls: replicates of the precision resample the indicators of the generated
+    images. Those of the recall come from ``recall_replicates``.
 
     Args:
         protocols: names of the two metrics.
@@ -156,11 +172,6 @@ def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tup
     return x, y
 
 
-def _counts(n: int, num: int, seed: int) -> NDArray[np.int64]:
-    """Return how often each of n images occurs in each common resample, [num, n]."""
-    return np.stack([np.bincount(index, minlength=n) for index in resamples(n, num, seed)])
-
-
 def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield the squared distances [rows, M] from slices of rows of ``x`` [N, D] to all rows of ``y`` [M, D]."""
     length = y.square().sum(dim=1)
@@ -169,6 +180,13 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
         block = x[start : start + step]
         distance = block.square().sum(dim=1, keepdim=True) - 2 * block @ y.T + length
         yield slice(start, start + len(block)), distance.clamp(min=0)
+
+
+def _squared_distances_within(x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the squared distances [rows, N] from slices of rows of ``x`` [N, D] to all rows; a row is not its own neighbor."""
+    for rows, distance in _squared_distances(x, x):
+        own = torch.arange(rows.start, rows.start + len(distance), device=x.device)
+        yield rows, distance.scatter_(1, own[:, None], torch.inf)
 
 
 def _check(features: NDArray, reference: NDArray, k: int) -> None:

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from lightning_mmdiff.metrics import precision_recall
-from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics.bootstrap import resamples, subsets
 from lightning_mmdiff.metrics.precision_recall import membership, precision_recall_results, recall_replicates
 
 
@@ -93,34 +93,35 @@ def test_an_outlier_does_not_blur_the_others(sets):
     assert not found.precise[-1]
 
 
-def test_replicates_resample_both_sets_by_the_common_indices(sets, monkeypatch):
-    x, y = sets
+@pytest.mark.parametrize("n", [90, 89, 7])
+def test_replicates_are_recalls_of_common_halves(sets, monkeypatch, n):
+    x, y = sets[0][:n], sets[1]
     monkeypatch.setattr(precision_recall, "BLOCK", 1000)
     precision, recall = precision_recall_results(("P", "R"), x, y, num=20, reference="140 images")
-    found = membership(x, y)
-    np.testing.assert_allclose(precision.replicates, found.precise[resamples(90, 20)].mean(axis=1))
-    radii = NearestNeighbors(n_neighbors=4).fit(x).kneighbors(x)[0][:, -1]
-    balls = cdist(y, x) <= radii
-    expected = [balls[j][:, i].any(axis=1).mean() for i, j in zip(resamples(90, 20), resamples(140, 20))]
-    enlarged = recall.value / np.mean(expected)  # as a resample lacks a third of the balls
+    np.testing.assert_allclose(precision.replicates, membership(x, y).precise[resamples(n, 20)].mean(axis=1))
+    size = max(n // 2, 4)  # a third neighbor takes four images
+    half = subsets(n, size, 20)
+    assert (half.sum(axis=1) == size).all()
+    expected = np.array([inside(y, x[kept], 3).mean() for kept in half])
+    spread = np.sqrt(size / (n - size))  # 1 for halves
     np.testing.assert_allclose(
-        recall.replicates, np.mean(expected) + enlarged * (expected - np.mean(expected)), rtol=1e-6
+        recall.replicates, expected.mean() + spread * (expected - expected.mean()), rtol=1e-6, atol=1e-12
     )
-    assert precision.n == recall.n == 90  # generated images
+    assert precision.n == recall.n == n  # generated images
     assert recall.to_json()["reference"] == "140 images"
 
 
-def test_intervals_are_as_wide_as_new_samples_differ():
-    """Draw the generated images anew: the standard deviation is what the replicates say, not what references alone say."""
-    rng = np.random.default_rng(3)
-    scale = np.linspace(1, 0.2, 8)
-    y = rng.standard_normal((256, 8)) * scale
-    drawn = [(0.8 * rng.standard_normal((256, 8)) * scale + 0.3) for _ in range(60)]
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.8, 0.3), (0.4, 0.3)])
+def test_replicates_spread_as_new_images_do(scale, shift):
+    """Recalls of .89, .63 and .06. With the reference fixed, the replicates spread .9 to 1.1 times as much."""
+    rng = np.random.default_rng(0)
+    axes = np.linspace(1, 0.2, 8)
+    y = rng.standard_normal((256, 8)) * axes
+    drawn = [scale * rng.standard_normal((128, 8)) * axes + shift * axes.mean() for _ in range(200)]
     values = np.array([membership(x, y).recalled.mean() for x in drawn])
-    said = np.mean([recall_replicates(x, y, num=100).std() for x in drawn[:10]])
-    assert said == pytest.approx(values.std(), rel=0.3)
-    references_alone = np.sqrt(values.mean() * (1 - values.mean()) / 256)
-    assert references_alone < 0.8 * values.std()
+    said = np.mean([recall_replicates(x, y, num=100).std() for x in drawn[:20]])
+    assert said == pytest.approx(values.std(), rel=0.25)
 
 
 def test_256_images_take_less_than_seconds():
@@ -137,5 +138,7 @@ def test_errors(sets):
         membership(x[:, :5], y)
     with pytest.raises(ValueError, match="more than 3 images, got 3 generated"):
         membership(x[:3], y)
+    with pytest.raises(ValueError, match="more than 4 images, got 4"):
+        recall_replicates(x[:4], y)
     with pytest.raises(ValueError, match="finite"):
         membership(np.where(x > 2, np.nan, x), y)
