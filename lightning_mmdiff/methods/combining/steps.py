@@ -61,6 +61,11 @@ def clean_image(z: Tensor, eps: Tensor, step: Interval) -> Tensor:
     return (z - step.sigma * eps) / step.alpha
 
 
+def clipped_noise(z: Tensor, eps: Tensor, step: Interval) -> Tensor:
+    """Return the noise whose clean image is that of ``eps`` clamped to [-1, 1], of the shape of z."""
+    return (z - step.alpha * clean_image(z, eps, step).clamp(-1, 1)) / step.sigma
+
+
 def ddim(z: Tensor, z0: Tensor, step: Interval, *, eta: float = 0.0, noise: Tensor | None = None) -> Tensor:
     """Return z_s, of the shape of z (Eq. 12); the noise direction is that of z_t and ``z0``.
 

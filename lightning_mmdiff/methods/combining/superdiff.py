@@ -7,10 +7,9 @@ Ito's density estimator follows each expert's log density along the path. AND is
 
 import math
 
-import torch
 from torch import Tensor
 
-from lightning_mmdiff.methods.combining.steps import Interval, weighted
+from lightning_mmdiff.methods.combining.steps import Interval
 
 
 def drift(eps: Tensor, step: Interval, noise: Tensor) -> Tensor:
@@ -33,7 +32,7 @@ def log_density_gain(eps: Tensor, move: Tensor, step: Interval) -> Tensor:
     return -along / level - 0.5 * rho * eps.square().flatten(2).sum(dim=2)
 
 
-def and_move(eps: Tensor, step: Interval, noise: Tensor) -> Tensor:
+def and_move(eps: Tensor, step: Interval, noise: Tensor, *, center: Tensor | None = None) -> Tensor:
     """Return the step in y, [B, ...], after which two experts' log densities have changed by the same amount.
 
     It is the step of the plain average with the part along the experts' difference replaced.
@@ -42,10 +41,11 @@ def and_move(eps: Tensor, step: Interval, noise: Tensor) -> Tensor:
         eps: noise that both experts predict, [2, B, ...].
         step: from t to s.
         noise: N(0, I), [B, ...].
+        center: noise to step by in place of the experts' mean, such as a clipped or guided one, [B, ...].
     """
     level, rho = step.sigma / step.alpha, 1 - step.snr_ratio
     middle = eps.mean(dim=0)
-    move = drift(middle, step, noise)
+    move = drift(middle if center is None else center, step, noise)
     difference = eps[0] - eps[1]
     shape = (-1, *[1] * (difference.ndim - 1))
     length = difference.flatten(1).norm(dim=1).view(shape)
@@ -62,16 +62,6 @@ def or_weights(log_density: Tensor, *, temperature: float = 1.0, bias: Tensor | 
     return (temperature * log_density + (0 if bias is None else bias[:, None])).softmax(dim=0)
 
 
-def or_move(eps: Tensor, weights: Tensor, step: Interval, noise: Tensor) -> Tensor:
-    """Return the step in y, [B, ...], of the mean of noises [N, B, ...] under weights [N, B]."""
-    return drift(torch.einsum("nb,nb...->b...", weights, eps), step, noise)
-
-
 def moved(z: Tensor, move: Tensor, step: Interval) -> Tensor:
     """Return z_s after a step in y."""
     return step.alpha_next * (z / step.alpha + move)
-
-
-def average_move(eps: Tensor, step: Interval, noise: Tensor) -> Tensor:
-    """Return the step in y of the plain average of noises [N, B, ...]."""
-    return drift(weighted(eps.new_full((len(eps),), 1 / len(eps)), eps), step, noise)
