@@ -6,6 +6,7 @@ reliability -> a_j.
     python -m experiments.table1
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from lightning_mmdiff.sampling import Conditions, SamplingModule
 
 Coefficient = float | Callable[[int], float]
 """A number, or a function of the timestep t in 0 ... T - 1."""
+Request = tuple[DiffusionModel, tuple[str, ...]]
+"""A model and the conditions that it is given; none is the null condition."""
 
 
 def unite(eps_cond: Tensor, eps_null: Tensor, weight: Tensor, reliability: Tensor) -> Tensor:
@@ -98,30 +101,38 @@ class ExpertCombination(SamplingModule):
         return self.experts[0].denoiser.decode(z, batch)
 
     def evaluate(
-        self, z: Tensor, t: Tensor, requests: Sequence[tuple[DiffusionModel, tuple[str, ...]]], conditions: Conditions
+        self, z: Tensor | Sequence[Tensor], t: Tensor, requests: Sequence[Request], conditions: Conditions
     ) -> list[Tensor]:
         """Return the predicted noise, [B, C, H, W] each, for each requested pair of a model and its conditions.
 
-        Requests for the same model run as one batch, and equal requests run once.
+        Requests for the same model run as one batch, and equal requests of the same z run once.
 
         Args:
-            z: z_t, [B, C, H, W].
+            z: z_t, [B, C, H, W], or one for each request.
             t: timesteps, a scalar or [B].
             requests: pairs of a model and names of conditions; no names is the null condition.
             conditions: of the batch, encoded.
         """
-        noise: dict[tuple[int, tuple[str, ...]], Tensor] = {}
+        latents = [z] * len(requests) if isinstance(z, Tensor) else list(z)
+        keys = [(id(model), names, id(own)) for (model, names), own in zip(requests, latents, strict=True)]
+        noise: dict[tuple[int, tuple[str, ...], int], Tensor] = {}
         for model in dict.fromkeys(model for model, _ in requests):
-            wanted = list(dict.fromkeys(names for m, names in requests if m is model))
-            rows = [model.encode({n: conditions[n] for n in names if n in conditions}, len(z)) for names in wanted]
+            wanted = {key: (names, own) for key, (m, names), own in zip(keys, requests, latents) if m is model}
+            count = len(latents[0])
+            rows = [
+                model.encode({n: conditions[n] for n in names if n in conditions}, count)
+                for names, _ in wanted.values()
+            ]
             t_model, scale = match(self.schedule, t, model.schedule)  # supplement 7.2
             eps = model.predict_eps(
-                (z * scale.to(z).view(-1, 1, 1, 1)).repeat(len(wanted), 1, 1, 1),  # [len(wanted) * B, C, H, W]
-                t_model.to(z.device).expand(len(z)).repeat(len(wanted)),
+                torch.cat(
+                    [own * scale.to(own).view(-1, 1, 1, 1) for _, own in wanted.values()]
+                ),  # [len(wanted) * B, ...]
+                t_model.to(latents[0].device).expand(count).repeat(len(wanted)),
                 stack(rows),
             )
-            noise.update({(id(model), names): e for names, e in zip(wanted, eps.chunk(len(wanted)))})
-        return [noise[id(model), names] for model, names in requests]
+            noise.update(dict(zip(wanted, eps.chunk(len(wanted)))))
+        return [noise[key] for key in keys]
 
 
 class UniteAndConquer(ExpertCombination):
@@ -153,7 +164,7 @@ class UniteAndConquer(ExpertCombination):
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Predict the noise by Eq. 10; a model is not called for terms whose coefficient is zero."""
         weight, reliability = self.coefficients(int(t))
-        use_null = sum(weight) != 1
+        use_null = not math.isclose(sum(weight), 1)
         conditional = [(e.denoiser, e.conditions) for e in self.experts]
         null = [(e.denoiser, ()) for e, a in zip(self.experts, reliability) if use_null and a != 0]
         eps = self.evaluate(z, t, [*conditional, *null], conditions)
@@ -161,6 +172,18 @@ class UniteAndConquer(ExpertCombination):
         zero = torch.zeros_like(z)
         eps_null = torch.stack([next(rest) if use_null and a != 0 else zero for a in reliability])
         return unite(eps_cond, eps_null, z.new_tensor(weight), z.new_tensor(reliability))
+
+    def terms(self, t: int) -> tuple[list[Request], list[float]]:
+        """Return what Eq. 10 asks at t, and its coefficients c_k, which sum to 1: w_i, then -(W - 1) a_j where not zero."""
+        weight, reliability = self.coefficients(t)
+        shares = [-(sum(weight) - 1) * a for a in reliability]
+        null = [
+            (e.denoiser, (), share)
+            for e, share in zip(self.experts, shares)
+            if not math.isclose(share, 0, abs_tol=1e-9)
+        ]
+        requests: list[Request] = [(e.denoiser, e.conditions) for e in self.experts]
+        return [*requests, *((m, names) for m, names, _ in null)], [*weight, *(share for _, _, share in null)]
 
 
 def experts_of(uses: Sequence[ExpertUse], trained: Trained) -> list[Expert]:

@@ -1,0 +1,209 @@
+"""Every affine way to combine experts has the exact law, in closed form, that its derivation promises; wrong variants do not.
+
+Numbers are KL(sampler || product) in nats, derived and measured independently of this code.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_mmdiff import schedules
+from lightning_mmdiff.methods.combining import worlds
+from lightning_mmdiff.methods.combining.feynman_kac import disagreement
+from lightning_mmdiff.methods.combining.langevin import langevin, metropolis
+from lightning_mmdiff.methods.combining.own_latents import combined, own_latents, same_start
+from lightning_mmdiff.methods.combining.steps import Interval, clean_image, ddim, intervals, weighted
+from lightning_mmdiff.methods.combining.worlds import Gaussian, Noise, World, law
+from lightning_mmdiff.respaced import respace
+
+SCHEDULE = schedules.linear()
+
+
+def chain(num_steps: int) -> list[Interval]:
+    return list(intervals(SCHEDULE, respace(1000, str(num_steps))[::-1]).values())
+
+
+def equation_10(world: World, num_steps: int, *, eta: float = 0.0, correct: Callable | None = None) -> tuple:
+    def sample(z: Tensor, noise: Noise) -> Tensor:
+        for step in chain(num_steps):
+            eps = weighted(world.coefficients, world.eps(z, step))
+            draw = noise() if eta and not step.is_last else None
+            z = ddim(z, clean_image(z, eps, step), step, eta=eta, noise=draw)
+            z = correct(z, step, noise) if correct and not step.is_last else z
+        return z
+
+    return sample, (num_steps - 1) * bool(eta)
+
+
+def own(world: World, num_steps: int, theta: float) -> Callable[[Tensor, Noise], Tensor]:
+    def sample(z: Tensor, noise: Noise) -> Tensor:
+        latents = same_start(z, len(world.terms))
+        for step in chain(num_steps):
+            eps = torch.stack([term.eps(x, step) for term, x in zip(world.terms, latents)])
+            latents = own_latents(latents, eps, world.coefficients, step, theta=theta)
+        return combined(latents, world.coefficients)
+
+    return sample
+
+
+def divergence(world: World, sample: Callable, num_draws: int) -> float:
+    return law(sample, num_draws).divergence_from(world.product)
+
+
+DEPENDENT = worlds.dependent_world()
+
+
+def test_the_product_is_the_posterior_of_both_observations() -> None:
+    prior = DEPENDENT.terms[2]
+    both = prior.given(worlds.tensor([1.0, 0.5]), 0.8, 0.05).given(worlds.tensor([0.6, 1.0]), -0.5, 0.05)
+    product = DEPENDENT.product
+    torch.testing.assert_close(product.mean, both.mean)
+    torch.testing.assert_close(product.covariance, both.covariance)
+    assert product.mean.tolist() == pytest.approx([0.7976, -0.6608], abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "eta", "expected"),
+    [(25, 0, 3.6098), (100, 0, 2.8365), (1000, 0, 2.7087), (25, 1, 2.421), (100, 1, 1.552), (25, 2, 1.971), (100, 2, 0.844)],
+)  # fmt: skip
+def test_equation_10(num_steps: int, eta: float, expected: float) -> None:
+    assert divergence(DEPENDENT, *equation_10(DEPENDENT, num_steps, eta=eta)) == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(("num_steps", "expected"), [(25, 0.130), (100, 0.009), (1000, 0.0002)])
+def test_floor_of_the_solver(num_steps: int, expected: float) -> None:
+    alone = World((DEPENDENT.product,), torch.ones(1, dtype=torch.float64))
+    assert divergence(alone, *equation_10(alone, num_steps)) == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "theta", "expected"),
+    [(25, 1, 0.516), (25, 0.5, 1.041), (100, 1, 0.049), (100, 0.5, 0.153), (1000, 1, 0.0037), (1000, 0.5, 0.0067)],
+)
+def test_own_latents(num_steps: int, theta: float, expected: float) -> None:
+    assert divergence(DEPENDENT, own(DEPENDENT, num_steps, theta), 0) == pytest.approx(expected, abs=6e-4)
+
+
+def test_own_latents_at_theta_0_are_equation_10() -> None:
+    z = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    sample, _ = equation_10(DEPENDENT, 25)
+    torch.testing.assert_close(own(DEPENDENT, 25, 0)(z, lambda: z), sample(z, lambda: z))
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "corrections", "expected"),
+    [(25, 3, 2.217), (25, 10, 1.530), (25, 30, 0.958), (100, 3, 1.045), (100, 10, 0.483)],
+)
+def test_langevin_correctors(num_steps: int, corrections: int, expected: float) -> None:
+    def correct(z: Tensor, step: Interval, noise: Noise) -> Tensor:
+        for _ in range(corrections):
+            eps = DEPENDENT.combined_at(z, step.alpha_next, step.sigma_next)
+            z = langevin(z, eps, step.sigma_next, delta=0.1, noise=noise())
+        return z
+
+    sample, _ = equation_10(DEPENDENT, num_steps, correct=correct)
+    assert divergence(DEPENDENT, sample, corrections * (num_steps - 1)) == pytest.approx(expected, abs=6e-4)
+
+
+def test_equation_10_is_exact_for_independent_parts_and_so_is_everything_else() -> None:
+    world = worlds.independent_world()
+    floor = World((world.product,), torch.ones(1, dtype=torch.float64))
+    expected = divergence(floor, *equation_10(floor, 25))
+    assert expected == pytest.approx(0.1074, abs=6e-5)
+    assert divergence(world, *equation_10(world, 25)) == pytest.approx(expected)
+    assert divergence(world, own(world, 25, 1), 0) == pytest.approx(expected)
+    z = torch.randn(7, 2, dtype=torch.float64)
+    for step in chain(25):
+        assert disagreement(world.eps(z, step), world.coefficients).abs().max() < 1e-12
+
+
+def feynman_kac(world: World, num_steps: int, *, eta: float, sign: float = -0.5, nulls: bool = True) -> Gaussian:
+    """The law of infinitely many weighted particles: a Gaussian times the exponential of a quadratic stays Gaussian."""
+    here = Gaussian(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    coefficients = world.coefficients if nulls else torch.where(world.coefficients > 0, world.coefficients, 0)
+
+    def cost(z: Tensor, step: Interval) -> Tensor:
+        eps = world.eps(z, step)
+        apart = eps - weighted(world.coefficients, eps)
+        return weighted(coefficients, apart.square().sum(dim=-1))
+
+    for step in chain(num_steps):
+        if not step.is_last:
+            # A quadratic of two variables is known by its values at six points.
+            unit = torch.eye(2, dtype=torch.float64)
+            value = {
+                (i, j): cost((unit[i] if i >= 0 else 0 * unit[0])[None] + (unit[j] if j >= 0 else 0 * unit[0]), step)[0]
+                for i in (-1, 0, 1)
+                for j in (-1, 0, 1)
+            }
+            zero = value[-1, -1]
+            hessian = torch.stack(
+                [torch.stack([value[i, j] - value[i, -1] - value[-1, j] + zero for j in (0, 1)]) for i in (0, 1)]
+            )
+            slope = torch.stack([value[i, -1] - zero - hessian[i, i] / 2 for i in (0, 1)])
+            scale = sign * step.log_snr_gain  # log weight = scale * cost
+            precision = here.covariance.inverse() - scale * hessian
+            shift = here.covariance.inverse() @ here.mean + scale * slope
+            here = Gaussian(torch.linalg.solve(precision, shift), precision.inverse())
+
+        def moved(z: Tensor, draw: Tensor | None, step: Interval = step) -> Tensor:
+            eps = weighted(world.coefficients, world.eps(z, step))
+            return ddim(z, clean_image(z, eps, step), step, eta=eta, noise=draw)
+
+        origin = moved(torch.zeros(1, 2, dtype=torch.float64), None)[0]
+        matrix = (moved(torch.eye(2, dtype=torch.float64), None) - origin).T
+        std = step.noise_std(eta)
+        here = Gaussian(
+            origin + matrix @ here.mean,
+            matrix @ here.covariance @ matrix.T + std**2 * torch.eye(2, dtype=torch.float64),
+        )
+    return here
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "eta", "expected"), [(25, 1, 0.139), (25, 0, 0.540), (100, 1, 0.049), (100, 0, 0.034), (1000, 1, 0.0011)]
+)  # fmt: skip
+def test_feynman_kac_weights(num_steps: int, eta: float, expected: float) -> None:
+    found = feynman_kac(DEPENDENT, num_steps, eta=eta).divergence_from(DEPENDENT.product)
+    assert found == pytest.approx(expected, abs=6e-4)
+
+
+def test_wrong_feynman_kac_weights_are_told_apart() -> None:
+    def found(**wrong) -> float:
+        return feynman_kac(DEPENDENT, 100, eta=1, **wrong).divergence_from(DEPENDENT.product)
+
+    assert found(sign=0.5) == pytest.approx(25.4, abs=0.06)
+    assert found(nulls=False) == pytest.approx(0.266, abs=6e-4)
+
+
+def test_metropolis_keeps_the_product_where_plain_langevin_is_biased() -> None:
+    draws = torch.Generator().manual_seed(0)
+    alpha, sigma = float(SCHEDULE.alpha[300]), float(SCHEDULE.sigma[300])
+    product = World(DEPENDENT.terms, DEPENDENT.coefficients)
+    noisy = [
+        Gaussian(alpha * term.mean, alpha**2 * term.covariance + sigma**2 * torch.eye(2, dtype=torch.float64))
+        for term in product.terms
+    ]
+    target = World(tuple(noisy), product.coefficients).product  # of the noisy densities at this level
+    factor = torch.linalg.cholesky(target.covariance)
+    start = target.mean + torch.randn(20_000, 2, dtype=torch.float64, generator=draws) @ factor.T
+
+    def predict(z: Tensor) -> Tensor:
+        return DEPENDENT.combined_at(z, alpha, sigma)
+
+    z, eps, plain, moves = start, predict(start), start, []
+    for _ in range(60):
+        noise = torch.randn(z.shape, dtype=torch.float64, generator=draws)
+        uniform = torch.rand(len(z), dtype=torch.float64, generator=draws)
+        z, eps, moved = metropolis(z, eps, predict, sigma, delta=1.0, noise=noise, uniform=uniform)
+        moves.append(moved.double().mean())
+        plain = langevin(plain, predict(plain), sigma, delta=1.0, noise=noise)
+
+    def divergence_of(points: Tensor) -> float:
+        return Gaussian(points.mean(dim=0), points.T.cov()).divergence_from(target)
+
+    assert divergence_of(z) < 0.002
+    assert divergence_of(plain) == pytest.approx(0.489, abs=0.03)
+    assert float(torch.stack(moves).mean()) == pytest.approx(0.62, abs=0.02)
