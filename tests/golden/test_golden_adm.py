@@ -14,7 +14,7 @@ from lightning_mmdiff.methods.classifier_guidance import log_likelihood_gradient
 from lightning_mmdiff.networks.classifier import Classifier, ClassifierConfig
 from lightning_mmdiff.networks.heads import NetworkEncoder
 from lightning_mmdiff.networks.unet import UNet, UNetConfig
-from lightning_mmdiff.prediction import denoising_loss
+from lightning_mmdiff.prediction import denoising_losses
 from lightning_mmdiff.respaced import RespacedScheduler
 from lightning_mmdiff.schedules import linear
 
@@ -81,10 +81,10 @@ def test_hybrid_loss_of_a_learned_variance() -> None:
     output = network(z, t, None, torch.arange(4))
     bits = variational_bound(linear(), output, z0, z, t)
     torch.testing.assert_close(bits[1:], golden["vb"][1:], **CLOSE)
-    loss = denoising_loss(
+    losses = denoising_losses(
         linear(), output[1:], z0[1:], eps[1:], z[1:], t[1:], prediction="eps", min_snr=None, learned_variance=True
     )
-    torch.testing.assert_close(loss, (golden["vb"] + golden["mse"])[1:].mean(), **CLOSE)
+    torch.testing.assert_close(losses["simple"] + losses["bound"], (golden["vb"] + golden["mse"])[1:].mean(), **CLOSE)
 
 
 def test_likelihood_of_the_last_step_is_the_approximated_one_but_for_its_error() -> None:

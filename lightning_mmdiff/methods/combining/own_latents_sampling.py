@@ -27,6 +27,8 @@ class OwnLatents(UniteAndConquer):
         sampling_seed: image i depends only on this seed and i.
     """
 
+    coefficients_of_terms: Tensor
+
     def __init__(
         self, experts: Sequence[Expert], *, theta: float | None, sampler: Sampler, sampling_seed: int = 0
     ) -> None:
