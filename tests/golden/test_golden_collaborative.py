@@ -27,7 +27,7 @@ class Diffuser(torch.nn.Module):
         super().__init__()
         self.slope = slope
 
-    def forward(self, z, t, maps, encoding):
+    def forward(self, z, t, maps, encoding, labels):
         return sure_influence(z, t, slope=self.slope, level=encoding.view(-1, 1, 1, 1))
 
 
