@@ -49,7 +49,9 @@ class DynamicDiffuser(nn.Module):
         super().__init__()
         self.network: nn.Module = config.build()
 
-    def forward(self, z: Tensor, t: Tensor, maps: Tensor | None, encoding: Tensor | None) -> Tensor:
+    def forward(
+        self, z: Tensor, t: Tensor, maps: Tensor | None, encoding: Tensor | None, labels: Tensor | None
+    ) -> Tensor:
         """Return the influence of the expert before the softmax, I_m,t of Eq. 5.
 
         Args:
@@ -57,9 +59,10 @@ class DynamicDiffuser(nn.Module):
             t: timesteps, [B].
             maps: condition channels of the expert, [B, Cc, H, W], or None.
             encoding: embedding [B, D] or tokens [B, L, D] of the expert, or None.
+            labels: classes of the expert, int64 [B], or None.
 
         Returns:
             Logits, [B, 1, H, W].
         """
         x = z if maps is None else torch.cat([z, maps.to(z.dtype)], dim=1)
-        return self.network(x, t, encoding)
+        return self.network(x, t, encoding) if labels is None else self.network(x, t, encoding, labels)

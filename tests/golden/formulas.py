@@ -149,3 +149,8 @@ class SureExpert(DiffusionModel):
 
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         raise AssertionError("it is not trained")
+
+
+def sure_influence(z: Tensor, t: Tensor, *, slope: float, level: Tensor) -> Tensor:
+    """Logits of a dynamic diffuser, which vary over space, time and conditions, [B, 1, H, W], for t [B]."""
+    return slope * z.mean(dim=1, keepdim=True) + level * (0.5 + t.float() / 1000).view(-1, 1, 1, 1)

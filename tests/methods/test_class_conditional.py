@@ -7,10 +7,12 @@ import torch
 from tiny import denoise, randomized, tiny_config, tiny_denoiser
 
 from lightning_mmdiff import images, schedules, seeding
+from lightning_mmdiff.methods.collaborative.model import Collaborative, CollaborativeConfig, Collaborator
 from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
+from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.sampling import SamplingWrapper, SchedulerWrapper
 
 
@@ -87,6 +89,24 @@ def test_class_conditional_experts_unite_as_the_equation_says(null):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     composed = Composable(experts, sampler=sampler).predict_step(batch())
     assert composed.shape == (4, 3, 8, 8)
+
+
+@torch.no_grad()
+def test_a_dynamic_diffuser_sees_the_class_of_its_expert():
+    diffuser = UNetConfig(
+        in_channels=3, out_channels=1, channels=8, channel_mult=(1,), num_res_blocks=1, attention_levels=(), num_heads=1,
+        norm_groups=4, num_classes=4,
+    )  # fmt: skip
+    experts, config = [class_denoiser(), class_denoiser()], Collaborator(conditions=("label",), network=diffuser)
+    model = Collaborative(experts, CollaborativeConfig(collaborators=(config, config)))
+    randomized(model.diffusers)
+    logits = model.logits(torch.zeros(4, 3, 8, 8), torch.tensor(300), batch()["conditions"])
+    assert (logits[:, 1:] - logits[:, :1]).abs().amax(dim=(0, 2, 3, 4)).min() > 1e-3
+    blind = Collaborator(conditions=("label",), network=dataclasses.replace(diffuser, num_classes=None))
+    with pytest.raises(ValueError, match=r"of \('label',\) has num_classes=None; it sees what its expert sees"):
+        Collaborative(experts, CollaborativeConfig(collaborators=(config, blind)))
+    with pytest.raises(ValueError, match="has num_classes=4; it sees"):
+        Collaborative([tiny_denoiser(spatial=())], CollaborativeConfig(collaborators=(config,)))
 
 
 @torch.no_grad()

@@ -78,6 +78,16 @@ class CollaborativeConfig(ModelConfig):
         self._positive("min_snr")
 
 
+def check_classes(denoiser: DiffusionModel, collaborator: Collaborator) -> None:
+    """Raise UserError if only one of an expert and its dynamic diffuser takes classes."""
+    classes = collaborator.network.num_classes
+    if (denoiser.encode({}, 1).labels is None) != (classes is None):
+        raise UserError(
+            f"The dynamic diffuser of {collaborator.conditions} has num_classes={classes}; it sees what its expert sees: give "
+            "it classes if and only if the expert has them."
+        )
+
+
 class Collaborative(SupervisedModel, ExpertCombination):
     """Frozen experts, weighted at every pixel and step by dynamic diffusers. Only the latter are trained and stored."""
 
@@ -101,12 +111,15 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
         Raises:
             UserError: if the numbers of experts and collaborators differ, the released schedule is used with fewer than two,
-                experts denoise different shapes, or an expert lacks its condition.
+                experts denoise different shapes, an expert lacks its condition, or only one of an expert and its dynamic
+                diffuser takes classes.
         """
         if len(denoisers) != len(config.collaborators):
             raise UserError(
                 f"{len(denoisers)} experts were given for {len(config.collaborators)} collaborators: one each is needed."
             )
+        for denoiser, collaborator in zip(denoisers, config.collaborators):
+            check_classes(denoiser, collaborator)
         experts = [Expert(denoiser=d, conditions=m.conditions) for d, m in zip(denoisers, config.collaborators)]
         latent = any(d.is_latent for d in denoisers)
         default = schedules.Sampler(
@@ -144,7 +157,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
             with torch.no_grad():  # encoders belong to the frozen experts
                 known = {n: conditions[n] for n in expert.conditions if n in conditions}
                 encoded = expert.denoiser.encode(known, len(z))
-            logits.append(diffuser(z, t, encoded.channels, encoded.embedding))  # Eq. 5
+            logits.append(diffuser(z, t, encoded.channels, encoded.embedding, encoded.labels))  # Eq. 5
         return torch.stack(logits)
 
     def predictions(self, z: Tensor, t: Tensor, conditions: Conditions, *, guidance: float = 1.0) -> Tensor:
