@@ -116,7 +116,7 @@ def test_an_unreadable_part_does_not_hide_the_rest(nothing, tmp_path, data, monk
     assert found["data ffhq (skin)"].found.startswith("40 images")
     assert found["weights alexnet"].state == found["weights inception"].state == found["cluster"].state == "missing"
     assert "not readable as TOML" in found["cluster"].found
-    assert found["space"].state == "ok"
+    assert "GiB to be written" in found["space"].found
 
 
 def test_data_that_cannot_serve_the_table_are_missing(nothing, tmp_path) -> None:
