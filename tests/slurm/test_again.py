@@ -39,7 +39,7 @@ def test_two_tables_in_turn_share_their_runs_and_all_jobs_are_known(held, order,
         [*FIRST, "second_table-data", "samples", "real", "other-expert", "other-samples", "second_table-report"]
     )
     assert set(state(held)) == set(queued())
-    assert {line.state for line in state(held).values()} == {"waiting", "running"}
+    assert {line.state for line in state(held).values()} <= {"waiting", "running"}
     capsys.readouterr()
     commands.cancel(profile="smoke", out=held / "runs")
     assert capsys.readouterr().out.startswith("Cancelled 12 jobs: ")
