@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
@@ -25,9 +24,9 @@ def cosines(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def retrieved(predicted: Tensor, true: Tensor) -> Tensor:
-    """Return 1 where the true vector of the same row is nearest (by cosine) to a predicted one, both [N, D]; ties count: [N]."""
+    """Return whether the true vector of its row is nearest (by cosine) to each predicted one, both [N, D]; ties count: [N]."""
     similarity = F.normalize(predicted, dim=1) @ F.normalize(true, dim=1).T
-    return (similarity.diagonal() >= similarity.amax(dim=1) - 1e-6).float()
+    return similarity.diagonal() >= similarity.amax(dim=1) - 1e-6
 
 
 def predicted_embeddings(model: MTDiffusion, image: Tensor) -> Tensor:
@@ -80,8 +79,8 @@ def _mean(
     range: Range,
     weights: tuple[str, ...] = (),
 ) -> Protocol:
-    def scores(samples: Samples) -> NDArray[np.float64]:
-        return score(*samples.once(pairs)).double().numpy()
+    def scores(samples: Samples) -> NDArray:
+        return score(*samples.once(pairs)).numpy()
 
     return image_mean(name, scores, better="higher", description=description, weights=weights, range=range)
 

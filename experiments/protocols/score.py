@@ -108,7 +108,8 @@ def _stored(folder: Path) -> list[MetricResult]:
         return [
             MetricResult(
                 protocol=protocol, value=entry["value"], n=entry["n"], better=entry["better"],
-                replicates=replicates[protocol], extra={k: v for k, v in entry.items() if k not in RESERVED},
+                replicates=replicates[protocol], share=entry.get("share", False),
+                extra={k: v for k, v in entry.items() if k not in RESERVED},
             )
             for protocol, entry in json.loads(read_text(files.metrics)).items()
         ]  # fmt: skip

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, subsets
-from lightning_mmdiff.metrics.results import MetricResult
+from lightning_mmdiff.metrics.bootstrap import subsets
+from lightning_mmdiff.metrics.results import MetricResult, mean_result
 
 NEIGHBORS = 3  # k
 BLOCK = 2**25  # distances held at once: 128 MiB
@@ -143,22 +143,15 @@ def precision_recall_results(
         **extra: facts that a reader must know.
     """
     found = membership(features, reference, k=k, device=device)
-    replicates = (
-        bootstrap_mean(found.precise, num, seed),
-        recall_replicates(features, reference, k=k, num=num, seed=seed, device=device),
+    recall = MetricResult(
+        protocol=protocols[1],
+        value=float(found.recalled.mean()),
+        n=len(features),
+        better="higher",
+        replicates=recall_replicates(features, reference, k=k, num=num, seed=seed, device=device),
+        extra=extra,
     )
-    precision, recall = (
-        MetricResult(
-            protocol=protocol,
-            value=float(inside.mean()),
-            n=len(features),
-            better="higher",
-            replicates=values,
-            extra=extra,
-        )
-        for protocol, inside, values in zip(protocols, (found.precise, found.recalled), replicates, strict=True)
-    )
-    return precision, recall
+    return mean_result(protocols[0], found.precise, better="higher", num=num, seed=seed, **extra), recall
 
 
 def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:

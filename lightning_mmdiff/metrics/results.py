@@ -1,6 +1,6 @@
 """A measured number with its protocol and its bootstrap replicates, and how it is stored on disk.
 
-``metrics.json``: {protocol: {"value", "n", "interval": [low, high], "better", ...extra}}.
+``metrics.json``: {protocol: {"value", "n", "interval": [low, high], "better", "share" if it is one, ...extra}}.
 ``replicates.npz``: {protocol: float64 [R]}, made with common resampling indices (see ``bootstrap``).
 """
 
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples, share_interval
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 Better = Literal["lower", "higher"]
-RESERVED = ("value", "n", "interval", "better")
+RESERVED = ("value", "n", "interval", "better", "share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class MetricResult:
     n: int  # generated images
     better: Better
     replicates: NDArray[np.float64]  # [R], the value under each common resample of the images
+    share: bool = False  # whether every image scores 0 or 1 and the value is their mean
     extra: dict[str, Any] = field(default_factory=dict)  # facts that a reader must know: reference, sizes, failures
 
     def __post_init__(self) -> None:
@@ -42,8 +43,9 @@ class MetricResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of this result in ``metrics.json``."""
-        bounds = list(interval(self.value, self.replicates, self.n))
-        return {"value": float(self.value), "n": self.n, "interval": bounds, "better": self.better, **self.extra}
+        bounds = share_interval(self.value, self.n) if self.share else interval(self.value, self.replicates, self.n)
+        entry = {"value": float(self.value), "n": self.n, "interval": list(bounds), "better": self.better}
+        return {**entry, **({"share": True} if self.share else {}), **self.extra}
 
 
 def mean_result(
@@ -53,16 +55,20 @@ def mean_result(
 
     Args:
         protocol: name of the metric.
-        values: score of each image, [N].
+        values: score of each image, [N]; if bool, the result is a share of the images.
         better: whether lower or higher is better.
         num: number of replicates.
         seed: seed of the resamples.
         **extra: facts that a reader must know.
     """
-    replicates = bootstrap_mean(values, num, seed)
-    value = float(np.mean(values, dtype=np.float64))
     return MetricResult(
-        protocol=protocol, value=value, n=len(values), better=better, replicates=replicates, extra=extra
+        protocol=protocol,
+        value=float(np.mean(values, dtype=np.float64)),
+        n=len(values),
+        better=better,
+        replicates=bootstrap_mean(values, num, seed),
+        share=values.dtype == np.bool_,
+        extra=extra,
     )
 
 

@@ -2,8 +2,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples, share_interval
 from lightning_mmdiff.metrics.frechet import fit_gaussian, frechet_between, frechet_from_features, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, unit_length
 from lightning_mmdiff.metrics.results import (
@@ -78,6 +79,28 @@ def test_few_differing_images_decide_nothing(better: int):
 
 def test_what_does_not_vary_has_an_interval_without_a_width():
     assert interval(3.0, np.full(1000, 3.0), 1) == (3.0, 3.0)
+
+
+@pytest.mark.parametrize("n", [64, 256])
+@pytest.mark.parametrize("probability", [0.5, 0.97, 0.99])
+def test_a_share_is_covered_also_near_1(n: int, probability: float):
+    """Summed over all outcomes; Student's t covers .47 for .99 of 64 images, half of whose sets have no other image."""
+    hits = np.arange(n + 1)
+    weight = stats.binom.pmf(hits, n, probability)
+    covered = [low <= probability <= high for low, high in (share_interval(k / n, n) for k in hits)]
+    assert 0.93 < weight @ covered < 0.975
+
+
+def test_shares_have_wilsons_interval():
+    for k in (0, 1, 9, 64):
+        expected = stats.binomtest(k, 64).proportion_ci(method="wilson")
+        assert share_interval(k / 64, 64) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    hits = mean_result("Top1", np.ones(8, bool), better="higher")
+    assert hits.to_json()["interval"] == pytest.approx([0.676, 1], abs=1e-3)
+    assert hits.to_json()["share"]
+    ones = mean_result("SSIM", np.ones(8), better="higher")  # real images have this SSIM with certainty
+    assert ones.to_json()["interval"] == [1, 1]
+    assert "share" not in ones.to_json()
 
 
 def test_interval_holds_the_value_where_the_plain_one_does_not(rng):
