@@ -2,7 +2,8 @@
 
 FaRL (Zheng et al. 2022) is a CLIP ViT-B/16 (Radford et al. 2021). The released file names its entries as OpenAI's CLIP
 does; they are renamed to those of transformers' ``CLIPModel``. As in the released code of Unite and Conquer, embeddings
-have unit length, and the image is resized to 224 pixels and normalized with CLIP's mean and standard deviation.
+have unit length, and the image is resized to 224 pixels, bilinearly without antialiasing, and normalized with CLIP's mean
+and standard deviation. Other CLIPs get images resized as CLIP's own code does: bicubic with antialiasing.
 """
 
 import re
@@ -20,9 +21,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from lightning_mmdiff import weights
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import MissingFileError, UserError
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1]
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from lightning_mmdiff.networks.clip_input import Resize, bicubic, bilinear, normalize
 
 Tokenize = Callable[[Sequence[str]], Tensor]
 """Function from captions to tokens, int64 [B, L]; each row contains the end token."""
@@ -172,10 +171,10 @@ def load_openai_clip(model: CLIPModel, state: Mapping[str, Tensor], source: str)
 class ClipEmbedder(nn.Module):
     """Frozen CLIP with the two functions that conditioning needs; same interface as ``ContrastiveModel``."""
 
-    def __init__(self, model: CLIPModel, tokenize: Tokenize) -> None:
+    def __init__(self, model: CLIPModel, tokenize: Tokenize, resize: Resize) -> None:
         super().__init__()
         self.model = model.requires_grad_(False).eval()
-        self.tokenize = tokenize
+        self.tokenize, self.resize = tokenize, resize
 
     @property
     def embedding_dim(self) -> int:
@@ -189,7 +188,7 @@ class ClipEmbedder(nn.Module):
     @torch.no_grad()
     def embed_images(self, image: Tensor) -> Tensor:
         """Return unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
-        pixels = preprocess(image, self.model.config.vision_config.image_size)
+        pixels = normalize(self.resize(image.float() / 255, self.model.config.vision_config.image_size))
         features = self.model.vision_model(pixel_values=pixels.to(self.model.dtype)).pooler_output
         return F.normalize(self.model.visual_projection(features).float(), dim=-1)
 
@@ -198,14 +197,6 @@ class ClipEmbedder(nn.Module):
         """Return unit vectors [B, D] of captions; text beyond the context length is ignored."""
         features = self.model.text_model(input_ids=self.tokenize(captions).to(self.model.device)).pooler_output
         return F.normalize(self.model.text_projection(features).float(), dim=-1)
-
-
-def preprocess(image: Tensor, size: int) -> Tensor:
-    """Resize (bicubic, antialiased, not rounded) and normalize: uint8 [B, 3, S, S] -> float [B, 3, size, size]."""
-    x = image.float() / 255  # CLIP's constants are for [0, 1]; this is (x + 1) / 2 of the model's [-1, 1]
-    x = F.interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
-    mean, std = (torch.tensor(c, device=x.device).view(1, 3, 1, 1) for c in (CLIP_MEAN, CLIP_STD))
-    return (x - mean) / std
 
 
 def clip_tokenizer(folder: Path, context_length: int = 77) -> Tokenize:
@@ -233,7 +224,7 @@ def clip_tokenizer(folder: Path, context_length: int = 77) -> Tokenize:
 
 def load_clip(folder: Path) -> ClipEmbedder:
     """Load a CLIP of any size, with its tokenizer, from a folder in Hugging Face's format."""
-    return ClipEmbedder(CLIPModel.from_pretrained(str(folder), local_files_only=True), clip_tokenizer(folder))
+    return ClipEmbedder(CLIPModel.from_pretrained(str(folder), local_files_only=True), clip_tokenizer(folder), bicubic)
 
 
 def load_farl() -> ClipEmbedder:
@@ -246,4 +237,4 @@ def load_farl() -> ClipEmbedder:
         raise UserError(f"{path} holds {found}; a released FaRL file holds its weights under 'state_dict'.")
     model = clip_model(ClipSize())
     load_openai_clip(model, stored["state_dict"], source=str(path))
-    return ClipEmbedder(model, tokenize)
+    return ClipEmbedder(model, tokenize, bilinear)

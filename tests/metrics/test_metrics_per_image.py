@@ -18,7 +18,8 @@ from lightning_mmdiff.metrics.identity import EffNetIdentity, SFace, identity_re
 from lightning_mmdiff.metrics.mask_accuracy import mask_accuracy
 from lightning_mmdiff.metrics.networks import EffNetLite0
 from lightning_mmdiff.models.contrastive import ContrastiveConfig, ContrastiveModel
-from lightning_mmdiff.networks.farl import CLIP_MEAN, CLIP_STD, ClipSize, clip_model
+from lightning_mmdiff.networks.clip_input import CLIP_MEAN, CLIP_STD
+from lightning_mmdiff.networks.farl import ClipSize, clip_model
 
 
 @pytest.fixture

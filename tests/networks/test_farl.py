@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import nn
+from torchvision import transforms
 
-from lightning_mmdiff.networks import farl
+from lightning_mmdiff.networks import clip_input, farl
 from lightning_mmdiff.networks.farl import ClipEmbedder, ClipSize, clip_model, convert_openai_clip, load_openai_clip
 
 SMALL = ClipSize(
@@ -118,9 +120,9 @@ TOKENS = torch.tensor([[48, 3, 4, 49, 49, 49], [48, 7, 8, 9, 10, 49], [48, 49, 4
 @torch.no_grad()
 def test_converted_weights_compute_what_clip_computes(reference, loaded):
     image = torch.randint(256, (3, 3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    embedder = ClipEmbedder(loaded, lambda captions: TOKENS[: len(captions)])
+    embedder = ClipEmbedder(loaded, lambda captions: TOKENS[: len(captions)], clip_input.bicubic)
     ours_image, ours_text = embedder.embed_images(image), embedder.embed_text(["a", "b", "c"])
-    theirs_image = F.normalize(reference.images(farl.preprocess(image, 32)), dim=-1)
+    theirs_image = F.normalize(reference.images(clip_input.normalize(clip_input.bicubic(image / 255, 32))), dim=-1)
     torch.testing.assert_close(ours_image, theirs_image, atol=1e-5, rtol=0)
     torch.testing.assert_close(ours_text, F.normalize(reference.text(TOKENS), dim=-1), atol=1e-5, rtol=0)
     assert ours_image.shape == ours_text.shape == (3, embedder.embedding_dim)
@@ -159,14 +161,37 @@ def test_missing_misshapen_and_surplus_entries_are_named(reference):
 
 def test_preprocessing_is_clips(loaded):
     gray = torch.full((1, 3, 16, 16), 128, dtype=torch.uint8)
-    expected = (np.full(3, 128 / 255) - np.array(farl.CLIP_MEAN)) / np.array(farl.CLIP_STD)
-    pixels = farl.preprocess(gray, 32)
+    expected = (np.full(3, 128 / 255) - np.array(clip_input.CLIP_MEAN)) / np.array(clip_input.CLIP_STD)
+    pixels = clip_input.normalize(clip_input.bicubic(gray / 255, 32))
     assert pixels.shape == (1, 3, 32, 32)
     np.testing.assert_allclose(pixels.mean(dim=(0, 2, 3)).numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [256, 100, 224])
+def test_farl_sees_what_the_released_code_shows_it(side: int) -> None:
+    """Its two lines on the network's input (face_utils/farl_text.py, torchvision 0.14); fault A14: ours was bicubic."""
+    image = torch.randint(256, (2, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    clip_normalize = transforms.Normalize(
+        mean=[0.48145466, 0.4578275, 0.40821073], std=[0.26862954, 0.26130258, 0.27577711]
+    )
+    norm_xin = clip_normalize((image / 127.5 - 1).add(1).div(2))
+    released = torchvision.transforms.functional.resize(norm_xin, [224, 224], antialias=False)
+    torch.testing.assert_close(clip_input.normalize(clip_input.bilinear(image / 255, 224)), released, atol=1e-5, rtol=0)
+
+
+def test_bilinear_weights_are_those_of_the_four_nearest_pixels() -> None:
+    """In closed form: output i lies at (i + 1/2) S / size - 1/2 of the input, whatever the reduction."""
+    row, size = torch.rand(256, generator=torch.Generator().manual_seed(3)).double(), 224
+    place = (torch.arange(size, dtype=torch.float64) + 0.5) * 256 / size - 0.5
+    low = place.floor().long()
+    expected = row[low] + (place - low) * (row[low + 1] - row[low])
+    found = clip_input.bilinear(row.expand(1, 3, 256, 256), size)
+    torch.testing.assert_close(found, expected.expand(1, 3, size, size))
+    assert (clip_input.bicubic(row.expand(1, 3, 256, 256), size) - found).square().mean().sqrt() > 0.01
+
+
 def test_the_embedder_stays_frozen_and_in_evaluation_mode(loaded):
-    embedder = ClipEmbedder(loaded, lambda captions: TOKENS)
+    embedder = ClipEmbedder(loaded, lambda captions: TOKENS, clip_input.bilinear)
     outer = nn.ModuleList([embedder]).train()
     assert outer.training
     assert not any(module.training for module in embedder.modules())
@@ -203,7 +228,9 @@ def test_load_farl_reads_the_released_layout(reference, tokenizer_folder, tmp_pa
     monkeypatch.setattr(farl, "weights", SimpleNamespace(require=paths.__getitem__))
     monkeypatch.setattr(farl, "ClipSize", lambda: SMALL)
     torch.save({"state_dict": {name: value.half() for name, value in reference.state_dict().items()}}, path)
-    assert farl.load_farl().model.dtype == torch.float32
+    loaded = farl.load_farl()
+    assert loaded.model.dtype == torch.float32
+    assert loaded.resize is clip_input.bilinear
     torch.save(reference.state_dict(), path)
     with pytest.raises(ValueError, match="holds its weights under 'state_dict'"):
         farl.load_farl()
