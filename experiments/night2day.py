@@ -5,6 +5,7 @@ python -m experiments.night2day --profile mini
 
 from datamodules.config import DataConfig
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS
 from experiments.recipes.mt_latents import LATENTS, translation
@@ -31,7 +32,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="night2day",
         title="Night to day",
         paper="MT-Diffusion (ICLR 2024), App. E.1",
-        metrics=columns(profile, "FID", "IS", "LPIPS", "SSIM", objects=False),
+        metrics=columns(profile, "FID", "IS", "LPIPS", "SSIM", *BESIDE_FID, COPIES, objects=False),
         rows=(
             row(SINGLE, single, single.data[0]),
             row(OURS, ours, ours.data[0]),
@@ -39,7 +40,7 @@ def table(profile: Profile, seed: int) -> Table:
         ),
         claims=tuple(
             Claim(id="MT7", text="MT-Diffusion beats single-task diffusion", metric=m, better=OURS, worse=SINGLE)
-            for m in ("FID", "IS", "LPIPS")
+            for m in ("FID", KID, "IS", "LPIPS")
         ),
         notes=(
             "The published setting diffuses latents of a pretrained autoencoder, mini pixels. Both networks read the night "

@@ -18,6 +18,10 @@ class Metric(Config):
     protocol: str
     better: Literal["lower", "higher"]
     description: str
+    comparable: bool = False
+    """Whether the paper's number can be compared with ours; a measured result may know better."""
+    basis: str = ""
+    """What the comparison rests on where the paper is silent, or what stands in its way."""
 
 
 @dataclass(frozen=True, kw_only=True)

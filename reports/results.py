@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lightning_mmdiff.errors import UserError
 from reports.claims import decide
 from reports.old_configs import upgrade
 from reports.runs import load_run, read_json
-from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, State, TableResult, Verdict
+from reports.schema import Cell, Gallery, Interval, Metric, Row, Run, Score, State, TableResult, Verdict
 from reports.statistics import t_interval
 from reports.table_folder import TableFolder
 
@@ -28,10 +29,7 @@ def load_table(path: str | Path) -> TableResult:
     """Return the table at ``path`` with everything that its runs currently have on disk."""
     path = Path(path).resolve()
     stored = _read(path)
-    metrics = tuple(
-        Metric(column=m["column"], protocol=m["protocol"], better=m["better"], description=m["description"])
-        for m in stored["metrics"]
-    )
+    metrics = tuple(map(_metric, stored["metrics"]))
     papers = upgrade(read_json(TableFolder(path.parent).paper))
     rows = tuple(_row(row, metrics, stored["profile"], path.parent, papers) for row in stored["rows"])
     rows = _mark_best(rows, metrics)
@@ -68,6 +66,12 @@ def _read(path: Path) -> dict[str, Any]:
     if not stored["name"] or Path(stored["name"]).name != stored["name"]:
         raise UserError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")
     return stored
+
+
+def _metric(stored: dict[str, Any]) -> Metric:
+    """Return a column; before it was said, a number was comparable if its protocol had the name of the column."""
+    known = {field.name: stored[field.name] for field in dataclasses.fields(Metric) if field.name in stored}
+    return Metric(**({"comparable": stored["protocol"] == stored["column"]} | known))
 
 
 def _row(
@@ -119,7 +123,7 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
     values = tuple(score.value for score in scores)
     value = float(np.mean(values)) if values else None
     interval = t_interval(values) if len(values) > 1 else scores[0].interval if scores else None
-    verdict, reason = _verdict(metric, value, interval, published, profile)
+    verdict, reason = _verdict(_known_better(metric, scores), value, interval, published, profile)
     if value is None:
         reasons = [run.unmeasured[metric.protocol] for run in runs if metric.protocol in run.unmeasured]
         unknown = f"no finite {metric.protocol} in metrics.json" if state == "measured" else state
@@ -139,6 +143,15 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
     )
 
 
+def _known_better(metric: Metric, scores: Sequence[Score]) -> Metric:
+    """Return ``metric`` with what the scores of all seeds know of their reference; the least comparable one counts."""
+    known = (score for score in scores if score.comparable is not None)
+    least = min(known, key=lambda score: bool(score.comparable), default=None)
+    if least is None:
+        return metric
+    return dataclasses.replace(metric, comparable=bool(least.comparable), basis=least.basis)
+
+
 def _verdict(
     metric: Metric, value: float | None, interval: Interval | None, published: float | None, profile: str
 ) -> tuple[Verdict | None, str]:
@@ -148,16 +161,18 @@ def _verdict(
     if published is None:
         return None, "nothing published"
     obstacles = [f"the {profile} profile is not the published setting"] if profile != "paper" else []
-    if metric.protocol != metric.column:
-        obstacles.append(f"{metric.protocol} is not {metric.column}")
+    if not metric.comparable:
+        obstacles.append(metric.basis or f"{metric.protocol} is not {metric.column}")
     if obstacles:
         return "not comparable", " and ".join(obstacles)
+    basis = f"; {metric.basis}" if metric.basis else ""
     gap = abs(value - published)
     if interval is not None and gap <= (interval[1] - interval[0]) / 2:
-        return "within noise", "the gap is at most half the 95% interval"
+        return "within noise", f"the gap is at most half the 95% interval{basis}"
     if gap <= NOISE_FLOOR * abs(published):
-        return "agrees", f"within {NOISE_FLOOR:.1%} of the published value"
-    return "differs", f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
+        return "agrees", f"within {NOISE_FLOOR:.1%} of the published value{basis}"
+    distance = f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
+    return "differs", distance + basis
 
 
 def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row, ...]:

@@ -36,6 +36,10 @@ class Metric:
     protocol: str
     better: Literal["lower", "higher"]
     description: str
+    comparable: bool
+    """Whether the paper's number can be compared with ours, unless a score knows better."""
+    basis: str = ""
+    """What the comparison rests on where the paper is silent, or what stands in its way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,11 @@ class Score:
     """95% interval, bootstrap over images."""
     exact: bool = False
     """Whether it depends on no image and no training, such as a number of parameters."""
+    reference: str = ""
+    """Real images that it was measured against."""
+    comparable: bool | None = None
+    """Whether the reference makes it comparable with the paper's number; None leaves that to its metric."""
+    basis: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

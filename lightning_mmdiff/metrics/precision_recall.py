@@ -45,11 +45,11 @@ def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, dev
         k: number of the neighbor that sets the radius of a ball.
         device: "cpu" or "cuda".
     """
-    x, y = _centered(features, reference, k, device)
+    x, y = centered(features, reference, k, device)
     radius_x, radius_y = squared_radii(x, k), squared_radii(y, k)
     precise = torch.zeros(len(x), dtype=torch.bool, device=device)
     recalled = torch.zeros(len(y), dtype=torch.bool, device=device)
-    for rows, distance in _squared_distances(x, y):
+    for rows, distance in squared_distances(x, y):
         precise[rows] = (distance <= radius_y).any(dim=1)
         recalled |= (distance <= radius_x[rows, None]).any(dim=0)
     return Membership(precise=precise.cpu().numpy(), recalled=recalled.cpu().numpy())
@@ -58,7 +58,7 @@ def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, dev
 def squared_radii(x: Tensor, k: int) -> Tensor:
     """Return the squared distance of each row of ``x`` [N, D] to its k-th nearest other row, [N]."""
     radii = torch.empty(len(x), dtype=x.dtype, device=x.device)
-    for rows, distance in _squared_distances(x, x):
+    for rows, distance in squared_distances(x, x):
         own = torch.arange(rows.start, rows.start + len(distance), device=x.device)
         distance.scatter_(1, own[:, None], torch.inf)  # a feature is not its own neighbor
         radii[rows] = distance.kthvalue(k, dim=1).values
@@ -84,17 +84,17 @@ def recall_replicates(
         seed: seed of the resamples.
         device: "cpu" or "cuda".
     """
-    x, y = _centered(features, reference, k, device)
+    x, y = centered(features, reference, k, device)
     radius = squared_radii(x, k)
-    present = torch.from_numpy(_counts(len(x), num, seed) > 0).float().to(device)  # [num, N]
+    present = torch.from_numpy(resample_counts(len(x), num, seed) > 0).float().to(device)  # [num, N]
     reached = torch.zeros(num, len(y), dtype=torch.bool, device=device)
     ever = torch.zeros(len(y), dtype=torch.bool, device=device)
-    for rows, distance in _squared_distances(x, y):
+    for rows, distance in squared_distances(x, y):
         balls = (distance <= radius[rows, None]).float()  # [rows, M]
         reached |= present[:, rows] @ balls > 0
         ever |= balls.any(dim=0)
     whole = ever.double().mean().item()
-    asked = torch.from_numpy(_counts(len(y), num, seed)).to(device)
+    asked = torch.from_numpy(resample_counts(len(y), num, seed)).to(device)
     found = ((reached * asked).sum(dim=1) / len(y)).double().cpu().numpy()
     return found.mean() + (found - found.mean()) * (whole / found.mean() if found.any() else 1.0)
 
@@ -145,7 +145,7 @@ def precision_recall_results(
     return precision, recall
 
 
-def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
+def centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
     """Subtract the reference's median from both sets, so that smaller numbers cancel less in a distance; float32.
 
     The mean would do, but for outliers: one feature of 1e6 moves it so far that float32 cannot tell the others apart.
@@ -156,12 +156,12 @@ def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tup
     return x, y
 
 
-def _counts(n: int, num: int, seed: int) -> NDArray[np.int64]:
+def resample_counts(n: int, num: int, seed: int) -> NDArray[np.int64]:
     """Return how often each of n images occurs in each common resample, [num, n]."""
     return np.stack([np.bincount(index, minlength=n) for index in resamples(n, num, seed)])
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield the squared distances [rows, M] from slices of rows of ``x`` [N, D] to all rows of ``y`` [M, D]."""
     length = y.square().sum(dim=1)
     step = max(1, BLOCK // len(y))
