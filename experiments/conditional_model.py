@@ -4,7 +4,8 @@ python -m experiments.conditional_model --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.columns import columns, object_evaluator
+from experiments.recipes.beside_fid import KID
+from experiments.recipes.columns import columns, copies_of_objects, object_evaluator
 from experiments.recipes.mt_diffusion import DEVIATIONS, masked_image, restoration_alone, shortened
 from experiments.recipes.mt_shared import generated_or_real, sampled, with_holes
 from experiments.runs import TrainRun
@@ -41,14 +42,14 @@ def table(profile: Profile, seed: int) -> Table:
         name="conditional_model",
         title="Joint against purely conditional training",
         paper="MT-Diffusion (ICLR 2024), App. E.5",
-        metrics=columns(profile, "FID", "IS", "LPIPS", "PSNR-Hidden"),
+        metrics=columns(profile, "FID", "IS", "LPIPS", "PSNR-Hidden", KID, *copies_of_objects(profile)),
         rows=(
             *(row(name, run) for name in full for run in runs[name]),
             Row(group="Ceiling", label="real images", sample=sampled(profile, "restored-real", generated_or_real(None), data)),
         ),
         claims=tuple(
             Claim(
-                id=name, text=f"MT-Diffusion is ahead {text}", metric="FID", source=source,
+                id=name, text=f"MT-Diffusion is ahead {text}", metric=KID, source=source,
                 better=label_of(JOINT, joint), worse=label_of(CONDITIONAL, alone),
             )
             for (name, text, source), joint, alone in zip(CLAIMED, runs[JOINT], runs[CONDITIONAL])

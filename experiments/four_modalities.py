@@ -4,6 +4,7 @@ python -m experiments.four_modalities --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.recipes.faces import metrics, text_metric
 from experiments.recipes.unite_and_conquer import (
@@ -39,7 +40,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="four_modalities",
         title="Face map, hair map, sketch and text to face",
         paper="Unite and Conquer (CVPR 2023), Fig. 28-32",
-        metrics=(*metrics(profile, "FID", "mIoU", "F1"), text_metric(profile)),
+        metrics=(*metrics(profile, "FID", "mIoU", "F1", KID, COPIES), text_metric(profile)),
         rows=(
             row(NONE, "none", unite(guided(text))),
             row(TEXT, "text", unite(guided(text, "text"))),

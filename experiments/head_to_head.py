@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from experiments.engine.cli import main
 from experiments.protocols.catalogue import column
+from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
@@ -112,7 +113,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="head_to_head",
         title="Mask and text: every way to combine two experts",
         paper="in no paper",
-        metrics=(*metrics(profile, FID_ALL, TEXT, MASK, MIOU), *COSTS),
+        metrics=(*metrics(profile, FID_ALL, TEXT, MASK, MIOU, KID, COPIES), *COSTS),
         rows=rows(profile, seed),
         claims=claims(profile),
         notes=NOTES,

@@ -4,6 +4,7 @@ python -m experiments.mask_tokens --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, collaborated, mask_token_expert, metrics
 from experiments.recipes.evaluators import face_parser
 from experiments.runs import SampleRun
@@ -37,7 +38,7 @@ def generated(profile: Profile, seed: int, name: str, *, class_embedding: bool) 
 
 def table(profile: Profile, seed: int) -> Table:
     """Return the table: both experts given the same masks."""
-    columns = metrics(profile, FID_ALL, MASK, MIOU)
+    columns = metrics(profile, FID_ALL, MASK, MIOU, KID, COPIES)
     return Table(
         name="mask_tokens",
         title="Faces from mask tokens, with and without their class",
@@ -53,7 +54,7 @@ def table(profile: Profile, seed: int) -> Table:
                 id="ours", text="a token that says its class is followed better", metric=metric.column,
                 better=WITH_CLASSES, worse=PUBLISHED,
             )
-            for metric in columns
+            for metric in metrics(profile, KID, MASK, MIOU)
         ),
         notes=NOTES,
         evaluators=face_parser(profile),

@@ -5,6 +5,7 @@ python -m experiments.night2day --profile mini
 
 from datamodules.config import DataConfig
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS
 from experiments.recipes.mt_latents import LATENTS, translation
@@ -31,7 +32,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="night2day",
         title="Night to day",
         paper="MT-Diffusion (ICLR 2024), App. E.1",
-        metrics=columns(profile, "FID", "IS", "LPIPS", "SSIM", objects=False),
+        metrics=columns(profile, "FID", "IS", "LPIPS", "SSIM", *BESIDE_FID, COPIES, objects=False),
         rows=(
             row(SINGLE, single, single.data[0]),
             row(OURS, ours, ours.data[0]),
@@ -46,7 +47,12 @@ def table(profile: Profile, seed: int) -> Table:
                 worse=SINGLE,
                 source=source,
             )
-            for name, metric, source in (("MT7", "FID", "App. E.1"), ("MT7", "IS", "App. E.1"), ("ours", "LPIPS", ""))
+            for name, metric, source in (
+                ("MT7", "FID", "App. E.1"),
+                ("MT7", KID, "App. E.1"),
+                ("MT7", "IS", "App. E.1"),
+                ("ours", "LPIPS", ""),
+            )
         ),
         notes=(
             "The published setting diffuses latents of a pretrained autoencoder, mini pixels. Both networks read the night "

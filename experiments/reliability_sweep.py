@@ -4,6 +4,7 @@ python -m experiments.reliability_sweep --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import metrics
 from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, unite, united
@@ -45,7 +46,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="reliability_sweep",
         title="Reliability and weight",
         paper="Unite and Conquer (CVPR 2023), Fig. 6, 7, 9-12",
-        metrics=metrics(profile, "FID", "mIoU", "F1"),
+        metrics=metrics(profile, "FID", "mIoU", "F1", KID, COPIES),
         rows=(*reliability, *weight),
         claims=(
             *(

@@ -4,6 +4,7 @@ python -m experiments.representation --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import COPIES, COVERAGE, KID
 from experiments.recipes.columns import columns
 from experiments.recipes.evaluators import object_captions
 from experiments.recipes.mt_diffusion import DEVIATIONS
@@ -17,12 +18,12 @@ PROJECTED, PLAIN = "MT-Diffusion, embedding encoded by a projection", "MT-Diffus
 CLAIMS = (
     Claim(
         id="E.4", text="joint training makes better images than the image alone",
-        metric="FID", better=JOINT, worse=IMAGE, source="App. E.4",
+        metric=KID, better=JOINT, worse=IMAGE, source="App. E.4",
     ),
     Claim(id="E.4", text="the joint model tells whose embedding is whose", metric="Retrieval", better=JOINT, worse=IMAGE),
     Claim(id="ours", text="joint training tells embeddings better than alone", metric="Cosine", better=JOINT, worse=EMBEDDING),
-    Claim(id="ours", text="aggregation helps the images", metric="FID", better=JOINT, worse=PLAIN),
-    Claim(id="ours", text="a projection is the better encoder for images", metric="FID", better=PROJECTED, worse=JOINT),
+    Claim(id="ours", text="aggregation helps the images", metric=KID, better=JOINT, worse=PLAIN),
+    Claim(id="ours", text="a projection is the better encoder for images", metric=KID, better=PROJECTED, worse=JOINT),
 )  # fmt: skip
 NOTES = (
     "The paper shows pictures only; it has no numbers for this experiment.",
@@ -51,7 +52,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="representation",
         title="Images and their embeddings",
         paper="MT-Diffusion (ICLR 2024), App. E.4",
-        metrics=columns(profile, "FID", "Precision", "Recall", "Cosine", "Retrieval"),
+        metrics=columns(profile, "FID", "Precision", "Recall", "Cosine", "Retrieval", KID, COVERAGE, COPIES),
         rows=(
             row(IMAGE, image_embedding(profile, seed, "image-alone-embedding", tasks=("image",))),
             row(EMBEDDING, image_embedding(profile, seed, "embedding-alone", tasks=("embedding",))),

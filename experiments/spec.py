@@ -24,6 +24,10 @@ class Metric(Config):
     range: Range = UNBOUNDED
     source: str = ""
     """Where the paper shows the column, if not as numbers of the table's rows; see ``Table.source_of``."""
+    comparable: bool = False
+    """Whether the paper's number can be compared with ours; a measured result may know better."""
+    basis: str = ""
+    """What the comparison rests on where the paper is silent, or what stands in its way."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ python -m experiments.table4 --profile mini
 from dataclasses import replace
 
 from experiments.engine.cli import main
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import BOTH, FACE, NOTES, OURS, claims, metrics, ours, single_and_united_rows
 from experiments.spec import Claim, Profile, Row, Table
@@ -40,9 +41,9 @@ def table(profile: Profile, seed: int) -> Table:
         name="table4",
         title="Analysis of the sampling method, CelebA-HQ",
         paper="Unite and Conquer (CVPR 2023), Table 4",
-        metrics=metrics(profile, *COLUMNS, "KID"),
+        metrics=metrics(profile, *COLUMNS, *BESIDE_FID, COPIES),
         rows=(*printed, *(r for r in rows if r.label not in PUBLISHED)),
-        claims=(*claims(*COLUMNS), *UC5),
+        claims=(*claims("FID", "SSIM", "mIoU", KID), *also_on_kid(UC5)),
         notes=NOTES,
         evaluators=face_parser(profile),
     )

@@ -5,7 +5,8 @@ python -m experiments.table7 --profile mini
 
 from datamodules.config import DataConfig
 from experiments.engine.cli import main
-from experiments.recipes.columns import columns, object_evaluator
+from experiments.recipes.beside_fid import BESIDE_FID, COVERAGE, also_on_kid
+from experiments.recipes.columns import columns, copies_of_objects, object_evaluator
 from experiments.recipes.mt_diffusion import DEVIATIONS, adm, masked_image, noisy_classifier, tuned
 from experiments.recipes.mt_shared import images, sampled, with_holes
 from experiments.recipes.settings.mt_diffusion import of
@@ -89,7 +90,7 @@ def table(profile: Profile, seed: int) -> Table:
         name="table7",
         title="Generation and restoration, ImageNet-128",
         paper="MT-Diffusion (ICLR 2024), Table 3",
-        metrics=columns(profile, *COLUMNS),
+        metrics=columns(profile, *COLUMNS, *BESIDE_FID, COVERAGE, *copies_of_objects(profile)),
         rows=(
             *rows("ADM*", "adm-class", released),
             *rows("ADM", "adm-class-tuned", longer),
@@ -98,7 +99,7 @@ def table(profile: Profile, seed: int) -> Table:
             *rows("MT-Diffusion*", "mt-x-class-restored", mt, holes),
             Row(group="Ceiling", label="real images", sample=real),
         ),
-        claims=CLAIMS,
+        claims=tuple(also_on_kid(CLAIMS)),
         notes=NOTES,
         evaluators=object_evaluator(profile),
     )

@@ -4,7 +4,8 @@ python -m experiments.table9 --profile mini
 """
 
 from experiments.engine.cli import main
-from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
+from experiments.recipes.beside_fid import KID
+from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.runs import SampleRun
 from experiments.spec import Claim, Profile, Row, Table
@@ -58,8 +59,8 @@ def claims(worse: str, text: str, columns: tuple[str, ...], *, id: str = "ours",
 
 
 def judged(profile: Profile) -> tuple[str, ...]:
-    """Return the columns that decide claims: all images, and the mask's mIoU if the profile can measure it."""
-    return tuple(metric.column for metric in metrics(profile, FID_ALL, TEXT, MASK, MIOU))
+    """Return the columns that decide claims: KID, text and mask, and the mask's mIoU if the profile can measure it."""
+    return tuple(metric.column for metric in metrics(profile, KID, TEXT, MASK, MIOU))
 
 
 def ceiling(profile: Profile) -> Row:

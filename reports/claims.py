@@ -102,6 +102,9 @@ def compare(better: Row, worse: Row, protocol: str) -> Difference:
     if not seeds:
         return Difference(reason="the rows have no seed in common")
     differences = [a[s].scores[protocol].value - b[s].scores[protocol].value for s in seeds]
+    references = {run.scores[protocol].reference for runs in (a, b) for seed, run in runs.items() if seed in seeds}
+    if len(references) > 1:
+        return Difference(reason=f"the rows were measured against different images: {'; '.join(sorted(references))}")
     n = a[seeds[0]].scores[protocol].n
     exact = all(run.scores[protocol].exact for runs in (a, b) for run in runs.values())
     value = float(np.mean(differences))

@@ -82,6 +82,8 @@ def _metric(column: dict[str, Any], stored: dict[str, Any]) -> Metric:
         description=column["description"],
         range=tuple(column.get("range", (None, None))),
         source=column.get("source", stored["paper"] if printed else ""),
+        comparable=column.get("comparable", column["protocol"] == column["column"]),
+        basis=column.get("basis", ""),
     )
 
 
@@ -161,7 +163,7 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
     value = float(np.mean(values)) if values else None
     interval, over = _spread(scores, metric)
     shown = cut(interval, *metric.range) if interval else None
-    verdict, reason = _verdict(metric, value, interval, published, profile)
+    verdict, reason = _verdict(_known_better(metric, scores), value, interval, published, profile)
     if value is None:
         reasons = [run.unmeasured[metric.protocol] for run in runs if metric.protocol in run.unmeasured]
         unknown = f"no finite {metric.protocol} in metrics.json" if state == "measured" else state
@@ -201,6 +203,15 @@ def _spread(scores: Sequence[Score], metric: Metric) -> tuple[Interval | None, O
     return score.interval, "images"
 
 
+def _known_better(metric: Metric, scores: Sequence[Score]) -> Metric:
+    """Return ``metric`` with what the scores of all seeds know of their reference; the least comparable one counts."""
+    known = (score for score in scores if score.comparable is not None)
+    least = min(known, key=lambda score: bool(score.comparable), default=None)
+    if least is None:
+        return metric
+    return dataclasses.replace(metric, comparable=bool(least.comparable), basis=least.basis)
+
+
 def _verdict(
     metric: Metric, value: float | None, interval: Interval | None, published: float | None, profile: str
 ) -> tuple[Verdict | None, str]:
@@ -210,17 +221,18 @@ def _verdict(
     if published is None:
         return None, "nothing published"
     obstacles = [f"the {profile} profile is not the published setting"] if profile != "paper" else []
-    if metric.protocol != metric.column:
-        obstacles.append(f"{metric.protocol} is not {metric.column}")
+    if not metric.comparable:
+        obstacles.append(metric.basis or f"{metric.protocol} is not {metric.column}")
     if obstacles:
         return "not comparable", " and ".join(obstacles)
-    gap, floor = abs(value - published), NOISE_FLOOR * abs(published)
-    half = (interval[1] - interval[0]) / 2 if interval else 0.0
+    basis, gap = f"; {metric.basis}" if metric.basis else "", abs(value - published)
+    floor, half = NOISE_FLOOR * abs(published), (interval[1] - interval[0]) / 2 if interval else 0.0
     if gap <= floor and half <= floor:
-        return "agrees", f"within {NOISE_FLOOR:.1%} of the published value"
+        return "agrees", f"within {NOISE_FLOOR:.1%} of the published value{basis}"
     if interval and gap <= half:
-        return "within noise", "the gap is at most half the 95% interval, which is too wide to agree"
-    return "differs", f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
+        return "within noise", f"the gap is at most half the 95% interval, which is too wide to agree{basis}"
+    distance = f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
+    return "differs", distance + basis
 
 
 def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row, ...]:

@@ -79,6 +79,8 @@ def _scores(stored: dict[str, Any]) -> dict[str, Score]:
             interval=_interval(e.get("interval")),
             exact=e.get("exact") is True,
             reference=str(e.get("reference") or ""),
+            comparable=e.get("comparable"),
+            basis=str(e.get("basis", "")),
         )
         for protocol, e in stored.items()
         if e["value"] is not None and math.isfinite(e["value"])

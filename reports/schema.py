@@ -42,6 +42,10 @@ class Metric:
     """Smallest and largest value; None where there is no bound."""
     source: str
     """Where the paper shows the column; empty if it is ours."""
+    comparable: bool
+    """Whether the paper's number can be compared with ours, unless a score knows better."""
+    basis: str = ""
+    """What the comparison rests on where the paper is silent, or what stands in its way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,9 @@ class Score:
     """Whether it depends on no image and no training, such as a number of parameters."""
     reference: str = ""
     """Real images that all samples together are compared with: how many of which; empty if none."""
+    comparable: bool | None = None
+    """Whether the reference makes it comparable with the paper's number; None leaves that to its metric."""
+    basis: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,4 +47,4 @@ def _least(config: DataConfig, tables: Sequence[Table], runs: Sequence[Run]) -> 
     here = {run for run in runs if isinstance(run, SampleRun) and (run.data.dataset, run.data.split) == same}
     used = (table for table in tables if any(row.sample in here for row in table.rows))
     found = (by_name(metric.protocol) for table in used for metric in table.metrics)
-    return list(dict.fromkeys((each.name, each.least) for each in found))
+    return list(dict.fromkeys((each.name, each.least_real_images) for each in found))

@@ -10,6 +10,8 @@ from experiments.protocols import (
     faces,
     influence,
     labels,
+    manifolds,
+    memorization,
     pairs,
     segmentation,
 )
@@ -19,6 +21,8 @@ from lightning_mmdiff.errors import UserError
 
 PROTOCOLS: tuple[Protocol, ...] = (
     *distances.PROTOCOLS,
+    *manifolds.PROTOCOLS,
+    *memorization.PROTOCOLS,
     *pairs.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
@@ -47,5 +51,6 @@ def column(name: str, protocol: str | None = None) -> Metric:
     """Return the column ``name`` of a table, measured by ``protocol``, which defaults to the protocol called ``name``."""
     found = by_name(protocol or name)
     return Metric(
-        column=name, protocol=found.name, better=found.better, description=found.description, range=found.range
-    )
+        column=name, protocol=found.name, better=found.better, description=found.description, range=found.range,
+        comparable=found.comparable, basis=found.basis,
+    )  # fmt: skip

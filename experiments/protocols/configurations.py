@@ -7,7 +7,7 @@ import torch
 
 from experiments.core import build, costs
 from experiments.protocols.costs import constant
-from experiments.protocols.protocol import Protocol
+from experiments.protocols.protocol import Protocol, comparable
 from experiments.runs import TrainRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.config import ExpertUse
@@ -53,7 +53,7 @@ def _module(run: TrainRun) -> Any:
 
 def of_expert(name: str, number: Callable[[ExpertUse], float], description: str) -> Protocol:
     """Return a protocol that reads a number off the first expert of a run."""
-    return constant(name, lambda samples: number(samples.run.method.uses[0]), description)
+    return comparable(constant(name, lambda samples: number(samples.run.method.uses[0]), description))
 
 
 PROTOCOLS = (

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.protocols.protocol import COSINE, SHARE, Protocol, image_mean
+from experiments.protocols.protocol import COSINE, SHARE, Protocol, comparable, image_mean
 from experiments.protocols.samples import DEVICE, Samples
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity
@@ -61,9 +61,12 @@ PROTOCOLS = (
         "Attributes-FaceClassifier", published_attribute_accuracy, better="higher", range=SHARE,
         description="As Attributes-MiniJudge, by a classifier trained on CelebA; no paper publishes its weights.",
     ),
-    Protocol(
-        name="CLIPScore", better="higher", measure=clip_score, weights=("clip",), range=(-100.0, 100.0),
-        description="100 times the cosine of sample and caption by CLIP ViT-B/32, mean over images.",
+    comparable(
+        Protocol(
+            name="CLIPScore", better="higher", measure=clip_score, weights=("clip",), range=(-100.0, 100.0),
+            description="100 times the cosine of sample and caption by CLIP ViT-B/32, mean over images.",
+        ),
+        "taken with ViT-B/32, which its size fits: the paper names no CLIP",
     ),
     identity(
         "Identity-EffNetLite0", lambda: EffNetIdentity(device=DEVICE),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.core import build
+from experiments.protocols.distances import BIAS
 from experiments.protocols.protocol import AT_LEAST_0, SHARE, Protocol
 from experiments.protocols.samples import Samples
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
@@ -90,7 +91,7 @@ PROTOCOLS = (
     Protocol(
         name="FD-DigitClassifier", better="lower", measure=digit_distance, range=AT_LEAST_0,
         description="Frechet distance on what the last layer of a small classifier of digits reads, to the real test digits. "
-        "Not an FID.",
+        "Not an FID." + BIAS,
     ),
     accuracy(
         "Label-ObjectClassifier", object_probabilities,

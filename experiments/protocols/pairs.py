@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.protocols.protocol import AT_LEAST_0, COSINE, image_mean
+from experiments.protocols.protocol import AT_LEAST_0, COSINE, comparable, image_mean
 from experiments.protocols.samples import DEVICE, Samples
 from lightning_mmdiff.metrics import lpips, ssim
 
@@ -41,19 +41,25 @@ def visible_change(samples: Samples) -> NDArray[np.float64]:
 
 
 PROTOCOLS = (
-    image_mean(
-        "LPIPS", published_distance, better="lower", range=AT_LEAST_0, weights=("alexnet",),
-        description="LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
+    comparable(
+        image_mean(
+            "LPIPS", published_distance, better="lower", range=AT_LEAST_0, weights=("alexnet",),
+            description="LPIPS (AlexNet, v0.1) between the sample and the real image whose conditions it was given, mean.",
+        ),
+        "taken as the tool's default network, AlexNet: the papers name none",
     ),
     image_mean(
         "PD-EffNetLite0", perceptual_distance, better="lower", range=AT_LEAST_0,
         description="Perceptual distance on EfficientNet-Lite0 stages (112 px) to the real image whose conditions were "
         "given, mean. Not LPIPS.",
     ),
-    image_mean(
-        "SSIM", structural_similarity, better="higher", range=COSINE,
-        description="11x11 Gaussian window, sigma 1.5, valid crop, mean of RGB, to the real image whose conditions were "
-        "given.",
+    comparable(
+        image_mean(
+            "SSIM", structural_similarity, better="higher", range=COSINE,
+            description="11x11 Gaussian window, sigma 1.5, valid crop, mean of RGB, to the real image whose conditions were "
+            "given.",
+        ),
+        "as in Unite and Conquer's released code",
     ),
     image_mean(
         "PSNR-Hidden", hidden_psnr, better="higher", range=AT_LEAST_0,

@@ -1,7 +1,7 @@
 """The definition of a protocol: one way to measure samples, and all that a table, a report and the doctor need to know."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from numpy.typing import NDArray
 
@@ -35,10 +35,21 @@ class Protocol(Config):
     """Features it needs of every sample, computed in one pass over the shards for all protocols that use the same network."""
     weights: tuple[str, ...] = ()
     """Names of the published weight files that it needs (``lightning_mmdiff/weights/table.py``)."""
-    least: int = 1
+    least_real_images: int = 1
     """Smallest number of real test images that it can be computed on."""
     range: Range = UNBOUNDED
     """Smallest and largest value; reports cut intervals there."""
+    least_images: int = 1
+    """Number of samples below which it is not measured."""
+    comparable: bool = False
+    """Whether the papers' numbers of this kind can be compared with it; a result may know better (``references.py``)."""
+    basis: str = ""
+    """What a comparison rests on where papers are silent, or what stands in its way."""
+
+
+def comparable(protocol: Protocol, basis: str = "") -> Protocol:
+    """Return ``protocol`` as one whose numbers can be compared with the papers', on this basis."""
+    return replace(protocol, comparable=True, basis=basis)
 
 
 def image_mean(

@@ -1,6 +1,6 @@
 """The input of a protocol: the images of one sample run and the real images whose conditions they were given."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import PackedDataModule
+from datamodules.batches.steps import DataSplit
 from experiments.core.edits import target_indices
 from experiments.runs import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
@@ -29,6 +30,16 @@ class Features:
     network: type[FeatureNetwork]
     output: str
     """Name of the output: "pool", "spatial" or "logits"."""
+
+    @property
+    def label(self) -> str:
+        """Name in file names: that of the network alone for the pooled output."""
+        return self.network.name if self.output == "pool" else f"{self.network.name}.{self.output}"
+
+
+def in_batches(count: int, size: int = 32) -> Iterator[list[int]]:
+    """Yield the numbers 0 to ``count`` in lists of ``size``."""
+    yield from (list(range(count)[i : i + size]) for i in range(0, count, size))
 
 
 class Samples:
@@ -122,18 +133,23 @@ class Samples:
 
     def reference(self, features: Features) -> np.ndarray:
         """Return the features [M, D] of all real test images, computed once per data set, network and output."""
-        network, output = features.network, features.output
-        indices, data = range(len(self.data.test)), self.run.data
-        batches = [list(indices[i : i + 32]) for i in range(0, len(indices), 32)]
-        label = network.name if output == "pool" else f"{network.name}.{output}"
+        return self._real_features(features, self.data.test, len(self.data.test), "")
 
-        def compute() -> dict[str, np.ndarray]:
-            images = (self.data.test.batch(b)["image"] for b in batches)
-            return {"features": extract_outputs(images, network(), (output,), device=DEVICE)[output]}
+    def training(self, features: Features, count: int) -> np.ndarray:
+        """Return the features [count, D] of the first training images, computed once per data set, network and output."""
+        return self._real_features(features, self.data.train, count, f"-train-{count}")
 
-        path = self.folder.parent / "reference" / f"{data.dataset}-{data.split}-{data.image_size}px-{label}.npz"
-        key = f"{self.data.fingerprint()} {data.captions} {len(indices)}"
-        return cached_reference(path, key, compute)["features"]
+    def kept(self, name: str, key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Return arrays that depend on the data set alone, computed once for all runs.
+
+        Args:
+            name: what the arrays are; part of the file's name.
+            key: what they were computed from, besides the data set; arrays of another key are computed again.
+            compute: computes the arrays.
+        """
+        data = self.run.data
+        path = self.folder.parent / "reference" / f"{data.dataset}-{data.split}-{data.image_size}px-{name}.npz"
+        return cached_reference(path, f"{self.data.fingerprint()} {data.captions} {key}", compute)
 
     @property
     def against(self) -> str:
@@ -143,6 +159,16 @@ class Samples:
     @property
     def _files(self) -> RunFolder:
         return RunFolder(self.folder)
+
+    def _real_features(self, features: Features, split: DataSplit, count: int, suffix: str) -> np.ndarray:
+        """Return the features [count, D] of the first images of a split; ``suffix`` tells its file from others."""
+
+        def compute() -> dict[str, np.ndarray]:
+            images = (split.batch(indices)["image"] for indices in in_batches(count))
+            outputs = extract_outputs(images, features.network(), (features.output,), device=DEVICE)
+            return {"features": outputs[features.output]}
+
+        return self.kept(f"{features.label}{suffix}", str(count), compute)["features"]
 
     def _outputs(self, network: type[FeatureNetwork], names: tuple[str, ...]) -> dict[str, np.ndarray]:
         shards = shard_files(self._files.samples, self.run.num_images, self.run.shard_size)

@@ -53,6 +53,9 @@ def score(
         samples.prepare(p.features for p in todo.values() if p.features)
     share = locks.share({name: name for name in todo}, lambda name: name in reasons or not missing(folder, [name]))
     for name in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
+        if run.num_images < (least := todo[name].least_images):
+            reasons[name] = f"needs {least} images, there are {run.num_images}"
+            continue
         try:
             result = todo[name].measure(samples)
         except (

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from datamodules.config import DataConfig
 from experiments.protocols.catalogue import column
+from experiments.recipes.beside_fid import enough_images, protocols
 from experiments.recipes.evaluators import rendered_words
 from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.collaborative import of
@@ -25,16 +26,22 @@ from lightning_mmdiff.source import ModelSource
 
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID uses 50 images (their reply to an issue); they give Text and Mask in percent."""
-PUBLISHED = {FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy"}
+PUBLISHED = {
+    FID_ALL: "FID", TEXT: "CLIPScore", MASK: "MaskAccuracy",
+    **protocols("FID", kernel="KID", copies="Copies-Inception"),
+}  # fmt: skip
 STAND_INS = {
-    FID_ALL: "FD-EffNetLite0", TEXT: "Attributes-MiniJudge", MASK: "MaskAccuracy-MiniParser", MIOU: "mIoU-MiniParser",
+    FID_ALL: "FD-EffNetLite0", TEXT: "Attributes-MiniJudge", MASK: "MaskAccuracy-MiniParser",
+    MIOU: "mIoU-MiniParser",
+    **protocols("FD-EffNetLite0", kernel="KID-EffNetLite0", copies="Copies-EffNetLite0"),
 }  # fmt: skip
 
 
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Return the columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
-    protocols = {FID: of(profile).first_fid, **(PUBLISHED if of(profile).published_metrics else STAND_INS)}
-    return tuple(column(name, protocols[name]) for name in protocols if not names or name in names)
+    settings = of(profile)
+    named = {FID: settings.first_fid, **(PUBLISHED if settings.published_metrics else STAND_INS)}
+    return enough_images([column(name, named[name]) for name in named if not names or name in names], settings.samples)
 
 
 def autoencoder(profile: Profile) -> TrainRun:

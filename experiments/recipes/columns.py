@@ -1,6 +1,7 @@
 """Columns of MT-Diffusion's tables: the paper's name of each metric, and the protocol that a profile can measure."""
 
 from experiments.protocols.catalogue import column
+from experiments.recipes.beside_fid import COPIES, COVERAGE, enough_images, protocols
 from experiments.recipes.mt_diffusion import noisy_classifier
 from experiments.recipes.settings.mt_diffusion import of
 from experiments.runs import TrainRun
@@ -10,13 +11,15 @@ PUBLISHED = {
     "Precision": "Precision", "Recall": "Recall", "IS": "IS-ADM", "FID": "FID-ADM", "sFID": "sFID-ADM", "LPIPS": "LPIPS",
     "Cosine": "EmbeddingCosine-CLIP-H", "Retrieval": "EmbeddingRetrieval-CLIP-H",
     "Pixel acc.": "PixelAccuracy-Palette", "Class acc.": "ClassAccuracy-Palette", "Class IoU": "ClassIoU-Palette",
+    **protocols("FID-ADM", kernel="KID", copies="Copies-Inception"),
 }  # fmt: skip
 STAND_INS = {
     "Precision": "Precision-EffNetLite0", "Recall": "Recall-EffNetLite0", "IS": "IS-ObjectClassifier",
     "FID": "FD-EffNetLite0", "sFID": "sFD-EffNetLite0", "LPIPS": "PD-EffNetLite0",
     "Class acc.": "ClassAccuracy-Palette-Present", "Class IoU": "ClassIoU-Palette-Present",
     "Pixel acc.": "PixelAccuracy-Palette-Present",
-    "Cosine": "EmbeddingCosine-MiniCLIP", "Retrieval": "EmbeddingRetrieval-MiniCLIP",
+    "Cosine": "EmbeddingCosine-MiniCLIP", "Retrieval": "EmbeddingRetrieval-MiniCLIP", COVERAGE: "Coverage-EffNetLite0",
+    **protocols("FD-EffNetLite0", kernel="KID-EffNetLite0", copies="Copies-EffNetLite0"),
 }  # fmt: skip
 
 
@@ -25,10 +28,15 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
 
     Without ``objects``, the only images our small classifier knows, IS below paper uses the classes of EfficientNet-Lite0.
     """
-    protocols = (
-        PUBLISHED if of(profile).published_metrics else STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
-    )
-    return tuple(column(name, protocols.get(name)) for name in names)
+    settings = of(profile)
+    stand_ins = STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
+    named = PUBLISHED if settings.published_metrics else stand_ins
+    return enough_images([column(name, named.get(name)) for name in names], settings.samples)
+
+
+def copies_of_objects(profile: Profile) -> tuple[str, ...]:
+    """Return the column that looks for copies of training images, where the objects are few enough to be learned by heart."""
+    return (COPIES,) if of(profile).few_objects else ()
 
 
 def object_evaluator(profile: Profile) -> tuple[TrainRun, ...]:

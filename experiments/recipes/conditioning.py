@@ -30,7 +30,8 @@ CLASSES = 10
 FILM = ClassLayerConfig(kind="film", dim=32)
 CROSS_ATTENTION = ClassLayerConfig(kind="cross-attention", dim=32, num_tokens=4, num_heads=2)
 COLUMNS = (
-    "Label-DigitClassifier", "FD-DigitClassifier", "FD-EffNetLite0", "MillionParameters", "MillisecondsPerImage"
+    "Label-DigitClassifier", "FD-DigitClassifier", "FD-EffNetLite0", "KID-EffNetLite0", "Copies-EffNetLite0",
+    "MillionParameters", "MillisecondsPerImage",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from experiments.protocols.catalogue import column
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, enough_images, protocols
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
@@ -28,17 +29,20 @@ SOURCES = {"UC4": "Sec. 5"}
 GAN_WHY = "the GAN baseline is not built yet; its data schedules are (datamodules/regimes.py)"
 
 
-PUBLISHED = {"mIoU": "mIoU-LaPa", "F1": "F1-LaPa"}
+PUBLISHED = {
+    "mIoU": "mIoU-LaPa", "F1": "F1-LaPa", **protocols("FID", kernel="KID", copies="Copies-Inception"),
+}  # fmt: skip
 STAND_INS = {
-    "FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "KID": "KID-EffNetLite0", "mIoU": "mIoU-MiniParser",
-    "F1": "F1-MiniParser",
+    "FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser",
+    **protocols("FD-EffNetLite0", kernel="KID-EffNetLite0", copies="Copies-EffNetLite0"),
 }  # fmt: skip
 
 
 def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     """Return the paper's columns, each under the protocol that ``profile`` can measure."""
-    protocols = PUBLISHED if of(profile).published_metrics else STAND_INS
-    return tuple(column(name, protocols.get(name)) for name in columns)
+    settings = of(profile)
+    named = PUBLISHED if settings.published_metrics else STAND_INS
+    return enough_images([column(name, named.get(name)) for name in columns], settings.samples)
 
 
 def text_metric(profile: Profile) -> Metric:
@@ -133,9 +137,9 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
         name=name,
         title=title,
         paper=f"Unite and Conquer (CVPR 2023), Table {name.removeprefix('table')}",
-        metrics=metrics(profile, *COLUMNS, "KID"),
+        metrics=metrics(profile, *COLUMNS, *BESIDE_FID, COPIES),
         rows=(*printed, *single_and_united_rows(profile, seed, dataset)),
-        claims=claims("mIoU", "F1", "FID"),
+        claims=claims("mIoU", KID, "FID"),
         notes=NOTES,
         evaluators=face_parser(profile),
     )

@@ -6,7 +6,7 @@ It is called "FID" on Inception features in clean-fid's "clean" protocol and "FD
 The distance of n images is biased upwards, roughly by a constant over n: compare only equal n, and print real images too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,17 +72,26 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
 
 
 def resampled_distances(features: NDArray, reference: Gaussian, indices: Iterable[NDArray[np.int64]]) -> Array:
-    """Return d^2 from the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [N] in ``indices``.
+    """Return d^2 from the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [n] in ``indices``.
 
-    It uses inner products of images: with centered rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of
-    X B^T B X^T / (N - 1), [N, N]. So for N < D, a resample costs only one eigenvalue problem of N rows.
+    Few images (N < D) are compared by their inner products, more by their second moments: whatever is smaller.
     """
     shifted = np.asarray(features, np.float64) - reference.mean
-    products, across = shifted @ shifted.T, shifted @ reference.root.T
+    distance = _by_inner_products if len(shifted) < shifted.shape[1] else _by_moments
+    return np.array(list(map(distance(shifted, reference.root), indices)))
+
+
+def _by_inner_products(shifted: Array, root: Array) -> Callable[[NDArray[np.int64]], float]:
+    """Return a function from rows ``index`` of ``shifted`` [N, D] (features minus the reference's mean) to d^2.
+
+    With centered rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of X B^T B X^T / (n - 1), [n, n].
+    """
+    products, across = shifted @ shifted.T, shifted @ root.T
     across = across @ across.T
-    spread, n = np.square(reference.root).sum(), len(shifted)
+    spread = np.square(root).sum()
 
     def distance(index: NDArray[np.int64]) -> float:
+        n = len(index)
         inner, kernel = products[np.ix_(index, index)], across[np.ix_(index, index)]
         mean_term = inner.mean()  # |mu_x - mu_y|^2
         trace = (np.trace(inner) - n * mean_term) / (n - 1)
@@ -90,7 +99,29 @@ def resampled_distances(features: NDArray, reference: Gaussian, indices: Iterabl
         trace_root = np.sqrt(np.linalg.eigvalsh(kernel / (n - 1)).clip(min=0)).sum()
         return float(mean_term + trace + spread - 2 * trace_root)
 
-    return np.array([distance(index) for index in indices])
+    return distance
+
+
+def _by_moments(shifted: Array, root: Array) -> Callable[[NDArray[np.int64]], float]:
+    """Return the same function by B S_x B^T [r, r], which has the eigenvalues of S_x S_y: r is at most D.
+
+    A resample holds 63% of the images, some of them several times: each is one row, with a weight.
+    """
+    lengths, across = np.square(shifted).sum(axis=1), shifted @ root.T  # [N], [N, r]
+    spread = np.square(root).sum()
+
+    def distance(index: NDArray[np.int64]) -> float:
+        n = len(index)
+        rows, counts = np.unique(index, return_counts=True)
+        mean, mean_across = counts @ shifted[rows] / n, counts @ across[rows] / n
+        mean_term = np.square(mean).sum()  # |mu_x - mu_y|^2
+        trace = (counts @ lengths[rows] - n * mean_term) / (n - 1)
+        weighted = across[rows] * np.sqrt(counts)[:, None]
+        kernel = (weighted.T @ weighted - n * np.outer(mean_across, mean_across)) / (n - 1)
+        trace_root = np.sqrt(np.linalg.eigvalsh(kernel).clip(min=0)).sum()
+        return float(mean_term + trace + spread - 2 * trace_root)
+
+    return distance
 
 
 def frechet_from_features(x: NDArray, y: NDArray) -> float:

@@ -194,12 +194,12 @@ class Inception(FeatureNetwork):
 class AdmInception(Inception):
     """The same network after the resize of ADM's evaluator (Dhariwal and Nichol 2021), which is TensorFlow 1's.
 
-    It is for "FID-ADM", "sFID", "IS", "Precision" and "Recall": MT-Diffusion's Tables 2 and 3. The reference is the whole
-    training set for the two distances and 10,000 of its images for precision and recall.
+    It is for "FID-ADM", "sFID-ADM", "IS-ADM", "Precision" and "Recall": MT-Diffusion's Tables 2 and 3. ADM's reference is the
+    whole training set for the two distances and 10,000 of its images for precision and recall (``reference_batch.py``).
     """
 
     name = "AdmInception"
 
     def resize(self, images: Tensor) -> Tensor:
-        """Resize uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [0, 255]."""
-        return legacy_bilinear(images.float(), self.image_size)
+        """Resize uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [0, 255], channels last, which the convolutions prefer."""
+        return legacy_bilinear(images.float(), self.image_size).contiguous(memory_format=torch.channels_last)

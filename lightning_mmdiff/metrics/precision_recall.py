@@ -46,11 +46,11 @@ def membership(features: NDArray, reference: NDArray, *, k: int = NEIGHBORS, dev
         k: number of the neighbor that sets the radius of a ball.
         device: "cpu" or "cuda".
     """
-    x, y = _centered(features, reference, k, device)
+    x, y = centered(features, reference, k, device)
     radius_x, radius_y = squared_radii(x, k), squared_radii(y, k)
     precise = torch.zeros(len(x), dtype=torch.bool, device=device)
     recalled = torch.zeros(len(y), dtype=torch.bool, device=device)
-    for rows, distance in _squared_distances(x, y):
+    for rows, distance in squared_distances(x, y):
         precise[rows] = (distance <= radius_y).any(dim=1)
         recalled |= (distance <= radius_x[rows, None]).any(dim=0)
     return Membership(precise=precise.cpu().numpy(), recalled=recalled.cpu().numpy())
@@ -81,14 +81,14 @@ def recall_replicates(
         seed: seed of the halves, which are common to all rows.
         device: "cpu" or "cuda".
     """
-    x, y = _centered(features, reference, k, device)
+    x, y = centered(features, reference, k, device)
     size = max(len(x) // 2, k + 1)
     if size == len(x):
         raise UserError(f"The spread of a recall needs more than {size} images, got {len(x)}.")
     kept = torch.from_numpy(subsets(len(x), size, num, seed)).to(device)
     radius = _radii_among(x, kept, k)
     reached = torch.zeros(num, len(y), dtype=torch.bool, device=device)
-    for rows, distance in _squared_distances(x, y):
+    for rows, distance in squared_distances(x, y):
         for found, radii in zip(reached, radius[:, rows], strict=True):
             found |= (distance <= radii[:, None]).any(dim=0)
     recall = reached.double().mean(dim=1).cpu().numpy()
@@ -154,7 +154,7 @@ def precision_recall_results(
     return mean_result(protocols[0], found.precise, better="higher", num=num, seed=seed, **extra), recall
 
 
-def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
+def centered(features: NDArray, reference: NDArray, k: int, device: str) -> tuple[Tensor, Tensor]:
     """Subtract the reference's median from both sets, so that smaller numbers cancel less in a distance; float32.
 
     The mean would do, but for outliers: one feature of 1e6 moves it so far that float32 cannot tell the others apart.
@@ -165,7 +165,7 @@ def _centered(features: NDArray, reference: NDArray, k: int, device: str) -> tup
     return x, y
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield the squared distances [rows, M] from slices of rows of ``x`` [N, D] to all rows of ``y`` [M, D]."""
     length = y.square().sum(dim=1)
     step = max(1, BLOCK // len(y))
@@ -177,7 +177,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 def _squared_distances_within(x: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Yield the squared distances [rows, N] from slices of rows of ``x`` [N, D] to all rows; a row is not its own neighbor."""
-    for rows, distance in _squared_distances(x, x):
+    for rows, distance in squared_distances(x, x):
         own = torch.arange(rows.start, rows.start + len(distance), device=x.device)
         yield rows, distance.scatter_(1, own[:, None], torch.inf)
 

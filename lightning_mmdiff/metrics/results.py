@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples, share_interval
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, interval, resamples, share_interval
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates
 from lightning_mmdiff.runtime.files import atomic_path, write_json
@@ -85,20 +85,12 @@ def frechet_result(
         seed: seed of the resamples.
         **extra: facts that a reader must know.
     """
-
-    def distance(x: NDArray) -> float:
-        return frechet_between(fit_gaussian(x), reference)
-
-    if len(features) < features.shape[1]:
-        replicates = resampled_distances(features, reference, resamples(len(features), num, seed))
-    else:
-        replicates = bootstrap_statistic(distance, features, num=num, seed=seed)
     return MetricResult(
         protocol=protocol,
-        value=distance(features),
+        value=frechet_between(fit_gaussian(features), reference),
         n=len(features),
         better="lower",
-        replicates=replicates,
+        replicates=resampled_distances(features, reference, resamples(len(features), num, seed)),
         extra=extra,
     )
 

@@ -47,6 +47,20 @@ CLIP_FILES = tuple(
 )
 """Files of the revision of 2024-02-29."""
 
+
+def _adm_batch(size: int) -> Weight:
+    """Return ADM's reference batch of ImageNet at ``size`` pixels, without which numbers are not comparable."""
+    file = f"VIRTUAL_imagenet{size}_labeled.npz"
+    return Weight(
+        name=f"adm_imagenet{size}",
+        file=file,
+        purpose=f"optional: ADM's own reference of FID, sFID, precision, recall and coverage on ImageNet at {size} px",
+        source="evaluations/README.md of github.com/openai/guided-diffusion",
+        url=f"https://openaipublic.blob.core.windows.net/diffusion/jul-2021/ref_batches/imagenet/{size}/{file}",
+        license="none stated; images of ImageNet",
+    )
+
+
 WEIGHTS = (
     Weight(
         name="inception",
@@ -176,4 +190,5 @@ WEIGHTS = (
         license="CreativeML Open RAIL++-M",
         hub_id="stabilityai/stable-diffusion-2",
     ),
+    *map(_adm_batch, (64, 128)),
 )

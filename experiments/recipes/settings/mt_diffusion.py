@@ -105,6 +105,8 @@ class Settings(Config):
     """Reduction of the samples. None: 5,000 or more images in 250 respaced ancestral steps."""
     published_metrics: bool
     """Whether to measure with the published networks, or with stand-ins, one of which is trained."""
+    few_objects: bool
+    """Whether the objects are so few that a model could learn them by heart; ImageNet's 1.28 million are not."""
 
     def objects(self, size: Size) -> Objects:
         """Return the objects that have ``size`` pixels at paper."""
@@ -148,6 +150,7 @@ PAPER = Settings(
     ),
     samples=None,
     published_metrics=True,
+    few_objects=False,
 )
 
 
@@ -185,6 +188,7 @@ MINI = replace(
     photographs=Photographs(image_size=32, patch=8, network=mini_unet(3, 3), training=short_training(500)),
     samples=MINI_IMAGES,
     published_metrics=False,
+    few_objects=True,
 )
 SMOKE_TRAINING = short_training(6, batch_size=4, checkpoint_every=2, warmup_steps=6)
 SMOKE = replace(
