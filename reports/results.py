@@ -14,12 +14,11 @@ from lightning_mmdiff.runtime.files import read_text
 from reports.claims import decide
 from reports.old_configs import upgrade
 from reports.runs import load_run, read_json
-from reports.schema import Cell, Gallery, Interval, Metric, Over, Row, Run, Score, State, TableResult, Verdict
+from reports.schema import Cell, Gallery, Interval, Metric, Over, Row, Run, Score, State, TableResult
 from reports.statistics import cut, share_interval, t_interval
 from reports.table_folder import TableFolder
+from reports.verdicts import known_better, verdict_of
 
-# Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap means nothing.
-NOISE_FLOOR = 0.013
 FIELDS = (
     *("name", "title", "paper", "profile", "notes", "command"),
     *("metrics", "rows", "claims", "galleries", "provenance"),
@@ -163,7 +162,7 @@ def _cell(metric: Metric, runs: tuple[Run, ...], published: float | None, profil
     value = float(np.mean(values)) if values else None
     interval, over = _spread(scores, metric)
     shown = cut(interval, *metric.range) if interval else None
-    verdict, reason = _verdict(_known_better(metric, scores), value, interval, published, profile)
+    verdict, reason = verdict_of(known_better(metric, scores), value, interval, published, profile)
     if value is None:
         reasons = [run.unmeasured[metric.protocol] for run in runs if metric.protocol in run.unmeasured]
         unknown = f"no finite {metric.protocol} in metrics.json" if state == "measured" else state
@@ -201,38 +200,6 @@ def _spread(scores: Sequence[Score], metric: Metric) -> tuple[Interval | None, O
     if alike and metric.range == (0, 1) and score.value in metric.range and score.n:
         return share_interval(score.value, score.n), "images"
     return score.interval, "images"
-
-
-def _known_better(metric: Metric, scores: Sequence[Score]) -> Metric:
-    """Return ``metric`` with what the scores of all seeds know of their reference; the least comparable one counts."""
-    known = (score for score in scores if score.comparable is not None)
-    least = min(known, key=lambda score: bool(score.comparable), default=None)
-    if least is None:
-        return metric
-    return dataclasses.replace(metric, comparable=bool(least.comparable), basis=least.basis)
-
-
-def _verdict(
-    metric: Metric, value: float | None, interval: Interval | None, published: float | None, profile: str
-) -> tuple[Verdict | None, str]:
-    """Return the verdict on a measured value against the published one, and the reason."""
-    if value is None:
-        return None, "not measured"
-    if published is None:
-        return None, "nothing published"
-    obstacles = [f"the {profile} profile is not the published setting"] if profile != "paper" else []
-    if not metric.comparable:
-        obstacles.append(metric.basis or f"{metric.protocol} is not {metric.column}")
-    if obstacles:
-        return "not comparable", " and ".join(obstacles)
-    basis, gap = f"; {metric.basis}" if metric.basis else "", abs(value - published)
-    floor, half = NOISE_FLOOR * abs(published), (interval[1] - interval[0]) / 2 if interval else 0.0
-    if gap <= floor and half <= floor:
-        return "agrees", f"within {NOISE_FLOOR:.1%} of the published value{basis}"
-    if interval and gap <= half:
-        return "within noise", f"the gap is at most half the 95% interval, which is too wide to agree{basis}"
-    distance = f"{gap / abs(published):.1%} from the published value" if published else "published value is 0"
-    return "differs", distance + basis
 
 
 def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row, ...]:

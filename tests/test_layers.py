@@ -54,7 +54,7 @@ def room(module: str) -> str:
 
 def floor(name: str) -> int:
     """Floor of a room of experiments."""
-    if name in ("", "__init__", "INDEX"):
+    if name in ("", "__init__", "INDEX", "Profile"):
         name = "index"
     return next((i for i, rooms in enumerate(FLOORS) if name in rooms), len(FLOORS) - 1)
 

@@ -158,6 +158,12 @@ def centered(features: NDArray, reference: NDArray, k: int, device: str) -> tupl
     """Subtract the reference's median from both sets, so that smaller numbers cancel less in a distance; float32.
 
     The mean would do, but for outliers: one feature of 1e6 moves it so far that float32 cannot tell the others apart.
+
+    Args:
+        features: of the generated images, [N, D].
+        reference: of the reference images, [M, D].
+        k: number of the neighbor that will be asked for; both sets must be larger.
+        device: "cpu" or "cuda".
     """
     _check(features, reference, k)
     center = np.median(np.asarray(reference, np.float64), axis=0)

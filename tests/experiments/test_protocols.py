@@ -62,9 +62,10 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
 class AnyData:
     """As many test images as samples, with every condition that some protocol reads."""
 
-    def __init__(self, folder: Path) -> None:
-        rng = np.random.default_rng(0)
-        self.folder, self.test, self.train = folder, self, self
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.folder, self.test = folder, self
+        self.train = self if seed else AnyData(folder.with_name(f"{folder.name}-train"), seed=1)
         self.image = torch.from_numpy(rng.integers(0, 256, (COUNT, 3, SIDE, SIDE), np.uint8))
         self.label_map = torch.from_numpy(rng.integers(0, 19, (COUNT, SIDE, SIDE)).astype(np.uint8))
         self.mask = torch.from_numpy(255 * rng.integers(0, 2, (COUNT, 1, SIDE, SIDE)).astype(np.uint8))
