@@ -23,10 +23,11 @@ from rich.text import Text
 from experiments import INDEX
 from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
+from experiments.core.space import stored_bytes
 from experiments.core.workspace import Workspace
 from experiments.engine.findings import Finding, State, data_findings, unreadable
 from experiments.protocols.needed_weights import needed_weights
-from experiments.runs import Run, SampleRun, TrainRun
+from experiments.runs import Run, TrainRun
 from experiments.spec import Profile, Table, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
@@ -97,7 +98,7 @@ def _packages(tables: Sequence[Table]) -> Iterator[Finding]:
 def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
     """Compare the bytes still to be written below --out with the free space there."""
     folders = {run: RunFolder(workspace.runs / run.name) for run in runs}
-    need = sum(_bytes(run) for run, folder in folders.items() if not (folder.is_trained or folder.is_scored))
+    need = stored_bytes([run for run, folder in folders.items() if not (folder.is_trained or folder.is_scored)])
     place = next(p for p in (workspace.runs.resolve(), *workspace.runs.resolve().parents) if p.exists())
     free = shutil.disk_usage(place).free
     found = f"{free / 2**30:.1f} GiB free in {place}, about {need / 2**30:.1f} GiB to be written"
@@ -109,20 +110,13 @@ def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
     )
 
 
-def _bytes(run: Run) -> int:
-    """Estimate the bytes of a run: two checkpoints, one being written and the weights; or the samples and their features."""
-    if isinstance(run, SampleRun):
-        return run.num_images * (3 * run.data.image_size**2 + 4 * 4096)
-    size = costs.size(run)
-    return 0 if size is None else size.trained * (3 * 16 + 4)
-
-
 def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> Iterator[Finding]:
     """Compare the hours, GPUs and memory of the most demanding runs with the cluster file's limits."""
     speed = cluster.gpu_speed if cluster else 1.0
     hours = {run.name: costs.hours(run, profile, speed=speed) for run in runs}
     longest = max(hours, key=lambda name: hours[name])
-    total = sum(hours[run.name] * costs.processes(run) for run in runs)
+    in_order = costs.in_order(runs)
+    total = sum(costs.hours(run, profile, speed=speed, cost=in_order[run]) * costs.processes(run) for run in runs)
     unit = "GPU hours" if costs.on_gpus(profile) else "hours"
     found = f"about {total:,.1f} {unit} in all; longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
     if cluster and hours[longest] > cluster.max_hours:

@@ -126,6 +126,11 @@ class TrainRun(Config, ModelSource):
         return tuple(dict.fromkeys(s for s in (self.embedder, self.autoencoder, *self.experts, self.initial) if s))
 
     @property
+    def calls_per_step(self) -> int:
+        """Number of diffusion network evaluations per image and sampler step, those of all experts included."""
+        return self.model.calls_per_step
+
+    @property
     def is_latent(self) -> bool:
         """Whether the model, or one that it combines, diffuses the latents of an autoencoder."""
         experts = (expert for expert in self.experts if isinstance(expert, TrainRun))

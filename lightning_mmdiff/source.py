@@ -3,3 +3,11 @@
 
 class ModelSource:
     """A training run or a released checkpoint: a model that is, or will be, trained. Configs hold it in place of the model."""
+
+    experts: tuple["ModelSource", ...] = ()
+    """Frozen models that it combines, in order."""
+
+    @property
+    def calls_per_step(self) -> int:
+        """Number of diffusion network evaluations per image and sampler step."""
+        return 1

@@ -43,7 +43,7 @@ def do(workspace: Workspace, *runs: Run) -> None:
             if mine and isinstance(run, TrainRun):
                 stages.train(workspace, run)
             elif mine and isinstance(run, SampleRun):
-                stages.sample(workspace, run)
+                stages.sample(workspace, run, tables)
                 stages.score(workspace, run, tables)
 
 

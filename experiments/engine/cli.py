@@ -63,7 +63,7 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
                 if mine and isinstance(run, TrainRun):
                     stages.train(work.workspace, run)
                 elif mine and isinstance(run, SampleRun):
-                    stages.sample(work.workspace, run)
+                    stages.sample(work.workspace, run, work.tables)
                     stages.score(work.workspace, run, work.tables)
 
 

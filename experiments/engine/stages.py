@@ -98,14 +98,18 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     trainer.strategy.barrier()  # no process continues without the weights
 
 
-def sample(workspace: Workspace, run: SampleRun) -> None:
-    """Sample the missing images, one shard per batch; return when all shards exist, no matter which process made them."""
+def sample(workspace: Workspace, run: SampleRun, tables: Sequence[Table] = ()) -> None:
+    """Sample the missing images, one shard per batch; return when all shards exist, no matter which process made them.
+
+    If each image needs a training of its own, all images that ``tables`` make after the same training are made at once.
+    """
     folder, method = RunFolder(workspace.runs / run.name), run.method
     data, locks = workspace.open(run.data), WorkLocks(folder.locks)
     if not method.makes_images:
         return  # the run's model itself is measured
-    if method.trains:
-        _edit(workspace, run, locked_shards(folder.samples, run.num_images, run.shard_size, locks))
+    if method.preparation is not None:
+        others = [row.sample for table in tables for row in table.rows if row.sample is not None]
+        _edit(workspace, edits.alike(run, others), locked_shards(folder.samples, run.num_images, run.shard_size, locks))
         return
 
     def count() -> int:
@@ -134,12 +138,13 @@ def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None
         scoring.score(folder, run, _metrics(run, tables), evaluators, workspace.open(run.data))
 
 
-def _edit(workspace: Workspace, run: SampleRun, numbers: Iterator[list[int]]) -> None:
-    """Edit the missing images; each takes two short trainings, so processes take them one shard at a time."""
+def _edit(workspace: Workspace, runs: Sequence[SampleRun], numbers: Iterator[list[int]]) -> None:
+    """Edit the missing images of the first run; each takes two short trainings, so processes take a shard at a time."""
+    run = runs[0]
     folder, data = RunFolder(workspace.runs / run.name), workspace.open(run.data)
     data.setup()
     with recorded(folder.path, "sample"), _interruptible():
-        for shard, pictures in edits.edited(run, workspace.runs, data, numbers):
+        for shard, pictures in edits.edited(runs, workspace.runs, data, numbers):
             with atomic_path(shard_path(folder.samples, shard[0] // run.shard_size)) as temporary:
                 np.save(temporary, pictures.numpy())
 

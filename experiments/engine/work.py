@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import torch
 from rich.console import Console
 
-from experiments.core.costs import evaluations, processes
+from experiments.core.costs import in_order, processes
 from experiments.core.provenance import is_first_process
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
@@ -131,7 +131,7 @@ class _Clock:
     """Time left, estimated from the cost of the runs in network evaluations and the speed so far."""
 
     def __init__(self, runs: Sequence[Run]):
-        self.left = {run.name: evaluations(run) for run in runs}
+        self.left = {run.name: cost for run, cost in in_order(runs).items()}
         self.start, self.done = time.monotonic(), 0.0
 
     def describe(self, run: Run) -> str:

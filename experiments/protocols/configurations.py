@@ -27,10 +27,7 @@ def network_of(use: ExpertUse) -> NetworkConfig:
 
 def unet_parameters(use: ExpertUse) -> int:
     """Count the parameters of the U-Net alone."""
-    network = network_of(use)
-    with torch.device("meta"):
-        module = network.build()
-    return sum(p.numel() for p in module.parameters())
+    return costs.network_parameters(network_of(use))
 
 
 def trained_parameters(run: TrainRun) -> int:

@@ -31,6 +31,27 @@ class ExpertUse(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preparation(Config):
+    """A training that each image needs, done once for all runs whose preparation has the same name."""
+
+    name: str
+    """Folder below that of all runs."""
+    models: tuple[ModelSource, ...]
+    """Models whose networks are tuned to the image, each in a copy."""
+    steps: int
+    """Number of optimizer steps of each model."""
+    batch_size: int
+    """Number of draws of timestep and noise per step."""
+    keeps_networks: bool
+    """Whether the tuned networks stay on disk; otherwise only those of the image in work are there."""
+
+    @property
+    def draws(self) -> int:
+        """Number of noised images per image, each with a backward pass."""
+        return len(self.models) * self.steps * self.batch_size
+
+
+@dataclass(frozen=True, kw_only=True)
 class MethodConfig(Config):
     """Base of the ways to make images (or to evaluate a model). A new one is a subclass with ``build``; table rows hold it."""
 
@@ -38,8 +59,6 @@ class MethodConfig(Config):
     """Whether there are images to sample, store and show."""
     takes_sampler: ClassVar[bool] = True
     """Whether images are made by the steps of a sampler."""
-    trains: ClassVar[bool] = False
-    """Whether each image needs its own training, so it is made outside Lightning's predict loop."""
     reads_data: ClassVar[bool] = True
     """Whether the method needs a data set."""
     is_real: ClassVar[bool] = False
@@ -70,8 +89,13 @@ class MethodConfig(Config):
 
     @property
     def calls_per_step(self) -> int:
-        """Number of diffusion network evaluations per image and sampler step."""
-        return 1
+        """Number of diffusion network evaluations per image and sampler step; by default, each model is asked once."""
+        return sum(source.calls_per_step for source in self.needs)
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """The training that each image needs before it is made, outside Lightning's predict loop; None if there is none."""
+        return None
 
     @property
     def is_unedited(self) -> bool:

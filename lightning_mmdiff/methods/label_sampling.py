@@ -79,3 +79,8 @@ class SampleByLabel(MethodConfig):
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> LabelSampling:
         """Build label sampling over the models."""
         return LabelSampling([trained(model) for model in self.models], sampler=sampler, sampling_seed=seed)
+
+    @property
+    def calls_per_step(self) -> int:
+        """One call: that of the model of the image's class."""
+        return 1

@@ -47,6 +47,16 @@ class ReliabilityConfig(ModelConfig):
         """Build the curves over trained experts."""
         return LearnedReliability(experts, self, seed=seed)
 
+    @property
+    def calls_per_step(self) -> int:
+        """Two calls for each expert: with and without its conditions."""
+        return 2 * len(self.conditions)
+
+    @property
+    def frozen_calls(self) -> int:
+        """All: only numbers are fitted."""
+        return self.calls_per_step
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._filled("conditions")

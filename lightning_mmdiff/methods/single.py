@@ -76,11 +76,6 @@ class RealImages(MethodConfig):
         return _HandOn()
 
     @property
-    def calls_per_step(self) -> int:
-        """0: no network is called."""
-        return 0
-
-    @property
     def is_unedited(self) -> bool:
         """Whether the images are the lower bound of a table of edits."""
         return self.of_edit == "before"

@@ -37,6 +37,16 @@ class ModelConfig(Config):
         return self.network  # type: ignore[attr-defined]
 
     @property
+    def calls_per_step(self) -> int:
+        """Number of diffusion network evaluations per image and step, in sampling and in training."""
+        return 1
+
+    @property
+    def frozen_calls(self) -> int:
+        """Number of those that training does without a backward pass: the experts that a model combines."""
+        return 0
+
+    @property
     def weight_files(self) -> tuple[str, ...]:
         """Names of the published files (``weights.table``) needed to build the model."""
         return ()

@@ -8,6 +8,7 @@ is chosen by eye.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from lightning_mmdiff.methods.collaborative.imagic import (
 )
 from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.methods.composable import Composable
+from lightning_mmdiff.methods.config import Preparation
 from lightning_mmdiff.methods.unite_and_conquer import Expert
 from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.runtime import checkpoints
@@ -45,7 +47,6 @@ class EditTogether(Collaborate):
     """Config for editing test images: each receives the conditions of the next one."""
 
     has_influence: ClassVar[bool] = False
-    trains: ClassVar[bool] = True
     name: str
     """Folder of the preparation, shared by all edits that differ only in ``alpha`` and ``modality``."""
     imagic: ImagicConfig
@@ -53,6 +54,9 @@ class EditTogether(Collaborate):
     """Edit strength: 0 reproduces the image, 1 is the target condition."""
     modality: int | None = None
     """Index of the expert that edits alone; None uses all of them together."""
+    keep_networks: bool = False
+    """Whether to keep what an image was tuned to (conditions, and a network for each expert: 1.6 GB at paper), so that an
+    alpha added later needs no training. Otherwise only the edited images stay."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +66,22 @@ class EditTogether(Collaborate):
     def target_shift(self) -> int:
         """Offset of the next test image."""
         return 1
+
+    @property
+    def calls_per_step(self) -> int:
+        """Calls of all experts and dynamic diffusers, or of the one that edits alone."""
+        return super().calls_per_step if self.modality is None else self.model.experts[self.modality].calls_per_step
+
+    @property
+    def preparation(self) -> Preparation:
+        """Both stages of Imagic for each expert, whichever of them edit."""
+        return Preparation(
+            name=self.name,
+            models=self.model.experts,
+            steps=self.imagic.condition_steps + self.imagic.network_steps,
+            batch_size=self.imagic.batch_size,
+            keeps_networks=self.keep_networks,
+        )
 
 
 class CollaborativeEditor:
@@ -129,6 +149,11 @@ class CollaborativeEditor:
         expert = Expert(denoiser=self.tuned(number), conditions=self.collaborative.experts[number].conditions)
         alone = Composable([expert], sampler=self.collaborative.sampler, sampling_seed=self.collaborative.sampling_seed)
         return alone.predict_step(self._batch(alpha, indices))
+
+    def forget(self) -> None:
+        """Delete the conditions and networks found; ``prepare`` would find them again."""
+        for number in range(len(self.collaborative.experts)):
+            shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
     def tuned(self, number: int) -> DiffusionModel:
         """Return the fine-tuned expert of modality ``number``, frozen; it shares everything but the network with the original."""

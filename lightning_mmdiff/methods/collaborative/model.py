@@ -72,6 +72,16 @@ class CollaborativeConfig(ModelConfig):
         """Return the config of the dynamic diffuser of ``conditions``."""
         return next(c.network for c in self.collaborators if c.conditions == conditions)
 
+    @property
+    def calls_per_step(self) -> int:
+        """One call for each expert and one for its dynamic diffuser."""
+        return 2 * len(self.collaborators)
+
+    @property
+    def frozen_calls(self) -> int:
+        """The experts' calls."""
+        return len(self.collaborators)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._filled("collaborators")
