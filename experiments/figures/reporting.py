@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from experiments import INDEX
 from experiments.core.provenance import environment, is_first_process
@@ -20,6 +21,8 @@ from experiments.protocols import influence
 from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
 from experiments.spec import Row, Table
+from lightning_mmdiff.callbacks.shards import missing_shards
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import read_text, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.index import write_index
@@ -67,7 +70,7 @@ def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table
     folder = TableFolder.of(workspace.runs, tables[0].name)
     description = {
         **_description(workspace, tables, folder.path, command),
-        "galleries": _galleries(workspace, tables[0], folder.path),
+        "galleries": _pictures(workspace, tables[0], folder),
     }
     write_json(folder.table, _with_older_date(description, folder.table))
     show(load_table(folder.table))
@@ -121,29 +124,50 @@ def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, A
     }
 
 
+def _pictures(workspace: Workspace, table: Table, folder: TableFolder) -> list[dict[str, str]]:
+    """Draw what can be drawn; without data or with damaged images, say so and keep the pictures that there are."""
+    try:
+        return _galleries(workspace, table, folder.path)
+    except UserError as error:
+        Console(highlight=False).print(f"No new pictures: {escape(str(error))}", soft_wrap=True)
+        return _stored(folder.table).get("galleries", [])
+
+
 def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
-    """Draw the sheets of the first seed, unless they are newer than every result."""
-    rows = [
+    """Draw the sheets of the first seed, unless they are newer than every result; rows without their images wait."""
+    wanted = [
         r for r in table.rows if r.sample is not None and r.sample.method.makes_images and not r.sample.method.is_real
     ]
+    rows = [row for row in wanted if _has_images(workspace, row)]
     parts = [rows[i : i + MAX_ROWS] for i in range(0, len(rows), MAX_ROWS)]
-    parsed = "; below each row what the face parser sees" if _has_parser(table) else ""
+    parsed = "; below each row what the face parser sees" if _has_parser(workspace, table) else ""
     which = "Test images 0, 1, 2, ..., or the first of each class where there are ten,"
-    caption = f"{which} with their own conditions, training seed 0{parsed}."
+    absent = (
+        f" Not sampled yet: {'; '.join(r.label for r in wanted if r not in rows)}." if len(rows) < len(wanted) else ""
+    )
+    caption = f"{which} with their own conditions, training seed 0{parsed}.{absent}"
     entries = []
     for number, part in enumerate(parts, 1):
         file = f"gallery-{number}.png"
-        results = [RunFolder(workspace.runs / r.sample.name).metrics for r in part if r.sample]
-        if not _is_newer(folder / file, results):
+        folders = [RunFolder(workspace.runs / r.sample.name) for r in part if r.sample]
+        if not _is_newer(folder / file, [path for run in folders for path in (run.samples, run.metrics)]):
             _draw(workspace, table, part, folder / file)
         title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"
         entries.append({"title": title, "caption": caption, "file": file})
-    return [*entries, *_influence_figures(workspace, table, folder)] if table.influence else entries
+    influences = [r for r in rows if r.sample and r.sample.method.has_influence] if table.influence else []
+    return [*entries, *_influence_figures(workspace, table, influences, folder)] if influences else entries
 
 
-def _influence_figures(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
-    """Draw the influence of every collaborative row of the first seed."""
-    rows = [r for r in table.rows if r.sample is not None and r.sample.method.has_influence]
+def _has_images(workspace: Workspace, row: Row) -> bool:
+    """Return whether all images of a row are on disk."""
+    run = row.sample
+    return run is not None and not missing_shards(
+        RunFolder(workspace.runs / run.name).samples, run.num_images, run.shard_size
+    )
+
+
+def _influence_figures(workspace: Workspace, table: Table, rows: Sequence[Row], folder: Path) -> list[dict[str, str]]:
+    """Draw the influence in collaborative rows of the first seed."""
     evaluations = [_evaluation(workspace, table, row) for row in rows]
     entries = []
     for number, (row, evaluation) in enumerate(zip(rows, evaluations), 1):
@@ -169,8 +193,11 @@ def _evaluation(workspace: Workspace, table: Table, row: Row) -> Samples:
     return Samples(workspace.runs / row.sample.name, row.sample, evaluators, data)
 
 
-def _has_parser(table: Table) -> bool:
-    return any(run.name == "face-parser" for run in table.evaluators)
+def _has_parser(workspace: Workspace, table: Table) -> bool:
+    """Return whether the table's face parser is trained, if it has one."""
+    return any(
+        run.name == "face-parser" and RunFolder(workspace.runs / run.name).is_trained for run in table.evaluators
+    )
 
 
 def _is_newer(file: Path, others: Sequence[Path]) -> bool:
@@ -186,5 +213,5 @@ def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -
         if not galleries.are_equal(conditions, above):
             strips += conditions
             above = conditions
-        strips += galleries.sample_strips(row, evaluation, parsed=_has_parser(table))
+        strips += galleries.sample_strips(row, evaluation, parsed=_has_parser(workspace, table))
     galleries.sheet(strips, path)

@@ -156,6 +156,24 @@ def test_jobs_that_share_the_images_of_a_run_make_those_of_one_process(cluster, 
 
 
 @pytest.mark.slow
+def test_a_chain_with_a_failed_job_ends_with_the_report_of_the_others(cluster, data, send, finished) -> None:
+    send("torn_table", "--data", data)
+    finished(seconds=300)
+    now = {line.name: line for line in survey_jobs(cluster / "runs" / "smoke")}
+    assert {name: line.state for name, line in now.items()} == {
+        "torn_table-data": "done", "first-expert": "done", "first-expert-samples": "done", "second-expert": "failed",
+        "second-expert-samples": "stopped", "torn_table-report": "done",
+    }  # fmt: skip
+    assert "The loss is" in now["second-expert"].detail
+    folder = cluster / "runs" / "smoke" / "tables" / "torn_table"
+    states = [row["state"] for row in json.loads((folder / "metrics.json").read_text())["rows"]]
+    assert states[0] == "measured"
+    assert states[1] != "measured"
+    assert (folder / "gallery-1.png").stat().st_size > 0
+    assert "Not sampled yet: second-expert-samples" in (folder / "torn_table.html").read_text()
+
+
+@pytest.mark.slow
 def test_table1_at_smoke_is_a_chain_that_ends_with_its_report(cluster, send, finished) -> None:
     numbers = send("table1")
     assert len(numbers) > 10
