@@ -8,7 +8,7 @@ import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from experiments import INDEX, Profile
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -118,5 +118,5 @@ def _read(path: Path) -> dict:
     return words if isinstance(words, dict) else {}
 
 
-def _are_names(value: object) -> bool:
+def _are_names(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)

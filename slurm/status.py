@@ -39,7 +39,8 @@ def survey_jobs(profile: Path, names: Sequence[str] = ()) -> list[Line]:
         profile: folder of all runs of a profile.
         names: tables, runs or jobs to return; none means all.
     """
-    found, runs, lines = submitted(profile), survey(profile), {}
+    found, runs = submitted(profile), survey(profile)
+    lines: dict[str, Line] = {}
     for label, jobs in found.items():
         lines[label] = _line(jobs, runs.get(label), lines, jobs_folder(profile))
     return [lines[label] for label in labels_of(names, profile, found)]
