@@ -1,24 +1,26 @@
 """Reports from results on disk; nothing is measured.
 
 ``python -m reports`` writes a site of all tables; ``python -m reports table1 --profile mini`` prints tables and writes
-their files.
+their files; ``python -m reports record runs/mini table1`` keeps its numbers in ``docs/results``, and
+``python -m reports results`` writes ``docs/results.md`` from what is kept there.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from lightning_mmdiff.errors import UserError
+from reports import results_page
 from reports.index import read_index
 from reports.notebook import NotebookError
 from reports.render import show
 from reports.results import load_table
 from reports.site import write_site
 from reports.table_folder import TableFolder, tables_folder
-from reports.write import write_all
+from reports.write import write_all, write_text
 
 
 def main(
@@ -61,8 +63,52 @@ def _write_tables(names: Sequence[str], profile: Path, notebook: bool) -> None:
             print(path)
 
 
+def record(
+    runs: Annotated[Path, tyro.conf.Positional],
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    /,
+    *,
+    docs: Path = Path("docs"),
+) -> None:
+    """Keep the numbers of tables in DOCS/results, so that they outlive their runs; then write the page.
+
+    Args:
+        runs: folder of a profile, such as runs/mini.
+        tables: names such as table1; without any, all tables that are there.
+        docs: folder of the page.
+    """
+    there = [folder.name for folder in TableFolder.written(runs)]
+    if unknown := sorted(set(tables) - set(there)) or ([] if there else ["any table"]):
+        raise UserError(
+            f"{tables_folder(runs)}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}."
+        )
+    for name in tables or there:
+        print(results_page.record(runs, name, docs / "results"))
+    results(docs=docs)
+
+
+def results(*, docs: Path = Path("docs")) -> None:
+    """Write DOCS/results.md from the tables and texts in DOCS/results.
+
+    Args:
+        docs: folder of the page.
+    """
+    print(write_text(docs / "results.md", results_page.generate(docs / "results")))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"record": record, "results": results}
+
+
+def command(words: Sequence[str]) -> tuple[Callable[..., None], Sequence[str]]:
+    """Return what ``python -m reports WORDS`` calls, and the words that are its arguments."""
+    found = COMMANDS.get(words[0]) if words else None
+    return (found, words[1:]) if found else (main, words)
+
+
 if __name__ == "__main__":
     try:
-        tyro.cli(main, prog="python -m reports")
+        function, arguments = command(sys.argv[1:])
+        name = "" if function is main else f" {function.__name__}"
+        tyro.cli(function, args=arguments, prog=f"python -m reports{name}")
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -54,9 +54,10 @@ def reading(table: TableResult) -> str:
     covers = _covers(table)
     marked = f" where marked {MARK}" if len(covers) > 1 else ""
     kinds = [words + (marked if over == "images" else "") for over, words in COVER.items() if over in covers]
-    parts = ["measured (published) verdict" + (f", [95% interval {', or '.join(kinds)}]" if kinds else "")]
-    parts.append("bold: best measured")
-    cells = [cell for row in table.rows for cell in row.cells if cell.interval]
+    every = [cell for row in table.rows for cell in row.cells]
+    shown = "measured (published) verdict" if any(cell.printed for cell in every) else "measured"
+    parts = [shown + (f", [95% interval {', or '.join(kinds)}]" if kinds else ""), "bold: best measured"]
+    cells = [cell for cell in every if cell.interval]
     if any(cell.cut for cell in cells):
         parts.append("intervals end where the metric's range does")
     if any(cell.interval[0] == cell.interval[1] for cell in cells if cell.interval):
@@ -65,7 +66,10 @@ def reading(table: TableResult) -> str:
 
 
 def columns(table: TableResult) -> str:
-    """Return the images and reference images behind each column; columns with the same are listed together."""
+    """Return the images and reference images behind each column, if the rows do not say all of it.
+
+    Columns with the same are listed together.
+    """
     same: dict[str, list[str]] = {}
     for i, metric in enumerate(table.metrics):
         cells = [row.cells[i] for row in table.rows if row.cells[i].value is not None]
@@ -73,6 +77,8 @@ def columns(table: TableResult) -> str:
         text = _images(cells) + (f" against {references}" if references else "")
         if cells:
             same.setdefault(text, []).append(metric.protocol)
+    if len(same) == 1 and not any(" against " in text for text in same):
+        return ""
     return "; ".join(f"{text}: {', '.join(names)}" for text, names in same.items())
 
 
@@ -105,8 +111,9 @@ def made_by(table: TableResult) -> str:
     provenance = table.provenance
     dirty = " with local changes" if provenance.get("dirty") else ""
     commit = str(provenance.get("commit") or "unknown")
-    others = dict.fromkeys(text[:12] for row in table.rows for text in commits(row).split() if text[:12] != commit[:12])
+    behind = [*provenance.get("runs", ()), *(text for row in table.rows for text in commits(row).split())]
+    others = dict.fromkeys(text[:12] for text in behind if text[:12] != commit[:12])
     runs = f" (runs also of {', '.join(others)})" if others else ""
     parts = [f"profile {table.profile}", f"commit {commit[:12]}{dirty}{runs}"]
-    parts += [format.plain(provenance[key]) for key in ("hardware", "date") if provenance.get(key)]
+    parts += [format.plain(provenance[key]) for key in ("hardware", "date", "note") if provenance.get(key)]
     return "; ".join(parts)

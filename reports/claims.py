@@ -57,8 +57,7 @@ def decide(
         difference = Difference(reason=f"no row, or more than one, is called {lost!r}")
     else:
         difference = compare(better, worse, metric.protocol)
-    obstacle = SMOKE if meaningless else _obstacle(difference)
-    decision, reason = _decision(difference, metric, obstacle)
+    decision, reason, obstacle = outcome(difference, metric, meaningless=meaningless)
     return Claim(
         id=str(stored["id"]),
         text=str(stored["text"]),
@@ -134,6 +133,12 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
     if len(paired) < MIN_REPLICATES or not np.isfinite(paired).all():
         return None, f"needs at least {MIN_REPLICATES} finite bootstrap replicates, found {np.isfinite(paired).sum()}"
     return bootstrap_interval(difference, paired, n_a), ""
+
+
+def outcome(difference: Difference, metric: Metric | None, *, meaningless: bool) -> tuple[Decision, str, str]:
+    """Return the decision on a difference, its reason, and why such numbers could decide nothing (empty if they could)."""
+    obstacle = SMOKE if meaningless else _obstacle(difference)
+    return *_decision(difference, metric, obstacle), obstacle
 
 
 def _obstacle(difference: Difference) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from reports import render
 from reports.basis import made_by
 from reports.latex import latex as latex_of
+from reports.markdown import markdown as markdown_of
 from reports.schema import TableResult
 from reports.values import frame
 
@@ -34,7 +34,7 @@ def latex(tables: Sequence[TableResult]) -> str:
 
 def markdown(tables: Sequence[TableResult]) -> str:
     """Return the Markdown of every table, without the pictures, whose files lie elsewhere."""
-    return "\n".join(render.markdown(dataclasses.replace(table, galleries=())) for table in tables)
+    return "\n".join(markdown_of(dataclasses.replace(table, galleries=())) for table in tables)
 
 
 def csv(tables: Sequence[TableResult]) -> str:

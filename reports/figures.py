@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from reports import basis
-from reports.render import ARROWS
+from reports.format import ARROWS
 from reports.schema import Row, TableResult
 
 GALLERY_BYTES = 1_100_000

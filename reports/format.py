@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.schema import Cell, Row, TableResult
+from reports.schema import Cell, Metric, Row, TableResult
 
 VERDICT_SYMBOLS = {"agrees": "=", "within noise": "≈", "differs": "≠", "not comparable": "n/c"}
 MISSING = "—"
+ARROWS = {"lower": "↓", "higher": "↑"}
 
 _LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -65,6 +66,12 @@ def decimals(table: TableResult, column: int) -> int:
     """Return the decimals of the measured numbers in a column."""
     largest = max((abs(value) for row in table.rows if (value := row.cells[column].value) is not None), default=0.0)
     return 3 if largest < 2 else 2 if largest < 100 else 1
+
+
+def header(metric: Metric) -> str:
+    """Return the heading of a column: our name for the number, its direction and, if the paper has the column, its name there."""
+    published = f"\n(paper: {metric.column})" if metric.source and metric.protocol != metric.column else ""
+    return f"{metric.protocol} {ARROWS[metric.better]}{published}"
 
 
 def seconds(value: float) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reports import basis, evidence, format
-from reports.format import Footnotes, escape_html
-from reports.render import ARROWS
+from reports.format import ARROWS, Footnotes, escape_html
 from reports.schema import Cell, Claim, Row, Run, State, TableResult
 from reports.settings import differences
 from reports.style import badge, banner, grid, line

@@ -66,3 +66,8 @@ def as_json(table: TableResult) -> dict[str, Any]:
         "claims": [dataclasses.asdict(claim) for claim in table.claims],
         "provenance": table.provenance,
     }
+
+
+def csv(table: TableResult) -> str:
+    """Return one line for each cell, every field raw and unrounded."""
+    return frame(table).to_csv(index=False)

@@ -5,12 +5,13 @@ from pathlib import Path
 import nbformat
 
 from lightning_mmdiff.runtime.files import atomic_path, write_json
-from reports import notebook, pages, render
+from reports import notebook, pages
 from reports.latex import latex
+from reports.markdown import markdown
 from reports.results import load_table
 from reports.schema import TableResult
 from reports.table_folder import TableFolder
-from reports.values import as_json
+from reports.values import as_json, csv
 
 
 def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
@@ -34,9 +35,9 @@ def write_all(folder: str | Path, *, with_notebook: bool = True) -> list[Path]:
     write_json(files.metrics, as_json(table))
     paths = [
         files.metrics,
-        write_text(files.markdown, render.markdown(table)),
+        write_text(files.markdown, markdown(table)),
         write_text(files.latex, latex(table)),
-        write_text(files.csv, render.csv(table)),
+        write_text(files.csv, csv(table)),
     ]
     page = files.page(table.name)
     if not with_notebook:

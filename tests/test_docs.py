@@ -15,7 +15,7 @@ from test_readme import REFERENCE, blocks, defined, flags_of
 from datamodules.prepare import prepare
 from experiments.core.cluster import Cluster, read_cluster
 from experiments.engine.cli import TableFlags
-from reports.__main__ import main as reports_main
+from reports.__main__ import command as reports_command
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -36,7 +36,9 @@ COMMANDS = [words for page in DOCS if page.name != "extending.md" for words in c
 def parser_of(words: list[str]) -> tuple[Callable, list[str]]:
     """What reads the arguments of a command, and the arguments."""
     module, arguments = words[2], words[3:]
-    functions = {"datamodules.prepare": prepare, "reports": reports_main, "lightning_mmdiff.weights": lambda: None}
+    if module == "reports":
+        return reports_command(arguments)
+    functions = {"datamodules.prepare": prepare, "lightning_mmdiff.weights": lambda: None}
     if module in functions:
         return functions[module], arguments
     if module == "slurm":

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from reports import basis, format
 from reports.latex import latex
-from reports.render import STYLES, markdown, terminal
+from reports.markdown import markdown
+from reports.render import STYLES, terminal
 from reports.results import load_table
 from reports.site import write_site
 from reports.statistics import cut, share_interval

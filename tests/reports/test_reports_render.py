@@ -10,8 +10,10 @@ from rich.console import Console
 from reports.format import Footnotes, escape_latex, escape_markdown, seconds
 from reports.html import results
 from reports.latex import latex
-from reports.render import csv, markdown, terminal
+from reports.markdown import markdown
+from reports.render import terminal
 from reports.results import load_table
+from reports.values import csv
 
 
 @pytest.fixture
