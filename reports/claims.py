@@ -2,6 +2,7 @@
 
 A claim is about methods, so three trainings of each are needed to decide it: seeds move a row up to six times as far as
 another draw of the images does. With fewer, the interval is about these images and these trainings, and is shown as that.
+``docs/statistics.md`` says how often such intervals hold the right value, and how often they decide between equal rows.
 If a row has no number, there is nothing to decide yet and the claim is open.
 """
 
@@ -34,6 +35,8 @@ class Difference:
     over: Over = ""
     exact: bool = False
     """Whether neither row's number depends on an image or a training."""
+    alike: bool = False
+    """Whether several trainings differ by the same."""
 
 
 def decide(
@@ -91,7 +94,7 @@ def find_row(rows: Sequence[Row], name: str) -> Row | None:
 
 
 def compare(better: Row, worse: Row, protocol: str) -> Difference:
-    """Return the paired difference of two rows: over images with one common seed, over seeds with several."""
+    """Return the paired difference of two rows: over images with one common seed, over trainings with several."""
     a = {run.seed: run for run in better.runs if protocol in run.scores}
     b = {run.seed: run for run in worse.runs if protocol in run.scores}
     for row, runs in ((better, a), (worse, b)):
@@ -109,11 +112,15 @@ def compare(better: Row, worse: Row, protocol: str) -> Difference:
     value = float(np.mean(differences))
     if exact:
         return Difference(value=value, interval=(value, value), seeds=seeds, exact=True)
+    paired = [_paired_bootstrap(a[s], b[s], protocol, d) for s, d in zip(seeds, differences)]
     if len(seeds) > 1:
-        return Difference(value=value, interval=t_interval(differences), over="trainings", n=n, seeds=seeds)
-    interval, reason = _paired_bootstrap(a[seeds[0]], b[seeds[0]], protocol, value)
-    over: Over = "images" if interval else ""
-    return Difference(value=value, interval=interval, over=over, n=n, seeds=seeds, reason=reason)
+        interval, reason = t_interval(differences, [over_images for over_images, _ in paired]), ""
+        over: Over = "trainings"
+    else:
+        interval, reason = paired[0]
+        over = "images" if interval else ""
+    alike = len(seeds) > 1 and np.ptp(differences) <= 1e-9 * np.max(np.abs(differences))
+    return Difference(value=value, interval=interval, over=over, n=n, seeds=seeds, reason=reason, alike=bool(alike))
 
 
 def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple[Interval | None, str]:
@@ -164,7 +171,7 @@ def _decision(difference: Difference, metric: Metric | None, obstacle: str) -> t
         return "undecided", f"these images, {trainings}: the interval {where}; {MIN_SEEDS} trainings or more decide"
     if difference.exact:
         return decision, "exact numbers"
-    if decision != "undecided" and _has_no_width(difference.interval):
+    if decision != "undecided" and difference.alike:
         return "undecided", f"all {count} trainings differ by the same, which does not say how much others would"
     return decision, f"the interval {where}"
 
@@ -175,10 +182,6 @@ def _possible(interval: Interval | None, metric: Metric | None) -> Interval | No
     if interval is None or low is None or high is None:
         return interval
     return cut(interval, low - high, high - low)
-
-
-def _has_no_width(interval: Interval) -> bool:
-    return interval[1] - interval[0] <= 1e-9 * max(map(abs, interval))
 
 
 def _side(difference: float, metric: Metric) -> int:

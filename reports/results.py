@@ -192,7 +192,7 @@ def _spread(scores: Sequence[Score], metric: Metric) -> tuple[Interval | None, O
     if all(score.exact for score in scores) and len(set(values)) < 2:
         return None, ""
     if len(values) > 1:
-        return t_interval(values), "trainings"
+        return t_interval(values, [score.interval for score in scores]), "trainings"
     (score,) = scores
     if score.interval is None:
         return None, ""

@@ -10,13 +10,24 @@ from reports.schema import Interval
 LEVEL = 0.95
 
 
-def t_interval(values: Sequence[float]) -> Interval:
-    """Return the interval of the mean of ``values`` (one per seed, at least two): mean +- t_{k-1} s / sqrt(k)."""
+def t_interval(values: Sequence[float], over_images: Sequence[Interval | None] = ()) -> Interval:
+    """Return the interval of the mean of ``values``, one of each of k trainings: mean +- t_{k-1} s / sqrt(k), or more.
+
+    All trainings are scored on the same test images. What these do to every training alike does not show in s, and three
+    trainings that agree by chance would look certain; so it is never narrower than one training's interval over images.
+
+    Args:
+        values: one of each training, at least two.
+        over_images: interval over images of each training, where there is one.
+    """
     sample = np.asarray(values, dtype=np.float64)
-    if np.ptp(sample) == 0:  # the mean of equal numbers may differ from them by rounding
-        return float(sample[0]), float(sample[0])
     half = stats.t.ppf((1 + LEVEL) / 2, df=len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
-    return float(sample.mean() - half), float(sample.mean() + half)
+    mean = float(sample.mean())
+    if np.ptp(sample) == 0:  # the mean of equal numbers may differ from them by rounding
+        mean, half = float(sample[0]), 0.0
+    widths = [high - low for low, high in filter(None, over_images)]
+    half = float(max(half, np.mean(widths) / 2 if widths else 0.0))
+    return mean - half, mean + half
 
 
 def bootstrap_interval(estimate: float, replicates: np.ndarray, n: int) -> Interval:

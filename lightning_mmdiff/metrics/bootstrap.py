@@ -84,7 +84,7 @@ def interval(value: float, replicates: NDArray, n: int, level: float = 0.95) -> 
     return float(value - half), float(value + half)
 
 
-def share_interval(value: float, n: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(value: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the interval of a share ``value`` of n images (Wilson 1927): p with |value - p| <= z sqrt(p (1 - p) / n).
 
     It has a width where all images score 1, which happens to half of all sets of 64 if 99 of 100 images do.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, interval, resamples, share_interval
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, interval, resamples, wilson_interval
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates
 from lightning_mmdiff.runtime.files import atomic_path, write_json
@@ -43,7 +43,7 @@ class MetricResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of this result in ``metrics.json``."""
-        bounds = share_interval(self.value, self.n) if self.share else interval(self.value, self.replicates, self.n)
+        bounds = wilson_interval(self.value, self.n) if self.share else interval(self.value, self.replicates, self.n)
         entry = {"value": float(self.value), "n": self.n, "interval": list(bounds), "better": self.better}
         return {**entry, **({"share": True} if self.share else {}), **self.extra}
 

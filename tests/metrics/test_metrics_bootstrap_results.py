@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples, share_interval
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, bootstrap_statistic, interval, resamples, wilson_interval
 from lightning_mmdiff.metrics.frechet import fit_gaussian, frechet_between, frechet_from_features, resampled_distances
 from lightning_mmdiff.metrics.kid import kernel_distance, unit_length
 from lightning_mmdiff.metrics.results import (
@@ -87,14 +87,14 @@ def test_a_share_is_covered_also_near_1(n: int, probability: float):
     """Summed over all outcomes; Student's t covers .47 for .99 of 64 images, half of whose sets have no other image."""
     hits = np.arange(n + 1)
     weight = stats.binom.pmf(hits, n, probability)
-    covered = [low <= probability <= high for low, high in (share_interval(k / n, n) for k in hits)]
+    covered = [low <= probability <= high for low, high in (wilson_interval(k / n, n) for k in hits)]
     assert 0.93 < weight @ covered < 0.975
 
 
 def test_shares_have_wilsons_interval():
     for k in (0, 1, 9, 64):
         expected = stats.binomtest(k, 64).proportion_ci(method="wilson")
-        assert share_interval(k / 64, 64) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert wilson_interval(k / 64, 64) == pytest.approx((expected.low, expected.high), abs=1e-12)
     hits = mean_result("Top1", np.ones(8, bool), better="higher")
     assert hits.to_json()["interval"] == pytest.approx([0.676, 1], abs=1e-3)
     assert hits.to_json()["share"]

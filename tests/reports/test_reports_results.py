@@ -28,10 +28,25 @@ def test_one_seed_keeps_the_stored_interval(make_table):
 
 
 def test_three_seeds_use_students_t(make_table):
-    cell = rows_of(make_table())["INADE (Combined training)"].cells[0]
-    half = 4.30265 * 1.0 / math.sqrt(3)  # t with 2 degrees of freedom; the deviation of 50, 51, 52 is 1
-    assert (cell.value, cell.seeds) == (51.0, (0, 1, 2))
-    assert cell.interval == pytest.approx((51 - half, 51 + half), abs=1e-4)
+    folder = make_table()
+    cell = rows_of(folder)["INADE (Combined training)"].cells[1]
+    over_images = 2 * 0.03 * 0.71  # half of the mean interval of one training
+    assert (cell.value, cell.seeds) == (pytest.approx(0.71), (0, 1, 2))
+    assert cell.interval == pytest.approx((0.71 - over_images, 0.71 + over_images))
+    for name in ("inade-0", "inade-1", "inade-2"):
+        path = folder / f"../../{name}/metrics.json"
+        stored = json.loads(path.read_text())
+        path.write_text(json.dumps({k: {**entry, "interval": None} for k, entry in stored.items()}))
+    cell = rows_of(folder)["INADE (Combined training)"].cells[1]
+    half = 4.30265 * 0.01 / math.sqrt(3)  # t with 2 degrees of freedom; the deviation of .70, .71, .72 is .01
+    assert cell.interval == pytest.approx((0.71 - half, 0.71 + half), abs=1e-6)
+
+
+def test_trainings_that_agree_are_as_uncertain_as_their_images():
+    assert t_interval([3.0, 3.0, 3.0], [(2.5, 3.5), (2.0, 4.0), None]) == (2.25, 3.75)
+    assert t_interval([3.0, 3.0, 3.0]) == (3.0, 3.0)
+    far = t_interval([1.0, 9.0, 5.0])
+    assert t_interval([1.0, 9.0, 5.0], [(0.5, 1.5)] * 3) == far
 
 
 def test_states_and_reasons(make_table, hostile):
