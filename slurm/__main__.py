@@ -14,8 +14,8 @@ from experiments import Profile
 from experiments.core.cluster import read_cluster
 from lightning_mmdiff.errors import UserError
 from slurm import scheduler
+from slurm.logs import logs as logs_of
 from slurm.order import jobs_folder, read_order
-from slurm.status import logs as logs_of
 from slurm.status import survey_jobs
 from slurm.submitted import labels_of, needed_elsewhere, submitted
 
@@ -46,9 +46,9 @@ def status(names: Names = (), profile: Profile = "mini", out: Path = Path("runs"
     states = [line.state for line in lines]
     console.print(", ".join(f"{states.count(s)} {s}" for s in COLORS if s in states))
     if "failed" in states:
-        console.print(
-            f"Look into it with python -m slurm logs NAME --profile {profile}; go on with python -m slurm resubmit TABLE."
-        )
+        console.print(f"Look into it with python -m slurm logs NAME --profile {profile}.")
+    if {"failed", "stopped", "not submitted"} & set(states):
+        console.print(f"Go on with python -m slurm resubmit TABLE --profile {profile}.")
 
 
 def logs(

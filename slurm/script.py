@@ -7,6 +7,7 @@ from pathlib import Path
 from experiments.core.cluster import Cluster
 from lightning_mmdiff.errors import UserError
 from slurm.jobs import Job, describe
+from slurm.logs import closing_line
 from slurm.order import Order, job_name
 
 
@@ -23,6 +24,8 @@ def render(job: Job, order: Order, cluster: Cluster) -> str:
         f"export OMP_NUM_THREADS={cluster.cpus_per_task} GOMP_SPINCOUNT=2000",
     ]
     lines.append(f"srun --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1 {job.command}")
+    if job.run is None:  # a run that has made its files needs no other sign, and may end to be queued again
+        lines.append(f"echo {shlex.quote(closing_line(job.label))}")
     return "\n".join(lines) + "\n"
 
 

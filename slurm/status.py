@@ -1,24 +1,20 @@
 """State of submitted jobs, combined from the queue, SLURM's memory of ended jobs and the files of the runs."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import Literal
 
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.progress import TableProgress, survey
 from slurm import scheduler
+from slurm.logs import closing_line, last_words, logs
 from slurm.order import jobs_folder
 from slurm.records import Record
 from slurm.scheduler import Queued
 from slurm.submitted import Submitted, labels_of, submitted
 
 State = Literal["running", "waiting", "done", "failed", "stopped", "not submitted"]
-OURS = re.compile(r"^error: (.*)$", re.MULTILINE)
-"""Error messages of our command line."""
-SLURMS = re.compile(r"^(?:srun|slurmstepd\S*): error: (.*)$", re.MULTILINE)
-"""Error messages of SLURM: time limit, memory, exit code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +50,23 @@ def _line(jobs: Submitted, run: TableProgress | None, lines: Mapping[str, Line],
     if jobs.queued:
         detail = _why_waiting(jobs.queued[0], jobs.needs, lines)
         return Line(name=name, job=jobs.queued[0].number, state="waiting", detail=detail)
-    if run is not None and run.state == "done":
-        return Line(name=name, job=job, state="done", detail="")
     if run is not None and run.state == "failed":
         return Line(name=name, job=job, state="failed", detail=run.reason)
+    covers = jobs.records[-1].covers if jobs.records else ()
+    if run is not None and run.state == "done" and (without := _unmeasured(run.folder, covers)) is not None:
+        return Line(name=name, job=job, state="done", detail=without)
     if not jobs.records:
         return Line(name=name, job="", state="not submitted", detail="")
-    said = last_error(logs(folder, name, jobs.records[-1].number))
-    return _ended(jobs.records[-1], lines, said)
+    return _ended(jobs.records[-1], lines, logs(folder, name, job))
+
+
+def _unmeasured(folder: Path, protocols: Sequence[str]) -> str | None:
+    """Return which metrics could not be measured, and why; "" if all are, None if one is missing without a reason."""
+    run = RunFolder(folder)
+    missing, reasons = run.missing(protocols), run.reasons
+    if any(protocol not in reasons for protocol in missing):
+        return None
+    return f"without {', '.join(missing)}: {reasons[missing[0]]}" if missing else ""
 
 
 def _progress(run: TableProgress | None, limit: str) -> str:
@@ -89,43 +94,29 @@ def _why_waiting(queued: Queued, needs: Sequence[str], lines: Mapping[str, Line]
     return reasons.get(queued.reason, queued.reason)
 
 
-def _ended(record: Record, lines: Mapping[str, Line], said: str) -> Line:
+def _ended(record: Record, lines: Mapping[str, Line], paths: Sequence[Path]) -> Line:
     """Return the state of a job that left the queue without a result and without a reason in its folder.
 
     Args:
         record: the job.
         lines: states of earlier jobs.
-        said: error in its log.
+        paths: its logs.
     """
-    name, numbers = record.label, record.numbers()
     broken = [need for need in record.needs if need in lines and lines[need].state in ("failed", "stopped")]
-    ends = [end for n in numbers if (end := scheduler.ended(n)) is not None]
+    ends = [end for number in record.numbers() if (end := scheduler.ended(number)) is not None]
     bad = next((end for end in ends if end.state not in scheduler.ENDED_WELL), None)
     never = bad is not None and bad.reason == "DependencyNeverSatisfied"
-    is_run, job = record.kind in ("train", "sample"), record.number
-    if never or (broken and record.kind != "report" and not ends):
-        why = ", ".join(broken) or "a job that it needs"
-        return Line(name=name, job=job, state="stopped", detail=f"never started: {why} did not succeed")
-    if not bad and ends and not is_run:
-        return Line(name=name, job=job, state="done", detail="")
-    if bad:
-        state: State = "stopped" if bad.state == "CANCELLED" else "failed"
+    never = never or bool(broken and record.kind != "report" and not ends and not paths)
+    said, is_run = last_words(paths), record.kind in ("train", "sample")
+    state: State = "failed"
+    detail = said or "ended without a result or a word in its log"
+    if not is_run and (said == closing_line(record.label) or (not bad and any(e.state == "COMPLETED" for e in ends))):
+        state, detail = "done", ""
+    elif never:
+        state, detail = "stopped", f"never started: {', '.join(broken) or 'a job that it needs'} did not succeed"
+    elif bad is not None:
+        state = "stopped" if bad.state == "CANCELLED" else "failed"
         detail = f"{bad.state}, exit code {bad.exit_code}" + (f": {said}" if said else "")
-        return Line(name=name, job=job, state=state, detail=detail)
-    if not is_run and not said:
-        return Line(name=name, job=job, state="done", detail="SLURM has forgotten the job; its log shows no error")
-    return Line(name=name, job=job, state="failed", detail=said or "ended without a result; see its log")
-
-
-def logs(folder: Path, label: str, number: str) -> list[Path]:
-    """Return the logs of a job that exist, in the order of its array tasks."""
-    tasks = folder.glob(f"{escape(label)}-{number}_*.log")
-    found = [folder / f"{label}-{number}.log", *sorted(tasks, key=lambda path: int(path.stem.rpartition("_")[2]))]
-    return [path for path in found if path.is_file()]
-
-
-def last_error(paths: Sequence[Path]) -> str:
-    """Return the last error in the logs, preferring our messages over SLURM's; "" if there is none."""
-    text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
-    found = OURS.findall(text) or SLURMS.findall(text)
-    return found[-1].strip("* ") if found else ""
+    elif not paths:
+        state, detail = "stopped", "never started: it left the queue without a log"
+    return Line(name=record.label, job=record.number, state=state, detail=detail)

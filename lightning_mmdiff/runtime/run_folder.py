@@ -82,6 +82,15 @@ class RunFolder:
         return self.path / "unmeasured.json"
 
     @property
+    def reasons(self) -> dict[str, str]:
+        """Protocol -> reason why it could not be measured; {} if the file cannot be read."""
+        try:
+            found = json.loads(self.unmeasured.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {str(name): str(reason) for name, reason in found.items()} if isinstance(found, dict) else {}
+
+    @property
     def failure(self) -> Path:
         """Reason why the last attempt failed; absent if it did not."""
         return self.path / "failed.txt"

@@ -1,6 +1,7 @@
 """A real SLURM for the tests of this folder."""
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -71,3 +72,19 @@ def order(cluster) -> Callable[..., list[str]]:
         return submit.main(submit.tyro.cli(submit.SubmitFlags, args=words))
 
     return send
+
+
+@pytest.fixture
+def wrap(tmp_path, monkeypatch) -> Callable[..., None]:
+    """Place shell scripts before SLURM's own programs; ``$REAL`` is the program itself."""
+
+    def wrap(script: str, *names: str) -> None:
+        folder = tmp_path / "wrapped"
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            path = folder / name
+            path.write_text(f"#!/bin/bash\nREAL={shutil.which(name)}\n{script}\n")
+            path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/local/bin:/usr/bin:/bin")
+
+    return wrap

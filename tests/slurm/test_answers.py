@@ -1,8 +1,5 @@
 """What SLURM and its sites answer: banners around every line, numbers in other forms, records that cannot be read."""
 
-import shutil
-from collections.abc import Callable
-
 import pytest
 from queries import started, state
 
@@ -12,22 +9,6 @@ from slurm import scheduler
 
 PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel")
 BANNER = "*** 7 jobs of yours ran today; motd: maintenance on 2026-12-24 | ask help@site ***"
-
-
-@pytest.fixture
-def wrap(tmp_path, monkeypatch) -> Callable[..., None]:
-    """Place shell scripts before SLURM's own programs; ``$REAL`` is the program itself."""
-
-    def wrap(script: str, *names: str) -> None:
-        folder = tmp_path / "wrapped"
-        folder.mkdir(exist_ok=True)
-        for name in names:
-            path = folder / name
-            path.write_text(f"#!/bin/bash\nREAL={shutil.which(name)}\n{script}\n")
-            path.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}:/usr/local/bin:/usr/bin:/bin")
-
-    return wrap
 
 
 def test_a_banner_is_no_job_number(cluster, order, finished, wrap) -> None:

@@ -17,7 +17,7 @@ from experiments.engine import cli
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import plan
 from lightning_mmdiff.runtime.files import write_json
-from slurm import chain, scheduler, status, submit
+from slurm import chain, scheduler, submit
 from slurm import jobs as jobs_module
 from slurm.jobs import jobs
 from slurm.order import Order, job_name
@@ -249,14 +249,3 @@ def test_a_table_that_cannot_import_something_is_not_called_unknown(tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="nowhere"):
         Order(table="broken_table").tables()
-
-
-def test_our_own_words_before_those_of_slurm(tmp_path) -> None:
-    log = tmp_path / "x-1.log"
-    log.write_text("slurmstepd-n1: error: *** JOB 1 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***\n")
-    assert status.last_error([log]).endswith("DUE TO TIME LIMIT")
-    log.write_text("error: 17 of 3000 images\nsrun: error: n1: task 0: Exited with exit code 1\n")
-    assert status.last_error([log]) == "17 of 3000 images"
-    assert status.last_error([]) == ""
-    assert status.duration(42) == "42 s"
-    assert status.duration(3 * 3600 + 4 * 60) == "3 h 04 min"
