@@ -249,6 +249,15 @@ def test_spacings():
     assert steps["leading"] == list(range(981, 0, -20))  # latent diffusion's
 
 
+def test_latent_diffusion_takes_more_steps_if_their_number_does_not_divide_all():
+    for num_steps in (25, 30, 50, 70):
+        scheduler = make_scheduler(Sampler(name="ddim", num_steps=num_steps, spacing="leading"), by_name("linear"))
+        scheduler.set_timesteps(num_steps)
+        theirs = [t + 1 for t in range(0, 1000, 1000 // num_steps)]
+        assert (len(theirs) > num_steps) == (1000 % num_steps > 0)  # 31 for 30
+        assert scheduler.timesteps.tolist()[::-1] == theirs[:num_steps]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

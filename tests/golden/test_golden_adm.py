@@ -88,7 +88,7 @@ def test_hybrid_loss_of_a_learned_variance() -> None:
 
 
 def test_likelihood_of_the_last_step_is_the_approximated_one_but_for_its_error() -> None:
-    """Theirs approximates the Gaussian CDF: off by 1e-3 bits at one standard deviation, by .01 at two (PITFALLS 87)."""
+    """Theirs approximates the Gaussian CDF: off by 1e-3 bits at one standard deviation, by .01 at two (PITFALLS 48)."""
     pixels = (torch.tensor([0.0, 102, 204, 255])) / 127.5 - 1
     for far, bits in ((0, 1e-4), (1, 2e-3), (2, 2e-2)):
         ours = discretized_log_likelihood(pixels, pixels + far * 0.02, torch.full((4,), 2 * math.log(0.02)))

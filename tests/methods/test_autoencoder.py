@@ -38,6 +38,17 @@ class Distance(nn.Module):
         return (self.layer(x) - self.layer(y)).square().mean(dim=(1, 2, 3), keepdim=True)
 
 
+class OfPairs(nn.Module):
+    """A distance from a network of both images."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.network(torch.cat([x, y], dim=1))
+
+
 def autoencoder(*, perceptual: bool = True, **options) -> Autoencoder:
     optimizer = OptimizerConfig(lr=1e-3, betas=(0.5, 0.9))
     config = AutoencoderConfig(
@@ -134,6 +145,18 @@ def test_training_measures_the_scale_and_stores_no_perceptual_network(tmp_path) 
     checkpoint = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(checkpoint)
     assert not any(name.startswith("perceptual") for name in checkpoint["state_dict"])
+
+
+def test_training_leaves_the_perceptual_network_without_dropout() -> None:
+    """LPIPS has dropout; the released code leaves it on, since ``train()`` reaches it after its own ``eval()``."""
+    noisy = nn.Sequential(nn.Conv2d(6, 1, 1), nn.Dropout(), nn.AdaptiveAvgPool2d(1))
+    config = AutoencoderConfig(vae=VAE, perceptual_weight=1.0, adversarial_weight=0.0)
+    model = Autoencoder(config, perceptual=OfPairs(noisy)).train()
+    assert model.vae.training
+    losses = [model.loss(batch(), seeding.step_generator(0, 0)).item() for _ in range(3)]
+    assert losses[0] == losses[1] == losses[2]
+    noisy.train()
+    assert model.loss(batch(), seeding.step_generator(0, 0)).item() != losses[0]
 
 
 def test_the_vae_loads_without_the_networks_of_its_loss(monkeypatch, tmp_path) -> None:

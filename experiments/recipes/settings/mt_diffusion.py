@@ -1,7 +1,8 @@
 """Settings of MT-Diffusion (ICLR 2024, Sec. 4 and App. E): as published, and reduced.
 
 The paper does not give the number of optimizer steps (except "1M iteration" for Table 2), the guidance scale and the length of
-any fine-tuning. For CIFAR-10 it gives nothing: PAPER has Improved DDPM's settings (Nichol & Dhariwal 2021, App. B).
+any fine-tuning. For CIFAR-10 it gives nothing: PAPER has Improved DDPM's settings (Nichol & Dhariwal 2021, App. B), but with
+T = 1,000 steps, not 4,000 (App. C: 1,000 if not stated).
 """
 
 from dataclasses import dataclass, replace
