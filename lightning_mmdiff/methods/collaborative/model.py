@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lightning_mmdiff import schedules
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.collaborative.classes import check_classes
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig, released_schedule
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination
 from lightning_mmdiff.models.config import ModelConfig
@@ -88,16 +89,6 @@ class CollaborativeConfig(ModelConfig):
         self._positive("min_snr")
 
 
-def check_classes(denoiser: DiffusionModel, collaborator: Collaborator) -> None:
-    """Raise UserError if only one of an expert and its dynamic diffuser takes classes."""
-    classes = collaborator.network.num_classes
-    if (denoiser.encode({}, 1).labels is None) != (classes is None):
-        raise UserError(
-            f"The dynamic diffuser of {collaborator.conditions} has num_classes={classes}; it sees what its expert sees: give "
-            "it classes if and only if the expert has them."
-        )
-
-
 class Collaborative(SupervisedModel, ExpertCombination):
     """Frozen experts, weighted at every pixel and step by dynamic diffusers. Only the latter are trained and stored."""
 
@@ -121,15 +112,14 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
         Raises:
             UserError: if the numbers of experts and collaborators differ, the released schedule is used with fewer than two,
-                experts denoise different shapes, an expert lacks its condition, or only one of an expert and its dynamic
-                diffuser takes classes.
+                shapes differ, an expert lacks its condition, or only one of an expert and its diffuser takes classes.
         """
         if len(denoisers) != len(config.collaborators):
             raise UserError(
                 f"{len(denoisers)} experts were given for {len(config.collaborators)} collaborators: one each is needed."
             )
-        for denoiser, collaborator in zip(denoisers, config.collaborators):
-            check_classes(denoiser, collaborator)
+        for d, m in zip(denoisers, config.collaborators):
+            check_classes(d, m.conditions, m.network.num_classes)
         experts = [Expert(denoiser=d, conditions=m.conditions) for d, m in zip(denoisers, config.collaborators)]
         latent = any(d.is_latent for d in denoisers)
         default = schedules.Sampler(
