@@ -10,6 +10,7 @@ trainings each, on common test conditions. Trainings move a row by a normal amou
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,15 @@ def claim(a: Sequence[MetricResult], b: Sequence[MetricResult], effects: Array |
         effects: what trainings add to the values, [2, trainings]; nothing if None.
     """
     added = np.zeros((2, len(a))) if effects is None else effects
-    metric = Metric(column="m", protocol=a[0].protocol, better=a[0].better, description="")
+    metric = Metric(
+        column="m",
+        protocol=a[0].protocol,
+        better=a[0].better,
+        description="",
+        range=(None, None),
+        source="",
+        comparable=False,
+    )
     stored = {"id": "", "text": "", "metric": "m", "better": "a", "worse": "b", "published": (1, 2)}
     return decide(stored, (metric,), (row("a", a, added[0]), row("b", b, added[1])))
 
@@ -113,7 +122,9 @@ def _case(trial: Trial, truth: float, error: float, rng: np.random.Generator) ->
     normal = rng.standard_normal((2, max(SEEDS)))
     little, much = (moved * error * normal for moved in MOVED)
     a, b = trial
-    rates = {COLUMNS[0]: np.mean([_covers(r.to_json()["interval"], truth) for results in trial for r in results])}
+    rates: dict[str, Any] = {
+        COLUMNS[0]: np.mean([_covers(r.to_json()["interval"], truth) for results in trial for r in results])
+    }
     for seeds in SEEDS:
         rates[f"covered, {seeds}"] = np.mean([_row_covers(r[:seeds], e[:seeds], truth) for r, e in zip(trial, little)])
         decision = claim(a[:seeds], b[:seeds], little[:, :seeds]).decision
@@ -127,7 +138,7 @@ def _case(trial: Trial, truth: float, error: float, rng: np.random.Generator) ->
 
 def _row_covers(results: Sequence[MetricResult], effects: Array, truth: float) -> bool:
     values = [r.value + effect for r, effect in zip(results, effects)]
-    return _covers(t_interval(values, [r.replicates for r in results], results[0].n), truth)
+    return _covers(t_interval(values, [tuple(r.to_json()["interval"]) for r in results]), truth)
 
 
 def _covers(bounds: Sequence[float], truth: float) -> bool:

@@ -113,12 +113,11 @@ def compare(better: Row, worse: Row, protocol: str) -> Difference:
     if exact:
         return Difference(value=value, interval=(value, value), seeds=seeds, exact=True)
     paired = [_paired_bootstrap(a[s], b[s], protocol, d) for s, d in zip(seeds, differences)]
+    interval, reason = paired[0]
+    over: Over = "images" if interval else ""
     if len(seeds) > 1:
         interval, reason = t_interval(differences, [over_images for over_images, _ in paired]), ""
-        over: Over = "trainings"
-    else:
-        interval, reason = paired[0]
-        over = "images" if interval else ""
+        over = "trainings"
     alike = len(seeds) > 1 and np.ptp(differences) <= 1e-9 * np.max(np.abs(differences))
     return Difference(value=value, interval=interval, over=over, n=n, seeds=seeds, reason=reason, alike=bool(alike))
 
