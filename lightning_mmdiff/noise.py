@@ -111,12 +111,14 @@ class NoiseSchedule:
     def min_snr_weight(self, t: Tensor, gamma: float = 5.0, prediction: Prediction = "eps") -> Tensor:
         """Return the loss weight of each timestep (Hang et al. 2023, Sec. 3.4), float32 [...].
 
-        Whatever is predicted, the weight amounts to min(SNR, gamma) on the squared error of z_0, which is min(SNR, gamma) / SNR
-        on that of eps, and min(SNR, gamma) / (SNR + 1) on that of v for a variance-preserving schedule.
+        The weight is min(SNR, gamma) / SNR on the error of eps and min(SNR, gamma) / (SNR + 1) on the error of v, both the same
+        as min(SNR, gamma) on the error of z_0 (the second for a variance-preserving schedule).
+
+        Deviation: a predicted z_0 has v's factor too, a smaller weight on nearly clean images than Hang et al. give it. With
+        theirs, the small experts of mini are worse in equal time (one seed: FD 190 and mIoU .628, here 150 and .655).
         """
         snr = self.log_snr(t).exp()
-        per_z0 = {"z0": torch.ones_like(snr), "eps": snr, "v": (snr + 1) * self.variance(t)}  # squared error of each
-        return (snr.clamp(max=gamma) / per_z0[prediction]).float()
+        return (snr.clamp(max=gamma) / (snr if prediction == "eps" else snr + 1)).float()
 
 
 def match(reference: NoiseSchedule, t: Tensor, other: NoiseSchedule) -> tuple[Tensor, Tensor]:
