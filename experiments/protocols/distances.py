@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.protocols.protocol import AT_LEAST_0, Protocol, TooFewSamplesError, comparable
-from experiments.protocols.references import ReferenceOf, adm_images, by_adm, our_images
+from experiments.protocols.references import Reference, ReferenceOf, adm_images, by_adm, our_images
 from experiments.protocols.samples import Features, Samples
 from experiments.spec import UNBOUNDED, Range
 from lightning_mmdiff.metrics.frechet_infinity import LEAST_IMAGES, infinity_result, ratio_result
@@ -40,10 +40,10 @@ def frechet(
     """
 
     def measure(samples: Samples) -> MetricResult:
-        real, found = reference(samples, features), samples.features(features)
-        if first and len(found) < first:
-            raise TooFewSamplesError(f"{name} is measured on the first {first} samples, and there are {len(found)}.")
-        return frechet_result(name, found[:first], real.gaussian(), **real.facts)
+        if first and samples.run.num_images < first:
+            there = samples.run.num_images
+            raise TooFewSamplesError(f"{name} is measured on the first {first} samples, and there are {there}.")
+        return first_distance(name, samples, features, reference(samples, features), first)
 
     return on_features(name, "lower", features, description + BIAS, measure, AT_LEAST_0, least_real_images=2)
 
@@ -68,12 +68,11 @@ def frechet_at_any_n(
         return infinity_result(f"{name}-Infinity", *found, at_n.measure(samples), **real.facts)
 
     def ratio(samples: Samples) -> MetricResult:
+        real = reference(samples, features)
         count = min(len(samples.data.train), samples.run.num_images)
-        distance = at_n.measure(samples)
-        if count < samples.run.num_images:
-            distance = frechet(name, features, "", first=count, reference=reference).measure(samples)
-        real = real_distance(samples, features, count, reference)
-        return ratio_result(f"{name}-Ratio", distance, real, **reference(samples, features).facts)
+        enough = count == samples.run.num_images
+        found = at_n.measure(samples) if enough else first_distance(name, samples, features, real, count)
+        return ratio_result(f"{name}-Ratio", found, real_distance(samples, features, real, count), **real.facts)
 
     extrapolated = on_features(
         f"{name}-Infinity", "lower", features,
@@ -88,24 +87,39 @@ def frechet_at_any_n(
     return at_n, extrapolated, over_real
 
 
-def real_distance(samples: Samples, features: Features, count: int, reference: ReferenceOf) -> MetricResult:
+def first_distance(
+    name: str, samples: Samples, features: Features, reference: Reference, first: int | None
+) -> MetricResult:
+    """Return the Frechet distance of the first samples.
+
+    Args:
+        name: name of the result.
+        samples: the samples.
+        features: features of both sets of images.
+        reference: the real images.
+        first: number of samples to use, in order; None uses all.
+    """
+    return frechet_result(name, samples.features(features)[:first], reference.gaussian(), **reference.facts)
+
+
+def real_distance(samples: Samples, features: Features, reference: Reference, first: int) -> MetricResult:
     """Return the Frechet distance of the first training images, those of the row of real images, computed once.
 
     Args:
         samples: samples of the same data set.
         features: features of both sets of images.
-        count: number of training images.
         reference: the real images that they are compared with.
+        first: number of training images to use.
     """
-    real = reference(samples, features)
 
     def compute() -> dict[str, np.ndarray]:
-        found = frechet_result("real", samples.training(features, count), real.gaussian(), seed=1)
+        found = frechet_result("real", samples.training(features, first), reference.gaussian(), seed=1)
         return {"value": np.array(found.value), "replicates": found.replicates}
 
-    kept = samples.kept(f"{features.label}-frechet-{count}", f"{count} against {real.facts['reference']}", compute)
+    key = f"{first} against {reference.facts['reference']}"
+    kept = samples.kept(f"{features.label}-frechet-{first}", key, compute)
     return MetricResult(
-        protocol="real", value=float(kept["value"]), n=count, better="lower", replicates=kept["replicates"]
+        protocol="real", value=float(kept["value"]), n=first, better="lower", replicates=kept["replicates"]
     )
 
 

@@ -70,8 +70,8 @@ def test_more_features_than_images_take_another_route_to_the_same_numbers():
     x, y = rng.standard_normal((LEAST_IMAGES, 200)), rng.standard_normal((500, 200))
     narrow = infinity(x, fit_gaussian(y))
     wide = infinity(np.pad(x, ((0, 0), (0, 100))), fit_gaussian(np.pad(y, ((0, 0), (0, 100)))))
-    assert wide.value == pytest.approx(narrow.value, rel=1e-8)
-    np.testing.assert_allclose(wide.replicates, narrow.replicates, rtol=1e-8)
+    assert wide.value == pytest.approx(narrow.value, rel=1e-5)
+    np.testing.assert_allclose(wide.replicates, narrow.replicates, rtol=1e-5)  # roots of eigenvalues that are 0
 
 
 def test_fewer_than_256_images_are_refused():
