@@ -191,7 +191,8 @@ def test_space_of_edits_in_closed_form() -> None:
 
 
 def test_the_doctor_says_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path))
+    for variable in ("MMDIFF_WEIGHTS", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
     flags = doctor.DoctorFlags(table="editing", profile="paper", data=tmp_path, out=tmp_path / "runs")
     found = {f.what: f.found for f in doctor.diagnose([editing.table("paper", 0)], flags)}
     assert "about 69.7 GiB to be written" in found["space"]
