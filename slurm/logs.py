@@ -27,7 +27,8 @@ def logs(folder: Path, label: str, number: str) -> list[Path]:
 
 def last_words(paths: Sequence[Path]) -> str:
     """Return the reason in the logs: our last error, else the last line that is no mere consequence; "" if there is none."""
-    lines = [line.strip() for path in paths for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
     ours = [found[1] for line in lines if (found := OURS.match(line))]
     causes = ours or [line for line in lines if not CONSEQUENCE.match(line)] or lines or [""]
     return SCRIPT.sub("", PREFIX.sub("", causes[-1])).strip("* ")
