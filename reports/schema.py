@@ -42,7 +42,7 @@ class Metric:
     """Smallest and largest value; None where there is no bound."""
     source: str
     """Where the paper shows the column; empty if it is ours."""
-    comparable: bool
+    comparable: bool = False
     """Whether the paper's number can be compared with ours, unless a score knows better."""
     basis: str = ""
     """What the comparison rests on where the paper is silent, or what stands in its way."""
