@@ -40,8 +40,8 @@ def frechet(
     """
 
     def measure(samples: Samples) -> MetricResult:
-        if first and samples.run.num_images < first:
-            there = samples.run.num_images
+        there = len(samples.features(features))
+        if first and there < first:
             raise TooFewSamplesError(f"{name} is measured on the first {first} samples, and there are {there}.")
         return first_distance(name, samples, features, reference(samples, features), first)
 

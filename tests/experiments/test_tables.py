@@ -74,7 +74,8 @@ def test_claims_and_published_values_name_rows_and_columns_that_exist(name: str)
 def test_a_column_is_the_papers_if_the_paper_prints_it() -> None:
     sources = {m.column: table("table1", "paper").source_of(m) for m in table("table1", "paper").metrics}
     paper = "Unite and Conquer (CVPR 2023), Table 1"
-    assert sources == {**dict.fromkeys(("FID", "LPIPS", "SSIM", "mIoU", "F1"), paper), "KID": ""}
+    ours = ("KID", "FID-infinity", "FID / real", "Copies")
+    assert sources == {**dict.fromkeys(("FID", "LPIPS", "SSIM", "mIoU", "F1"), paper), **dict.fromkeys(ours, "")}
     curve = table("finetuning_curve", "mini")
     assert {curve.source_of(m) for m in curve.metrics} == {"MT-Diffusion (ICLR 2024), Fig. 6"}
 
