@@ -90,7 +90,8 @@ def fake_packed(count, official=None):
     nothing = np.empty(0, np.uint8)
     return Packed(
         folder=None, names=names, numbers=list(range(count)), total=count, official_split=official,
-        images=nothing, sketches=nothing, label_maps=None, attributes=None, captions=(),
+        images=nothing, sketches=nothing, label_maps=None, original_label_maps=None,
+        attributes=None, captions=(),
     )  # fmt: skip
 
 
