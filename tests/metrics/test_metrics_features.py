@@ -8,7 +8,7 @@ from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 from skimage import data
 from stand_in_evaluators import Failing, MeanColor, Parts
-from torch import nn
+from stand_in_weights import Inception as StandInInception
 from torch.nn.functional import affine_grid, grid_sample
 
 from lightning_mmdiff.metrics import features
@@ -24,22 +24,6 @@ from lightning_mmdiff.metrics.features import (
     shard_outputs,
 )
 from lightning_mmdiff.metrics.networks import legacy_bilinear
-
-
-class StandInInception(nn.Module):
-    """The interface of the released file: ``layers`` take scaled [B, 3, 299, 299] to [B, 2048, 1, 1]."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.Sequential()
-        self.layers.add_module("conv", nn.Conv2d(3, 8, 18, stride=17))
-        self.layers.add_module("mixed_6", nn.Conv2d(8, 9, 1))  # [B, 9, 17, 17]
-        self.layers.add_module("mixed_7", nn.Conv2d(9, 2048, 1))
-        self.layers.add_module("pool2", nn.AvgPool2d(17))
-        self.output = nn.Linear(2048, 1008)
-
-    def forward(self, x):
-        return self.layers(x)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """One expert at a time: by pixel, the one with more to say (MagicFusion, Zhao et al. 2023), or by time, one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig, Trained
-from lightning_mmdiff.methods.unite_and_conquer import ExpertCombination, experts_of
+from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination, Request, experts_of
 from lightning_mmdiff.sampling import Conditions
 from lightning_mmdiff.schedules import Sampler
 
@@ -35,26 +36,43 @@ def most_salient(eps: Tensor, saliencies: Tensor) -> Tensor:
 
 
 class SaliencyBlend(ExpertCombination):
-    """Each pixel takes the guided noise of the expert whose condition matters most there."""
+    """Each pixel takes the guided noise of the expert whose condition matters most there.
 
-    def __init__(self, *args, guidance: float, blur: float, **options) -> None:  # noqa: ANN002, ANN003
-        super().__init__(*args, **options)
+    Args:
+        experts: the experts; weights and reliabilities are ignored.
+        guidance: 1 is each expert's own prediction.
+        blur: standard deviation of the saliency's blur in pixels.
+        sampler: steps from z_T to z_0.
+        sampling_seed: image i depends only on this seed and i.
+    """
+
+    def __init__(
+        self, experts: Sequence[Expert], *, guidance: float, blur: float, sampler: Sampler, sampling_seed: int = 0
+    ) -> None:
+        super().__init__(experts, sampler=sampler, sampling_seed=sampling_seed)
         self.guidance, self.blur = guidance, blur
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Return the blended noise, [B, C, H, W]."""
-        requests = [(e.denoiser, names) for names_of in (True, False) for e in self.experts
-                    for names in [e.conditions if names_of else ()]]  # fmt: skip
-        eps_cond, eps_null = torch.stack(self.evaluate(z, t, requests, conditions)).chunk(2)
+        conditional: list[Request] = [(e.denoiser, e.conditions) for e in self.experts]
+        null: list[Request] = [(e.denoiser, ()) for e in self.experts]
+        eps_cond, eps_null = torch.stack(self.evaluate(z, t, [*conditional, *null], conditions)).chunk(2)
         guided = eps_null + self.guidance * (eps_cond - eps_null)
         return most_salient(guided, saliency(eps_cond, eps_null, blur=self.blur))
 
 
 class Switching(ExpertCombination):
-    """The first expert above a timestep, the second from it on."""
+    """The first expert above a timestep, the second from it on.
 
-    def __init__(self, *args, switch: int, **options) -> None:  # noqa: ANN002, ANN003
-        super().__init__(*args, **options)
+    Args:
+        experts: two experts; weights and reliabilities are ignored.
+        switch: timestep from which on the second denoises.
+        sampler: steps from z_T to z_0.
+        sampling_seed: image i depends only on this seed and i.
+    """
+
+    def __init__(self, experts: Sequence[Expert], *, switch: int, sampler: Sampler, sampling_seed: int = 0) -> None:
+        super().__init__(experts, sampler=sampler, sampling_seed=sampling_seed)
         self.switch = switch
 
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:

@@ -9,7 +9,14 @@ from tiny import tiny_denoiser
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.combining import worlds
-from lightning_mmdiff.methods.combining.choosing import BlendBySaliency, Switch, most_salient, saliency
+from lightning_mmdiff.methods.combining.choosing import (
+    BlendBySaliency,
+    SaliencyBlend,
+    Switch,
+    Switching,
+    most_salient,
+    saliency,
+)
 from lightning_mmdiff.methods.combining.feynman_kac import systematic
 from lightning_mmdiff.methods.combining.feynman_kac_sampling import FeynmanKac
 from lightning_mmdiff.methods.combining.guidance import in_interval, plus_plus
@@ -26,9 +33,10 @@ DETERMINISTIC = Sampler(name="spaced-ddim", num_steps=5)
 STOCHASTIC = Sampler(name="spaced-ddim", num_steps=5, eta=1.0)
 HAIR, SKIN = tiny_denoiser(0), tiny_denoiser(1, spatial=(("skin", 1),))
 EXPERTS = (Expert(denoiser=HAIR, conditions=("hair",)), Expert(denoiser=SKIN, conditions=("skin",)))
-PAIR = tuple(Expert(denoiser=e.denoiser, conditions=e.conditions, weight=0.5) for e in EXPERTS)
 
 METHODS: dict[str, Callable] = {
+    "saliency": partial(SaliencyBlend, guidance=2.0, blur=1.0, sampler=DETERMINISTIC),
+    "switch": partial(Switching, switch=500, sampler=DETERMINISTIC),
     "own latents": partial(OwnLatents, theta=0.5, sampler=DETERMINISTIC),
     "langevin": partial(Corrected, corrections=2, delta=0.1, adjusted=False, sampler=DETERMINISTIC),
     "metropolis": partial(Corrected, corrections=2, delta=0.1, adjusted=True, sampler=STOCHASTIC),
