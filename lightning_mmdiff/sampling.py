@@ -113,7 +113,7 @@ class SamplingModule(LightningModule, ABC):
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
         """Return the scheduler for one batch, with diffusers' ``set_timesteps``, ``timesteps`` and ``step``.
 
-        ``batch`` has encoded conditions; what a method must remember between steps lives in the scheduler.
+        ``batch`` also has its "encoded" conditions; what a method must remember between steps lives in the scheduler.
         """
         return make_scheduler(self.sampler, self.schedule)
 
@@ -139,7 +139,7 @@ class SamplingModule(LightningModule, ABC):
         generators = [seeding.image_generator(self.sampling_seed, int(i)) for i in batch["index"]]
         z = self.initial_latents(batch, generators)
         conditions = self.encode_conditions(batch.get("conditions", {}))
-        scheduler = self.scheduler({**batch, "conditions": conditions})
+        scheduler = self.scheduler({**batch, "encoded": conditions})
         scheduler.set_timesteps(self.sampler.num_steps, device=z.device)
         options = noise_source(scheduler, generators)
         for t in scheduler.timesteps:

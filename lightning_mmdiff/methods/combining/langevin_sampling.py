@@ -38,7 +38,7 @@ class Corrected(UniteAndConquer):
 
     def scheduler(self, batch: Mapping[str, Any]) -> "CorrectedSteps":
         """Return steps and corrections under the conditions of ``batch``."""
-        return CorrectedSteps(self.sampler, self, batch["conditions"])
+        return CorrectedSteps(self.sampler, self, batch["encoded"])
 
 
 class CorrectedSteps(OwnSteps):
