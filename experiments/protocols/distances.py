@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.protocols.protocol import AT_LEAST_0, Protocol, TooFewSamplesError, comparable
+from experiments.protocols.protocol import AT_LEAST_0, Protocol, comparable
 from experiments.protocols.references import Reference, ReferenceOf, adm_images, by_adm, our_images
 from experiments.protocols.samples import Features, Samples
 from experiments.spec import UNBOUNDED, Range
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.frechet_infinity import LEAST_IMAGES, infinity_result, ratio_result
 from lightning_mmdiff.metrics.inception_score import inception_score_result
 from lightning_mmdiff.metrics.kid import unit_length
@@ -42,10 +43,12 @@ def frechet(
     def measure(samples: Samples) -> MetricResult:
         there = len(samples.features(features))
         if first and there < first:
-            raise TooFewSamplesError(f"{name} is measured on the first {first} samples, and there are {there}.")
+            raise UserError(f"{name} needs {first} images, got {there}.")
         return first_distance(name, samples, features, reference(samples, features), first)
 
-    return on_features(name, "lower", features, description + BIAS, measure, AT_LEAST_0, least_real_images=2)
+    return on_features(
+        name, "lower", features, description + BIAS, measure, AT_LEAST_0, least_images=first or 1, least_real_images=2
+    )
 
 
 def frechet_at_any_n(

@@ -8,16 +8,11 @@ from numpy.typing import NDArray
 from experiments.protocols.samples import Features, Samples
 from experiments.spec import UNBOUNDED, Range
 from lightning_mmdiff.configs import Config
-from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.results import Better, MetricResult, mean_result
 
 AT_LEAST_0: Range = (0.0, None)
 SHARE: Range = (0.0, 1.0)
 COSINE: Range = (-1.0, 1.0)
-
-
-class TooFewSamplesError(UserError):
-    """A run with fewer samples than its protocol needs; its number stays unmeasured, with this reason."""
 
 
 @dataclass(frozen=True, kw_only=True)

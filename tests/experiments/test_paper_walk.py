@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from experiments import INDEX
 from experiments.core.costs import data_of
 from experiments.engine.cli import TableFlags, main
 from experiments.figures import reporting
+from experiments.protocols import catalogue
+from experiments.protocols.protocol import Protocol
 from experiments.runs import Run
 from experiments.spec import Table, plan
+from lightning_mmdiff.metrics import frechet_infinity
 from reports.write import write_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -24,6 +28,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 NAMES = [entry.name for entry in INDEX]
 COUNT = 64
 """Number of rendered training images of each data set."""
+FEW = 8
+"""Number of samples of each row."""
 UNPUBLISHED = "Attributes-FaceClassifier"
 """The one protocol that nobody can measure."""
 reduction = Reduction()
@@ -48,12 +54,19 @@ def render(root: Path, runs: list[Run]) -> Path:
     return root
 
 
+def of_few_images(protocol: Protocol) -> Protocol:
+    """Return the protocol as one that says something about a few images; those of exactly 50 stay as they are."""
+    return replace(protocol, least_images=FEW) if protocol.name.endswith("-Infinity") else protocol
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("walk")
     (folder / "weights").mkdir()
     render(folder / "data", runs())
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "PROTOCOLS", tuple(of_few_images(p) for p in catalogue.PROTOCOLS))
+        patch.setattr(frechet_infinity, "LEAST_IMAGES", FEW)
         stand_in_weights.put_in_place(folder / "weights", patch)
         patch.setattr(reporting, "write_all", partial(write_all, with_notebook=False))  # seconds a table
         yield folder
@@ -69,4 +82,5 @@ def test_every_table_at_paper_trains_samples_scores_and_reports(name: str, folde
         if described.sample is not None:
             assert row["state"] == "measured", row["reason"]
             empty = {m.protocol for m in small.metrics if row["cells"][m.column]["value"] is None}
-            assert empty <= {UNPUBLISHED}, row["label"]
+            unmeasurable = {m.protocol for m in small.metrics if catalogue.by_name(m.protocol).least_images > FEW}
+            assert empty <= {UNPUBLISHED, *unmeasurable}, row["label"]
