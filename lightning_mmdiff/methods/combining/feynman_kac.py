@@ -27,11 +27,13 @@ def log_weight_gain(eps: Tensor, coefficients: Tensor, step: Interval) -> Tensor
     return -0.5 * step.log_snr_gain * disagreement(eps, coefficients)
 
 
-def systematic(log_weights: Tensor, uniform: float) -> Tensor:
-    """Return the particles that survive, int64 [P], by systematic resampling from one uniform draw in [0, 1).
+def systematic(log_weights: Tensor, uniform: Tensor) -> Tensor:
+    """Return the particles of each image that survive, int64 [..., P], by systematic resampling.
 
-    ``log_weights`` [P] need no normalization.
+    Args:
+        log_weights: [..., P], which need no normalization.
+        uniform: one draw in [0, 1) for each image, [...].
     """
-    shares = log_weights.double().softmax(dim=0).cumsum(dim=0)
-    places = (torch.arange(len(shares), dtype=torch.float64, device=shares.device) + uniform) / len(shares)
-    return torch.searchsorted(shares, places).clamp(max=len(shares) - 1)
+    shares, count = log_weights.double().softmax(dim=-1).cumsum(dim=-1), log_weights.shape[-1]
+    places = (torch.arange(count, dtype=torch.float64, device=shares.device) + uniform.to(shares)[..., None]) / count
+    return torch.searchsorted(shares, places.contiguous()).clamp(max=count - 1)

@@ -79,7 +79,7 @@ class FeynmanKacSteps(OwnSteps):
             chosen = (draws * self.method.particles).long()
             return Step(prev_sample=torch.stack([image[int(i)] for image, i in zip(moved, chosen)]))
         if self.method.weighted_particles:
-            kept = [systematic(gain, float(u)) for gain, u in zip(gains, draws)]
+            kept = systematic(gains, draws)
             moved = torch.stack([image[index] for image, index in zip(moved, kept)])
         return Step(prev_sample=moved)
 

@@ -4,16 +4,13 @@ A world is a prior, two conditions and their posteriors; the terms of Eq. 10 are
 linear samplers have an exact law: nothing is sampled. Everything is float64.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lightning_mmdiff.methods.combining.steps import Interval
-
-Noise = Callable[[], Tensor]
-"""Function that returns the next draw of N(0, I), [B, D]."""
+from lightning_mmdiff.methods.combining.world_sampling import Sample
 
 
 @dataclass(frozen=True)
@@ -23,14 +20,20 @@ class Gaussian:
     mean: Tensor
     covariance: Tensor
 
-    def eps(self, z: Tensor, step: Interval) -> Tensor:
-        """Return the exact noise prediction for z_t [B, D] at the start of ``step``."""
-        return self.eps_at(z, step.alpha, step.sigma)
-
     def eps_at(self, z: Tensor, alpha: float, sigma: float) -> Tensor:
         """Return the exact noise prediction for z = alpha x + sigma eps, [B, D]."""
-        noisy = alpha**2 * self.covariance + sigma**2 * torch.eye(len(self.mean), dtype=torch.float64)
-        return sigma * torch.linalg.solve(noisy, (z - alpha * self.mean).T).T
+        noisy = self.noisy(alpha, sigma)
+        return sigma * torch.linalg.solve(noisy.covariance, (z - noisy.mean).T).T
+
+    def noisy(self, alpha: float, sigma: float) -> "Gaussian":
+        """Return the distribution of alpha x + sigma eps."""
+        identity = torch.eye(len(self.mean), dtype=torch.float64)
+        return Gaussian(alpha * self.mean, alpha**2 * self.covariance + sigma**2 * identity)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return log p(x) up to a constant common to all Gaussians, [B]."""
+        apart = x - self.mean
+        return -0.5 * ((torch.linalg.solve(self.covariance, apart.T).T * apart).sum(dim=1) + self.covariance.logdet())
 
     def given(self, direction: Tensor, value: float, variance: float) -> "Gaussian":
         """Return the posterior after seeing ``direction`` . x + N(0, variance) = value."""
@@ -62,14 +65,6 @@ class World:
         assert isinstance(precision, Tensor)
         return Gaussian(torch.linalg.solve(precision, shift), precision.inverse())
 
-    def eps(self, z: Tensor, step: Interval) -> Tensor:
-        """Return the noise that each term predicts for z_t [B, D], [K, B, D]."""
-        return torch.stack([term.eps(z, step) for term in self.terms])
-
-    def combined_at(self, z: Tensor, alpha: float, sigma: float) -> Tensor:
-        """Return eps_c of Eq. 10, [B, D]."""
-        return sum(c * term.eps_at(z, alpha, sigma) for c, term in zip(self.coefficients, self.terms))  # type: ignore[return-value]
-
 
 def tensor(values: Sequence[float] | Sequence[Sequence[float]]) -> Tensor:
     """Return a float64 tensor."""
@@ -91,26 +86,44 @@ def independent_world() -> World:
     return World((first, second, prior, prior), tensor([1.0, 1.0, -0.5, -0.5]))
 
 
-def law(sample: Callable[[Tensor, Noise], Tensor], num_draws: int, dimension: int = 2) -> Gaussian:
+class UnitDraws:
+    """Instead of noise, zeros but for a unit vector in the rows of each draw."""
+
+    def __init__(self, num_draws: int, dimension: int) -> None:
+        self.num_draws, self.dimension = num_draws, dimension
+        self.number = 0
+
+    def unit(self, number: int) -> Tensor:
+        """Return the unit vectors of draw ``number``; the start is number 0."""
+        rows = torch.zeros(1 + (1 + self.num_draws) * self.dimension, self.dimension, dtype=torch.float64)
+        rows[1 + number * self.dimension : 1 + (number + 1) * self.dimension] = torch.eye(
+            self.dimension, dtype=torch.float64
+        )
+        return rows
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Return the unit vectors of the next draw."""
+        self.number += 1
+        assert self.number <= self.num_draws, "the sampler drew more noise than was said"
+        return self.unit(self.number)
+
+    def uniform(self, count: int) -> Tensor:
+        """Refuse: no affine sampler draws uniform numbers."""
+        raise AssertionError("an affine sampler draws no uniform numbers")
+
+
+def law(sample: Sample, num_draws: int, dimension: int = 2) -> Gaussian:
     """Return the exact law of an affine sampler.
 
     The sampler is run on zeros and on each unit vector of its start and of each of its draws: an affine map is known by these.
 
     Args:
-        sample: function of z_T [B, D] and a source of noise to images [B, D], affine in both.
+        sample: sampler, affine in its start and its noise.
         num_draws: how often it draws noise.
         dimension: D.
     """
-    inputs = 1 + num_draws
-    batch = 1 + inputs * dimension
-
-    def unit(number: int) -> Tensor:
-        rows = torch.zeros(batch, dimension, dtype=torch.float64)
-        rows[1 + number * dimension : 1 + (number + 1) * dimension] = torch.eye(dimension, dtype=torch.float64)
-        return rows
-
-    draws = iter(range(1, inputs))
-    images = sample(unit(0), lambda: unit(next(draws)))
-    assert next(draws, None) is None, "the sampler drew less noise than was said"
+    draws = UnitDraws(num_draws, dimension)
+    images = sample(draws.unit(0), draws)
+    assert draws.number == num_draws, "the sampler drew less noise than was said"
     effects = images[1:] - images[0]
     return Gaussian(images[0], effects.T @ effects)

@@ -25,6 +25,7 @@ from lightning_mmdiff.methods.combining.own_latents_sampling import OwnLatents
 from lightning_mmdiff.methods.combining.steps import ddim, intervals
 from lightning_mmdiff.methods.combining.superdiff import and_move, drift, log_density_gain, moved, or_weights
 from lightning_mmdiff.methods.combining.superdiff_sampling import SuperDiff
+from lightning_mmdiff.methods.combining.world_sampling import predict
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer, unite
 from lightning_mmdiff.respaced import respace
 from lightning_mmdiff.schedules import Sampler, cosine, linear
@@ -90,11 +91,12 @@ def test_tiny_corrections_change_nothing() -> None:
 
 
 def test_systematic_resampling_keeps_each_particle_as_often_as_it_weighs() -> None:
-    assert systematic(torch.zeros(5), 0.3).tolist() == [0, 1, 2, 3, 4]
+    assert systematic(torch.zeros(5), torch.tensor(0.3)).tolist() == [0, 1, 2, 3, 4]
     shares = torch.tensor([0.5, 0.25, 0.125, 0.125]).log()
-    assert systematic(shares.repeat(2), 0.75).bincount(minlength=8).tolist() == [2, 1, 0, 1, 2, 1, 0, 1]
-    assert systematic(torch.tensor([0.0, -1e9]), 0.999).tolist() == [0, 0]
-    counts = torch.stack([systematic(shares, u / 100).bincount(minlength=4) for u in range(100)]).double().mean(0)
+    assert systematic(shares.repeat(2), torch.tensor(0.75)).bincount(minlength=8).tolist() == [2, 1, 0, 1, 2, 1, 0, 1]
+    assert systematic(torch.tensor([0.0, -1e9]), torch.tensor(0.999)).tolist() == [0, 0]
+    kept = systematic(shares.expand(100, 4), torch.arange(100) / 100)  # an image for each draw
+    counts = torch.stack([image.bincount(minlength=4) for image in kept]).double().mean(0)
     assert counts.tolist() == pytest.approx([2, 1, 0.5, 0.5], abs=0.03)
 
 
@@ -116,12 +118,13 @@ def test_or_follows_the_likelier_expert() -> None:
 def test_and_makes_both_experts_equally_likely_in_the_gaussian_world() -> None:
     world, draws = worlds.dependent_world(), torch.Generator().manual_seed(0)
     first, second = world.terms[:2]
+    experts = worlds.World((first, second), worlds.tensor([0.5, 0.5]))
     z = torch.randn(4000, 2, dtype=torch.float64, generator=draws)
     average = z.clone()
     for step in intervals(linear(), respace(1000, "100")[::-1]).values():
         noise = torch.randn(z.shape, dtype=torch.float64, generator=draws)
-        z = moved(z, and_move(torch.stack([g.eps(z, step) for g in (first, second)]), step, noise), step)
-        eps = torch.stack([g.eps(average, step) for g in (first, second)]).mean(0)
+        z = moved(z, and_move(predict(experts, z, step), step, noise), step)
+        eps = predict(experts, average, step).mean(0)
         average = moved(average, drift(eps, step, noise), step)
 
     def spread(x: torch.Tensor) -> float:

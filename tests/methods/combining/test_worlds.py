@@ -3,56 +3,42 @@
 Numbers are KL(sampler || product) in nats, derived and measured independently of this code.
 """
 
-from collections.abc import Callable
+import math
 
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_mmdiff import schedules
+from lightning_mmdiff.methods.combining import world_sampling as ways
 from lightning_mmdiff.methods.combining import worlds
 from lightning_mmdiff.methods.combining.feynman_kac import disagreement
 from lightning_mmdiff.methods.combining.langevin import langevin, metropolis
-from lightning_mmdiff.methods.combining.own_latents import combined, own_latents, same_start
-from lightning_mmdiff.methods.combining.steps import Interval, clean_image, ddim, intervals, weighted
-from lightning_mmdiff.methods.combining.worlds import Gaussian, Noise, World, law
-from lightning_mmdiff.respaced import respace
+from lightning_mmdiff.methods.combining.mixtures import mixture_world, sliced_distance
+from lightning_mmdiff.methods.combining.steps import Interval, clean_image, ddim, weighted
+from lightning_mmdiff.methods.combining.world_sampling import Numbers, Sample
+from lightning_mmdiff.methods.combining.worlds import Gaussian, World, law
 
 SCHEDULE = schedules.linear()
+DEPENDENT = worlds.dependent_world()
 
 
 def chain(num_steps: int) -> list[Interval]:
-    return list(intervals(SCHEDULE, respace(1000, str(num_steps))[::-1]).values())
+    return ways.chain(SCHEDULE, num_steps)
 
 
-def equation_10(world: World, num_steps: int, *, eta: float = 0.0, correct: Callable | None = None) -> tuple:
-    def sample(z: Tensor, noise: Noise) -> Tensor:
-        for step in chain(num_steps):
-            eps = weighted(world.coefficients, world.eps(z, step))
-            draw = noise() if eta and not step.is_last else None
-            z = ddim(z, clean_image(z, eps, step), step, eta=eta, noise=draw)
-            z = correct(z, step, noise) if correct and not step.is_last else z
-        return z
-
-    return sample, (num_steps - 1) * bool(eta)
+def united(
+    num_steps: int, *, eta: float = 0.0, correct: ways.Correct | None = None, world: World = DEPENDENT
+) -> Sample:
+    return ways.equation_10(world, chain(num_steps), eta=eta, correct=correct)
 
 
-def own(world: World, num_steps: int, theta: float) -> Callable[[Tensor, Noise], Tensor]:
-    def sample(z: Tensor, noise: Noise) -> Tensor:
-        latents = same_start(z, len(world.terms))
-        for step in chain(num_steps):
-            eps = torch.stack([term.eps(x, step) for term, x in zip(world.terms, latents)])
-            latents = own_latents(latents, eps, world.coefficients, step, theta=theta)
-        return combined(latents, world.coefficients)
-
-    return sample
+def own(num_steps: int, theta: float, world: World = DEPENDENT) -> Sample:
+    return ways.own(world, chain(num_steps), theta=theta)
 
 
-def divergence(world: World, sample: Callable, num_draws: int) -> float:
+def divergence(sample: Sample, num_draws: int = 0, world: World = DEPENDENT) -> float:
     return law(sample, num_draws).divergence_from(world.product)
-
-
-DEPENDENT = worlds.dependent_world()
 
 
 def test_the_product_is_the_posterior_of_both_observations() -> None:
@@ -69,13 +55,13 @@ def test_the_product_is_the_posterior_of_both_observations() -> None:
     [(25, 0, 3.6098), (100, 0, 2.8365), (1000, 0, 2.7087), (25, 1, 2.421), (100, 1, 1.552), (25, 2, 1.971), (100, 2, 0.844)],
 )  # fmt: skip
 def test_equation_10(num_steps: int, eta: float, expected: float) -> None:
-    assert divergence(DEPENDENT, *equation_10(DEPENDENT, num_steps, eta=eta)) == pytest.approx(expected, abs=6e-4)
+    assert divergence(united(num_steps, eta=eta), bool(eta) * (num_steps - 1)) == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.parametrize(("num_steps", "expected"), [(25, 0.130), (100, 0.009), (1000, 0.0002)])
 def test_floor_of_the_solver(num_steps: int, expected: float) -> None:
     alone = World((DEPENDENT.product,), torch.ones(1, dtype=torch.float64))
-    assert divergence(alone, *equation_10(alone, num_steps)) == pytest.approx(expected, abs=6e-4)
+    assert divergence(united(num_steps, world=alone), world=alone) == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +69,12 @@ def test_floor_of_the_solver(num_steps: int, expected: float) -> None:
     [(25, 1, 0.516), (25, 0.5, 1.041), (100, 1, 0.049), (100, 0.5, 0.153), (1000, 1, 0.0037), (1000, 0.5, 0.0067)],
 )
 def test_own_latents(num_steps: int, theta: float, expected: float) -> None:
-    assert divergence(DEPENDENT, own(DEPENDENT, num_steps, theta), 0) == pytest.approx(expected, abs=6e-4)
+    assert divergence(own(num_steps, theta)) == pytest.approx(expected, abs=6e-4)
 
 
 def test_own_latents_at_theta_0_are_equation_10() -> None:
     z = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    sample, _ = equation_10(DEPENDENT, 25)
-    torch.testing.assert_close(own(DEPENDENT, 25, 0)(z, lambda: z), sample(z, lambda: z))
+    torch.testing.assert_close(own(25, 0)(z, Numbers(0)), united(25)(z, Numbers(0)))
 
 
 @pytest.mark.parametrize(
@@ -97,26 +82,29 @@ def test_own_latents_at_theta_0_are_equation_10() -> None:
     [(25, 3, 2.217), (25, 10, 1.530), (25, 30, 0.958), (100, 3, 1.045), (100, 10, 0.483)],
 )
 def test_langevin_correctors(num_steps: int, corrections: int, expected: float) -> None:
-    def correct(z: Tensor, step: Interval, noise: Noise) -> Tensor:
-        for _ in range(corrections):
-            eps = DEPENDENT.combined_at(z, step.alpha_next, step.sigma_next)
-            z = langevin(z, eps, step.sigma_next, delta=0.1, noise=noise())
-        return z
+    correct = ways.unadjusted(DEPENDENT, corrections=corrections, delta=0.1)
+    found = divergence(united(num_steps, correct=correct), corrections * (num_steps - 1))
+    assert found == pytest.approx(expected, abs=6e-4)
 
-    sample, _ = equation_10(DEPENDENT, num_steps, correct=correct)
-    assert divergence(DEPENDENT, sample, corrections * (num_steps - 1)) == pytest.approx(expected, abs=6e-4)
+
+@pytest.mark.parametrize(("count", "expected"), [(2, 0.745), (8, 0.189)])
+def test_a_few_particles(count: int, expected: float) -> None:
+    numbers = Numbers(0)
+    images = ways.particles(DEPENDENT, chain(100), count=count)(numbers.normal(torch.empty(10_000, 2)), numbers)
+    found = Gaussian(images.mean(dim=0), images.T.cov()).divergence_from(DEPENDENT.product)
+    assert found == pytest.approx(expected, rel=0.08)
 
 
 def test_equation_10_is_exact_for_independent_parts_and_so_is_everything_else() -> None:
     world = worlds.independent_world()
     floor = World((world.product,), torch.ones(1, dtype=torch.float64))
-    expected = divergence(floor, *equation_10(floor, 25))
+    expected = divergence(united(25, world=floor), world=floor)
     assert expected == pytest.approx(0.1074, abs=6e-5)
-    assert divergence(world, *equation_10(world, 25)) == pytest.approx(expected)
-    assert divergence(world, own(world, 25, 1), 0) == pytest.approx(expected)
+    assert divergence(united(25, world=world), world=world) == pytest.approx(expected)
+    assert divergence(own(25, 1, world), world=world) == pytest.approx(expected)
     z = torch.randn(7, 2, dtype=torch.float64)
     for step in chain(25):
-        assert disagreement(world.eps(z, step), world.coefficients).abs().max() < 1e-12
+        assert disagreement(ways.predict(world, z, step), world.coefficients).abs().max() < 1e-12
 
 
 def feynman_kac(world: World, num_steps: int, *, eta: float, sign: float = -0.5, nulls: bool = True) -> Gaussian:
@@ -125,7 +113,7 @@ def feynman_kac(world: World, num_steps: int, *, eta: float, sign: float = -0.5,
     coefficients = world.coefficients if nulls else torch.where(world.coefficients > 0, world.coefficients, 0)
 
     def cost(z: Tensor, step: Interval) -> Tensor:
-        eps = world.eps(z, step)
+        eps = ways.predict(world, z, step)
         apart = eps - weighted(world.coefficients, eps)
         return weighted(coefficients, apart.square().sum(dim=-1))
 
@@ -149,7 +137,7 @@ def feynman_kac(world: World, num_steps: int, *, eta: float, sign: float = -0.5,
             here = Gaussian(torch.linalg.solve(precision, shift), precision.inverse())
 
         def moved(z: Tensor, draw: Tensor | None, step: Interval = step) -> Tensor:
-            eps = weighted(world.coefficients, world.eps(z, step))
+            eps = weighted(world.coefficients, ways.predict(world, z, step))
             return ddim(z, clean_image(z, eps, step), step, eta=eta, noise=draw)
 
         origin = moved(torch.zeros(1, 2, dtype=torch.float64), None)[0]
@@ -181,17 +169,13 @@ def test_wrong_feynman_kac_weights_are_told_apart() -> None:
 def test_metropolis_keeps_the_product_where_plain_langevin_is_biased() -> None:
     draws = torch.Generator().manual_seed(0)
     alpha, sigma = float(SCHEDULE.alpha[300]), float(SCHEDULE.sigma[300])
-    product = World(DEPENDENT.terms, DEPENDENT.coefficients)
-    noisy = [
-        Gaussian(alpha * term.mean, alpha**2 * term.covariance + sigma**2 * torch.eye(2, dtype=torch.float64))
-        for term in product.terms
-    ]
-    target = World(tuple(noisy), product.coefficients).product  # of the noisy densities at this level
+    noisy = tuple(term.noisy(alpha, sigma) for term in DEPENDENT.terms)
+    target = World(noisy, DEPENDENT.coefficients).product  # of the noisy densities at this level
     factor = torch.linalg.cholesky(target.covariance)
     start = target.mean + torch.randn(20_000, 2, dtype=torch.float64, generator=draws) @ factor.T
 
     def predict(z: Tensor) -> Tensor:
-        return DEPENDENT.combined_at(z, alpha, sigma)
+        return weighted(DEPENDENT.coefficients, torch.stack([term.eps_at(z, alpha, sigma) for term in DEPENDENT.terms]))
 
     z, eps, plain, moves = start, predict(start), start, []
     for _ in range(60):
@@ -207,3 +191,41 @@ def test_metropolis_keeps_the_product_where_plain_langevin_is_biased() -> None:
     assert divergence_of(z) < 0.002
     assert divergence_of(plain) == pytest.approx(0.489, abs=0.03)
     assert float(torch.stack(moves).mean()) == pytest.approx(0.62, abs=0.02)
+
+
+def test_the_mixture_predicts_the_noise_of_its_density() -> None:
+    mixture, alpha, sigma = mixture_world().terms[0], 0.7, 0.6
+    z = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    parts = [
+        share + torch.distributions.MultivariateNormal(alpha * c.mean, c.noisy(alpha, sigma).covariance).log_prob(z)
+        for share, c in zip(mixture.log_shares, mixture.components)
+    ]
+    (score,) = torch.autograd.grad(torch.stack(parts).logsumexp(dim=0).sum(), z)
+    torch.testing.assert_close(mixture.eps_at(z.detach(), alpha, sigma), -sigma * score)
+
+
+def test_the_product_of_the_mixture_is_the_product_of_its_terms() -> None:
+    """log p(x|a) + log p(x|b) - log p(x) differs from log p(x|a, b) by a constant, also for noiseless densities."""
+    world = mixture_world()
+    x = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def score(term) -> Tensor:
+        return -term.eps_at(x, 1.0, 1e-4) / 1e-4
+
+    expected = sum(c * score(term) for c, term in zip(world.coefficients, world.terms))
+    torch.testing.assert_close(score(world.product), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_samples_of_the_mixture_have_its_moments() -> None:
+    mixture = mixture_world().terms[2]
+    images, shares = mixture.sample(200_000, torch.Generator().manual_seed(0)), mixture.log_shares.softmax(dim=0)
+    mean = sum(s * c.mean for s, c in zip(shares, mixture.components))
+    second = sum(s * (c.covariance + torch.outer(c.mean, c.mean)) for s, c in zip(shares, mixture.components))
+    torch.testing.assert_close(images.mean(dim=0), mean, rtol=0, atol=0.01)
+    torch.testing.assert_close(images.T @ images / len(images), second, rtol=0, atol=0.01)
+
+
+def test_sliced_distance_of_a_shift() -> None:
+    points = torch.randn(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert sliced_distance(points, points.flip(0)) < 1e-12
+    assert sliced_distance(points, points + worlds.tensor([3.0, 4.0])) == pytest.approx(5 * 2 / math.pi, rel=1e-3)
