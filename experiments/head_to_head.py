@@ -11,6 +11,7 @@ from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
 from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
+from experiments.recipes.ways_to_combine import CLAIMS, ETA_0, NOTE, OWN, ways
 from experiments.runs import SampleRun
 from experiments.spec import Claim, Profile, Row, Table
 from experiments.table9 import ceiling, judged
@@ -39,6 +40,7 @@ NOTES = (
     "autoencoder, and those of mini that embed and judge, are trained on them. So the experts are not those of Table 9.",
     "The joint model and MT-Diffusion train as many steps as both experts and the dynamic diffusers together.",
     "MT-Diffusion reads the mask as a picture and has both in z_t; it is trained without a null condition, so not guided.",
+    NOTE,
 )
 
 
@@ -48,7 +50,7 @@ def guided(label: str) -> str:
 
 
 def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
-    """Return one row per way to combine, first without guidance, then with it."""
+    """Return one row per way to combine: without guidance, with it, and the ways that need no training."""
     uses, dynamic = experts(profile, seed), collaborators(profile, seed)
     both, multi = joint(profile, seed), multi_task(profile, seed)
     fits = {
@@ -83,6 +85,7 @@ def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
     return (
         *(Row(group=PLAIN, label=label, sample=sample) for label, sample in plain.items()),
         *(Row(group=GUIDED, label=label, sample=sample) for label, sample in strong.items()),
+        *ways(profile, uses, collaborated, "mask-text"),
         ceiling(profile),
     )
 
@@ -99,6 +102,9 @@ def claims(profile: Profile) -> tuple[Claim, ...]:
         ("reliability over time beats the average, both at guidance 2", guided(OVER_TIME), UNITED),
         ("one joint model beats dynamic diffusers, both at guidance 2", guided(JOINT), guided(DIFFUSERS)),
         ("one joint model beats MT-Diffusion", JOINT, MULTI_TASK),
+        *CLAIMS,
+        ("one joint model beats own latents", JOINT, OWN),
+        ("dynamic diffusers beat Eq. 10", DIFFUSERS, ETA_0),
     )
     return tuple(
         Claim(id="ours", text=text, metric=column, better=better, worse=worse)

@@ -61,6 +61,8 @@ class ExpertCombination(SamplingModule):
     """Several diffusion models evaluated together, with one batched call per distinct model and step."""
 
     unsaved: ClassVar[tuple[str, ...]] = ("models",)
+    across_spaces: ClassVar[bool] = False
+    """Whether experts may denoise different shapes."""
 
     def __init__(self, experts: Sequence[Expert], *, sampler: schedules.Sampler, sampling_seed: int = 0):
         """Sample on the first expert's noise schedule; the others are matched to it (supplement 7.2).
@@ -71,7 +73,7 @@ class ExpertCombination(SamplingModule):
         if not experts:
             raise UserError("No expert was given; Unite and Conquer needs at least one.")
         shapes = [e.denoiser.shape for e in experts]
-        if len(set(shapes)) > 1:
+        if len(set(shapes)) > 1 and not self.across_spaces:
             raise UserError(f"All experts must denoise the same shape (paper, Sec. 6); these have {shapes}.")
         for e in experts:
             unknown = sorted(set(e.conditions) - set(e.denoiser.condition_names))

@@ -60,6 +60,15 @@ class DiffusionModel(SeededTraining, SamplingModule):
     def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return z_0 [B, C, H, W] of a batch: pixels in [-1, 1] or latents; all randomness comes from ``generator``."""
 
+    @property
+    def space(self) -> nn.Module | None:
+        """What z_0 is an encoding by: None for pixels. Models of one space can share a latent."""
+        return None
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Return z_0 [B, C, H, W] of an image [B, 3, H, W] in [-1, 1], the inverse of ``decode``: pixels as they are."""
+        return image
+
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Predict the noise under ``conditions``, without guidance."""
         return self.predict_eps(z, t.to(z.device).expand(len(z)), self.encode(conditions, len(z)))

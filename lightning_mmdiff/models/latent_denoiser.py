@@ -146,6 +146,15 @@ class LatentDenoiser(DiffusionModel):
         """Decode the latent to an image."""
         return self.autoencoder.decode(z)
 
+    @property
+    def space(self) -> VAE:
+        """The autoencoder."""
+        return self.autoencoder
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Return the mean latent of an image."""
+        return self.autoencoder.encode(image, image.new_zeros(len(image), *self.shape))
+
     @torch.no_grad()
     def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the latents z_0 [B, C, h, w] of a batch: a sample of the posterior, not its mean, as released.

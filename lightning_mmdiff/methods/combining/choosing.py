@@ -127,3 +127,8 @@ class Switch(MethodConfig):
     def build(self, trained: Trained, *, sampler: Sampler, seed: int) -> Switching:
         """Build the sampler."""
         return Switching(experts_of(self.experts, trained), switch=self.switch, sampler=sampler, sampling_seed=seed)
+
+    @property
+    def calls_per_step(self) -> int:
+        """One: the expert whose turn it is."""
+        return 1

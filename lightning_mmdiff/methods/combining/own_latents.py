@@ -26,7 +26,20 @@ def own_latents(
     """
     own = clean_image(z, eps, step)
     shared = weighted(coefficients, own)
-    clipped = shared.clamp(-1, 1) if clip else shared
+    return towards(eps, own, shared, shared.clamp(-1, 1) if clip else shared, step, theta=theta)
+
+
+def towards(eps: Tensor, own: Tensor, shared: Tensor, clipped: Tensor, step: Interval, *, theta: float) -> Tensor:
+    """Return the latents at s of terms that share a clean image, [...].
+
+    Args:
+        eps: noise that each term predicts, [...].
+        own: the clean image that it implies, [...].
+        shared: the clean image of all terms, in each term's space.
+        clipped: the same, clamped to the range of images, or not.
+        step: from t to s.
+        theta: share of its own noise that a term keeps.
+    """
     ratio = step.alpha / step.sigma
     direction = eps + (1 - theta) * ratio * (own - shared) + ratio * (shared - clipped)
     return step.alpha_next * clipped + step.sigma_next * direction

@@ -1,0 +1,93 @@
+"""Samples of ways to combine trained experts without training anything: the methods of 2023 to 2026 beside Eq. 10.
+
+Weights are w = 1 and reliabilities a = 1/2 wherever a method has them: the product that a joint model of both conditions learns.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from experiments.runs import SampleRun
+from experiments.spec import Profile, Row
+from lightning_mmdiff.methods.combining.choosing import BlendBySaliency, Switch
+from lightning_mmdiff.methods.combining.feynman_kac_sampling import UniteParticles
+from lightning_mmdiff.methods.combining.guidance import UniteInInterval, UnitePlusPlus
+from lightning_mmdiff.methods.combining.langevin_sampling import UniteCorrected
+from lightning_mmdiff.methods.combining.own_latents_sampling import UniteOwnLatents
+from lightning_mmdiff.methods.combining.superdiff_sampling import Superpose
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
+from lightning_mmdiff.methods.unite_and_conquer import Unite
+
+Sampled = Callable[[Profile, str, MethodConfig], SampleRun]
+"""Function of a profile, a name and a method to the run that samples it, such as ``collaborated``."""
+
+PRODUCT, CHOICE = "As a product (w = 1, a = 1/2)", "One expert at a time"
+ETA_0, ETA_1 = "Eq. 10, eta 0", "Eq. 10, eta 1"
+LONG_0, LONG_1 = f"{ETA_0}, 4 times the steps", f"{ETA_1}, 4 times the steps"
+OWN, OWN_1 = "own latents, theta 1/W", "own latents, theta 1"
+LANGEVIN, METROPOLIS = "3 Langevin corrections, eta 0", "3 Metropolis corrections, eta 0"
+PARTICLES_4, PARTICLES_8 = "Feynman-Kac, 4 particles, eta 1", "Feynman-Kac, 8 particles, eta 1"
+INTERVAL, PLUS_PLUS = "guidance in an interval, eta 0", "CFG++, eta 0"
+AND, OR = "SuperDiff AND", "SuperDiff OR"
+SALIENCY, SWITCH = "blended by saliency, guidance 2, eta 0", "switched in time, eta 0"
+LEVELS = (0.28, 1.61)
+"""Noise levels sigma / alpha between which guidance acts: those published for EDM2-XXL at 512 px and FID."""
+NOTE = (
+    "Feynman-Kac's control, which picks one particle at random, is Eq. 10 at eta 1 in law. Guidance in an interval acts "
+    f"between noise levels {LEVELS[0]} and {LEVELS[1]}, as published for images of 512 px. SuperDiff has no guidance and adds "
+    "the noise of eta 1."
+)
+
+
+def ways(profile: Profile, experts: tuple[ExpertUse, ...], sampled: Sampled, prefix: str) -> tuple[Row, ...]:
+    """Return a row for each way to combine ``experts``.
+
+    Args:
+        profile: profile of the runs.
+        experts: two experts, each with its conditions.
+        sampled: makes the run that samples a method.
+        prefix: beginning of the names of the runs.
+    """
+    united = Unite(experts=experts)
+
+    def run(name: str, method: MethodConfig = united, *, longer: int = 1, **steps: Any) -> SampleRun:
+        made = sampled(profile, f"{prefix}-{name}", method)
+        assert made.sampler is not None
+        return replace(made, sampler=replace(made.sampler, num_steps=longer * made.sampler.num_steps, **steps))
+
+    low, high = LEVELS
+    products = {
+        ETA_0: run("eta-0", eta=0.0),
+        ETA_1: run("eta-1", eta=1.0),
+        LONG_0: run("eta-0-long", longer=4, eta=0.0),
+        LONG_1: run("eta-1-long", longer=4, eta=1.0),
+        OWN: run("own-latents", UniteOwnLatents(experts=experts), eta=0.0),
+        OWN_1: run("own-latents-1", UniteOwnLatents(experts=experts, theta=1.0), eta=0.0),
+        LANGEVIN: run("langevin", UniteCorrected(experts=experts), eta=0.0),
+        METROPOLIS: run("metropolis", UniteCorrected(experts=experts, adjusted=True), eta=0.0),
+        PARTICLES_4: run("particles-4", UniteParticles(experts=experts, particles=4), eta=1.0),
+        PARTICLES_8: run("particles-8", UniteParticles(experts=experts, particles=8), eta=1.0),
+        INTERVAL: run("interval", UniteInInterval(experts=experts, low=low, high=high), eta=0.0),
+        PLUS_PLUS: run("plus-plus", UnitePlusPlus(experts=experts), eta=0.0),
+    }
+    choices = {
+        AND: run("and", Superpose(experts=experts, operation="and"), eta=0.0),
+        OR: run("or", Superpose(experts=experts, operation="or"), eta=0.0),
+        SALIENCY: run("saliency", BlendBySaliency(experts=experts, guidance=2.0), eta=0.0),
+        SWITCH: run("switch", Switch(experts=experts), eta=0.0),
+    }
+    return (
+        *(Row(group=PRODUCT, label=label, sample=sample) for label, sample in products.items()),
+        *(Row(group=CHOICE, label=label, sample=sample) for label, sample in choices.items()),
+    )
+
+
+CLAIMS = (
+    ("noise in the steps helps a combination (eta 1 beats eta 0 at equal calls)", ETA_1, ETA_0),
+    ("own latents beat Eq. 10 at equal calls", OWN, ETA_0),
+    ("Feynman-Kac weights beat a particle picked at random", PARTICLES_8, ETA_1),
+    ("Langevin corrections beat the same calls spent on more steps", LANGEVIN, LONG_0),
+    ("Feynman-Kac weights beat the same calls spent on more steps", PARTICLES_4, LONG_1),
+    ("more steps close a part of the gap to the product", LONG_0, ETA_0),
+)
+"""Written down before anything was measured: text, better row, worse row."""
