@@ -6,6 +6,8 @@ BIN := .venv/bin
 # Waiting threads spin briefly, then sleep: no slower on an idle machine, and kinder beside a busy process.
 export GOMP_SPINCOUNT ?= 2000
 
+TEST_WORKERS ?= 2
+
 .PHONY: setup table1 test test-slow lint smoke bench clean
 
 setup: .venv/.ready
@@ -21,10 +23,10 @@ table1: setup
 	$(BIN)/python -m experiments.table1
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m slow
 
 lint: setup
 	$(BIN)/ruff check .

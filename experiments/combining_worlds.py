@@ -158,7 +158,15 @@ def table(found: Sequence[Found]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(out: Path = Path("runs/combining-worlds")) -> None:
+@dataclass(frozen=True)
+class WorldFlags:
+    """Measure, print the table, and write it with a figure and every number as CSV."""
+
+    out: Path = Path("runs/combining-worlds")
+    """Folder of the three files."""
+
+
+def main(out: Path) -> None:
     """Measure, print the table, and write it to ``out`` with a figure and every number as CSV."""
     found = list(measure())
     print(table(found))
@@ -170,4 +178,4 @@ def main(out: Path = Path("runs/combining-worlds")) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    main(tyro.cli(WorldFlags, description=__doc__).out)

@@ -1,4 +1,4 @@
-"""Shared by all tests: two threads, GPU marks, and where real photographs may lie."""
+"""Shared by all tests: two threads in all, files that stay together, GPU marks, and where real photographs may lie."""
 
 import os
 import warnings
@@ -9,12 +9,17 @@ import pytest
 import torch
 from warm import Warm, warm_process
 
-torch.set_num_threads(2)
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+torch.set_num_threads(max(1, 2 // WORKERS))
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip GPU tests where there is none."""
+    """Keep the tests of a file in one worker, all tests of SLURM in one, which starts first; skip GPU tests without a GPU."""
+    for item in items:
+        group = "slurm" if "slurm" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: "slurm" not in item.path.parts)
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import tyro
-from test_readme import REFERENCE, blocks, defined, flags_of
+from test_readme import REFERENCE, TABLES, blocks, defined, flags_of
 
 from datamodules.prepare import prepare
 from experiments.core.cluster import Cluster, read_cluster
@@ -43,7 +43,7 @@ def parser_of(words: list[str]) -> tuple[Callable, list[str]]:
         return functions[module], arguments
     if module == "slurm":
         return getattr(importlib.import_module("slurm.__main__"), arguments[0]), arguments[1:]
-    if re.fullmatch(r"experiments\.table\d+", module):
+    if module in TABLES:
         importlib.import_module(module)
         return TableFlags, arguments
     return flags_of(module), arguments
