@@ -106,9 +106,14 @@ INDEX = (
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
-        name="head_to_head", source="in no paper", mini="14 min with 2 workers",
-        paper="2 x 127k, 187k, 2 x 200k steps; 12 x 3,000 images",
-        shows="every way to combine a mask and a text: average, fitted reliability, dynamic diffusers, joint, MT-Diffusion",
+        name="head_to_head", source="in no paper", mini="about 30 min with 2 workers (estimated)",
+        paper="2 x 127k, 187k, 3 x 200k steps; 29 x 3,000 images",
+        shows="every way to combine a mask and a text: trained ones, Eq. 10, own latents, correctors, SuperDiff, CFG++",
+    ),
+    Entry(
+        name="few_steps", source="in no paper", mini="25 min on one core, after table9",
+        paper="18 x 3,000 images after table9",
+        shows="DDIM, DPM-Solver++ and UniPC with 10 to 100 steps, for united experts and for dynamic diffusers",
     ),
     Entry(
         name="conditioning", source=LECTURE, mini="7 min with 2 workers",

@@ -9,7 +9,7 @@ from experiments.engine.cli import main
 from experiments.protocols.catalogue import column
 from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.collaborative import FID_ALL, MASK, MIOU, TEXT, collaborated, metrics
-from experiments.recipes.combinations import collaborators, experts, joint, multi_task, reliability
+from experiments.recipes.combinations import across_spaces, collaborators, experts, joint, multi_task, reliability
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.recipes.ways_to_combine import CLAIMS, ETA_0, NOTE, OWN, ways
 from experiments.runs import SampleRun
@@ -85,7 +85,7 @@ def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
     return (
         *(Row(group=PLAIN, label=label, sample=sample) for label, sample in plain.items()),
         *(Row(group=GUIDED, label=label, sample=sample) for label, sample in strong.items()),
-        *ways(profile, uses, collaborated, "mask-text"),
+        *ways(profile, uses, across_spaces(profile, seed), collaborated, "mask-text"),
         ceiling(profile),
     )
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("lightning_mmdiff", "datamodules", "experiments", "reports", "slurm", "benchmarks")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-MOST_LINES, MOST_FUNCTION_LINES, MOST_ENTRIES = 250, 50, 36
+MOST_LINES, MOST_FUNCTION_LINES, MOST_ENTRIES = 250, 50, 40
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -14,6 +14,7 @@ from experiments.recipes.collaborative import (
     data,
     diffusers,
     mask_expert,
+    mask_token_expert,
     on_captions,
     words_expert,
 )
@@ -69,6 +70,19 @@ def experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
     """Return the mask and text experts, each conditioned on its modality."""
     modalities = condition_names(profile, "mask", "text")
     return tuple(ExpertUse(run=run, conditions=(name,)) for run, name in zip(_experts(profile, seed), modalities))
+
+
+def across_spaces(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
+    """Return one expert that diffuses pixels and one that diffuses latents: the table's own, and a new one of the other space.
+
+    At paper, where experts are latent, the new one draws pixels from masks; else it draws latents from mask tokens.
+    """
+    mask, text = experts(profile, seed)
+    if mask.conditions == ("mask_tokens",):
+        run = _contender(profile, expert(profile, seed, "mask-pixel-expert", (data(profile, "mask"),)))
+        return ExpertUse(run=run, conditions=("mask",)), text
+    run = _contender(profile, mask_token_expert(profile, seed, class_embedding=True))
+    return text, ExpertUse(run=run, conditions=("mask_tokens",))
 
 
 def collaborators(profile: Profile, seed: int) -> TrainRun:

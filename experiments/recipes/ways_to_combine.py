@@ -14,6 +14,7 @@ from lightning_mmdiff.methods.combining.feynman_kac_sampling import UniteParticl
 from lightning_mmdiff.methods.combining.guidance import UniteInInterval, UnitePlusPlus
 from lightning_mmdiff.methods.combining.langevin_sampling import UniteCorrected
 from lightning_mmdiff.methods.combining.own_latents_sampling import UniteOwnLatents
+from lightning_mmdiff.methods.combining.spaces_sampling import UniteAcrossSpaces
 from lightning_mmdiff.methods.combining.superdiff_sampling import Superpose
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.unite_and_conquer import Unite
@@ -27,6 +28,7 @@ LONG_0, LONG_1 = f"{ETA_0}, 4 times the steps", f"{ETA_1}, 4 times the steps"
 OWN, OWN_1 = "own latents, theta 1/W", "own latents, theta 1"
 LANGEVIN, METROPOLIS = "3 Langevin corrections, eta 0", "3 Metropolis corrections, eta 0"
 PARTICLES_4, PARTICLES_8 = "Feynman-Kac, 4 particles, eta 1", "Feynman-Kac, 8 particles, eta 1"
+ACROSS = "own latents, theta 1/W, pixels and latents"
 INTERVAL, PLUS_PLUS = "guidance in an interval, eta 0", "CFG++, eta 0"
 AND, OR = "SuperDiff AND", "SuperDiff OR"
 SALIENCY, SWITCH = "blended by saliency, guidance 2, eta 0", "switched in time, eta 0"
@@ -39,12 +41,15 @@ NOTE = (
 )
 
 
-def ways(profile: Profile, experts: tuple[ExpertUse, ...], sampled: Sampled, prefix: str) -> tuple[Row, ...]:
+def ways(
+    profile: Profile, experts: tuple[ExpertUse, ...], across: tuple[ExpertUse, ...], sampled: Sampled, prefix: str
+) -> tuple[Row, ...]:
     """Return a row for each way to combine ``experts``.
 
     Args:
         profile: profile of the runs.
         experts: two experts, each with its conditions.
+        across: two experts on the same conditions, one of pixels and one of latents.
         sampled: makes the run that samples a method.
         prefix: beginning of the names of the runs.
     """
@@ -63,6 +68,7 @@ def ways(profile: Profile, experts: tuple[ExpertUse, ...], sampled: Sampled, pre
         LONG_1: run("eta-1-long", longer=4, eta=1.0),
         OWN: run("own-latents", UniteOwnLatents(experts=experts), eta=0.0),
         OWN_1: run("own-latents-1", UniteOwnLatents(experts=experts, theta=1.0), eta=0.0),
+        ACROSS: run("own-latents-across", UniteAcrossSpaces(experts=across), eta=0.0),
         LANGEVIN: run("langevin", UniteCorrected(experts=experts), eta=0.0),
         METROPOLIS: run("metropolis", UniteCorrected(experts=experts, adjusted=True), eta=0.0),
         PARTICLES_4: run("particles-4", UniteParticles(experts=experts, particles=4), eta=1.0),
