@@ -29,6 +29,8 @@ class CycleGANConfig(AdversarialConfig):
     num_blocks: int = 9
     """Residual blocks: 9 at 256 pixels, 6 at 128."""
     discriminator_width: int = 64
+    discriminator_layers: int = 3
+    """Layers of the discriminator with stride 2; 3 need images of 24 pixels or more."""
     cycle_weight: float = 10.0
     identity_weight: float = 0.0
     """Share of ``cycle_weight`` of the identity loss; the paper has none where pictures are translated to labels."""
@@ -38,7 +40,9 @@ class CycleGANConfig(AdversarialConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "width", "num_downs", "num_blocks", "discriminator_width", "pool_size")
+        self._at_least(
+            1, "width", "num_downs", "num_blocks", "discriminator_width", "discriminator_layers", "pool_size"
+        )
         self._at_least(0, "cycle_weight", "identity_weight")
 
     def build(self, *, seed: int) -> "CycleGAN":
@@ -63,7 +67,10 @@ class CycleGAN(AdversarialModel):
         directions = (FORWARD, BACKWARD)
         self.generator = nn.ModuleDict({name: ResnetGenerator(3, *sizes) for name in directions})
         self.discriminator = nn.ModuleDict(
-            {name: PatchDiscriminator(config.discriminator_width, norm="instance") for name in directions}
+            {
+                name: PatchDiscriminator(config.discriminator_width, config.discriminator_layers, norm="instance")
+                for name in directions
+            }
         )
         shape = (3, config.image_size, config.image_size)
         self.pools = nn.ModuleDict({name: ImagePool(config.pool_size, shape) for name in directions})

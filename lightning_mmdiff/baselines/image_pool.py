@@ -24,10 +24,14 @@ class ImagePool(nn.Module):
     def query(self, fake: Tensor, generator: torch.Generator) -> Tensor:
         """Return for each image itself, or with probability one half an earlier one, whose place it takes.
 
+        In evaluation mode, return every image itself and keep none.
+
         Args:
             fake: generated images, [B, C, H, W].
             generator: source of all randomness.
         """
+        if not self.training:
+            return fake.detach()
         chosen = fake.detach().clone()
         for i, image in enumerate(fake.detach()):
             if self.count < len(self.images):

@@ -27,6 +27,8 @@ class InadeConfig(SpadeConfig):
     noise_dim: int = 64
     """Width of the noise of a class."""
     encoder_width: int = 64
+    encoder_downs: int = 4
+    """Steps down of the encoder, whose smallest map must have more than one pixel."""
     divergence_weight: float = 0.05
 
     def build(self, *, seed: int) -> "Inade":
@@ -93,7 +95,8 @@ class Inade(LabelsToImage):
     def build_networks(self) -> None:
         """Set the generator with its encoder, the discriminator and the perceptual loss."""
         config = self.config
-        decoder, encoder = InadeGenerator(config), InstanceEncoder(config.encoder_width, config.noise_dim)
+        decoder = InadeGenerator(config)
+        encoder = InstanceEncoder(config.encoder_width, config.noise_dim, config.encoder_downs)
         self.generator = nn.ModuleDict({"decoder": decoder, "encoder": encoder})
         self.build_discriminator()
 

@@ -34,18 +34,20 @@ class InstanceEncoder(nn.Module):
     """A U-Net of such convolutions, and the mean over each class of what it says of the pixels.
 
     Args:
-        width: channels after the first convolution.
+        width: channels after the first convolution; each step down doubles them.
         noise_dim: width of the noise of a class.
+        num_downs: number of steps down, and up again.
     """
 
-    def __init__(self, width: int, noise_dim: int) -> None:
+    def __init__(self, width: int, noise_dim: int, num_downs: int = 4) -> None:
         super().__init__()
-        w = width
-        down = [(3, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 8 * w)]
-        up = [(8 * w, 4 * w), (8 * w, 2 * w), (4 * w, w), (2 * w, w)]
+        widths = [width * 2**i for i in range(num_downs)]
+        down = list(zip((3, *widths), widths))
+        targets = [*reversed(widths[:-1]), width]
+        up = list(zip([widths[-1], *(2 * w for w in targets[:-1])], targets))
         self.down = nn.ModuleList(InstanceConvolution(a, b, stride=2) for a, b in down)
         self.up = nn.ModuleList(InstanceConvolution(a, b) for a, b in up)
-        self.heads = nn.ModuleList(InstanceConvolution(w, noise_dim) for _ in range(4))
+        self.heads = nn.ModuleList(InstanceConvolution(width, noise_dim) for _ in range(4))
 
     def forward(self, image: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the noise of each class, each [B, K, 2, noise_dim]; 0 for absent classes.

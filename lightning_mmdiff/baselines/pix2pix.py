@@ -25,13 +25,15 @@ class Pix2PixConfig(AdversarialConfig):
     num_downs: int = 8
     """Steps down to one pixel: 8 at 256 pixels."""
     discriminator_width: int = 64
+    discriminator_layers: int = 3
+    """Layers of the discriminator with stride 2; 3 need images of 24 pixels or more."""
     l1_weight: float = 100.0
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-4, betas=(0.5, 0.999))
     discriminator_optimizer: OptimizerConfig = OptimizerConfig(lr=2e-4, betas=(0.5, 0.999))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "width", "discriminator_width")
+        self._at_least(1, "width", "discriminator_width", "discriminator_layers")
         self._at_least(4, "num_downs")
         self._at_least(0, "l1_weight")
 
@@ -55,7 +57,7 @@ class Pix2Pix(AdversarialModel):
         """Set both networks."""
         config = self.config
         self.generator = Pix2PixUNet(config.width, config.num_downs)
-        self.discriminator = PatchDiscriminator(config.discriminator_width, channels_in=6)
+        self.discriminator = PatchDiscriminator(config.discriminator_width, config.discriminator_layers, channels_in=6)
         self._fake: Tensor | None = None
 
     def condition(self, conditions: Conditions, like: Tensor) -> Tensor:
