@@ -65,7 +65,7 @@ def table(profile: Profile, seed: int) -> Table:
             row("Ceiling", "real label pictures", RealImages()),
         ),  # fmt: skip
         claims=tuple(
-            Claim(id="MT6", text=f"MT beats {text}", metric=c, better=OURS, worse=row)
+            Claim(id="MT6", text=f"MT beats {text}", metric=c, better=OURS, worse=row, source="App. E.1")
             for text, row in (("single-task diffusion", SINGLE), ("pix2pix", "pix2pix"), ("CycleGAN", "CycleGAN"))
             for c in COLUMNS
         ),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from experiments.protocols.catalogue import column
 from experiments.recipes import baselines
 from experiments.recipes.baselines import LABELS_TO_FACE
-from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, enough_images, protocols
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid, enough_images, protocols
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
@@ -29,7 +29,6 @@ HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Compos
 BOTH, OURS = "one model, both conditions", "OURS"
 SOURCES = {"UC1": "Sec. 4.3", "UC2": "Sec. 4.3", "UC3": "Sec. 4.3", "UC4": "Sec. 5"}
 """Claim -> where the paper makes it; the others are ours."""
-TEDIGAN_WHY = "the baseline is not built yet"
 
 
 PUBLISHED = {
@@ -109,18 +108,21 @@ def claims(*columns: str) -> tuple[Claim, ...]:
 def baseline_claims() -> tuple[Claim, ...]:
     """Return UC1 and UC2, that ours beats every baseline of combined training, and UC3, that fine-tuning is worse."""
     ours = tuple(
-        Claim(id=i, text=f"ours beats {label} (combined)", metric=metric, better=OURS, worse=f"Combined/{label}")
+        Claim(
+            id=i, text=f"ours beats {label} (combined)", metric=metric, better=OURS, worse=f"Combined/{label}",
+            source=SOURCES[i],
+        )
         for i, metric in (("UC1", "FID"), ("UC2", "mIoU"), ("UC2", "F1"))
         for label in LABELS_TO_FACE
-    )
+    )  # fmt: skip
     regimes = tuple(
         Claim(
             id="UC3", text=f"{label}: combined training beats fine-tuning", metric="FID", better=f"Combined/{label}",
-            worse=f"Fine-tuning/{label}",
+            worse=f"Fine-tuning/{label}", source=SOURCES["UC3"],
         )
         for label in LABELS_TO_FACE
     )  # fmt: skip
-    return ours + regimes
+    return tuple(also_on_kid(ours + regimes))
 
 
 NOTES = (
@@ -152,7 +154,7 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
         if label in LABELS_TO_FACE:
             run = baselines.labels_to_face(profile, seed, label, group)
             sample = united(profile, run.name.split("-seed")[0], dataset, Generate(model=run))
-        why = None if sample else TEDIGAN_WHY
+        why = None if sample else baselines.TEDIGAN_WHY
         return Row(group=group, label=label, published=dict(zip(COLUMNS, values)), sample=sample, why=why)
 
     printed = tuple(row(g, label, values) for g, rows in published.items() for label, values in rows.items())

@@ -59,10 +59,11 @@ class Perceptual(nn.Module):
 
 
 def _vgg19_stages(path: Path | None = None) -> nn.ModuleList:
-    network = vgg19()
+    features = vgg19(init_weights=False).features
     state = torch.load(path or weights.require("vgg19"), map_location="cpu", weights_only=True)
-    network.load_state_dict(state, strict=True)
-    layers = list(network.features)
+    convolutions = {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
+    features.load_state_dict(convolutions, strict=True)
+    layers = list(features)
     for layer in layers:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False
