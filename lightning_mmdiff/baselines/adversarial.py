@@ -61,7 +61,7 @@ class AdversarialModel(SeededTraining):
     """Everything that ``discriminator_optimizer`` trains."""
     discriminator_first: ClassVar[bool] = False
     """Whether the discriminator steps before the generator."""
-    unsaved = ()
+    unsaved: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: AdversarialConfig, *, seed: int) -> None:
         super().__init__()
@@ -99,6 +99,7 @@ class AdversarialModel(SeededTraining):
 
     def turns(self) -> list[tuple[str, Callable[[Example, torch.Generator], Tensor]]]:
         """Return the names of both losses and their functions, in the order of the steps; the generator's is "loss"."""
+        turns: list[tuple[str, Callable[[Example, torch.Generator], Tensor]]]
         turns = [("loss", self.generator_loss), ("discriminator_loss", self.discriminator_loss)]
         return turns[::-1] if self.discriminator_first else turns
 

@@ -1,6 +1,7 @@
 """CycleGAN (Zhu et al., ICCV 2017): two translations that undo each other, learned from unpaired pictures."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -59,6 +60,9 @@ class CycleGAN(AdversarialModel):
     """A generator and a discriminator in each direction; "to_image" makes the images that are sampled."""
 
     config: CycleGANConfig
+    generator: nn.ModuleDict
+    discriminator: nn.ModuleDict
+    pools: nn.ModuleDict
 
     def build_networks(self) -> None:
         """Set all networks and the pools."""
@@ -103,7 +107,8 @@ class CycleGAN(AdversarialModel):
         """Return half the least squares of both discriminators, on pooled images of the generators' turn."""
         losses = []
         for name, real in ((FORWARD, example.image), (BACKWARD, example.condition)):
-            pooled = self.pools[name].query(self._fakes[name], generator)
+            pool: Any = self.pools[name]
+            pooled = pool.query(self._fakes[name], generator)
             judge = self.discriminator[name]
             losses.append(0.5 * (least_squares(judge(pooled), False) + least_squares(judge(real), True)))
         return torch.stack(losses).sum()

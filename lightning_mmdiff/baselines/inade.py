@@ -89,6 +89,7 @@ class Inade(LabelsToImage):
     """INADE: in training, the noise of each class is drawn from what the encoder makes of the real image."""
 
     config: InadeConfig
+    generator: nn.ModuleDict
     first_matched = 3
     stage_weights = (0.0, 0.0, 0.0, 1 / 4, 1.0)
 

@@ -18,6 +18,7 @@ class InstanceConvolution(nn.Module):
         super().__init__()
         self.stride = stride
         plain = nn.Conv2d(width_in, width_out, 3)
+        assert plain.bias is not None
         self.weight, self.bias = plain.weight, plain.bias
 
     def forward(self, x: Tensor, classes: Tensor) -> Tensor:

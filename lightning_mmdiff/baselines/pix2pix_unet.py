@@ -1,5 +1,7 @@
 """The U-Net of pix2pix (Isola et al. 2017, App. 6.1.1): each step up also reads the features of its size from the way down."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -37,14 +39,11 @@ class Pix2PixUNet(nn.Module):
         super().__init__()
         widths = [3, *(width * min(2**i, 8) for i in range(num_downs))]
         inner = (0, num_downs - 1)
-        self.down = nn.ModuleList(
-            nn.ModuleDict({"layer": normal(nn.Conv2d(a, b, 4, stride=2, padding=1, bias=i in inner))})
-            for i, (a, b) in enumerate(zip(widths, widths[1:]))
-        )
-        self.up = nn.ModuleList()
-        for i, layer in enumerate(self.down):
-            if i not in inner:
-                layer["norm"] = ImageStatisticsNorm(widths[i + 1])
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, (a, b) in enumerate(zip(widths, widths[1:])):
+            layer = normal(nn.Conv2d(a, b, 4, stride=2, padding=1, bias=i in inner))
+            norm = {} if i in inner else {"norm": ImageStatisticsNorm(b)}
+            self.down.append(nn.ModuleDict({"layer": layer, **norm}))
         for i in reversed(range(num_downs)):
             width_in = widths[i + 1] * (1 if i == num_downs - 1 else 2)
             layer = normal(nn.ConvTranspose2d(width_in, widths[i], 4, stride=2, padding=1, bias=i == 0))
@@ -53,6 +52,7 @@ class Pix2PixUNet(nn.Module):
     def forward(self, x: Tensor, noise: Noise) -> Tensor:
         """Return images [B, 3, S, S] in [-1, 1] for pictures [B, 3, S, S]; ``noise`` draws what dropout hides."""
         features: list[Tensor] = []
+        step: Any
         for i, step in enumerate(self.down):
             x = step["layer"](F.leaky_relu(x, 0.2) if i else x)
             x = step["norm"](x) if "norm" in step else x

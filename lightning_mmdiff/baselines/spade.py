@@ -47,7 +47,7 @@ class SpadeConfig(AdversarialConfig):
         self._at_least(1, "width", "label_width", "discriminator_width")
         self._at_least(0, "feature_weight", "perceptual_weight")
 
-    def build(self, *, seed: int) -> "Spade":
+    def build(self, *, seed: int) -> "LabelsToImage":
         """Build both networks."""
         return Spade(self, seed=seed)
 

@@ -69,14 +69,15 @@ def _maps(profile: unite_and_conquer.Settings, **channels: int) -> dict[str, Any
     return {"image_size": profile.image_size, "labels": (("hair", 1), (face, channels.get(face, 1)))}
 
 
-_FACES, _PICTURES = _maps(unite_and_conquer.PAPER), {"image_size": mt_latents.PAPER.translation.image_size}
+_FACES = _maps(unite_and_conquer.PAPER)
+_PICTURES: dict[str, Any] = {"image_size": mt_latents.PAPER.translation.image_size, "source": "photo"}
 PAPER = Settings(
     spade=_training(SpadeConfig(**_FACES), 32, 2 * PASSES * FACES // 32),
     oasis=_training(OasisConfig(**_FACES), 32, 2 * PASSES * FACES // 32, falls=False),
     pix2pixhd=_training(Pix2PixHDConfig(**_FACES), 8, 2 * PASSES * FACES // 8),
     inade=_training(InadeConfig(**_FACES), 32, 2 * PASSES * FACES // 32),
-    pix2pix=_training(Pix2PixConfig(**_PICTURES, source="photo"), 1, 200 * STREETS),
-    cyclegan=_training(CycleGANConfig(**_PICTURES, source="photo"), 1, 200 * STREETS),
+    pix2pix=_training(Pix2PixConfig(**_PICTURES), 1, 200 * STREETS),
+    cyclegan=_training(CycleGANConfig(**_PICTURES), 1, 200 * STREETS),
 )
 
 
