@@ -3,15 +3,19 @@
 python -m experiments.night2day --profile mini
 """
 
-from datamodules.config import DataConfig
+from typing import Literal
+
 from experiments.engine.cli import main
+from experiments.recipes.baselines import picture_to_picture
 from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS
 from experiments.recipes.mt_latents import LATENTS, translation
-from experiments.recipes.mt_shared import generated_or_real, sampled
-from experiments.runs import TrainRun
+from experiments.recipes.mt_shared import sampled
 from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.baselines.adversarial import Generate
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.single import Denoise, RealImages
 
 SINGLE, OURS = "single-task diffusion", "MT-Diffusion"
 PUBLISHED = {SINGLE: {"FID": 40.73, "IS": 3.84}, OURS: {"FID": 37.93, "IS": 3.94}, "real images": {"IS": 3.65}}
@@ -21,12 +25,14 @@ def table(profile: Profile, seed: int) -> Table:
     """Return the table: the paper's two numbers, and how close the generated day is to the true one."""
     single, ours = (translation(profile, seed, "night2day", multi_task=multi) for multi in (False, True))
 
-    def row(label: str, run: TrainRun | None, data: DataConfig) -> Row:
-        name = f"{run.name.split('-seed')[0]}-days" if run else "night2day-real"
-        sample = sampled(profile, name, generated_or_real(run), data, num_images=2300)
-        return Row(
-            group="" if run else "Ceiling", label=label, published=PUBLISHED.get(label), sample=sample
-        )  # fmt: skip
+    def row(label: str, method: MethodConfig, group: str = "") -> Row:
+        name = f"{method.needs[0].name.split('-seed')[0]}-days" if method.needs else "night2day-real"
+        sample = sampled(profile, name, method, ours.data[0], num_images=2300)
+        return Row(group=group, label=label, published=PUBLISHED.get(label), sample=sample)
+
+    def gan(label: Literal["pix2pix", "CycleGAN"]) -> Row:
+        method = Generate(model=picture_to_picture(profile, seed, label, ours.data[0]))
+        return row(label, method, "Adversarial (not in the paper)")
 
     return Table(
         name="night2day",
@@ -34,9 +40,11 @@ def table(profile: Profile, seed: int) -> Table:
         paper="MT-Diffusion (ICLR 2024), App. E.1",
         metrics=columns(profile, "FID", "IS", "LPIPS", "SSIM", *BESIDE_FID, COPIES, objects=False),
         rows=(
-            row(SINGLE, single, single.data[0]),
-            row(OURS, ours, ours.data[0]),
-            row("real images", None, ours.data[0]),
+            row(SINGLE, Denoise(model=single)),
+            row(OURS, Denoise(model=ours)),
+            gan("CycleGAN"),
+            gan("pix2pix"),
+            row("real images", RealImages(), "Ceiling"),
         ),
         claims=tuple(
             Claim(

@@ -3,14 +3,18 @@
 python -m experiments.table8 --profile mini
 """
 
-from datamodules.config import DataConfig
+from typing import Literal
+
 from experiments.engine.cli import main
+from experiments.recipes.baselines import picture_to_picture
 from experiments.recipes.columns import columns
 from experiments.recipes.mt_diffusion import DEVIATIONS
 from experiments.recipes.mt_latents import LATENTS, translation
-from experiments.recipes.mt_shared import generated_or_real, sampled
-from experiments.runs import TrainRun
+from experiments.recipes.mt_shared import sampled
 from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.baselines.adversarial import Generate
+from lightning_mmdiff.methods.config import MethodConfig
+from lightning_mmdiff.methods.single import Denoise, RealImages
 
 COLUMNS = ("Pixel acc.", "Class acc.", "Class IoU")
 SINGLE, OURS = "Single-task diffusion", "MT-Diffusion"
@@ -33,32 +37,36 @@ def table(profile: Profile, seed: int) -> Table:
     """Return the table: the paper's rows and real label pictures."""
     single, ours = (translation(profile, seed, "cityscapes", multi_task=multi) for multi in (False, True))
 
-    def quoted(label: str, why: str, values: dict[str, float]) -> Row:
-        return Row(group="Quoted", label=label, published=values, why=why)
-
-    def row(label: str, run: TrainRun | None, data: DataConfig) -> Row:
-        name = f"{run.name.split('-seed')[0]}-labels" if run else "cityscapes-real"
-        sample = sampled(profile, name, generated_or_real(run), data, num_images=500)
+    def row(group: str, label: str, method: MethodConfig) -> Row:
+        name = f"{method.needs[0].name.split('-seed')[0]}-labels" if method.needs else "cityscapes-real"
+        sample = sampled(profile, name, method, ours.data[0], num_images=500)
         published = dict(zip(COLUMNS, PUBLISHED[label])) if label in PUBLISHED else None
-        return Row(group="Diffusion" if run else "Ceiling", label=label, published=published, sample=sample)
+        return Row(group=group, label=label, published=published, sample=sample)
 
-    gan = "the GAN baseline is not built yet"
+    def gan(label: Literal["pix2pix", "CycleGAN"]) -> Row:
+        return row("Adversarial", label, Generate(model=picture_to_picture(profile, seed, label, ours.data[0])))
+
     return Table(
         name="table8",
         title="Cityscapes, photograph to labels",
         paper="MT-Diffusion (ICLR 2024), Table 4",
         metrics=columns(profile, *COLUMNS),
         rows=(
-            *(quoted(gan_row, gan, dict(zip(COLUMNS, PUBLISHED[gan_row]))) for gan_row in ("CycleGAN", "pix2pix")),
-            quoted("InternImage-H", "quoted: a segmentation model pretrained on web-scale data", {"Class IoU": 0.86}),
-            row(SINGLE, single, single.data[0]),
-            row(OURS, ours, ours.data[0]),
-            row("real label pictures", None, ours.data[0]),
-        ),
+            gan("CycleGAN"),
+            gan("pix2pix"),
+            Row(
+                group="Quoted",
+                label="InternImage-H",
+                published={"Class IoU": 0.86},
+                why="quoted: a segmentation model pretrained on web-scale data",
+            ),
+            row("Diffusion", SINGLE, Denoise(model=single)),
+            row("Diffusion", OURS, Denoise(model=ours)),
+            row("Ceiling", "real label pictures", RealImages()),
+        ),  # fmt: skip
         claims=tuple(
-            Claim(
-                id="MT6", text="MT beats single-task diffusion", metric=c, better=OURS, worse=SINGLE, source="App. E.1"
-            )
+            Claim(id="MT6", text=f"MT beats {text}", metric=c, better=OURS, worse=row, source="App. E.1")
+            for text, row in (("single-task diffusion", SINGLE), ("pix2pix", "pix2pix"), ("CycleGAN", "CycleGAN"))
             for c in COLUMNS
         ),
         notes=NOTES,

@@ -4,6 +4,7 @@ python -m experiments.table9 --profile mini
 """
 
 from experiments.engine.cli import main
+from experiments.recipes import baselines
 from experiments.recipes.beside_fid import KID
 from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, mask_and_text, metrics
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
@@ -18,7 +19,6 @@ TEDIGAN, COMPOSABLE, OURS = "TediGAN", "Composable", "Ours"
 RELEASED, MASK_ALONE, TEXT_ALONE = "Ours, released influence schedule", "mask expert alone", "text expert alone"
 COLUMNS = ("FID", TEXT, MASK)
 PUBLISHED = {TEDIGAN: (157.81, 24.27, 0.7219), COMPOSABLE: (124.62, 23.94, 0.7611), OURS: (111.36, 24.51, 0.8025)}
-TEDIGAN_WHY = "the GAN baseline is not built yet, and its script for mask and text was never published"
 NOTES = (
     "The paper's FID is that of 50 images (said by its authors, not in the paper); Mask is printed there in percent.",
     "Influence as the paper prints it (Eq. 5-7). The released sampler multiplies that of the mask by a cosine of the time on "
@@ -79,7 +79,7 @@ def table(profile: Profile, seed: int) -> Table:
         paper="Collaborative Diffusion (CVPR 2023), Table 1",
         metrics=metrics(profile),
         rows=(
-            Row(label=TEDIGAN, published=published[TEDIGAN], why=TEDIGAN_WHY),
+            Row(label=TEDIGAN, published=published[TEDIGAN], why=baselines.TEDIGAN_WHY),
             Row(label=COMPOSABLE, published=published[COMPOSABLE], sample=composable(profile, seed)),
             Row(label=OURS, published=published[OURS], sample=ours(profile, seed)),
             Row(group=more, label=RELEASED, sample=ours(profile, seed, "collaborative-released", schedule="released")),

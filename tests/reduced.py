@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from experiments.runs import Run
+from lightning_mmdiff.baselines.adversarial import AdversarialConfig
 
 PIXELS, SMALLEST = 4, 32
 """Pictures are this many times smaller, but not below so many pixels, which LPIPS needs."""
@@ -49,6 +50,16 @@ def to(most: int) -> Shrink:
     return lambda config, value: min(value, most)
 
 
+def narrow(config: Any, channels: int) -> int:
+    """Return the width of a baseline's network, before its multipliers; those of other configs stay."""
+    return min(channels, 4) if isinstance(config, AdversarialConfig) else channels
+
+
+def downs(config: Any, number: int) -> int:
+    """Return the number of halvings, at most to one pixel."""
+    return min(number, pixels(config.image_size).bit_length() - 1)
+
+
 SHRINK: dict[str, Shrink] = {
     "image_size": lambda config, size: pixels(size),
     "masks": of_pictures,
@@ -56,11 +67,22 @@ SHRINK: dict[str, Shrink] = {
     "head_channels": width,
     "num_heads": heads,
     "norm_groups": to(GROUPS),
+    "width": narrow,
+    "discriminator_width": narrow,
+    "encoder_width": narrow,
+    "label_width": to(8),
+    "last_width": to(8),
+    "discriminator_widths": lambda config, channels: tuple(min(c, 8) for c in channels),
+    "num_downs": downs,
+    "num_blocks": to(1),
+    "statistics_batches": to(2),
     "num_layers": to(2),
     "adversarial_start": to(1),
     "max_steps": to(2),
     "decay_steps": to(2),
     "warmup_steps": to(1),
+    "constant_steps": to(1),
+    "switch_step": to(1),
     "checkpoint_every": to(1),
     "devices": to(1),
     "num_nodes": to(1),

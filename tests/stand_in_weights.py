@@ -57,7 +57,7 @@ def _inception(path: Path) -> None:
 
 
 def _trunk(make: Callable[[], Any]) -> Callable[[Path], None]:
-    """Return the writer of the convolutions of one of torchvision's networks; LPIPS reads nothing else."""
+    """Return the writer of the convolutions of one of torchvision's networks; perceptual losses read nothing else."""
 
     def write(path: Path) -> None:
         features = make().features
@@ -93,6 +93,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "inception": _inception,
     "alexnet": _trunk(lambda: torchvision.models.alexnet(weights=None)),
     "vgg16": _trunk(lambda: torchvision.models.vgg16(weights=None, init_weights=False)),
+    "vgg19": _trunk(lambda: torchvision.models.vgg19(weights=None, init_weights=False)),
     "celebamask_parser": lambda path: torch.save(CelebAMaskParser().state_dict(), path),
     "clip": _clip(512),
     "clip_h": _clip(1024),

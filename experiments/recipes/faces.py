@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from experiments.protocols.catalogue import column
-from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, enough_images, protocols
+from experiments.recipes import baselines
+from experiments.recipes.baselines import LABELS_TO_FACE
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid, enough_images, protocols
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
@@ -18,15 +20,15 @@ from experiments.recipes.unite_and_conquer import (
 )  # fmt: skip
 from experiments.runs import SampleRun
 from experiments.spec import Claim, Metric, Profile, Row, Table
+from lightning_mmdiff.baselines.adversarial import Generate
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.single import RealImages
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
 BOTH, OURS = "one model, both conditions", "OURS"
-SOURCES = {"UC4": "Sec. 5"}
+SOURCES = {"UC1": "Sec. 4.3", "UC2": "Sec. 4.3", "UC3": "Sec. 4.3", "UC4": "Sec. 5"}
 """Claim -> where the paper makes it; the others are ours."""
-GAN_WHY = "the GAN baseline is not built yet; its data schedules are (datamodules/regimes.py)"
 
 
 PUBLISHED = {
@@ -103,6 +105,26 @@ def claims(*columns: str) -> tuple[Claim, ...]:
     )
 
 
+def baseline_claims() -> tuple[Claim, ...]:
+    """Return UC1 and UC2, that ours beats every baseline of combined training, and UC3, that fine-tuning is worse."""
+    ours = tuple(
+        Claim(
+            id=i, text=f"ours beats {label} (combined)", metric=metric, better=OURS, worse=f"Combined/{label}",
+            source=SOURCES[i],
+        )
+        for i, metric in (("UC1", "FID"), ("UC2", "mIoU"), ("UC2", "F1"))
+        for label in LABELS_TO_FACE
+    )  # fmt: skip
+    regimes = tuple(
+        Claim(
+            id="UC3", text=f"{label}: combined training beats fine-tuning", metric="FID", better=f"Combined/{label}",
+            worse=f"Fine-tuning/{label}", source=SOURCES["UC3"],
+        )
+        for label in LABELS_TO_FACE
+    )  # fmt: skip
+    return tuple(also_on_kid(ours + regimes))
+
+
 NOTES = (
     "Uniting two experts with w = 1 and a = 1/2 is averaging their conditional predictions with classifier-free guidance of "
     "strength 2: e1 + e2 - (u1 + u2)/2 = 2 mean(e) - mean(u). The rows 'guidance 2' give the baselines the same.",
@@ -129,7 +151,10 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
 
     def row(group: str, label: str, values: tuple[float, ...]) -> Row:
         sample = ours(profile, seed, dataset) if label == OURS else None
-        why = None if sample else GAN_WHY
+        if label in LABELS_TO_FACE:
+            run = baselines.labels_to_face(profile, seed, label, group)
+            sample = united(profile, run.name.split("-seed")[0], dataset, Generate(model=run))
+        why = None if sample else baselines.TEDIGAN_WHY
         return Row(group=group, label=label, published=dict(zip(COLUMNS, values)), sample=sample, why=why)
 
     printed = tuple(row(g, label, values) for g, rows in published.items() for label, values in rows.items())
@@ -139,7 +164,7 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
         paper=f"Unite and Conquer (CVPR 2023), Table {name.removeprefix('table')}",
         metrics=metrics(profile, *COLUMNS, *BESIDE_FID, COPIES),
         rows=(*printed, *single_and_united_rows(profile, seed, dataset)),
-        claims=claims("mIoU", KID, "FID"),
+        claims=(*baseline_claims(), *claims("mIoU", KID, "FID")),
         notes=NOTES,
         evaluators=face_parser(profile),
     )

@@ -1,5 +1,7 @@
 """Patch discriminator (Isola et al. 2017, Sec. 3.2.2): tells real from fake in overlapping patches of 70 pixels."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 SMALLEST_IMAGE = 24
@@ -7,16 +9,27 @@ SMALLEST_IMAGE = 24
 
 
 class PatchDiscriminator(nn.Module):
-    """4x4 convolutions C-2C-4C-8C of stride 2, 2, 2, 1 with batch norm from the second on, and a last one to one channel."""
+    """4x4 convolutions C-2C-4C-8C of stride 2, 2, 2, 1 with norms from the second on, and a last one to one channel.
 
-    def __init__(self, channels: int = 64, num_layers: int = 3) -> None:
+    Args:
+        channels: C.
+        num_layers: number of layers with stride 2.
+        channels_in: channels of the image, and of what it is judged with.
+        norm: batch norm (pix2pix, latent diffusion), or instance norm without parameters (CycleGAN).
+    """
+
+    def __init__(
+        self, channels: int = 64, num_layers: int = 3, *, channels_in: int = 3,
+        norm: Literal["batch", "instance"] = "batch",
+    ) -> None:  # fmt: skip
         super().__init__()
         widths = [channels * min(2**level, 8) for level in range(num_layers + 1)]
-        layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(channels_in, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for level, (width_in, width_out) in enumerate(zip(widths, widths[1:]), start=1):
             stride = 2 if level < num_layers else 1
-            convolution = nn.Conv2d(width_in, width_out, 4, stride=stride, padding=1, bias=False)
-            layers += [convolution, nn.BatchNorm2d(width_out), nn.LeakyReLU(0.2)]
+            convolution = nn.Conv2d(width_in, width_out, 4, stride=stride, padding=1, bias=norm == "instance")
+            normalize = nn.BatchNorm2d(width_out) if norm == "batch" else nn.InstanceNorm2d(width_out)
+            layers += [convolution, normalize, nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
         for layer in self.layers:
@@ -26,5 +39,5 @@ class PatchDiscriminator(nn.Module):
                 nn.init.normal_(layer.weight, mean=1.0, std=0.02)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits of patches, [B, 1, h, w], of images, float [-1, 1], [B, 3, S, S]; positive means real."""
+        """Return the logits of patches, [B, 1, h, w], of images, float [-1, 1], [B, C, S, S]; positive means real."""
         return self.layers(image)

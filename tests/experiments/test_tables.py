@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -37,7 +38,11 @@ def model_configs() -> set[type]:
     for module in pkgutil.walk_packages(lightning_mmdiff.__path__, "lightning_mmdiff."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return {t for t in ModelConfig.__subclasses__() if t.__module__.startswith("lightning_mmdiff")}
+    found, new = set(), [ModelConfig]
+    while new:
+        new = [t for parent in new for t in parent.__subclasses__() if t.__module__.startswith("lightning_mmdiff")]
+        found |= {t for t in new if hasattr(t, "build")}
+    return found
 
 
 def table(name: str, profile: str, seed: int = 0) -> Table:
@@ -62,11 +67,11 @@ def test_tables_share_their_runs(profile: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_claims_and_published_values_name_rows_and_columns_that_exist(name: str) -> None:
     t = table(name, "mini")
-    columns, labels = {m.column for m in t.metrics}, [r.label for r in t.rows if r.sample]
-    assert len(labels) == len(set(labels))
+    columns = {m.column for m in t.metrics}
+    labels = Counter(label for r in t.rows if r.sample for label in {r.label, f"{r.group}/{r.label}"})
     for claim in t.claims:
         assert claim.metric in columns
-        assert {claim.better, claim.worse} <= set(labels)
+        assert labels[claim.better] == labels[claim.worse] == 1
     for row in t.rows:
         assert set(row.published or {}) <= columns
 

@@ -1,0 +1,135 @@
+"""Settings of the adversarial baselines: as published where their papers say, and reduced.
+
+Unite and Conquer gives no batch size, rate or length for its baselines ("retrained from scratch"). Here: each baseline's
+published optimizer and batch, 50 passes over each data set (SPADE's default), and the second half of them with a rate that
+falls to zero where the baseline's paper lets it fall.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments.recipes.settings import mt_latents, unite_and_conquer
+from experiments.recipes.settings.training import Length
+from experiments.runs import TrainerConfig
+from experiments.spec import Profile
+from lightning_mmdiff.baselines.adversarial import AdversarialConfig
+from lightning_mmdiff.baselines.cyclegan import CycleGANConfig
+from lightning_mmdiff.baselines.inade import InadeConfig
+from lightning_mmdiff.baselines.oasis import OasisConfig
+from lightning_mmdiff.baselines.pix2pix import Pix2PixConfig
+from lightning_mmdiff.baselines.pix2pixhd import Pix2PixHDConfig
+from lightning_mmdiff.baselines.spade import SpadeConfig
+from lightning_mmdiff.configs import Config
+
+PASSES, FACES, STREETS = 50, 27_000, 2975
+"""Passes over each data set of faces, and the number of its images; pictures of streets in Cityscapes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialTraining(Length):
+    """A baseline and the length of its training."""
+
+    model: AdversarialConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Config):
+    """The baselines of Tables 1 and 2 of Unite and Conquer, and of Table 4 of MT-Diffusion."""
+
+    spade: AdversarialTraining
+    oasis: AdversarialTraining
+    pix2pixhd: AdversarialTraining
+    inade: AdversarialTraining
+    pix2pix: AdversarialTraining
+    cyclegan: AdversarialTraining
+
+
+def _training(model: AdversarialConfig, batch_size: int, steps: int, *, falls: bool = True) -> AdversarialTraining:
+    """Return the training of ``model``.
+
+    Args:
+        model: the baseline.
+        batch_size: images per step.
+        steps: number of steps.
+        falls: whether the rates fall to zero in the second half.
+    """
+    if falls:
+        optimizers = {name: getattr(model, name) for name in ("optimizer", "discriminator_optimizer")}
+        model = replace(
+            model, **{k: replace(v, constant_steps=steps // 2, decay_steps=steps) for k, v in optimizers.items()}
+        )
+    every = 2000 if steps > 2000 else max(2, steps // 5)
+    return AdversarialTraining(
+        model=model, batch_size=batch_size, trainer=TrainerConfig(max_steps=steps, checkpoint_every=every)
+    )
+
+
+def _maps(profile: unite_and_conquer.Settings, **channels: int) -> dict[str, Any]:
+    face = profile.face
+    return {"image_size": profile.image_size, "labels": (("hair", 1), (face, channels.get(face, 1)))}
+
+
+_FACES = _maps(unite_and_conquer.PAPER)
+_PICTURES: dict[str, Any] = {"image_size": mt_latents.PAPER.translation.image_size, "source": "photo"}
+PAPER = Settings(
+    spade=_training(SpadeConfig(**_FACES), 32, 2 * PASSES * FACES // 32),
+    oasis=_training(OasisConfig(**_FACES), 32, 2 * PASSES * FACES // 32, falls=False),
+    pix2pixhd=_training(Pix2PixHDConfig(**_FACES), 8, 2 * PASSES * FACES // 8),
+    inade=_training(InadeConfig(**_FACES), 32, 2 * PASSES * FACES // 32),
+    pix2pix=_training(Pix2PixConfig(**_PICTURES), 1, 200 * STREETS),
+    cyclegan=_training(CycleGANConfig(**_PICTURES), 1, 200 * STREETS),
+)
+
+
+def _small(faces: dict[str, Any], *, batch_size: int, steps: int, streets: int) -> Settings:
+    """Return small networks for faces and pictures of 16 or 32 pixels, whose perceptual loss needs no download.
+
+    Args:
+        faces: size and label maps of faces; pictures have the same size.
+        batch_size: images per step.
+        steps: number of steps for faces.
+        streets: number of steps for pictures.
+    """
+    blocks: dict[str, Any] = {
+        "width": 8,
+        "multipliers": (8, 8, 8, 4, 2),
+        "label_width": 16,
+        "perceptual": "effnet-lite0",
+    }
+    blocks = {**faces, **blocks, "discriminator_width": 16}
+    size = faces["image_size"]
+    downs = size.bit_length() - 1  # to one pixel
+    pictures: dict[str, Any] = {
+        "image_size": size, "source": "photo", "width": 16, "discriminator_width": 16, "discriminator_layers": downs - 2,
+    }  # fmt: skip
+    return Settings(
+        spade=_training(SpadeConfig(**blocks), batch_size, steps),
+        oasis=_training(
+            OasisConfig(
+                **faces, width=8, multipliers=(8, 8, 4, 2), label_width=16, noise_channels=16,
+                discriminator_widths=(16, 32, 64), last_width=16, average_decay=0.99, statistics_batches=10,
+            ),
+            batch_size, steps, falls=False,
+        ),
+        pix2pixhd=_training(
+            Pix2PixHDConfig(
+                **faces, width=16, num_downs=2, num_blocks=3, discriminator_width=16, perceptual="effnet-lite0"
+            ),
+            batch_size, steps,
+        ),
+        inade=_training(
+            InadeConfig(**blocks, latent_dim=32, noise_dim=16, encoder_width=8, encoder_downs=downs - 2),
+            batch_size, steps,
+        ),
+        pix2pix=_training(Pix2PixConfig(**pictures, num_downs=downs), batch_size, streets),
+        cyclegan=_training(CycleGANConfig(**pictures, num_blocks=3), batch_size, streets),
+    )  # fmt: skip
+
+
+MINI = _small(_maps(unite_and_conquer.MINI, face_parts=7), batch_size=16, steps=400, streets=400)
+SMOKE = _small(_maps(unite_and_conquer.SMOKE, face_parts=7), batch_size=4, steps=4, streets=4)
+
+
+def of(profile: Profile) -> Settings:
+    """Return the settings of ``profile``."""
+    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
