@@ -1,7 +1,6 @@
 """Reading of ``table.json`` and the run folders it names into a ``TableResult``: means, intervals, verdicts, claims."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.files import read_text
+from lightning_mmdiff.runtime.stored import read_json
 from reports.claims import decide
 from reports.old_configs import upgrade
-from reports.runs import load_run, read_json
+from reports.runs import load_run, side_json
 from reports.schema import Cell, Gallery, Interval, Metric, Over, Row, Run, Score, State, TableResult
 from reports.statistics import cut, share_interval, t_interval
 from reports.table_folder import TableFolder
@@ -30,7 +29,7 @@ def load_table(path: str | Path) -> TableResult:
     path = Path(path).resolve()
     stored = _read(path)
     metrics = tuple(_metric(m, stored) for m in stored["metrics"])
-    papers = upgrade(read_json(TableFolder(path.parent).paper))
+    papers = upgrade(side_json(TableFolder(path.parent).paper))
     decimals = {
         m.column: _usual_decimals((r.get("published") or {}).get(m.column) for r in stored["rows"]) for m in metrics
     }
@@ -60,11 +59,10 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; run the table's own command first (python -m experiments.<table>).")
     try:
-        stored = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); run the table's own command again to rewrite it.") from error
-    missing = [field for field in FIELDS if field not in stored] if isinstance(stored, dict) else FIELDS
-    if missing:
+        stored = read_json(path)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}; run the table's own command again to rewrite it.") from error
+    if missing := [field for field in FIELDS if field not in stored]:
         raise UserError(f"{path}: lacks {', '.join(missing)}; was it written by python -m experiments.<table>?")
     if not stored["name"] or Path(stored["name"]).name != stored["name"]:
         raise UserError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")

@@ -35,7 +35,8 @@ from lightning_mmdiff.methods.config import Preparation
 from lightning_mmdiff.methods.unite_and_conquer import Expert
 from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.runtime import checkpoints
-from lightning_mmdiff.runtime.files import atomic_path, read_text, write_json
+from lightning_mmdiff.runtime.files import atomic_path, write_json
+from lightning_mmdiff.runtime.stored import stored_json
 from lightning_mmdiff.sampling import Conditions
 
 NETWORK = "network.safetensors"
@@ -198,7 +199,7 @@ class CollaborativeEditor:
         wanted = {name: _digest(value) for name, value in sorted(conditions.items())}
         new = {"image": _digest(image), "conditions": wanted, "seed": self.seed, "config": asdict(self.config)}
         path, new = self.folder / "edit.json", json.loads(json.dumps(new))
-        if path.exists() and (old := json.loads(read_text(path))) != new:
+        if (old := stored_json(path)) and old != new:
             differing = ", ".join(key for key in new if old.get(key) != new[key])
             raise UserError(f"{self.folder} holds another edit (other {differing}); choose another folder.")
         write_json(path, new)
