@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments import INDEX
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.stored import stored_json
 from reports.table_folder import TableFolder
 
@@ -39,4 +40,5 @@ def main(out: Path = Path("runs")) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with readable_end():
+        tyro.cli(main)
