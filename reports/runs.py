@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_mmdiff.runtime.links import is_inside, is_name
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import read_json, stored_arrays, stored_json
 from reports.old_configs import upgrade
@@ -49,7 +50,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         unmeasured=files.reasons,
         replicates=replicates,
         config=config,
-        paper_config=read_config(_paper_twin(folder)) or paper,
+        paper_config=_paper_config(folder) or paper,
         trainings=tuple(needs),
         stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
     )
@@ -117,7 +118,7 @@ def _trainings(config: Any) -> Iterator[str]:
     children = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
     for child in children:
         yield from _trainings(child)
-        if isinstance(child, dict) and child.get("type") == "TrainRun" and isinstance(child.get("name"), str):
+        if isinstance(child, dict) and child.get("type") == "TrainRun" and is_name(child.get("name")):
             yield child["name"]
 
 
@@ -162,9 +163,11 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _paper_twin(folder: Path) -> Path:
-    """Return the folder of the same run under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
-    return folder.parent.parent / "paper" / folder.name
+def _paper_config(folder: Path) -> dict[str, Any]:
+    """Return the settings of the same run under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
+    out = folder.parent.parent
+    twin = out / "paper" / folder.name
+    return read_config(twin) if is_inside(RunFolder(twin).config, out) else {}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
