@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from torch import Tensor
@@ -69,6 +69,8 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     if isinstance(run, SampleRun) and folder.missing(_metrics(run, tables)):
         return False
     WorkLocks(folder.locks).clear()  # left by a process that was killed after its last result
+    with suppress(OSError):  # a finished folder may be read-only
+        folder.failure.unlink()  # of an earlier attempt, perhaps of a process that gave up while another went on
     return True
 
 
