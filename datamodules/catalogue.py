@@ -101,7 +101,7 @@ DATA_SETS = (
         name="night2day", folder="night2day", module=Night2Day, render=write_night2day, shows="street",
         expected=20_110, source="github.com/phillipi/pix2pix (no license stated)",
         archive=Archive(
-            url="http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/night2day.tar.gz", contains="night2day",
+            url="https://efrosgans.eecs.berkeley.edu/pix2pix/datasets/night2day.tar.gz", contains="night2day",
         ),
     ),
     DataSet(

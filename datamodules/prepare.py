@@ -5,7 +5,6 @@ python -m datamodules.prepare imagenet --root /data/imagenet --image-size 64
 python -m datamodules.prepare ffhq --root data/mini/ffhq --image-size 32 --render 4000    # small rendered images
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from datamodules.faces.module import FaceDataModule
 from datamodules.faces.split import Split
 from datamodules.images.module import ArrayDataModule
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.commands import readable_end
 
 NAMES = ", ".join(entry.name for entry in DATA_SETS)
 
@@ -96,7 +96,5 @@ def _place(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    try:
+    with readable_end():
         tyro.cli(prepare)
-    except (OSError, UserError) as error:
-        sys.exit(f"{error}")

@@ -1,6 +1,5 @@
 """``python -m experiments``: a list of the tables, what they show, what they cost and how far they have come."""
 
-import json
 from pathlib import Path
 
 import tyro
@@ -8,7 +7,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments import INDEX
-from lightning_mmdiff.runtime.files import read_text
+from lightning_mmdiff.runtime.commands import readable_end
+from lightning_mmdiff.runtime.stored import stored_json
 from reports.table_folder import TableFolder
 
 
@@ -16,7 +16,9 @@ def state(folder: TableFolder) -> str:
     """Return how far a table has come, judging by the report it left on disk."""
     if not folder.metrics.exists():
         return "-"
-    report = json.loads(read_text(folder.metrics))
+    report = stored_json(folder.metrics)
+    if not {"rows", "claims"} <= report.keys():
+        return "damaged; make the report again"
     measured = sum(row["state"] == "measured" for row in report["rows"])
     decided = [claim["decision"] for claim in report["claims"]]
     counts = ", ".join(f"{decided.count(d)} {d}" for d in ("holds", "fails", "undecided", "open") if d in decided)
@@ -38,4 +40,5 @@ def main(out: Path = Path("runs")) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with readable_end():
+        tyro.cli(main)

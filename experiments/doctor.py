@@ -31,6 +31,7 @@ from experiments.runs import Run, TrainRun
 from experiments.spec import Profile, Table, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 COLORS = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -180,7 +181,5 @@ def main(flags: DoctorFlags) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with readable_end():
         sys.exit(main(tyro.cli(DoctorFlags, description=__doc__)))
-    except (OSError, UserError) as error:
-        sys.exit(f"error: {error}")

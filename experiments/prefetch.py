@@ -9,9 +9,11 @@ Interrupted downloads resume where they stopped; checksums are compared; nothing
 """
 
 import importlib
+import lzma
 import os
-import sys
+import shutil
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +26,7 @@ from experiments import INDEX
 from experiments.spec import plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.weights.download import download
 
 
@@ -93,23 +96,50 @@ def fetch_archive(archive: Archive, data: Path) -> None:
         print(f"{target}: already there")
         return
     path = target.parent / archive.url.rpartition("/")[2]
-    require_network(path, archive.url)
     if not path.exists():
+        require_network(path, archive.url)
         _fetch(archive.url, path, archive.sha256, None)
+    elif archive.sha256 and not weights.digest(path).startswith(archive.sha256):
+        raise UserError(f"{path} is not the published archive; delete it and run the same command again.")
     unpack(path, target)
     path.unlink()
 
 
 def unpack(path: Path, target: Path) -> None:
-    """Unpack the tar archive of one folder next to ``target``, then rename it, so that ``target`` is always complete."""
+    """Unpack a tar archive next to ``target`` and take over its folder of that name, so that ``target`` is always complete.
+
+    Raises:
+        UserError: if the archive is damaged, leads out of its folder or has no such folder.
+    """
     temporary = target.with_name(f".{target.name}.unpacking")
+    _remove(temporary)  # left by a process that was killed
+    temporary.mkdir()
     try:
         with tarfile.open(path) as archive:
             archive.extractall(temporary, filter="data")  # no paths outside the folder, no devices, no foreign owners
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"{path}: cannot be unpacked ({error}); delete it and run the same command again.") from error
-    (temporary / target.name).rename(target)
-    temporary.rmdir()
+            while archive.fileobj and archive.fileobj.read(1 << 20):
+                pass  # the checksum of the compression stands at its end
+        if not (temporary / target.name).is_dir():
+            names = ", ".join(sorted(entry.name for entry in temporary.iterdir())[:3]) or "nothing"
+            raise UserError(
+                f"{path} holds {names}, not the folder {target.name}: is it the right archive? Unpack it by hand to {target}, "
+                "or delete it and run the same command again."
+            )
+        (temporary / target.name).rename(target)
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk says nothing of the archive
+            raise
+        what = str(error).partition("\n")[0].rstrip(":")
+        raise UserError(f"{path}: cannot be unpacked ({what}); delete it and run the same command again.") from error
+    finally:
+        _remove(temporary)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder with its content, or a link to one without."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_network(path: Path, source: str) -> None:
@@ -152,9 +182,5 @@ def list_all(flags: PrefetchFlags) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with readable_end():
         main(tyro.cli(PrefetchFlags, description=__doc__))
-    except (OSError, UserError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Stopped. Run the same command again to go on.")

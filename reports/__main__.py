@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import tyro
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.commands import readable_end
+from lightning_mmdiff.runtime.links import require_own
 from reports import results_page
 from reports.index import read_index
 from reports.notebook import NotebookError
@@ -49,6 +51,7 @@ def main(
 
 
 def _write_tables(names: Sequence[str], profile: Path, notebook: bool) -> None:
+    require_own(profile)
     there = [folder.name for folder in TableFolder.written(profile)]
     unknown = sorted(set(names) - set(there))
     if unknown:
@@ -106,9 +109,7 @@ def command(words: Sequence[str]) -> tuple[Callable[..., None], Sequence[str]]:
 
 
 if __name__ == "__main__":
-    try:
+    with readable_end("copy the runs to a writable folder, name it by --out"):
         function, arguments = command(sys.argv[1:])
         name = "" if function is main else f" {function.__name__}"
         tyro.cli(function, args=arguments, prog=f"python -m reports{name}")
-    except UserError as error:
-        sys.exit(f"error: {error}")

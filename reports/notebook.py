@@ -31,10 +31,12 @@ TIMEOUT = 120  # seconds per cell
 MAX_SOCKET_PATH = 80  # characters; Unix allows about 107 with the file name
 
 SETUP = """import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # The repository's root, if this notebook lies inside it: its reports package reads the files beside this notebook.
-sys.path += [str(p) for p in Path.cwd().resolve().parents if (p / "reports" / "results.py").is_file()]
+if find_spec("reports") is None:
+    sys.path += [str(p) for p in Path.cwd().resolve().parents if (p / "reports" / "results.py").is_file()]
 
 from IPython.display import HTML, Image
 
@@ -160,8 +162,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         manager.connection_file = f"{scratch}/kernel.json"
         if len(scratch) <= MAX_SOCKET_PATH:  # otherwise TCP on the local machine
             manager.transport, manager.ip = "ipc", f"{scratch}/kernel"
-        path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
-        environment = {**os.environ, "PYTHONPATH": path, "IPYTHONDIR": scratch, "MPLBACKEND": "agg"}
+        environment = {**os.environ, **_isolation(Path(scratch))}
         client = NotebookClient(notebook, km=manager, timeout=TIMEOUT, record_timing=False)
         try:
             client.execute(cwd=str(folder), env=environment, cleanup_kc=True)
@@ -169,6 +170,17 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             raise NotebookError(
                 f"the notebook of {folder} did not run under {sys.executable} (--no-notebook leaves it out): {error}"
             ) from error
+
+
+def _isolation(scratch: Path) -> dict[str, str]:
+    """Return the environment in which a kernel runs no code from its working folder, which may be another person's."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # an empty or relative entry would mean that folder
+    return {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *(os.path.abspath(entry) for entry in given if entry)]),
+        "PYTHONSAFEPATH": "1",
+        "IPYTHONDIR": str(scratch),
+        "MPLBACKEND": "agg",
+    }
 
 
 def page(notebook: NotebookNode, table: TableResult) -> str:

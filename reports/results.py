@@ -1,7 +1,7 @@
 """Reading of ``table.json`` and the run folders it names into a ``TableResult``: means, intervals, verdicts, claims."""
 
 import dataclasses
-import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.files import read_text
+from lightning_mmdiff.runtime.links import is_name
+from lightning_mmdiff.runtime.stored import read_json
 from reports.claims import decide
 from reports.old_configs import upgrade
-from reports.runs import load_run, read_json
+from reports.runs import load_run, side_json
 from reports.schema import Cell, Gallery, Interval, Metric, Over, Row, Run, Score, State, TableResult
 from reports.statistics import cut, share_interval, t_interval
 from reports.table_folder import TableFolder
@@ -30,7 +31,7 @@ def load_table(path: str | Path) -> TableResult:
     path = Path(path).resolve()
     stored = _read(path)
     metrics = tuple(_metric(m, stored) for m in stored["metrics"])
-    papers = upgrade(read_json(TableFolder(path.parent).paper))
+    papers = upgrade(side_json(TableFolder(path.parent).paper))
     decimals = {
         m.column: _usual_decimals((r.get("published") or {}).get(m.column) for r in stored["rows"]) for m in metrics
     }
@@ -48,9 +49,7 @@ def load_table(path: str | Path) -> TableResult:
         claims=tuple(
             decide(claim, metrics, rows, meaningless=stored["profile"] == "smoke") for claim in stored["claims"]
         ),
-        galleries=tuple(
-            Gallery(title=g["title"], caption=g["caption"], file=path.parent / g["file"]) for g in stored["galleries"]
-        ),
+        galleries=tuple(_gallery(g, path) for g in stored["galleries"]),
         provenance=stored["provenance"],
         folder=path.parent,
     )
@@ -60,13 +59,12 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; run the table's own command first (python -m experiments.<table>).")
     try:
-        stored = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); run the table's own command again to rewrite it.") from error
-    missing = [field for field in FIELDS if field not in stored] if isinstance(stored, dict) else FIELDS
-    if missing:
+        stored = read_json(path)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}; run the table's own command again to rewrite it.") from error
+    if missing := [field for field in FIELDS if field not in stored]:
         raise UserError(f"{path}: lacks {', '.join(missing)}; was it written by python -m experiments.<table>?")
-    if not stored["name"] or Path(stored["name"]).name != stored["name"]:
+    if not is_name(stored["name"]):
         raise UserError(f"{path}: the name of a table is the name of its files, found {stored['name']!r}.")
     return stored
 
@@ -111,7 +109,7 @@ def _row(
 ) -> Row:
     folders: dict[Path, dict[str, Any]] = {}
     for run in stored["runs"]:  # seeds that share a folder (the ceiling has no training seed) are one measurement
-        folders.setdefault((folder / run["folder"]).resolve(), run)
+        folders.setdefault(_run_folder(run, folder), run)
     runs = tuple(
         load_run(path, seed=run["seed"], name=run["name"], paper=papers.get(run["name"]))
         for path, run in folders.items()
@@ -133,6 +131,24 @@ def _row(
         ),
         runs=runs,
     )
+
+
+def _run_folder(run: dict[str, Any], folder: Path) -> Path:
+    """Return the folder of a run behind the table in ``folder``; one beside the tables of its profile, and no other."""
+    path = Path(os.path.normpath(folder / run["folder"]))
+    if path.parent != folder.parents[1]:
+        raise UserError(
+            f"{TableFolder(folder).table}: {run['name']} is said to lie at {path}, which is not in {folder.parents[1]}."
+        )
+    return path
+
+
+def _gallery(stored: dict[str, Any], path: Path) -> Gallery:
+    if not is_name(stored["file"]):
+        raise UserError(
+            f"{path}: the picture {stored['file']!r} is not beside it; only pictures of this folder are shown."
+        )
+    return Gallery(title=stored["title"], caption=stored["caption"], file=path.parent / stored["file"])
 
 
 def _row_state(runs: tuple[Run, ...], why: str | None) -> tuple[State, str]:

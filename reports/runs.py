@@ -1,16 +1,15 @@
 """A run's folder on disk. Anything unfinished or wrong becomes its state and reason, never a crash."""
 
-import json
 import math
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightning_mmdiff.runtime.files import read_text
+from lightning_mmdiff.runtime.links import is_inside, is_name
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import read_json, stored_arrays, stored_json
 from reports.old_configs import upgrade
 from reports.schema import Interval, Run, Score, Stage, State
 
@@ -30,12 +29,12 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
     replicates: dict[str, np.ndarray] = {}
     if state == "measured":
         try:
-            stored = json.loads(read_text(files.metrics))
+            stored = read_json(files.metrics)
             scores = _scores(stored)
             reason = "; ".join(filter(None, (reason, _repeats(stored))))
             replicates = _replicates(files.replicates)
-        except (ValueError, TypeError, KeyError, AttributeError, OSError, zipfile.BadZipFile) as error:
-            state, reason, scores = "failed", f"unreadable result ({error}); score the run again", {}
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            state, reason, scores = "failed", f"unreadable result ({error}); run the table again to measure it", {}
     config = read_config(folder)
     needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
     broken = next((f for f in map(RunFolder, needs) if f.failure.is_file()), None)
@@ -48,10 +47,10 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         state=state,
         reason=reason,
         scores=scores,
-        unmeasured=read_json(files.unmeasured),
+        unmeasured=files.reasons,
         replicates=replicates,
         config=config,
-        paper_config=read_config(_paper_twin(folder)) or paper,
+        paper_config=_paper_config(folder) or paper,
         trainings=tuple(needs),
         stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
     )
@@ -108,10 +107,10 @@ def _interval(pair: Any) -> Interval | None:
 
 
 def _replicates(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        return {}
-    with np.load(path, allow_pickle=False) as stored:
-        return {protocol: stored[protocol].astype(np.float64).ravel() for protocol in stored.files}
+    stored = stored_arrays(path)
+    if stored is None and path.is_file():
+        raise ValueError(f"{path} is damaged")
+    return {protocol: values.astype(np.float64).ravel() for protocol, values in (stored or {}).items()}
 
 
 def _trainings(config: Any) -> Iterator[str]:
@@ -119,13 +118,13 @@ def _trainings(config: Any) -> Iterator[str]:
     children = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
     for child in children:
         yield from _trainings(child)
-        if isinstance(child, dict) and child.get("type") == "TrainRun" and isinstance(child.get("name"), str):
+        if isinstance(child, dict) and child.get("type") == "TrainRun" and is_name(child.get("name")):
             yield child["name"]
 
 
 def stages(folder: Path) -> Iterator[Stage]:
     """Yield the stages recorded in the ``provenance.json`` of a run."""
-    stored, config = read_json(RunFolder(folder).provenance).get("stage"), read_config(folder)
+    stored, config = side_json(RunFolder(folder).provenance).get("stage"), read_config(folder)
     for name, record in stored.items() if isinstance(stored, dict) else ():
         if isinstance(record, dict):
             yield Stage(
@@ -164,20 +163,21 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _paper_twin(folder: Path) -> Path:
-    """Return the folder of the same run under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
-    return folder.parent.parent / "paper" / folder.name
+def _paper_config(folder: Path) -> dict[str, Any]:
+    """Return the settings of the same run under the paper profile: runs/mini/NAME -> runs/paper/NAME."""
+    out = folder.parent.parent
+    twin = out / "paper" / folder.name
+    return read_config(twin) if is_inside(RunFolder(twin).config, out) else {}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the settings of a run in today's form, whichever version of the code wrote them."""
-    return upgrade(read_json(RunFolder(folder).config))
+    return upgrade(side_json(RunFolder(folder).config))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read side information; an absent or half-written file counts as empty."""
+def side_json(path: Path) -> dict[str, Any]:
+    """Read side information; a file that is absent, damaged or not ours to read counts as empty."""
     try:
-        value = json.loads(read_text(path))
-    except (OSError, ValueError):
+        return stored_json(path)
+    except OSError:
         return {}
-    return value if isinstance(value, dict) else {}

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import stored_array
 from reports.schema import Row, Run
 
 COUNT = 16
@@ -24,10 +25,10 @@ def run_with_samples(row: Row) -> Run | None:
 
 def sheet(folder: Path) -> bytes | None:
     """Return a JPEG of the first images of a run in two lines, or None if its first shard does not hold images."""
-    try:
-        images = np.load(RunFolder(folder).shard(0), mmap_mode="r", allow_pickle=False)[:COUNT]
-    except (OSError, ValueError):
+    stored = stored_array(RunFolder(folder).shard(0))
+    if stored is None or not stored.ndim:
         return None
+    images = stored[:COUNT]
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8 or not len(images):
         return None
     pictures = [_resized(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))) for image in images]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.links import require_own
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import exports, figures, notebook, pages, samples, site_pages
 from reports.format import escape_html
@@ -32,9 +33,10 @@ def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool =
         The path of the index, and one sentence per notebook that could not be executed; the site is complete without it.
 
     Raises:
-        UserError: if the profile has neither runs nor tables.
+        UserError: if the profile has neither runs nor tables, or a link leads out of one of their folders.
     """
     profile = profile.resolve()
+    require_own(profile)
     overview, troubles = look(profile, tables), []
     site, now = profile / "site", datetime.now(UTC)
     addresses = {table.name: f"{slug(table.name)}.html" for table in overview.started}

@@ -13,6 +13,7 @@ from rich.text import Text
 from experiments import Profile
 from experiments.core.cluster import read_cluster
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.commands import readable_end
 from slurm import scheduler
 from slurm.logs import logs as logs_of
 from slurm.order import jobs_folder, read_order
@@ -128,7 +129,5 @@ def resubmit(
 
 if __name__ == "__main__":
     commands: dict[str, Any] = {"status": status, "logs": logs, "cancel": cancel, "resubmit": resubmit}
-    try:
+    with readable_end("choose a writable --out"):
         tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
-    except (OSError, UserError) as error:
-        sys.exit(f"error: {error}")

@@ -7,6 +7,7 @@ from experiments.core.results import has_results
 from experiments.core.run_config import require_same_settings
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.links import require_own
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from slurm import records, scheduler
 from slurm.jobs import Job, describe, jobs
@@ -19,8 +20,9 @@ def submit(order: Order, cluster: Cluster, *, dry_run: bool = False) -> Iterator
     """Write the scripts of an order and queue those that are neither done nor queued; yield one line per job when it is.
 
     Raises:
-        UserError: if a folder was made with other settings, or later, if SLURM refuses a job.
+        UserError: if a link leads out of a folder, a folder was made with other settings, or later, if SLURM refuses a job.
     """
+    require_own(order.runs)
     found = jobs(order, cluster)
     for job in found:
         if job.run:

@@ -8,6 +8,7 @@ import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeGuard
 
 from experiments import INDEX, Profile
@@ -59,15 +60,28 @@ class Order:
         return jobs_folder(self.runs)
 
     def tables(self) -> list["Table"]:
-        """Return the table once for each seed."""
+        """Return the table once for each seed.
+
+        Raises:
+            UserError: if there is no such table, or no seed.
+        """
+        if self.seeds < 1:
+            raise UserError(f"--seeds is {self.seeds}; it must be at least 1.")
+        table = getattr(self._imported(), "table", None)
+        if not callable(table):
+            raise UserError(f"No table is called {self.table!r}; there are {', '.join(e.name for e in INDEX)}.")
+        return [table(self.profile, seed) for seed in range(self.seeds)]
+
+    def _imported(self) -> ModuleType | None:
+        """Return the module of the table, or None if there is none."""
+        if not all(part.isidentifier() for part in self.module.split(".")):
+            return None
         try:
-            module = importlib.import_module(self.module)
+            return importlib.import_module(self.module)
         except ModuleNotFoundError as error:
             if not f"{self.module}.".startswith(f"{error.name}."):
                 raise  # the table exists, but something that it imports does not
-            known = ", ".join(e.name for e in INDEX)
-            raise UserError(f"No table is called {self.table!r}; there are {known}.") from error
-        return [module.table(self.profile, seed) for seed in range(self.seeds)]
+            return None
 
     def words(self) -> list[str]:
         """Return the arguments of the local command without ``--only``."""

@@ -7,7 +7,6 @@ Submitting twice is harmless: jobs that are done or queued are left alone.
 """
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ import tyro
 
 from experiments import Profile
 from experiments.core.cluster import read_cluster
-from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.commands import readable_end
 from slurm.order import Order
 
 
@@ -57,7 +56,5 @@ def main(flags: SubmitFlags) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
+    with readable_end("choose a writable --out"):
         main(tyro.cli(SubmitFlags, description=__doc__))
-    except (OSError, UserError) as error:
-        sys.exit(f"error: {error}")

@@ -4,10 +4,12 @@ import ast
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small_runs
 
 from experiments.core.results import has_results, protocols_of
+from lightning_mmdiff.metrics.results import MetricResult, save_results
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.table_folder import TableFolder
 
@@ -52,6 +54,15 @@ def test_no_two_files_of_a_folder_share_a_name(kind: type) -> None:
     assert {path.parent for path in paths} == {Path("/x")}
 
 
+def write_values(folder: RunFolder, **values: float) -> None:
+    """Write measured values as scoring leaves them."""
+    results = [
+        MetricResult(protocol=name, value=value, n=2, better="higher", replicates=np.full(3, value))
+        for name, value in values.items()
+    ]
+    save_results(folder.path, results)
+
+
 def test_runs_that_have_begun_have_settings(tmp_path) -> None:
     for name in ("b", "a", "tables"):
         (tmp_path / name).mkdir()
@@ -63,9 +74,23 @@ def test_runs_that_have_begun_have_settings(tmp_path) -> None:
 def test_what_is_missing_of_the_values(tmp_path) -> None:
     folder = RunFolder(tmp_path)
     assert folder.missing(["FID", "SSIM"]) == ["FID", "SSIM"]
-    folder.metrics.write_text('{"SSIM": {}}')
+    write_values(folder, SSIM=0.5)
     assert folder.missing(["FID", "SSIM"]) == ["FID"]
-    folder.metrics.write_text("")  # a machine that crashed
+
+
+@pytest.mark.filterwarnings("ignore:.*counts as missing")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", ""), ("metrics.json", '{"SSIM": {"va'), ("metrics.json", "[]"), ("metrics.json", '{"SSIM": null}'),
+        ("metrics.json", '{"SSIM": {}}'), ("metrics.json", '{"SSIM": {"value": null}}'),
+        ("metrics.json", '{"SSIM": {"value": NaN}}'), ("replicates.npz", ""), ("replicates.npz", "PK"), ("replicates.npz", None),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_read_is_missing(tmp_path, name, content) -> None:
+    folder = RunFolder(tmp_path)
+    write_values(folder, SSIM=0.5)
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_text(content)
     assert folder.missing(["FID", "SSIM"]) == ["FID", "SSIM"]
 
 
@@ -76,7 +101,7 @@ def test_a_run_has_results_when_every_table_has_what_it_asks_for(tmp_path) -> No
     assert protocols_of(samples, tables) == ("SSIM", "FID")
     folder = RunFolder(tmp_path)
     assert not has_results(folder, samples, tables)
-    folder.metrics.write_text('{"SSIM": {}}')
+    write_values(folder, SSIM=0.5)
     assert not has_results(folder, samples, tables)
     assert has_results(folder, samples, tables[:1])
     assert not has_results(folder, expert, tables)

@@ -1,5 +1,6 @@
 """The limits of a SLURM cluster, read from a TOML file that the user writes once (``slurm/cluster.example.toml``)."""
 
+import math
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.runtime.files import read_text
 
+MAY_BE_0 = ("gpus_per_node", "gpu_memory_gib", "memory_per_task_gib")
 DEFAULT_PATH = Path("slurm/cluster.toml")
 
 
@@ -73,12 +75,26 @@ def read_cluster(path: Path | None) -> Cluster:
     if unknown:
         raise UserError(f"{path}: unknown key {', '.join(unknown)}; there are {', '.join(defaults)}.")
     cluster = Cluster(**{key: _checked(path, key, value, defaults[key]) for key, value in values.items()})
-    for name in ("max_hours", "gpu_speed", "sampling_jobs", "cpus_per_task", "nodes", "notice_seconds"):
-        if getattr(cluster, name) <= 0:
-            raise UserError(f"{path}: {name} is {getattr(cluster, name)}; it must be above 0.")
-    if "{gpus}" not in cluster.gpu_option:
-        raise UserError(f"{path}: gpu_option is {cluster.gpu_option!r}; it must say where {{gpus}} goes.")
+    _require_sound(path, cluster)
     return cluster
+
+
+def _require_sound(path: Path, cluster: Cluster) -> None:
+    for field in fields(Cluster):
+        value = getattr(cluster, field.name)
+        if isinstance(value, int | float) and not (0 < value < math.inf or (value == 0 and field.name in MAY_BE_0)):
+            raise UserError(f"{path}: {field.name} is {value}; it must be a finite number above 0.")
+        words = [value] if isinstance(value, str) else value if isinstance(value, tuple) else []
+        if field.name != "setup" and any(not word.isprintable() for word in words):
+            raise UserError(f"{path}: {field.name} is {value!r}; it must be of one line: further lines go to setup.")
+    try:
+        right = "{gpus}" in cluster.gpu_option and bool(cluster.gpu_option.format(gpus=1))
+    except (LookupError, ValueError, AttributeError):
+        right = False
+    if not right:
+        raise UserError(
+            f"{path}: gpu_option is {cluster.gpu_option!r}; it must say where {{gpus}} goes, and have no other braces."
+        )
 
 
 def _checked(path: Path, key: str, value: Any, default: Any) -> Any:

@@ -18,6 +18,7 @@ from lightning_mmdiff.methods.collaborative.model import Collaborative
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import stored_array
 
 
 def target_indices(run: SampleRun, count: int) -> list[int]:
@@ -72,7 +73,7 @@ def _edit(module: Collaborative, runs: Sequence[SampleRun], root: Path, data: Pa
     assert isinstance(config, EditTogether)
     folder = root / config.name / f"{number:05d}"
     with WorkLocks(RunFolder(root / config.name).locks).acquire(f"{number:05d}"):  # concurrent rows share the work
-        left = [run for run in runs if number < run.num_images and not _file(folder, run).exists()]
+        left = [run for run in runs if number < run.num_images and stored_array(_file(folder, run)) is None]
         if left:
             image = data.test.batch([number % count])["image"]
             conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]

@@ -1,11 +1,11 @@
 """How a number was produced: code, versions, hardware, seconds and memory."""
 
-import json
 import os
 import platform
 import resource
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,9 +17,10 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.core.energy import gpu_energy_wh
-from lightning_mmdiff.runtime.files import read_text, write_json
+from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import stored_json
 
 PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
 
@@ -49,7 +50,8 @@ def recorded(folder: Path, stage: str) -> Iterator[None]:
     """Add the seconds, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
 
     Seconds and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only
-    the first counts.
+    the first counts. A record that cannot be read is begun again, one that cannot be written is a warning: neither costs
+    the result of the block.
     """
     start, energy = time.monotonic(), gpu_energy_wh()
     try:
@@ -57,23 +59,36 @@ def recorded(folder: Path, stage: str) -> Iterator[None]:
     finally:
         if is_first_process():
             used = gpu_energy_wh()
-            _add(folder, stage, time.monotonic() - start, None if energy is None or used is None else used - energy)
+            spent = None if energy is None or used is None else used - energy
+            try:
+                _add(folder, stage, time.monotonic() - start, spent)
+            except OSError as error:
+                warnings.warn(f"{RunFolder(folder).provenance} was not written ({error}).", stacklevel=3)
 
 
 def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
     path = RunFolder(folder).provenance
     with WorkLocks(RunFolder(folder).locks).acquire(path.name):
-        record = json.loads(read_text(path)) if path.exists() else {"stage": {}}
-        before = record["stage"].get(stage, {"seconds": 0.0, "energy_wh": 0.0})
-        energies = (before.get("energy_wh"), energy_wh)
-        record["stage"][stage] = {
+        stages = stages_of(path)
+        before = stages.get(stage, {"seconds": 0.0, "energy_wh": 0.0})
+        energy = before.get("energy_wh")
+        stages[stage] = {
             "seconds": round(before["seconds"] + seconds, 1),
-            "energy_wh": None if None in energies else round(sum(energies), 2),
+            "energy_wh": round(energy + energy_wh, 2)
+            if isinstance(energy, int | float) and energy_wh is not None
+            else None,
             "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
         }
-        write_json(path, record)
+        write_json(path, {"stage": stages})
+
+
+def stages_of(path: Path) -> dict[str, dict[str, Any]]:
+    """Return stage -> its record in a provenance file; only those that say how many seconds they took."""
+    stages = stored_json(path).get("stage")
+    records = stages.items() if isinstance(stages, dict) else ()
+    return {n: r for n, r in records if isinstance(r, dict) and isinstance(r.get("seconds"), int | float)}
 
 
 def _git(*arguments: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from experiments.runs import Run
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.files import read_text, write_json
+from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import read_json
 from reports.old_configs import upgrade
 
 SHOWN = 4
@@ -53,9 +54,15 @@ def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None
     if not path.exists():
         return
     try:
-        old = upgrade(json.loads(read_text(path)))
+        old = upgrade(read_json(path))
     except (ValueError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Move the folder away, or choose another --out.") from error
+        if _is_empty(folder):
+            path.unlink(missing_ok=True)  # nothing was made with it: it is written again
+            return
+        raise UserError(
+            f"{str(error).rstrip('.')}, so nobody knows how the results beside it were made. Move the folder away, or choose "
+            "another --out."
+        ) from error
     fingerprints = old.pop("fingerprints", {})
     different = list(differences(old, run))
     if data is not None:
@@ -65,6 +72,12 @@ def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None
             f"{folder} was made with other settings ({'; '.join(different[:SHOWN])}). "
             "Move the folder away, or choose another --out."
         )
+
+
+def _is_empty(folder: Path) -> bool:
+    """Return whether a run's folder holds nothing but settings, and locks of those who came before."""
+    files = RunFolder(folder)
+    return not any(entry not in (files.config, files.locks, files.failure) for entry in folder.iterdir())
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:

@@ -15,6 +15,7 @@ from experiments.engine.endings import endings
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Profile, TableFunction, plan
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.links import require_own
 
 if TYPE_CHECKING:
     from experiments.engine.work import Work
@@ -93,7 +94,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.fitting import require_fitting
-    from experiments.engine.launch import check_launch
+    from experiments.engine.launch import check_gpu, check_launch
     from experiments.engine.work import Work, is_joint
     from experiments.engine.workers import helpers
     from experiments.figures import reporting
@@ -102,8 +103,10 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
         raise UserError(f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out.")
     tables, papers = ([table(p, seed) for seed in range(flags.seeds)] for p in (flags.profile, "paper"))
     workspace = Workspace.make(flags.profile, flags.out, flags.data)
+    require_own(workspace.runs)
     if flags.part == "all":
         check_launch(runs)
+        check_gpu(flags.profile)
     if flags.part != "report":
         prepare_data(workspace, runs, partial(require_fitting, tables=tables, runs=runs))
         reporting.announce(workspace, tables, papers, _command(flags))

@@ -1,7 +1,5 @@
 """How a command ends: one sentence for a user's mistake, a saved traceback for a bug, advice on resuming after a signal."""
 
-import errno
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,44 +12,42 @@ from rich.markup import escape
 
 from experiments.engine.requeue import job_id, requeue
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.commands import file_system_sentence, steady_output
 from lightning_mmdiff.runtime.interruption import Interrupted, raising
 
 console = Console(highlight=False)
 
-REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), "choose a writable --out"),
-}
-"""Remedies for file system errors that a user can fix; any other error is a bug and shows its traceback."""
-
 
 @contextmanager
 def endings(out: Path, *, debug: bool) -> Iterator[None]:
-    """Turn an exception inside the block into a readable end of the process.
+    """Turn an exception inside the block into a readable end of the process; without a terminal, work goes on.
 
     Args:
         out: root of the run folders, for file system errors that name no file.
         debug: show the traceback of a bug even if it is kept in a file.
     """
-    try:
-        with raising():
-            yield
-    except Interrupted as stop:
-        _leave(stop.signum)
-    except UserError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        console.print("Stopped. Run the same command again to go on.")
-        sys.exit(130)
-    except Exception as error:
-        if isinstance(error, OSError) and (sentence := _file_system_sentence(error, out)):
-            _fail(sentence)
-        kept = getattr(error, "__notes__", [])  # left by the code that wrote the traceback to a file
-        if debug or not kept:
-            raise
-        _fail(
-            f"{type(error).__name__}: {error}. This is a fault of the program; {kept[-1]}, and --debug shows it here."
-        )
+    with steady_output():
+        try:
+            with raising():
+                yield
+        except Interrupted as stop:
+            _leave(stop.signum)
+        except UserError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            console.print("Stopped. Run the same command again to go on.")
+            sys.exit(130)
+        except Exception as error:
+            if isinstance(error, OSError) and (
+                sentence := file_system_sentence(error, elsewhere="choose a writable --out", below=str(out))
+            ):
+                _fail(sentence)
+            kept = getattr(error, "__notes__", [])  # left by the code that wrote the traceback to a file
+            if debug or not kept:
+                raise
+            _fail(
+                f"{type(error).__name__}: {error}. This is a fault of the program; {kept[-1]}, and --debug shows it here."
+            )
 
 
 def _leave(signum: int) -> NoReturn:
@@ -69,16 +65,3 @@ def _leave(signum: int) -> NoReturn:
 def _fail(sentence: str) -> NoReturn:
     console.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
     sys.exit(1)
-
-
-def _file_system_sentence(error: OSError, out: Path) -> str | None:
-    """Return the system's message, its location and a remedy; None if a user cannot fix the error."""
-    number, what = error.errno, error.strerror or str(error)
-    if number is None and "requested and" in what:  # how numpy reports a full disk
-        number, what = errno.ENOSPC, os.strerror(errno.ENOSPC)
-    if number is None and isinstance(error, PermissionError):  # raised by us
-        number = errno.EACCES
-    if number not in REMEDIES:
-        return None
-    where = f"{error.filename}: {what}" if error.filename else f"{what.rstrip('.')} (below {out})"
-    return f"{where}; {REMEDIES[number]} and run the same command again: what is done is kept."

@@ -6,14 +6,46 @@ from collections.abc import Sequence
 import torch
 
 from experiments.core.costs import processes
+from experiments.engine.requeue import job_id
 from experiments.runs import Run, TrainRun
+from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.processes import environment_number
 
 NUMBERS = ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_NNODES", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID")
 """Variables that Lightning reads as numbers."""
+GRANTED = {
+    "SLURM_JOB_GPUS": "",
+    "SLURM_STEP_GPUS": "",
+    "SLURM_GPUS_ON_NODE": "0",
+    "SLURM_GPUS_PER_NODE": "0",
+    "SLURM_GPUS": "0",
+}
+"""Variables by which SLURM says that a job has GPUs -> their value without any: the first two list numbers, from 0."""
 INTERACTIVE = ("bash", "interactive")
 """Names of jobs in which Lightning starts processes itself."""
+
+
+def check_gpu(profile: Profile) -> None:
+    """Raise UserError in a SLURM job that has a GPU, or needs one, and sees none: it would train on the CPU for ever."""
+    job = job_id()
+    if job is None or torch.cuda.is_available():
+        return
+    granted = next((name for name, none in GRANTED.items() if os.environ.get(name, none) not in ("", none)), None)
+    if granted is None and profile != "paper":
+        return
+    why = f"{granted} is {os.environ[granted]!r}" if granted else "the paper profile is not for CPUs"
+    raise UserError(
+        f"Job {job} sees no GPU, although {why}: torch {torch.__version__} is built for {built_for()}. Check that "
+        "nvidia-smi lists a GPU in the job, that torch is built for its driver, and that a container is started with --nv."
+    )
+
+
+def built_for() -> str:
+    """Return the kind of GPU that torch is built for."""
+    return (
+        f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {hip}" if (hip := torch.version.hip) else "CPUs"
+    )
 
 
 def check_launch(runs: Sequence[Run]) -> None:

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from torch import Tensor
@@ -41,6 +41,7 @@ from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import stored_array
 from lightning_mmdiff.source import ModelSource
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -65,9 +66,11 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     check_run_config(folder.path, run, fingerprints)
     if isinstance(run, TrainRun) and not folder.weights.exists():
         return False
-    if isinstance(run, SampleRun) and scoring.missing(folder.path, _metrics(run, tables)):
+    if isinstance(run, SampleRun) and folder.missing(_metrics(run, tables)):
         return False
     WorkLocks(folder.locks).clear()  # left by a process that was killed after its last result
+    with suppress(OSError):  # a finished folder may be read-only
+        folder.failure.unlink()  # of an earlier attempt, perhaps of a process that gave up while another went on
     return True
 
 
@@ -159,7 +162,7 @@ def _cached_latents(workspace: Workspace, run: TrainRun) -> Callable[[Tensor], T
     name = f"moments-{config.dataset}-{config.split}-{config.captions}-{config.image_size}px.npy"
     path = RunFolder(workspace.runs / source.name).path / name
     with WorkLocks(RunFolder(path.parent).locks).acquire(path.name):
-        if not path.exists():
+        if stored_array(path) is None:
             data.setup()
             count = len(data.train)
             batches = (data.train.batch(list(range(i, min(i + 32, count)))) for i in range(0, count, 32))

@@ -81,6 +81,7 @@ class Work:
                 _keep_reason(error, folder)
                 raise
         if mine:
+            folder.failure.unlink(missing_ok=True)  # of a process that gave up meanwhile
             WorkLocks(folder.locks).clear()
             self._finish(run)
 

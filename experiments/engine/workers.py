@@ -54,7 +54,8 @@ def _start(words: Sequence[str], log: Path, environment: dict[str, str]) -> subp
     """Start one helper. It ignores Ctrl-C, which a terminal sends to all: the first process tells it when to stop."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the child
     try:
-        with log.open("w", encoding="utf-8") as file:
+        log.unlink(missing_ok=True)  # it may be a link
+        with log.open("x", encoding="utf-8") as file:
             return subprocess.Popen([sys.executable, *words], stdout=file, stderr=subprocess.STDOUT, env=environment)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -23,8 +23,9 @@ from experiments.protocols.samples import Samples
 from experiments.spec import Row, Table
 from lightning_mmdiff.callbacks.shards import missing_shards
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.files import read_text, write_json
+from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import stored_json
 from reports.index import write_index
 from reports.render import show
 from reports.results import load_table
@@ -48,9 +49,9 @@ def announce(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Tab
     write_index(workspace.runs, INDEX)
     rows = [pair for ours, theirs in zip(tables, papers) for pair in zip(ours.rows, theirs.rows)]
     twins = {ours.sample.name: as_json(theirs.sample) for ours, theirs in rows if ours.sample and theirs.sample}
-    if _stored(folder.paper) != json.loads(json.dumps(twins)):
+    if stored_json(folder.paper) != json.loads(json.dumps(twins)):
         write_json(folder.paper, twins)
-    old, new = _stored(folder.table), _description(workspace, tables, folder.path, command)
+    old, new = stored_json(folder.table), _description(workspace, tables, folder.path, command)
     if any(old.get(key) != json.loads(json.dumps(new[key])) for key in ("metrics", "rows", "claims")):
         write_json(folder.table, {**new, "galleries": old.get("galleries", [])})
 
@@ -78,16 +79,13 @@ def report(workspace: Workspace, tables: Sequence[Table], papers: Sequence[Table
     Console(highlight=False).print("\nWritten: " + ", ".join(os.path.relpath(p) for p in paths), soft_wrap=True)
 
 
-def _stored(path: Path) -> dict[str, Any]:
-    return json.loads(read_text(path)) if path.exists() else {}
-
-
 def _with_older_date(description: dict[str, Any], path: Path) -> dict[str, Any]:
     """Give ``description`` the date of the file at ``path`` if nothing else differs, so that its notebook stays current."""
-    old = _stored(path)
-    if not old:
+    old = stored_json(path)
+    before = old.get("provenance")
+    if not isinstance(before, dict):
         return description
-    dated = {**description, "provenance": {**description["provenance"], "date": old["provenance"]["date"]}}
+    dated = {**description, "provenance": {**description["provenance"], "date": before.get("date")}}
     return dated if json.loads(json.dumps(dated)) == old else description
 
 
@@ -130,7 +128,7 @@ def _pictures(workspace: Workspace, table: Table, folder: TableFolder) -> list[d
         return _galleries(workspace, table, folder.path)
     except UserError as error:
         Console(highlight=False).print(f"No new pictures: {escape(str(error))}", soft_wrap=True)
-        return _stored(folder.table).get("galleries", [])
+        return stored_json(folder.table).get("galleries", [])
 
 
 def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:

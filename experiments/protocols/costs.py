@@ -1,6 +1,5 @@
 """Cost of the images of a row: parameters trained for them, network calls and sampling time."""
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.core import build, costs
+from experiments.core.provenance import stages_of
 from experiments.protocols.protocol import AT_LEAST_0, Protocol
 from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun
@@ -20,7 +20,6 @@ from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.unet import UNet
-from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 NUM_REPLICATES = 1000
@@ -73,7 +72,7 @@ def milliseconds_per_image(samples: Samples) -> float:
 def sampling_seconds(folder: Path) -> float:
     """Return the wall clock seconds of the sample stage, summed over all its interruptions and processes."""
     path = RunFolder(folder).provenance
-    stages = json.loads(read_text(path))["stage"] if path.exists() else {}
+    stages = stages_of(path)
     if "sample" not in stages:
         raise MissingFileError(f"{path} has no record of how long sampling took.")
     return float(stages["sample"]["seconds"])

@@ -16,6 +16,7 @@ from experiments.runs import SampleRun
 from lightning_mmdiff.metrics.segmentation import resize_labels
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.stored import stored_arrays
 
 NUM_IMAGES = 64
 """Number of samples whose influence is recorded; the same images as the run's first shards."""
@@ -42,12 +43,12 @@ class InfluenceMaps:
     def maps(self) -> NDArray[np.float64]:
         """Influence of every model, [steps, M, N, h, w] in sampling order; recorded once."""
         path = RunFolder(self.folder).influence
-        if not path.exists():
-            maps = self._record()
+        maps = (stored_arrays(path) or {}).get("influence")
+        if maps is None:
+            maps = self._record().astype(np.float16)
             with atomic_path(path) as temporary:
-                np.savez_compressed(temporary, influence=maps.astype(np.float16))
-        with np.load(path) as stored:
-            return stored["influence"].astype(np.float64)
+                np.savez_compressed(temporary, influence=maps)
+        return maps.astype(np.float64)
 
     @cached_property
     def timesteps(self) -> list[int]:

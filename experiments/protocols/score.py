@@ -1,13 +1,11 @@
 """Scoring of a finished sample run: fills in its metrics.json, each result stored with its bootstrap replicates."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
@@ -16,16 +14,10 @@ from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
-from lightning_mmdiff.runtime.files import read_text, write_json
+from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
-
-
-def missing(folder: Path, protocols: Sequence[str]) -> list[str]:
-    """Return the protocols that are not in metrics.json yet."""
-    path = RunFolder(folder).metrics
-    done = json.loads(read_text(path)) if path.exists() else {}
-    return [p for p in protocols if p not in done]
+from lightning_mmdiff.runtime.stored import stored_json
 
 
 def score(
@@ -47,10 +39,10 @@ def score(
         data.setup()
     locks = WorkLocks(files.locks)
     reasons: dict[str, str] = {}
-    todo = {name: by_name(name) for name in missing(folder, protocols)}
+    todo = {name: by_name(name) for name in files.missing(protocols)}
     with suppress(FileNotFoundError):  # no weights: the protocol will say so
         samples.prepare(p.features for p in todo.values() if p.features)
-    share = locks.share({name: name for name in todo}, lambda name: name in reasons or not missing(folder, [name]))
+    share = locks.share({name: name for name in todo}, lambda name: name in reasons or not files.missing([name]))
     for name in tqdm(share, desc=f"  scoring {run.name}", total=len(todo), unit="metric", leave=False):
         if run.num_images < (least := todo[name].least_images):
             reasons[name] = f"needs {least} images, there are {run.num_images}"
@@ -74,8 +66,9 @@ def _save_reasons(folder: Path, reasons: dict[str, str], locks: WorkLocks) -> No
     if not reasons and not path.exists():
         return
     with locks.acquire(path.name):
-        old = json.loads(read_text(path)) if path.exists() else {}
-        left = {p: reason for p, reason in sorted((old | reasons).items()) if missing(folder, [p])}
+        known = stored_json(path) | reasons
+        open_ones = RunFolder(folder).missing(sorted(known))
+        left = {protocol: known[protocol] for protocol in open_ones}
         if left:
             write_json(path, left)
         else:
@@ -99,15 +92,11 @@ class Evaluators:
 
 def _stored(folder: Path) -> list[MetricResult]:
     """Return the results measured by earlier calls."""
-    files = RunFolder(folder)
-    if not files.metrics.exists():
-        return []
-    with np.load(files.replicates) as replicates:
-        return [
-            MetricResult(
-                protocol=protocol, value=entry["value"], n=entry["n"], better=entry["better"],
-                replicates=replicates[protocol], share=entry.get("share", False),
-                extra={k: v for k, v in entry.items() if k not in RESERVED},
-            )
-            for protocol, entry in json.loads(read_text(files.metrics)).items()
-        ]  # fmt: skip
+    return [
+        MetricResult(
+            protocol=protocol, value=entry["value"], n=entry["n"], better=entry["better"],
+            replicates=replicates, share=entry.get("share", False),
+            extra={k: v for k, v in entry.items() if k not in RESERVED},
+        )
+        for protocol, (entry, replicates) in RunFolder(folder).measured().items()
+    ]  # fmt: skip

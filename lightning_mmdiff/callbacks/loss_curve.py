@@ -2,6 +2,7 @@
 
 import csv
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class LossCurve(Callback):
         """Keep the rows up to the checkpoint from which training resumes."""
         if trainer.is_global_zero:
             last = steps_done(trainer)
-            self._write_all([row for row in self._rows() if row["step"].isdecimal() and int(row["step"]) <= last])
+            self._write_all([row for row in self._rows() if int(row["step"]) <= last])
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Write a row with the means over the processes that share the batch."""
@@ -62,15 +63,19 @@ class LossCurve(Callback):
             file.write(",".join(row.get(name, "") for name in self._columns) + "\n")
 
     def _rows(self) -> Iterator[dict[str, str]]:
-        """Yield the complete rows of the file, whatever its columns are, and take over its columns."""
+        """Yield the complete rows of the file, whatever its columns are, and take over its columns; warn if some are not."""
         if not self.path.exists():
             return
-        with self.path.open(newline="", encoding="utf-8") as file:
-            heads, *lines = list(csv.reader(file)) or [[]]
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            heads, *lines = list(csv.reader(line.replace("\0", "") for line in file if line.endswith("\n"))) or [[]]
+        if heads[:1] != ["step"]:
+            warnings.warn(f"{self.path} is damaged (it has no columns); the curve starts again.", stacklevel=2)
+            return
         self._columns += [name for name in heads if name not in self._columns]
-        for line in lines:
-            if len(line) == len(heads):
-                yield dict(zip(heads, line))
+        whole = [line for line in lines if len(line) == len(heads) and line[0].isdecimal()]
+        if len(whole) < len(lines):
+            warnings.warn(f"{self.path}: {len(lines) - len(whole)} damaged rows are left out.", stacklevel=2)
+        yield from (dict(zip(heads, line)) for line in whole)
 
     def _write_all(self, rows: list[dict[str, str]]) -> None:
         lines = (",".join(row.get(name, "") for name in self._columns) for row in rows)

@@ -14,6 +14,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import shard_path
+from lightning_mmdiff.runtime.stored import stored_array
 
 
 def shards(num_images: int, size: int) -> list[list[int]]:
@@ -22,8 +23,12 @@ def shards(num_images: int, size: int) -> list[list[int]]:
 
 
 def missing_shards(folder: Path, num_images: int, size: int) -> list[list[int]]:
-    """Return the image numbers of every shard that is not on disk yet."""
-    return [b for b in shards(num_images, size) if not shard_path(folder, b[0] // size).exists()]
+    """Return the image numbers of every shard that is not on disk yet, or not whole."""
+    return [b for b in shards(num_images, size) if not _is_there(folder, b, size)]
+
+
+def _is_there(folder: Path, numbers: Sequence[int], size: int) -> bool:
+    return stored_array(shard_path(folder, numbers[0] // size)) is not None
 
 
 def shard_files(folder: Path, num_images: int, size: int) -> list[Path]:
@@ -54,7 +59,7 @@ def locked_shards(folder: Path, num_images: int, size: int, locks: WorkLocks) ->
         locks: locks through which processes share the shards.
     """
     pieces = {f"{numbers[0] // size:05d}": numbers for numbers in shards(num_images, size)}
-    return locks.share(pieces, lambda numbers: shard_path(folder, numbers[0] // size).exists())
+    return locks.share(pieces, lambda numbers: _is_there(folder, numbers, size))
 
 
 class LockedShards(Sampler[int]):

@@ -3,8 +3,7 @@
 import hashlib
 import os
 import warnings
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +18,7 @@ from lightning_mmdiff.metrics.images import batch_size
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.stored import stored_array, stored_arrays
 
 __all__ = [
     "AdmInception",
@@ -118,7 +118,7 @@ def shard_outputs(
         raise UserError("There are no sample shards to extract features from; run the sample stage first.")
     files = [_feature_files(shard, make_network, names, cache) for shard in shards]
     work = list(zip(shards, files))
-    missing = [(shard, found) for shard, found in work if not all(_is_readable(file) for file in found.values())]
+    missing = [(shard, found) for shard, found in work if not _are_there(found)]
     workers = min(num_processes, len(missing))
     if workers <= 1:
         _extract_share(missing, make_network, cache, device)
@@ -140,18 +140,15 @@ def load_shard(path: Path) -> Tensor:
     Raises:
         UserError: if the file is not such an array; names the file.
     """
-    try:
-        images = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(
-            f"{path}: not a readable sample shard ({error}); delete it and run the sample stage."
-        ) from error
+    images = stored_array(path)
+    if images is None:
+        raise UserError(f"{path}: not a readable sample shard; run the same command again to sample it.")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise UserError(
             f"{path}: expected uint8 images [n, 3, H, W], found {images.dtype} {list(images.shape)}; "
             "delete it and run the sample stage again."
         )
-    return torch.from_numpy(images)
+    return torch.from_numpy(np.array(images))
 
 
 def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]) -> Arrays:
@@ -179,16 +176,13 @@ def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]
 
 def _stored_reference(path: Path, fingerprint: str) -> Arrays | None:
     """Return the arrays at ``path`` if they are whole and have this fingerprint; else None, with a warning if they exist."""
-    if not path.exists():
+    arrays = stored_arrays(path)
+    if arrays is None:
         return None
-    try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        if (found := str(arrays.pop("fingerprint"))) == fingerprint:
-            return arrays
-        warnings.warn(f"{path} was made from {found!r}, not {fingerprint!r}; computing it again.", stacklevel=3)
-    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
-        warnings.warn(f"{path} is damaged ({error}); computing it again.", stacklevel=3)
+    found = str(arrays.pop("fingerprint", ""))
+    if found == fingerprint:
+        return arrays
+    warnings.warn(f"{path} was made from {found!r}, not {fingerprint!r}; computing it again.", stacklevel=3)
     return None
 
 
@@ -210,7 +204,7 @@ def _extract_share(
     network = make_network()
     pieces = {f"{make_network.name}-{shard.stem}": (shard, files) for shard, files in share}
     locks = WorkLocks(cache / ".locks")
-    for shard, files in locks.share(pieces, lambda piece: all(map(_is_readable, piece[1].values()))):
+    for shard, files in locks.share(pieces, lambda piece: _are_there(piece[1])):
         outputs = extract_outputs([load_shard(shard)], network, list(files), device=device)
         for name, file in files.items():
             with atomic_path(file) as temporary:
@@ -228,16 +222,9 @@ def _feature_files(
     return {name: cache / f"{label}-{shard.stem}-{digest[:16]}.npy" for name, label in labels.items()}
 
 
-def _is_readable(file: Path) -> bool:
-    """Return whether ``file`` is a whole array; a damaged one causes a warning and counts as missing."""
-    if not file.exists():
-        return False
-    try:
-        np.load(file, mmap_mode="r")
-    except (ValueError, EOFError, OSError) as error:
-        warnings.warn(f"{file} is damaged ({error}); computing it again.", stacklevel=3)
-        return False
-    return True
+def _are_there(files: Mapping[str, Path]) -> bool:
+    """Return whether every output of a shard is on disk and whole."""
+    return all(stored_array(file) is not None for file in files.values())
 
 
 def _rank_device(device: str, rank: int) -> str:

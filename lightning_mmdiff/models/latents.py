@@ -12,11 +12,12 @@ from lightning_mmdiff import images
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.networks.vae import VAE
 from lightning_mmdiff.runtime.files import atomic_path
+from lightning_mmdiff.runtime.stored import stored_array
 
 
 @torch.no_grad()
 def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: int, path: Path) -> None:
-    """Write the moments of images 0 ... num_images - 1 to one float32 array [N, 2C, h, w] (``.npy``), unless the file exists.
+    """Write the moments of images 0 ... num_images - 1 to one float32 array [N, 2C, h, w] (``.npy``), unless the file is whole.
 
     Args:
         vae: trained and frozen.
@@ -27,7 +28,7 @@ def write_moments(vae: VAE, batches: Iterable[Mapping[str, Any]], num_images: in
     Raises:
         UserError: if an image is missing; names the first ones.
     """
-    if path.exists():
+    if stored_array(path) is not None:
         return
     channels, *size = vae.config.latent_shape
     device, seen = vae.scale.device, np.zeros(num_images, bool)
@@ -53,15 +54,15 @@ class Moments:
         """Open the table; ``shape`` is [C, h, w] of the current autoencoder's latents.
 
         Raises:
-            MissingFileError: if ``path`` does not exist.
+            MissingFileError: if ``path`` does not exist, or is damaged.
             UserError: if it holds latents of another shape.
         """
-        if not path.exists():
+        table = stored_array(path)
+        if table is None:
             raise MissingFileError(
                 f"{path} is missing: write the latents of the training images first (write_moments)."
             )
-        self.path, self.shape = path, shape
-        self.table = np.load(path, mmap_mode="r")
+        self.path, self.shape, self.table = path, shape, table
         expected = (2 * shape[0], *shape[1:])
         if self.table.shape[1:] != expected:
             raise UserError(

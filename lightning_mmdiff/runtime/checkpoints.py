@@ -1,5 +1,6 @@
 """Weights on disk: safetensors for finished models, Lightning checkpoints for resuming, strict in both directions."""
 
+import hashlib
 import re
 import warnings
 import zipfile
@@ -7,13 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.run_folder import RunFolder
+
+DIGEST = "sha256"
+"""Key of the digest in a file's metadata."""
 
 
 def saved(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -25,9 +29,42 @@ def saved(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def save_weights(module: nn.Module, path: Path, averaged: Mapping[str, Tensor]) -> None:
     """Write the module's weights as safetensors, with averaged parameters in place of the last ones."""
     state = {**module.state_dict(), **averaged}
-    kept = {k: v.detach().cpu().contiguous().clone() for k, v in saved(module, state).items()}
+    save_tensors({k: v.detach().clone() for k, v in saved(module, state).items()}, path)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors, with their digest."""
+    kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(kept))  # save_file would not raise OSError if the disk is full
+        temporary.write_bytes(
+            save(kept, {DIGEST: digest(kept)})
+        )  # save_file would not raise OSError if the disk is full
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        UserError: if the file is damaged, be it by one bit; files without a digest, of earlier versions, are not compared.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            recorded = (file.metadata() or {}).get(DIGEST)
+        tensors = load_file(path)
+        if recorded not in (None, digest(tensors)):
+            raise SafetensorError("its content has changed since it was written")
+    except (SafetensorError, ValueError) as error:  # ValueError: empty
+        raise UserError(f"{path} is damaged ({error}); delete it and run the same command to train again.") from error
+    return tensors
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, types, shapes and contents of tensors, in hexadecimal."""
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
@@ -45,10 +82,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     """
     if not path.exists():
         raise MissingFileError(f"{path} is missing: train this model first (run the table without --only).")
-    try:
-        theirs = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run the same command to train again.") from error
+    theirs = {k.removeprefix(prefix): v for k, v in load_tensors(path).items() if k.startswith(prefix)}
     ours = saved(module, module.state_dict())
     problems = [
         ("missing", sorted(ours.keys() - theirs.keys())),

@@ -1,11 +1,14 @@
 """Contents of a run folder: the only place for the names of its files, and for whether its work is done."""
 
-import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lightning_mmdiff.runtime.files import read_text
+from numpy.typing import NDArray
+
+from lightning_mmdiff.runtime.stored import stored_arrays, stored_json
 
 HELD_OUT = "held_out_"
 """Start of the names of the columns of ``RunFolder.loss_curve`` that hold values on held-out images."""
@@ -84,11 +87,7 @@ class RunFolder:
     @property
     def reasons(self) -> dict[str, str]:
         """Protocol -> reason why it could not be measured; {} if the file cannot be read."""
-        try:
-            found = json.loads(self.unmeasured.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return {str(name): str(reason) for name, reason in found.items()} if isinstance(found, dict) else {}
+        return {name: str(reason) for name, reason in stored_json(self.unmeasured).items()}
 
     @property
     def failure(self) -> Path:
@@ -122,12 +121,21 @@ class RunFolder:
         return self.metrics.is_file()
 
     def missing(self, protocols: Iterable[str]) -> list[str]:
-        """Return the protocols without a measured value; all of them if the file of the values cannot be read."""
-        try:
-            measured = json.loads(read_text(self.metrics))
-        except (FileNotFoundError, ValueError):
-            measured = {}
+        """Return the protocols without a measured value; all of them if the values or replicates cannot be read."""
+        measured = self.measured()
         return [protocol for protocol in protocols if protocol not in measured]
+
+    def measured(self) -> dict[str, tuple[dict[str, Any], NDArray[Any]]]:
+        """Return protocol -> (its entry in the values, its replicates), where both are whole."""
+        values = stored_json(self.metrics)
+        replicates = (stored_arrays(self.replicates) or {}) if values else {}
+        return {name: (v, replicates[name]) for name, v in values.items() if name in replicates and _is_measured(v)}
+
+
+def _is_measured(entry: Any) -> bool:
+    """Return whether an entry of the values holds a finite number."""
+    value = entry.get("value") if isinstance(entry, Mapping) else None
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def shard_path(samples: Path, number: int) -> Path:

@@ -3,6 +3,7 @@
 python -m lightning_mmdiff.weights
 """
 
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.weights.find import ENVIRONMENT_VARIABLE, candidates, damage, find
 from lightning_mmdiff.weights.table import WEIGHTS
 
@@ -23,4 +24,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with readable_end():
+        main()

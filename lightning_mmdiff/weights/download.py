@@ -11,6 +11,8 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.weights.find import digest
 
 CHUNK = 1 << 20  # bytes
+PAGES = ("text/", "application/xhtml", "application/json")
+"""Beginnings of the types of what is no file of weights or data."""
 TIMEOUT = 60.0  # seconds without a byte
 
 
@@ -23,7 +25,8 @@ def download(
         url: http or https.
         path: final path.
         sha256: checksum of the whole file, or its first digits; "" is not compared.
-        size: bytes of the whole file, compared if the checksum is unknown.
+        size: bytes of the whole file, compared if the checksum is unknown. If both are unknown, the server must say how
+            large the file is, and may not call it text: the page of a portal that asks to log in is text.
         progress: function called with (bytes so far, total bytes or None).
 
     Raises:
@@ -32,7 +35,7 @@ def download(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     try:
-        _fetch(url, part, progress)
+        _fetch(url, part, progress, checked=bool(sha256) or size is not None)
     except urllib.error.HTTPError as error:
         raise UserError(
             f"{url}: the server answers {error.code} {error.reason}; see whether the file has moved."
@@ -46,8 +49,17 @@ def download(
     os.replace(part, path)
 
 
-def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None]) -> None:
-    """Append the missing bytes; start over if the server cannot continue."""
+def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None], *, checked: bool) -> None:
+    """Append the missing bytes; start over if the server cannot continue.
+
+    Args:
+        url: http or https.
+        part: file to append to.
+        progress: as in ``download``.
+        checked: whether the result will be compared with what was published.
+    """
+    if part.is_symlink():
+        part.unlink()  # its target is not ours to write
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -59,7 +71,12 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int | None], None]) ->
     with response:
         continues = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = start if continues else 0
-        length = response.headers.get("Content-Length")
+        length, kind = (response.headers.get(name, "") for name in ("Content-Length", "Content-Type"))
+        if not checked and (kind.startswith(PAGES) or not length):
+            raise UserError(
+                f"{url}: what the server sends is {kind or 'of unknown kind'}, {length or 'unknown'} bytes, not a file to keep; "
+                "does this network ask to log in first? Nothing was written."
+            )
         total = done + int(length) if length else None
         with part.open("ab" if continues else "wb") as file:
             while chunk := response.read(CHUNK):

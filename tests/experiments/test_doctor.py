@@ -182,7 +182,19 @@ def test_costs_grow_with_the_work_and_shrink_with_the_processes() -> None:
         ("partition = 3", "partition is 3; it must be of type str"),
         ("partitoin = 'gpu'", "unknown key partitoin; there are partition, "),
         ("modules = 'cuda'", "modules is 'cuda'; it must be a list of strings"),
-        ("max_hours = 0", "max_hours is 0.0; it must be above 0"),
+        ("max_hours = 0", "max_hours is 0.0; it must be a finite number above 0"),
+        ("max_hours = nan", "max_hours is nan; it must be a finite number above 0"),
+        ("max_hours = inf", "max_hours is inf; it must be a finite number above 0"),
+        ("gpu_memory_gib = nan", "gpu_memory_gib is nan; it must be"),
+        ("memory_per_task_gib = -1", "memory_per_task_gib is -1; it must be"),
+        ("gpu_option = '--gres=gpu:{type}:{gpus}'", "it must say where {gpus} goes, and have no other braces"),
+        ("gpu_option = '--gres=gpu:{gpus'", "it must say where {gpus} goes"),
+        ("gpu_option = '--gres=gpu:{gpus}{}'", "it must say where {gpus} goes"),
+        ("gpu_option = '{gpus.x}{gpus}'", "it must say where {gpus} goes"),
+        ('partition = "gpu\\ntouch /tmp/ran"', "it must be of one line"),
+        ('account = "a\\u0000"', "it must be of one line"),
+        ('options = ["--mail-type=FAIL\\nrm -r ~"]', "it must be of one line"),
+        ('python = "python\\nrm"', "it must be of one line"),
         ("gpu_option = '--gres=gpu:2'", "it must say where {gpus} goes"),
         ("partition = gpu", "not readable as TOML"),
     ],
@@ -192,6 +204,15 @@ def test_a_wrong_cluster_file_is_explained(tmp_path, text, words) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011
         read_cluster(tmp_path / "cluster.toml")
     assert words in str(error.value)
+
+
+def test_a_cluster_file_in_another_encoding_is_named_and_setup_may_have_lines(tmp_path) -> None:
+    path = tmp_path / "cluster.toml"
+    path.write_bytes("# Grüße\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"{path}: is not UTF-8 text"):
+        read_cluster(path)
+    path.write_text('setup = ["if true; then\\n  true\\nfi"]\nmemory_per_task_gib = 0\n')
+    assert read_cluster(path).setup == ("if true; then\n  true\nfi",)
 
 
 def test_the_example_is_the_defaults_and_names_every_key() -> None:

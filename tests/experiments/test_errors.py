@@ -1,6 +1,7 @@
 """Whatever a user gets wrong ends in one sentence and exit code 1, and nothing that was computed is lost."""
 
 import errno
+import os
 import resource
 import shutil
 import signal
@@ -13,19 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import small_runs
 import torch
 from PIL import Image
 from small_runs import quick_table
 
-from experiments.engine import cli
+from experiments.engine import cli, workers
 from experiments.engine.cli import TableFlags, main
 from experiments.spec import Profile, Table
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.runtime import checkpoints
-from lightning_mmdiff.runtime.checkpoints import load_weights
+from lightning_mmdiff.runtime.checkpoints import load_tensors, load_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -143,6 +145,55 @@ def test_weights_of_another_architecture_and_damaged_weights(tmp_path, data, fai
     assert f"{weights} is damaged" in failing("--data", data, "--out", tmp_path)
     weights.write_bytes(right)
     finish(data, tmp_path)
+
+
+def test_one_flipped_bit_of_the_weights_is_found(tmp_path) -> None:
+    """Loading accepted any content of the right shape (D12)."""
+    path, module = tmp_path / "weights.safetensors", torch.nn.Linear(3, 2).double().requires_grad_(False)
+    module.register_buffer("count", torch.tensor(7))
+    module.register_buffer("brief", torch.ones(2, dtype=torch.bfloat16))
+    checkpoints.save_weights(module, path, {})
+    content, state, found = path.read_bytes(), dict(module.state_dict()), 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        try:
+            loaded = load_tensors(path)
+        except UserError as error:
+            found += str(error).startswith(f"{path} is damaged (")
+        else:
+            assert all(torch.equal(loaded[name], value) for name, value in state.items())
+    assert found > len(content) - 20  # the name of the digest alone is not needed to read the rest
+    path.write_bytes(safetensors.torch.save(state))  # of an earlier version, without a digest
+    load_weights(module, path)
+
+
+def test_empty_weights_are_named(tmp_path) -> None:
+    path = tmp_path / "weights.safetensors"
+    for content in (b"", b"x", b"<html>"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=rf"{path} is damaged \(.*; delete it and run the same command"):
+            load_weights(torch.nn.Linear(2, 2), path)
+
+
+def test_a_finished_run_forgets_an_earlier_failure(tmp_path, data) -> None:
+    """A process that gave up while another went on left its failed.txt for ever (D6)."""
+    runs = finish(data, tmp_path)
+    for name in ("expert-seed0", "samples-seed0"):
+        (runs / name / "failed.txt").write_text("ValueError: long ago\n")
+    finish(data, tmp_path)
+    assert not list(runs.rglob("failed.txt"))
+    (runs / "samples-seed0" / "metrics.json").unlink()
+
+    plain = small_runs.stages.score
+
+    def score(*arguments: object) -> None:
+        (runs / "samples-seed0" / "failed.txt").write_text("MemoryError: elsewhere\n")
+        plain(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.engine.stages.score", score)
+        finish(data, tmp_path)
+    assert not list(runs.rglob("failed.txt"))
 
 
 def test_missing_and_unexpected_entries_are_named(tmp_path) -> None:
@@ -264,6 +315,24 @@ def test_output_that_becomes_read_only_keeps_what_is_done(tmp_path, disk, data, 
         assert (runs / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EFBIG, "File too large; raise the limit on the size of files (ulimit -f)"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EROFS, "Read-only file system; choose a writable --out"),
+    ],
+)
+def test_what_the_file_system_refuses_is_one_sentence(failing, monkeypatch, number, words) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "runs/x.npy")
+
+    monkeypatch.setattr(cli, "session", refused)
+    sentence = failing()
+    assert sentence.startswith("runs/x.npy: ")
+    assert words in sentence
+
+
 def test_errors_of_ours_keep_their_traceback(tmp_path, monkeypatch) -> None:
     for error in (TypeError("ours"), OSError(errno.EBADF, "Bad file descriptor"), AssertionError()):
 
@@ -308,6 +377,31 @@ def test_a_mistake_of_a_user_leaves_one_sentence_and_no_traceback(tmp_path, data
     assert failing("--data", data, "--out", tmp_path) == "The images are too small; render larger ones."
     kept = (tmp_path / "smoke" / "expert-seed0" / "failed.txt").read_text()
     assert kept == "UserError: The images are too small; render larger ones.\n"
+
+
+@pytest.mark.parametrize(
+    "link", ["expert-seed0/checkpoints", "expert-seed0", "workers", "workers/2.log", "tables/small"]
+)
+def test_nothing_behind_a_link_is_lost(tmp_path, data, failing, link) -> None:
+    """A planted checkpoints/ lost every .ckpt behind it, a planted workers/2.log its target's content (D8)."""
+    private, path = tmp_path / "private", tmp_path / "out" / "smoke" / link
+    private.mkdir()
+    (private / "step=9.ckpt").write_text("mine")
+    path.parent.mkdir(parents=True)
+    path.symlink_to(private / "step=9.ckpt" if path.suffix else private)
+    sentence = failing("--data", data, "--out", tmp_path / "out", "--workers", 2)
+    assert f"{path} leads to {private}" in sentence
+    assert "nothing is read or written there" in sentence
+    assert [(p.name, p.read_text()) for p in private.iterdir()] == [("step=9.ckpt", "mine")]
+
+
+def test_a_log_replaces_a_link_to_another_file_of_its_folder(tmp_path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "2.log").symlink_to(tmp_path / "mine.txt")
+    with workers.helpers(2, ("-c", "print('worked')"), tmp_path):
+        pass
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "2.log").read_text() == "worked\n"
 
 
 def test_brackets_in_a_message_are_printed(failing, monkeypatch) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import small_runs
+import torch
 
 from experiments.core.energy import gpu_energy_wh
-from experiments.engine.launch import check_launch
+from experiments.engine.cli import TableFlags, main
+from experiments.engine.launch import check_gpu, check_launch
 from experiments.engine.requeue import job_id
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.locks import WorkLocks
@@ -23,6 +25,42 @@ STEP = {"SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "x"}
 def _no_slurm(monkeypatch) -> None:
     for name in [n for n in os.environ if n.startswith("SLURM_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("profile", "variables", "words"),
+    [
+        ("mini", {"SLURM_JOB_GPUS": "0,1"}, "although SLURM_JOB_GPUS is '0,1'"),
+        ("mini", {"SLURM_JOB_GPUS": "0"}, "although SLURM_JOB_GPUS is '0'"),
+        ("smoke", {"SLURM_GPUS_ON_NODE": "1"}, "although SLURM_GPUS_ON_NODE is '1'"),
+        ("paper", {}, "although the paper profile is not for CPUs"),
+        ("mini", {}, ""),
+        ("mini", {"SLURM_GPUS_ON_NODE": "0", "SLURM_JOB_GPUS": ""}, ""),
+    ],
+)
+def test_a_job_for_a_gpu_that_sees_none_is_refused(monkeypatch, profile, variables, words) -> None:
+    """It would train on the CPU and be queued again and again (D10)."""
+    for name, value in {"SLURM_JOB_ID": "7", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_gpu(profile)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    if not words:
+        check_gpu(profile)
+        return
+    with pytest.raises(UserError, match=f"Job 7 sees no GPU, {words}: torch .* is built for .*nvidia-smi"):
+        check_gpu(profile)
+    monkeypatch.delenv("SLURM_JOB_ID")
+    check_gpu(profile)
+
+
+def test_the_command_asks_before_it_packs_or_trains(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_GPUS", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="Job 7 sees no GPU"):
+        main(small_runs.quick_table, TableFlags(profile="smoke", out=tmp_path / "out", data=tmp_path))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Downloads against a web server of our own: interrupted and continued, damaged, missing; and where none may happen."""
 
+import errno
 import hashlib
 import http.server
 import io
@@ -14,6 +15,7 @@ import pytest
 from datamodules.catalogue import DATA_SETS
 from experiments import prefetch
 from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.weights.download import download
 
 CONTENT = bytes(i * 7 % 251 for i in range(3_000_000))
@@ -24,6 +26,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Serves ``files``; knows ranges unless told otherwise; may break off after some bytes."""
 
     files: dict[str, bytes] = {}
+    headers_sent: dict[str, str] = {"Content-Type": "application/octet-stream"}
+    says_length = True
     ranges = True
     break_after: int | None = None
     asked: list[str | None] = []
@@ -40,7 +44,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        for name, value in self.headers_sent.items():
+            self.send_header(name, value)
+        if self.says_length:
+            self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start:][: self.break_after])
 
@@ -208,6 +215,108 @@ def test_a_data_set_is_unpacked_whole_and_fetched_once(server, tmp_path) -> None
     assert (tmp_path / "set" / "sub" / "b.txt").read_text() == "b"
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
     assert len(server.asked) == 1
+
+
+def archived(server, content: bytes, sha256: str = "") -> prefetch.Archive:
+    server.files["/set.tar.gz"] = content
+    return prefetch.Archive(url=f"{server.url}/set.tar.gz", contains="data/set", sha256=sha256)
+
+
+def test_what_else_an_archive_or_a_killed_attempt_leaves_does_not_stay(server, tmp_path) -> None:
+    """More entries raised though the data was in its place, and what a killed attempt left was mixed in (C10, D13)."""
+    old = tmp_path / "data" / ".set.unpacking" / "set"
+    old.mkdir(parents=True)
+    (old / "old.txt").write_text("x")
+    prefetch.fetch_archive(archived(server, archive({"set/a.txt": b"a", "README": b"x", "more/b.txt": b"b"})), tmp_path)
+    assert [p.relative_to(tmp_path).as_posix() for p in sorted(tmp_path.rglob("*"))] == [
+        "data",
+        "data/set",
+        "data/set/a.txt",
+    ]
+
+
+def damaged(content: bytes) -> bytes:
+    return content[:40] + bytes([content[40] ^ 255]) + content[41:]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            archive({"other/a.txt": b"a", "README": b"x"}),
+            "holds README, other, not the folder set: is it the right archive",
+        ),
+        (archive({}), "holds nothing, not the folder set"),
+        (archive({"set": b"a"}), "holds set, not the folder set"),
+        (archive({"set/a.txt": bytes(range(256)) * 9})[:-30], "cannot be unpacked .*; delete it"),
+        (damaged(archive({"set/a.txt": bytes(range(256)) * 9})), "cannot be unpacked .*; delete it"),
+        (b"<html>Log in</html>", "cannot be unpacked .*; delete it"),
+        (b"", "cannot be unpacked .*; delete it"),
+    ],
+    ids=["another folder", "nothing", "a file", "cut off", "damaged", "a page", "empty"],
+)
+def test_an_archive_of_something_else_is_named_and_leaves_nothing(server, tmp_path, content, words) -> None:
+    entry = archived(server, content)
+    path = tmp_path / "data" / "set.tar.gz"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{path}:? {words}"):
+        prefetch.fetch_archive(entry, tmp_path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(server, tmp_path, monkeypatch) -> None:
+    def full(self, path: Path, **_: object) -> None:
+        (path / "set").mkdir(parents=True)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", full)
+    content = archive({"set/a.txt": b"a"})
+    with pytest.raises(OSError, match="No space left on device"):
+        prefetch.fetch_archive(archived(server, content), tmp_path)
+    assert [p.name for p in (tmp_path / "data").iterdir()] == ["set.tar.gz"]
+    monkeypatch.undo()
+    monkeypatch.setenv("MMDIFF_OFFLINE", "1")  # what is there needs no network
+    prefetch.fetch_archive(archived(server, content), tmp_path)
+    assert (tmp_path / "data" / "set" / "a.txt").read_text() == "a"
+
+
+def test_an_archive_that_is_there_is_compared(server, tmp_path) -> None:
+    path, right = tmp_path / "data" / "set.tar.gz", archive({"set/a.txt": b"a"})
+    path.parent.mkdir()
+    path.write_bytes(archive({"set/a.txt": b"another"}))
+    entry = archived(server, right, hashlib.sha256(right).hexdigest())
+    with pytest.raises(UserError, match=f"{path} is not the published archive; delete it"):
+        prefetch.fetch_archive(entry, tmp_path)
+    assert not (tmp_path / "data" / "set").exists()
+
+
+@pytest.mark.parametrize("start", [b"", b"old"])
+@pytest.mark.parametrize(
+    ("kind", "says_length"),
+    [("text/html; charset=utf-8", True), ("application/json", True), ("application/octet-stream", False)],
+)
+def test_the_page_of_a_portal_is_no_file(server, tmp_path, kind, says_length, start) -> None:
+    """Where no checksum is known (FaRL, a parser, night2day), such a page was kept as the file (D13)."""
+    server.headers_sent, server.says_length = {"Content-Type": kind}, says_length
+    part = tmp_path / "file.pth.part"
+    part.write_bytes(start)
+    with pytest.raises(
+        UserError, match=r"not a file to keep; does this network ask to log in first\? Nothing was written"
+    ):
+        fetch(server, tmp_path / "file.pth", sha256="")
+    assert part.read_bytes() == start
+    assert list(tmp_path.iterdir()) == [part]
+    fetch(server, tmp_path / "whole.pth")  # a checksum says more than the server
+
+
+def test_a_planted_part_does_not_lead_elsewhere(server, tmp_path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "file.pth.part").symlink_to(tmp_path / "mine.txt")
+    fetch(server, tmp_path / "file.pth")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "file.pth").read_bytes() == CONTENT
+    assert not (tmp_path / "file.pth").is_symlink()
 
 
 def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path) -> None:

@@ -19,7 +19,7 @@ from experiments.protocols import embeddings
 from experiments.protocols.catalogue import PROTOCOLS, by_name, column
 from experiments.protocols.protocol import Protocol
 from experiments.protocols.samples import Samples
-from experiments.protocols.score import missing, score
+from experiments.protocols.score import score
 from experiments.recipes.evaluators import attribute_evaluator, face_parser, object_captions
 from experiments.recipes.mt_diffusion import noisy_classifier
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
@@ -212,9 +212,9 @@ def test_what_cannot_be_measured_is_left_with_its_reason(runs, tmp_path, monkeyp
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     samples, asked = runs.generated, ("SSIM", "FID", UNPUBLISHED)
     score(samples.folder, samples.run, asked, samples.evaluators, samples.data)
-    assert missing(samples.folder, asked) == ["FID", UNPUBLISHED]
+    assert RunFolder(samples.folder).missing(asked) == ["FID", UNPUBLISHED]
     reasons = json.loads(RunFolder(samples.folder).unmeasured.read_text())
-    assert list(reasons) == sorted(missing(samples.folder, asked))
+    assert list(reasons) == sorted(RunFolder(samples.folder).missing(asked))
     assert files_in(reasons["FID"]) == ["inception"]
     with pytest.raises(UserError, match="the nearest name is 'SSIM'"):
         score(samples.folder, samples.run, ("SSIMM",), samples.evaluators, samples.data)

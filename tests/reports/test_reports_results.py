@@ -89,11 +89,19 @@ def test_unreadable_metrics_is_a_failed_row(make_table, text):
     assert "unreadable result" in row.reason
 
 
-def test_truncated_replicates_is_a_failed_row(make_table):
+@pytest.mark.filterwarnings("ignore:.*counts as missing")
+@pytest.mark.parametrize("size", [0, 30])
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("metrics.json", "failed"), ("replicates.npz", "failed"), ("config.json", "measured"), ("provenance.json", "measured")],
+)  # fmt: skip
+def test_a_damaged_file_of_a_run_is_named_and_stops_no_report(make_table, name, size, state):
     folder = make_table()
-    path = folder / "../../ours/replicates.npz"
-    path.write_bytes(path.read_bytes()[:100])
-    assert rows_of(folder)["Ours (Others)"].state == "failed"
+    path = folder.parents[1] / "ours" / name
+    path.write_bytes(path.read_bytes()[:size])
+    row = rows_of(folder)["Ours (Others)"]
+    assert row.state == state
+    assert (f"{path} is damaged" in row.reason) is (state == "failed")
 
 
 def test_value_that_is_not_finite_is_missing(make_table):
@@ -462,13 +470,13 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
     with pytest.raises(ValueError, match="no such file; run"):
         load_table(path)
     path.write_text("{")
-    with pytest.raises(ValueError, match="not JSON"):
+    with pytest.raises(ValueError, match="is damaged .*; run the table's own command again"):
         load_table(path)
     path.write_text(json.dumps({"name": "table1"}))
     with pytest.raises(ValueError, match="lacks title, paper"):
         load_table(path)
     path.write_text("[]")
-    with pytest.raises(ValueError, match="lacks name, title"):
+    with pytest.raises(ValueError, match="is damaged .it holds a list"):
         load_table(path)
 
 

@@ -121,7 +121,7 @@ def test_an_unreadable_table_does_not_stop_the_site(profile):
     (profile / "tables" / "table7" / "table.json").write_text('{"half')
     index, _ = write_site(profile, INDEX, with_notebooks=False)
     words = Page(index.read_text()).words
-    assert "tables/table7/table.json: not JSON" in words
+    assert "tables/table7/table.json is damaged" in words
     assert (profile / "site" / "table1.html").is_file()
 
 

@@ -17,6 +17,7 @@ from experiments.engine import cli
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import plan
 from lightning_mmdiff.runtime.files import write_json
+from slurm import __main__ as commands
 from slurm import chain, scheduler, submit
 from slurm import jobs as jobs_module
 from slurm.jobs import jobs
@@ -126,8 +127,12 @@ def test_names_differ_between_folders_and_not_between_calls(tmp_path) -> None:
 def test_what_cannot_be_submitted_is_refused_before_anything_is(tmp_path, monkeypatch) -> None:
     with pytest.raises(ValueError, match="--only nonsense: no such run"):
         jobs(replace(PAPER, only=("nonsense",)), Cluster())
-    with pytest.raises(ValueError, match="No table is called 'table99'; there are table1"):
-        jobs(replace(PAPER, table="table99"), Cluster())
+    for name in ("table99", "os", "rich.table", "", ".table1", "../table1", "table1.py"):
+        with pytest.raises(ValueError, match=f"No table is called '{name}'; there are table1"):
+            jobs(replace(PAPER, table=name), Cluster())
+    for seeds in (0, -1):
+        with pytest.raises(ValueError, match=f"--seeds is {seeds}; it must be at least 1"):
+            jobs(replace(PAPER, seeds=seeds), Cluster())
     plain = Order.tables
 
     def wide(self):
@@ -155,6 +160,31 @@ def test_another_setting_under_the_same_name_is_found_before_a_job_waits(tmp_pat
     write_json(tmp_path / "smoke" / run.name / "config.json", as_json(replace(run, num_images=4)))
     with pytest.raises(ValueError, match="num_images: 4 there, 32 now"):
         chain.submit(order, Cluster(), dry_run=True)
+
+
+def test_a_planted_order_chooses_no_cluster_file_and_a_planted_link_no_folder(tmp_path, monkeypatch) -> None:
+    """A cluster file runs shell lines in every job; the one that an order.json named was taken (D8)."""
+    folder = tmp_path / "smoke" / "slurm"
+    (tmp_path / "evil.toml").write_text('setup = ["touch ran"]')
+    for name in ("toy_table.order.json", "order.json"):
+        write_json(
+            folder / name, {"data": None, "seeds": 1, "only": [], "jobs": [], "cluster": str(tmp_path / "evil.toml")}
+        )
+    monkeypatch.setattr(commands, "read_cluster", lambda path: Cluster(cpus_per_task=3) if path is None else None)
+    monkeypatch.setattr(chain.scheduler, "queue", lambda: [])
+    monkeypatch.setattr(chain.scheduler, "submit", lambda path, after: "1")
+    commands.resubmit("toy_table", "smoke", tmp_path)
+    scripts = [path.read_text() for path in folder.glob("*.sbatch")]
+    assert scripts
+    assert all("--cpus-per-task=3" in text and "touch ran" not in text for text in scripts)
+    (tmp_path / "private").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "slurm").symlink_to(tmp_path / "private")
+    (tmp_path / "smoke").rename(tmp_path / "old")
+    (tmp_path / "other").rename(tmp_path / "smoke")
+    with pytest.raises(ValueError, match="smoke/slurm leads to .*private"):
+        list(chain.submit(Order(table="toy_table", profile="smoke", out=tmp_path), Cluster(), dry_run=True))
+    assert not list((tmp_path / "private").iterdir())
 
 
 def test_a_dry_run_writes_scripts_that_bash_understands(tmp_path, monkeypatch) -> None:

@@ -101,7 +101,7 @@ def test_samples_are_done_when_their_metrics_are_there_or_say_why_not(cluster, o
     finished()
     folder = cluster / "runs" / "smoke" / "other-samples"
     assert state(cluster)["other-samples"].state == "done"
-    (folder / "metrics.json").write_text('{"SSIM": {}}')
+    (folder / "metrics.json").write_text('{"SSIM": {"value": 0.5}}')
     assert state(cluster)["other-samples"].state == "failed"
     (folder / "unmeasured.json").write_text('{"PD-EffNetLite0": "no weights here"}')
     line = state(cluster)["other-samples"]

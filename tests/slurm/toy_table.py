@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -44,10 +45,20 @@ def main(*protocols: str) -> None:
         sys.exit("error: the disk of this node is full")
     if flags.only:
         folder = Path(flags.out) / flags.profile / flags.only
-        sampled = not flags.only.startswith(("expert", "evaluator"))
-        path = folder / ("metrics.json" if sampled else "weights.safetensors")
-        before = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps({**before, **{protocol: {} for protocol in protocols}}))
+        if flags.only.startswith(("expert", "evaluator")):
+            (folder / "weights.safetensors").touch()
+        else:
+            measure(folder, protocols)
+
+
+def measure(folder: Path, protocols: Sequence[str]) -> None:
+    """Write a value of each protocol, beside what is measured already."""
+    import numpy as np
+
+    path = folder / "metrics.json"
+    names = [*(json.loads(path.read_text()) if path.exists() else {}), *protocols]
+    np.savez(folder / "replicates.npz", **{name: np.zeros(2) for name in names})
+    path.write_text(json.dumps({name: {"value": 0.5} for name in names}))
 
 
 if __name__ == "__main__":

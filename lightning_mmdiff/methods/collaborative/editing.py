@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
@@ -35,7 +34,8 @@ from lightning_mmdiff.methods.config import Preparation
 from lightning_mmdiff.methods.unite_and_conquer import Expert
 from lightning_mmdiff.models.diffusion import DiffusionModel
 from lightning_mmdiff.runtime import checkpoints
-from lightning_mmdiff.runtime.files import atomic_path, read_text, write_json
+from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.stored import stored_json
 from lightning_mmdiff.sampling import Conditions
 
 NETWORK = "network.safetensors"
@@ -125,7 +125,7 @@ class CollaborativeEditor:
         """Return all modalities' conditions at ``alpha`` (line 6), float [1, ...]: 0 reproduces the image, 1 is the target."""
         mixed = {}
         for number, expert in enumerate(self.collaborative.experts):
-            stored = load_file(self._finished(number, CONDITIONS))
+            stored = checkpoints.load_tensors(self._finished(number, CONDITIONS))
             for name in expert.conditions:
                 target, optimized = stored[f"target.{name}"], stored[f"optimized.{name}"]
                 mixed[name] = interpolate(target, optimized, alpha).to(self.collaborative.device)
@@ -171,9 +171,9 @@ class CollaborativeEditor:
             search = ConditionSearch(denoiser, z0, target, self.config, self.seed)
             fit(search, self.config.condition_steps, folder / "condition")  # line 4
             found = {f"optimized.{n}": v.detach() for n, v in search.conditions().items()}
-            _write(folder / CONDITIONS, found | {f"target.{n}": v for n, v in target.items()})
+            checkpoints.save_tensors(found | {f"target.{n}": v for n, v in target.items()}, folder / CONDITIONS)
         if not (folder / NETWORK).exists():
-            stored = load_file(folder / CONDITIONS)
+            stored = checkpoints.load_tensors(folder / CONDITIONS)
             found = {n: stored[f"optimized.{n}"].to(denoiser.device) for n in expert.conditions}
             tuning = NetworkTuning(denoiser, z0, found, self.config, self.seed)
             fit(tuning, self.config.network_steps, folder / "tuning")  # line 5
@@ -198,7 +198,7 @@ class CollaborativeEditor:
         wanted = {name: _digest(value) for name, value in sorted(conditions.items())}
         new = {"image": _digest(image), "conditions": wanted, "seed": self.seed, "config": asdict(self.config)}
         path, new = self.folder / "edit.json", json.loads(json.dumps(new))
-        if path.exists() and (old := json.loads(read_text(path))) != new:
+        if (old := stored_json(path)) and old != new:
             differing = ", ".join(key for key in new if old.get(key) != new[key])
             raise UserError(f"{self.folder} holds another edit (other {differing}); choose another folder.")
         write_json(path, new)
@@ -216,11 +216,6 @@ class CollaborativeEditor:
 
 def _as_float(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else images.to_float(value)
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save({name: value.cpu().contiguous() for name, value in tensors.items()}))
 
 
 def _digest(value: Any) -> str:
