@@ -12,8 +12,9 @@ from datamodules.faces.files import FaceFiles
 from datamodules.faces.module import FaceDataModule
 from datamodules.storage import listing, text
 from datamodules.storage.data_files import IMAGE_SUFFIXES
+from datamodules.storage.label_images import read_mask
 from datamodules.storage.listing import require_images, require_root
-from datamodules.storage.reading import read_image, some
+from datamodules.storage.reading import some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 IMAGE_FOLDER = "CelebA-HQ-img"
@@ -96,7 +97,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return [*(path for path in optional if path.is_file()), *captions.caption_files(self.root)]
 
     def _mask(self, number: int, part: str) -> np.ndarray:
-        return np.asarray(read_image(self.parts[number][part], "L")) != 0
+        return read_mask(self.parts[number][part])
 
     def _list_parts(self) -> dict[int, dict[str, Path]]:
         """Return the masks of each image by part; check that images and masks belong to the same faces."""

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 import numpy as np
 
 from datamodules.faces.captions import CaptionKind
-from datamodules.storage.reading import read_image
+from datamodules.storage.label_images import read_ids
 from lightning_mmdiff.errors import UserError
 
 ANNOTATIONS = ("attributes", "official", *get_args(CaptionKind))
@@ -101,12 +101,9 @@ def read_label_png(path: Path, num_classes: int) -> np.ndarray:
     """Read class ids, uint8 [H, W], from a PNG of mode L or P whose pixel values are the ids.
 
     Raises:
-        UserError: if the image has another mode, or an id of ``num_classes`` or more.
+        UserError: if the image has another mode, was changed by JPEG, or has an id of ``num_classes`` or more.
     """
-    image = read_image(path)
-    if image.mode not in ("L", "P"):
-        raise UserError(f"{path}: has mode {image.mode}, expected an index image (mode L or P) of class ids.")
-    label_map = np.asarray(image)
+    label_map = read_ids(path, "an index image (mode L or P) of class ids")
     if label_map.max() >= num_classes:
         raise UserError(
             f"{path}: holds class {label_map.max()}, expected 0 to {num_classes - 1} (official CelebAMask-HQ order); "
