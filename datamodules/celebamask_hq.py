@@ -87,9 +87,9 @@ class CelebAMaskHQFiles(FaceFiles):
         files: dict[str, tuple[str, ...]] = {"attributes": (ATTRIBUTE_FILE,), "official": (MAPPING_FILE,)}
         return masks | files | {kind: places for kind, places in captions.CAPTION_PLACES.items()}
 
-    def label_files(self) -> Iterable[str]:
-        """Return the names of the part masks."""
-        return (f"{number}_{part}" for number, parts in self.parts.items() for part in parts)
+    def label_files(self) -> Iterable[Path]:
+        """Return the part masks."""
+        return (masks[part] for masks in self.parts.values() for part in sorted(masks))
 
     def text_files(self) -> list[Path]:
         """Return the attribute, mapping and caption files that exist."""

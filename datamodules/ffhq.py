@@ -65,9 +65,9 @@ class FFHQFiles(FaceFiles):
         """Return the places where optional files are looked for."""
         return {"label_map": (LABEL_FOLDER,), "official": (JSON_FILE,)}
 
-    def label_files(self) -> Iterable[str]:
-        """Return the names of the label maps."""
-        return (self.name(number) for number in self.numbers if self.has_label_maps)
+    def label_files(self) -> Iterable[Path]:
+        """Return the label maps."""
+        return (self.maps[number] for number in self.numbers if self.has_label_maps)
 
     def text_files(self) -> list[Path]:
         """Return the JSON file if it exists."""

@@ -1,9 +1,7 @@
 """Interface between a face data set on disk and the packer."""
 
-import hashlib
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -11,16 +9,16 @@ import numpy as np
 
 from datamodules.faces.captions import CaptionKind
 from datamodules.storage.label_images import read_ids
+from datamodules.storage.sources import Source
 from lightning_mmdiff.errors import UserError
 
 ANNOTATIONS = ("attributes", "official", *get_args(CaptionKind))
 """Contents of the optional text files."""
 
 
-class FaceFiles(ABC):
+class FaceFiles(Source):
     """Files of one face data set, listed on construction and read on demand."""
 
-    root: Path
     numbers: list[int]  # image numbers, ascending
     total: int  # images in the complete numbering (a known gap counts)
     has_label_maps: bool
@@ -76,25 +74,16 @@ class FaceFiles(ABC):
         """
 
     @abstractmethod
-    def label_files(self) -> Iterable[str]:
-        """Return the names of all label files; part of the fingerprint."""
+    def label_files(self) -> Iterable[Path]:
+        """Return all label files; their contents are part of the fingerprint."""
 
     @abstractmethod
     def text_files(self) -> list[Path]:
-        """Return the attribute, caption and split files that exist; part of the fingerprint."""
+        """Return the attribute, caption and split files that exist; their contents are part of the fingerprint."""
 
-    def pixel_fingerprint(self) -> str:
-        """Return a digest of the image names and sizes in bytes and of the names of the label files."""
-        sizes = [[self.name(number), self.image(number).stat().st_size] for number in self.numbers]
-        return _digest([sizes, sorted(self.label_files())])
-
-    def text_fingerprint(self) -> str:
-        """Return a digest of the names and sizes in bytes of the attribute, caption and split files."""
-        return _digest([[path.name, path.stat().st_size] for path in self.text_files()])
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+    def file_parts(self) -> Mapping[str, Iterable[Path]]:
+        """Return images and label files as one part, and the text files as another."""
+        return {"pixels": [*map(self.image, self.numbers), *self.label_files()], "text": self.text_files()}
 
 
 def read_label_png(path: Path, num_classes: int) -> np.ndarray:

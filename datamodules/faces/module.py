@@ -97,8 +97,8 @@ class FaceDataModule(PackedDataModule):
         self._open(files, [thing for thing, _ in self._needs()])
         return files
 
-    def prepare_data(self, fits: Callable[[FaceFiles], None] = lambda files: None) -> None:
-        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+    def pack(self, fits: Callable[[FaceFiles], None]) -> None:
+        """Check the files and pack them unless their present content is packed already; ``fits`` may refuse them before."""
         files, needs = self._listed(), [thing for thing, _ in self._needs()]
         fits(files)
         pack(files, image_size=self.image_size, folder=self.folder, check=lambda: self._open(files, needs))

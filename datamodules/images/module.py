@@ -33,8 +33,8 @@ class ArrayDataModule(PackedDataModule):
         self.require(files)
         return files
 
-    def prepare_data(self, fits: Callable[[DataFiles], None] = lambda files: None) -> None:
-        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+    def pack(self, fits: Callable[[DataFiles], None]) -> None:
+        """Check the files and pack them unless their present content is packed already; ``fits`` may refuse them before."""
         files = self.check()
         fits(files)
         pack_arrays(files, image_size=self.image_size, folder=self.folder)

@@ -1,7 +1,8 @@
 """Interface between a data set of labeled or paired images on disk and the packer."""
 
 import hashlib
-from abc import ABC, abstractmethod
+import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +11,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from datamodules.storage.progress import in_threads
+from datamodules.storage.sources import Source
 from lightning_mmdiff.errors import UserError
 
 T = TypeVar("T")
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
-class DataFiles(ABC):
+class DataFiles(Source):
     """Files of one data set, listed and checked on construction and read on packing.
 
     Items are numbered from 0, training items first.
     """
 
-    root: Path
     num_train: int
     num_test: int
     captions: list[str] | None = None  # one per item
@@ -54,7 +55,7 @@ class DataFiles(ABC):
 
     @abstractmethod
     def paths(self) -> Iterable[Path]:
-        """Return every file that is read; their names and sizes make up the fingerprint."""
+        """Return every file that is read; their names and contents are part of the fingerprint."""
 
     def images(self) -> list[Path]:
         """Return the image files among ``paths``."""
@@ -64,12 +65,16 @@ class DataFiles(ABC):
         """Return the class of each item, int64 [num_train + num_test], or None if there are no classes."""
         return None
 
-    def fingerprint(self) -> str:
-        """Return a digest of the names and sizes in bytes of the files, in order."""
-        digest = hashlib.sha256()
-        for path in self.paths():
-            digest.update(f"{path.relative_to(self.root)} {path.stat().st_size}\n".encode())
-        return digest.hexdigest()[:16]
+    def file_parts(self) -> Mapping[str, Iterable[Path]]:
+        """Return the files that are read as one part."""
+        return {"files": self.paths()}
+
+    def derived(self) -> Mapping[str, str]:
+        """Return a digest of classes, labels and captions, whichever file they come from."""
+        labels = self.labels()
+        digest = hashlib.sha256(b"" if labels is None else labels.tobytes())
+        digest.update(json.dumps([self.num_train, self.num_test, self.classes, self.captions]).encode())
+        return {"labels": digest.hexdigest()[:16]}
 
 
 def fill_rows(

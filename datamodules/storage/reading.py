@@ -32,13 +32,17 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
             found = image.convert(mode) if mode and image.mode != mode else image.copy()
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise UserError(f"{path}: has more than the {most:,} pixels that Pillow reads; reduce it, or leave it out.") from error
+        raise UserError(
+            f"{path}: has more than the {most:,} pixels that Pillow reads; reduce it, or leave it out."
+        ) from error
     except _BROKEN as error:
         if "MAX_TEXT" in str(error):  # the pixels were not looked at
             raise UserError(f"{path}: its metadata are too large ({error}); save the image without them.") from error
         raise UserError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
     if bits > 8:
-        raise UserError(f"{path}: has {bits} bits a channel, expected 8; convert it, so that its darkest and brightest fit.")
+        raise UserError(
+            f"{path}: has {bits} bits a channel, expected 8; convert it, so that its darkest and brightest fit."
+        )
     return found
 
 

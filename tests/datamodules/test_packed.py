@@ -34,7 +34,7 @@ def test_arrays_hold_the_reduced_images_label_maps_and_sketches(tmp_path):
         small = np.asarray(Image.fromarray(files.label_map(i)).resize((16, 16), Image.Resampling.NEAREST))
         assert np.array_equal(data.label_maps[i], small)
         gray = cv2.cvtColor(np.ascontiguousarray(data.images[i].transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY)
-        assert np.array_equal(data.sketches[i, 0], cv2.Canny(gray, 100, 200, L2gradient=True))
+        assert np.array_equal(data.sketches[i][0], cv2.Canny(gray, 100, 200, L2gradient=True))
 
 
 def test_images_of_the_right_size_are_not_touched(celeba_root, tmp_path):
@@ -87,7 +87,7 @@ def test_packs_again_only_what_changed(tmp_path):
     write_attributes(root, 4)
     assert pack_here(root, folder)
     assert (folder / "images.npy").stat().st_ino == inode  # pixels were kept
-    assert open_packed(folder).attributes[0, :4].tolist() == [1, 0, 0, 1]
+    assert open_packed(folder).attributes[0][:4].tolist() == [1, 0, 0, 1]
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(root / "CelebA-HQ-img" / "2.jpg")
     assert pack_here(root, folder)
     assert (open_packed(folder).images[2] < 3).all()
