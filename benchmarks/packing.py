@@ -43,7 +43,7 @@ class PackingFlags(BenchmarkFlags):
 
 def write_files(root: Path, faces: int) -> None:
     """Write the same tiny image and masks for every face."""
-    mask = np.repeat(np.uint8([0, 255]), FILE_SIZE // 2)[None].repeat(FILE_SIZE, 0)
+    mask = np.repeat(np.array([0, 255], np.uint8), FILE_SIZE // 2)[None].repeat(FILE_SIZE, 0)
     image = _encoded(np.zeros((FILE_SIZE, FILE_SIZE, 3), np.uint8), "JPEG")
     part = _encoded(mask, "PNG")
     (root / "CelebA-HQ-img").mkdir(parents=True)

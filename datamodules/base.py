@@ -119,8 +119,14 @@ class PackedDataModule(LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return a digest of the packed content, which is equal if two folders hold the same images and labels."""
-        fingerprint = read_index(self.folder)["fingerprint"]
-        return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]
+        return self._digest("fingerprint")
+
+    def earlier_fingerprint(self) -> str:
+        """Return the digest of names and sizes that earlier versions recorded in a run; labels may differ where it is equal."""
+        return self._digest("by_name")
+
+    def _digest(self, entry: str) -> str:
+        return hashlib.sha256(json.dumps(read_index(self.folder)[entry], sort_keys=True).encode()).hexdigest()[:16]
 
     def train_batches(self, *, rank: int = 0, world_size: int = 1) -> TrainBatches:
         """Return a function from a step to the rows that process ``rank`` trains on."""

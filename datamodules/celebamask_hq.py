@@ -91,6 +91,10 @@ class CelebAMaskHQFiles(FaceFiles):
         """Return the part masks."""
         return (masks[part] for masks in self.parts.values() for part in sorted(masks))
 
+    def label_names(self) -> Iterable[str]:
+        """Return names such as "17_hair"."""
+        return (f"{number}_{part}" for number, parts in self.parts.items() for part in parts)
+
     def text_files(self) -> list[Path]:
         """Return the attribute, mapping and caption files that exist."""
         optional = (self.root / ATTRIBUTE_FILE, self.root / MAPPING_FILE)

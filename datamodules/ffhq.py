@@ -69,6 +69,10 @@ class FFHQFiles(FaceFiles):
         """Return the label maps."""
         return (self.maps[number] for number in self.numbers if self.has_label_maps)
 
+    def label_names(self) -> Iterable[str]:
+        """Return the names of the images, which those of the label maps are."""
+        return (self.name(number) for number in self.numbers if self.has_label_maps)
+
     def text_files(self) -> list[Path]:
         """Return the JSON file if it exists."""
         return [self.root / JSON_FILE] if (self.root / JSON_FILE).is_file() else []

@@ -1,5 +1,7 @@
 """Interface between a face data set on disk and the packer."""
 
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 
 from datamodules.faces.captions import CaptionKind
 from datamodules.storage.label_images import read_ids
-from datamodules.storage.sources import Source
+from datamodules.storage.sources import Source, Sources
 from lightning_mmdiff.errors import UserError
 
 ANNOTATIONS = ("attributes", "official", *get_args(CaptionKind))
@@ -78,12 +80,27 @@ class FaceFiles(Source):
         """Return all label files; their contents are part of the fingerprint."""
 
     @abstractmethod
+    def label_names(self) -> Iterable[str]:
+        """Return the names under which earlier versions knew the label files."""
+
+    @abstractmethod
     def text_files(self) -> list[Path]:
         """Return the attribute, caption and split files that exist; their contents are part of the fingerprint."""
 
     def file_parts(self) -> Mapping[str, Iterable[Path]]:
         """Return images and label files as one part, and the text files as another."""
         return {"pixels": [*map(self.image, self.numbers), *self.label_files()], "text": self.text_files()}
+
+    def by_name(self, found: Mapping[str, Sources]) -> Mapping[str, str]:
+        """Return the digests of the names and sizes of images and text files, the former with the names of the labels."""
+        sizes = {part: files.stamps[:, 0].tolist() for part, files in found.items()}
+        images = [[self.name(number), size] for number, size in zip(self.numbers, sizes["pixels"])]
+        texts = [[name.rpartition("/")[2], size] for name, size in zip(found["text"].names, sizes["text"])]
+        return {"pixels": _digest([images, sorted(self.label_names())]), "text": _digest(texts)}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def read_label_png(path: Path, num_classes: int) -> np.ndarray:

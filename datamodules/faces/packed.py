@@ -79,12 +79,12 @@ def pack(files: FaceFiles, *, image_size: int, folder: Path, check: Callable[[],
         OSError: if the folder cannot be written or the disk is too full.
     """
 
-    def write(temporary: Path, fingerprint: dict[str, Any]) -> None:
+    def write(temporary: Path, made_from: dict[str, Any]) -> None:
         check()
         annotations = _readable(files)  # before the pixels, which take long
-        reuse = _same_pixels(folder, fingerprint)
+        reuse = _same_pixels(folder, made_from["fingerprint"])
         pixels = _link_pixels(reuse, temporary) if reuse else _write_pixels(files, image_size, temporary)
-        _write_rest(files, annotations, temporary, pixels, fingerprint)
+        _write_rest(files, annotations, temporary, pixels, made_from)
 
     return pack_once(folder, files, VERSION, write)
 
@@ -133,7 +133,7 @@ def _readable(files: FaceFiles) -> dict[str, Any]:
 
 
 def _write_rest(
-    files: FaceFiles, annotations: dict[str, Any], folder: Path, pixels: dict[str, Any], fingerprint: dict[str, Any]
+    files: FaceFiles, annotations: dict[str, Any], folder: Path, pixels: dict[str, Any], made_from: dict[str, Any]
 ) -> None:
     """Write the attributes, the captions and, last, the index."""
     extra = []
@@ -143,8 +143,10 @@ def _write_rest(
     captions = {kind: annotations[kind] for kind in get_args(CaptionKind) if annotations.get(kind)}
     write_json(folder / "captions.json", captions)
     names = [files.name(number) for number in files.numbers]
-    index = {"fingerprint": fingerprint, "count": len(names), "total": files.total}
-    index |= {
+    index = {
+        **made_from,
+        "count": len(names),
+        "total": files.total,
         **pixels,
         "arrays": [*pixels["arrays"], *extra],
         "captions": list(captions),

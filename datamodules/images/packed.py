@@ -19,7 +19,7 @@ from lightning_mmdiff.runtime.files import write_json
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of the packed format; data of another version is packed again
+VERSION = 1  # of the packed format; data of another version is packed again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
         OSError: if the folder cannot be written or the disk is too full.
     """
 
-    def write(temporary: Path, fingerprint: dict[str, Any]) -> None:
+    def write(temporary: Path, made_from: dict[str, Any]) -> None:
         for problem in files.problems.values():
             logger.warning("Left out, since nothing here needs it: %s", problem)
         count = files.num_train + files.num_test
@@ -67,10 +67,9 @@ def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
         if labels is not None:
             np.save(temporary / "labels.npy", labels)
             names.append("labels")
-        index = {"fingerprint": fingerprint, "num_train": files.num_train, "num_test": files.num_test}
-        write_json(
-            temporary / "index.json", index | {"arrays": names, "captions": files.captions, "classes": files.classes}
-        )
+        counts = {"num_train": files.num_train, "num_test": files.num_test}
+        rest = {"arrays": names, "captions": files.captions, "classes": files.classes}
+        write_json(temporary / "index.json", made_from | counts | rest)
 
     return pack_once(folder, files, VERSION, write)
 

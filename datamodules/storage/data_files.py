@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from datamodules.storage.progress import in_threads
-from datamodules.storage.sources import Source
+from datamodules.storage.sources import Source, Sources
 from lightning_mmdiff.errors import UserError
 
 T = TypeVar("T")
@@ -75,6 +75,12 @@ class DataFiles(Source):
         digest = hashlib.sha256(b"" if labels is None else labels.tobytes())
         digest.update(json.dumps([self.num_train, self.num_test, self.classes, self.captions]).encode())
         return {"labels": digest.hexdigest()[:16]}
+
+    def by_name(self, found: Mapping[str, Sources]) -> Mapping[str, str]:
+        """Return the digest of the names and sizes in bytes of the files, in order."""
+        files = found["files"]
+        lines = (f"{name} {size}\n" for name, size in zip(files.names, files.stamps[:, 0]))
+        return {"files": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
 
 
 def fill_rows(

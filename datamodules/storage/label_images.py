@@ -28,7 +28,7 @@ def read_mask(path: Path) -> np.ndarray:
         UserError: if it is not certain which pixels belong to the part.
     """
     image = read_image(path)
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise UserError(
             f"{path}: is partly transparent, expected black and white; if the part is in the alpha channel, save that as gray."
         )

@@ -33,9 +33,9 @@ def pack_once(folder: Path, source: Source, version: int, write: Callable[[Path,
         folder: folder of the packed data.
         source: data set.
         version: version of the packed format; data of another version is packed again.
-        write: fills an empty folder, given the fingerprint to store as "fingerprint" in the index: arrays ``<name>.npy``,
-            compressed ones ``<name>.zlib`` and, last, ``index.json`` with the names of the former as "arrays" and names
-            and shapes of the latter as "compressed".
+        write: fills an empty folder, given the entries of the index that say what it was made from ("fingerprint" and
+            "by_name", see ``Source.by_name``): arrays ``<name>.npy``, compressed ones ``<name>.zlib`` and, last,
+            ``index.json`` with the names of the former as "arrays" and names and shapes of the latter as "compressed".
 
     Raises:
         OSError: if the folder cannot be written or the disk is too full.
@@ -55,7 +55,7 @@ def pack_once(folder: Path, source: Source, version: int, write: Callable[[Path,
             return False
         _make_parent(folder)
         with _temporary_folder(folder, alone) as temporary:
-            write(temporary, fingerprint)
+            write(temporary, {"fingerprint": fingerprint, "by_name": {"version": version, **source.by_name(found)}})
             write_sources(temporary, now)
             _seal(temporary)
             install(temporary, folder)

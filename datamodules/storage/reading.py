@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lightning_mmdiff.errors import UserError
 
@@ -46,7 +46,7 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
     return found
 
 
-def _bits(image: Image.Image) -> int:
+def _bits(image: ImageFile.ImageFile) -> int:
     """Return the bits of a channel in the file, before Pillow converts them."""
     if image.mode in ("I", "F"):
         return 32

@@ -36,7 +36,7 @@ class Rows(ABC):
         numbers = np.atleast_1d(chosen)
         found = self._read(numbers)
         for i in np.flatnonzero(self.unread[numbers]):
-            if zlib.crc32(found[i : i + 1]) != self.checksums[numbers[i]]:
+            if zlib.crc32(found[i : i + 1].data) != self.checksums[numbers[i]]:
                 raise damaged(self.path, f"row {numbers[i]}")
         self.unread[numbers] = False
         return found if chosen.ndim else found[0]

@@ -16,9 +16,8 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 
 SOURCES = "sources.npz"
-SETTLED = (
-    2 * 10**9
-)  # ns; a file that changed this shortly before it is read may change again within a tick of its clock
+SETTLED = 2 * 10**9
+"""ns; a file that changed this shortly before it is read may change again within a tick of its file system's clock."""
 DIGEST = 16  # bytes
 
 
@@ -34,6 +33,10 @@ class Source(ABC):
     def derived(self) -> Mapping[str, str]:
         """Return digests of what else is packed, such as the class of every image."""
         return {}
+
+    @abstractmethod
+    def by_name(self, found: "Mapping[str, Sources]") -> Mapping[str, str]:
+        """Return the digests of names and sizes that earlier versions recorded, which did not look at contents."""
 
 
 @dataclass(frozen=True)

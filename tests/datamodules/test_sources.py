@@ -1,5 +1,6 @@
 """Content counts: another content under the same names is packed anew, and runs on other data are an error."""
 
+import hashlib
 import json
 import os
 import time
@@ -10,6 +11,8 @@ from tiny_sets import make_celeba, opened, write_attributes, write_image
 
 from datamodules.catalogue import DATA_SETS, DataSet, data_set
 from datamodules.config import DataConfig
+from datamodules.faces.module import FaceDataModule
+from datamodules.ffhq import FFHQ
 from datamodules.storage import sources
 from datamodules.storage.packing import read_index
 from experiments.core.workspace import prepare_data, training_data
@@ -157,6 +160,56 @@ def test_a_run_made_on_other_label_maps_is_an_error(tmp_path) -> None:
     with pytest.raises(
         UserError, match=r"expert was made with other settings \(fingerprints.celebamask_hq: '\w+' there"
     ):
+        stages.is_done(place, run, [])
+
+
+def earlier_fingerprint(data) -> str:
+    """As version 793e9cd computed it from the names and sizes of files."""
+
+    def digest(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    if isinstance(data, FaceDataModule):
+        files = data.files()
+        suffix = ".png" if isinstance(data, FFHQ) else ".jpg"
+        sizes = [
+            [f"{n:05d}.png" if suffix == ".png" else f"{n}.jpg", files.image(n).stat().st_size] for n in files.numbers
+        ]
+        if isinstance(data, FFHQ):
+            labels = [path.name for path in (data.root / "label_maps").glob("*.png")]
+        else:
+            masks = (data.root / "CelebAMask-HQ-mask-anno" / "0").glob("*.png")
+            labels = [f"{int(path.stem[:5])}_{path.stem[6:]}" for path in masks] if files.has_label_maps else []
+        texts = [[path.name, path.stat().st_size] for path in files.text_files()]
+        parts = {"pixels": digest(json.dumps([sizes, sorted(labels)])), "text": digest(json.dumps(texts))}
+        found = {"version": 2, **parts}
+    else:
+        lines = (f"{path.relative_to(data.root)} {path.stat().st_size}\n" for path in data.files().paths())
+        found = {"version": 1, "files": digest("".join(lines))}
+    return digest(json.dumps(found, sort_keys=True))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_pack_knows_the_fingerprint_that_earlier_versions_recorded(name: str, tmp_path) -> None:
+    data = rendered(data_set(name), tmp_path)
+    data.prepare_data()
+    assert data.earlier_fingerprint() == earlier_fingerprint(data) != data.fingerprint()
+
+
+def test_a_run_folder_of_an_earlier_version_opens_unless_names_or_sizes_changed(tmp_path) -> None:
+    data, run = small_runs.write_data(tmp_path / "data"), small_runs.expert(steps=1)
+    place = small_runs.workspace(data, tmp_path / "runs")
+    prepare_data(place, [run])
+    assert not stages.is_done(place, run, [])
+    config = place.runs / run.name / "config.json"
+    written = json.loads(config.read_text())
+    there = earlier_fingerprint(place.open(run.data[0]))
+    config.write_text(json.dumps({**written, "fingerprints": {"celebamask_hq": there}}))
+    assert not stages.is_done(place, run, [])
+    image = data / "CelebAMask-HQ" / "CelebA-HQ-img" / "3.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")
+    prepare_data(place, [run])
+    with pytest.raises(UserError, match=rf"fingerprints.celebamask_hq: '{there}' there"):
         stages.is_done(place, run, [])
 
 
