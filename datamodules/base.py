@@ -89,7 +89,7 @@ class PackedDataModule(LightningDataModule):
 
     @abstractmethod
     def check(self) -> Any:
-        """Return the files, of which ``len`` and ``images()`` are known, after checking what is needed; pack nothing."""
+        """Return the files, of which ``len`` is known, after checking what is needed; pack nothing."""
 
     @abstractmethod
     def pack(self, fits: Callable[[Any], None]) -> None:
@@ -99,6 +99,18 @@ class PackedDataModule(LightningDataModule):
         """Check the files and pack them unless that is done; Lightning calls this before a training."""
         if not self.prepared:
             self.pack(fits)
+
+    @abstractmethod
+    def is_packed(self, files: Any) -> bool:
+        """Return whether the files that ``check`` returned are packed and none has changed since."""
+
+    @abstractmethod
+    def open_some(self, files: Any, most: int) -> int:
+        """Read up to ``most`` items, evenly spread, as packing does; return how many.
+
+        Raises:
+            ValueError: naming every damaged or misshapen file (up to 20).
+        """
 
     @abstractmethod
     def num_test(self, files: Any) -> int:

@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
-from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.data_files import DataFiles, Decoder
 from datamodules.storage.label_images import ids_in, read_ids
 from datamodules.storage.listing import expected, files, folders, require_root
 from datamodules.storage.reading import read_image, require_no_enlarging, some
@@ -117,8 +117,8 @@ class CityscapesFiles(DataFiles):
         """Return the shapes of a photograph and a label map."""
         return {"photos": (3, size, size), "label_maps": (size, size)}
 
-    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every frame, squeezed to a square: photographs by averaging, labels by nearest neighbor."""
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that squeezes a frame to a square: photographs by averaging, labels by nearest neighbor."""
 
         def decode(row: int) -> dict[str, np.ndarray]:
             photo, label_map = read_image(self.photo(row), "RGB"), Image.fromarray(self.label_map(row))
@@ -133,7 +133,7 @@ class CityscapesFiles(DataFiles):
                 "label_maps": np.asarray(label_map.resize((size, size), Image.Resampling.NEAREST)),
             }
 
-        fill_rows(arrays, decode, len(self.frames), f"packing {self.root.name} at {size} px")
+        return decode
 
     def paths(self) -> Iterable[Path]:
         """Return the photographs and label maps."""

@@ -36,10 +36,6 @@ class FaceFiles(Source):
     def image(self, number: int) -> Path:
         """Return the path of an image."""
 
-    def images(self) -> list[Path]:
-        """Return the paths of all images."""
-        return [self.image(number) for number in self.numbers]
-
     @abstractmethod
     def label_map(self, number: int) -> np.ndarray:
         """Return the class ids of an image, uint8 [H, W] in the official order of 19 classes."""

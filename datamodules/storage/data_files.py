@@ -16,6 +16,8 @@ from lightning_mmdiff.errors import UserError
 
 T = TypeVar("T")
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
+Decoder = Callable[[int], dict[str, np.ndarray]]
+"""Function from an item number to name -> row of that array; raises ValueError for a damaged or misshapen file."""
 
 
 class DataFiles(Source):
@@ -49,17 +51,21 @@ class DataFiles(Source):
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
         """Return the uint8 arrays to fill, each with the shape of one item."""
 
-    @abstractmethod
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that reads one item; arrays that hold all items override ``fill`` and ``open_some`` instead."""
+        raise NotImplementedError
+
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
         """Read every item into its row of the arrays [num_train + num_test, ...]; raise ValueError for bad files."""
+        fill_rows(arrays, self.decoder(size), len(self), f"packing {self.root.name} at {size} px")
+
+    def open_some(self, size: int, most: int) -> int:
+        """Read up to ``most`` items as ``fill`` does; return how many. Raise ValueError for bad files."""
+        return open_rows(self.decoder(size), len(self), most, self.root.name)
 
     @abstractmethod
     def paths(self) -> Iterable[Path]:
         """Return every file that is read; their names and contents are part of the fingerprint."""
-
-    def images(self) -> list[Path]:
-        """Return the image files among ``paths``."""
-        return [path for path in self.paths() if path.suffix.lower() in IMAGE_SUFFIXES]
 
     def labels(self) -> np.ndarray | None:
         """Return the class of each item, int64 [num_train + num_test], or None if there are no classes."""
@@ -83,14 +89,12 @@ class DataFiles(Source):
         return {"files": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
 
 
-def fill_rows(
-    arrays: Mapping[str, Any], decode: Callable[[int], dict[str, np.ndarray]], count: int, title: str
-) -> None:
+def fill_rows(arrays: Mapping[str, Any], decode: Decoder, count: int, title: str) -> None:
     """Fill the rows of ``arrays`` in parallel threads.
 
     Args:
         arrays: name -> uint8 [count, ...], or a ``CompressedWriter`` of that shape.
-        decode: function from an item number to name -> row of that array.
+        decode: reads one item.
         count: number of items.
         title: title of the progress bar.
 
@@ -107,3 +111,28 @@ def fill_rows(
         return None
 
     in_threads(fill, count, title)
+
+
+def open_rows(decode: Decoder, count: int, most: int, name: str) -> int:
+    """Read up to ``most`` of ``count`` items, evenly spread from the first to the last, and forget them; return how many.
+
+    Args:
+        decode: reads one item.
+        count: number of items.
+        most: largest number of items to read.
+        name: name of the data set, for the progress bar.
+
+    Raises:
+        ValueError: naming every damaged or misshapen file (up to 20).
+    """
+    rows = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+
+    def look(place: int) -> str | None:
+        try:
+            decode(rows[place])
+        except ValueError as error:
+            return str(error)
+        return None
+
+    in_threads(look, len(rows), f"opening {len(rows)} of {count} items of {name}")
+    return len(rows)

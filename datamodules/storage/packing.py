@@ -40,11 +40,11 @@ def pack_once(folder: Path, source: Source, version: int, write: Callable[[Path,
     Raises:
         OSError: if the folder cannot be written or the disk is too full.
     """
-    found, old, packed = look(source), read_sources(folder), read_fingerprint(folder)
-    if unchanged(found, old) and packed == _fingerprint(version, source, read(found, old, source)):
+    if is_current(folder, source, version):
         return False
-    if packed is None:
+    if read_fingerprint(folder) is None:
         _make_parent(folder)  # before hours of reading
+    found = look(source)
     with locked(_lock_path(folder)) as alone:
         old = read_sources(folder)  # perhaps another process packed it while this one waited
         now = read(found, old, source)
@@ -60,6 +60,12 @@ def pack_once(folder: Path, source: Source, version: int, write: Callable[[Path,
             _seal(temporary)
             install(temporary, folder)
     return True
+
+
+def is_current(folder: Path, source: Source, version: int) -> bool:
+    """Return whether a folder holds the present content of the files, all of which were read then; nothing is read now."""
+    found, old = look(source), read_sources(folder)
+    return unchanged(found, old) and read_fingerprint(folder) == _fingerprint(version, source, read(found, old, source))
 
 
 def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, Rows]]:

@@ -46,14 +46,15 @@ def test_images_of_the_right_size_are_not_touched(celeba_root, tmp_path):
 def test_three_processes_at_once_pack_once_and_leave_one_whole_folder(tmp_path):
     root = make_celeba(tmp_path / "faces", count=40)
     folder = root / ".packed" / "16px"
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")  # one process imports torch, and the three are its copies
+    context.set_forkserver_preload([__name__])
     barrier, answers = context.Barrier(3), context.Queue()
     processes = [context.Process(target=pack_here, args=(root, folder, barrier, answers)) for _ in range(3)]
     for process in processes:
         process.start()
-    results = [answers.get(timeout=60) for _ in processes]
+    results = [answers.get(timeout=300) for _ in processes]
     for process in processes:
-        process.join(60)
+        process.join(300)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert sorted(did for did, _ in results) == [False, False, True]
     assert len({total for _, total in results}) == 1
