@@ -40,7 +40,7 @@ smoke: setup
 	done
 
 bench: setup
-	for file in sampling data features training multitask collaborative scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done
+	for file in sampling data packing features training multitask collaborative scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 clean:
 	rm -rf .venv runs data/mini data/smoke

@@ -21,8 +21,9 @@ from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.faces.classes import label_condition
 from datamodules.faces.decoding import FaceDecoder
-from datamodules.faces.files import FaceFiles, read_image
+from datamodules.faces.files import FaceFiles
 from datamodules.mini.layouts import write_celebamask_hq
+from datamodules.storage.reading import read_image
 
 MAPS = ("hair", "skin")
 CONDITIONS = (*MAPS, "sketch")

@@ -21,8 +21,8 @@ from datamodules.batches.steps import (
     StepLoader,
     TrainBatches,
 )
+from datamodules.storage.packing import read_index
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.files import read_text
 from lightning_mmdiff.runtime.steps import steps_done
 
 
@@ -73,6 +73,7 @@ class PackedDataModule(LightningDataModule):
         self.root, self.image_size, self.batch_size, self.conditions = Path(root), image_size, batch_size, conditions
         self.seed, self.flip, self.num_workers, self.cache = seed, flip, num_workers, cache
         self.start_step = 0  # first training step if there is no Trainer
+        self.prepared = False  # whether ``prepare_data`` uses what is packed: a command reads files once, at its start
         self.cached: dict[str, Callable[[Tensor], Tensor]] = {}  # see ``TrainBatches``
         self.predict_batches: list[list[int]] | None = None  # image numbers of each batch to sample
 
@@ -88,11 +89,28 @@ class PackedDataModule(LightningDataModule):
 
     @abstractmethod
     def check(self) -> Any:
-        """Return the files, of which ``len`` and ``images()`` are known, after checking what is needed; pack nothing."""
+        """Return the files, of which ``len`` is known, after checking what is needed; pack nothing."""
 
     @abstractmethod
+    def pack(self, fits: Callable[[Any], None]) -> None:
+        """Check the files and pack them unless their present content is packed already; ``fits`` may refuse them before."""
+
     def prepare_data(self, fits: Callable[[Any], None] = lambda files: None) -> None:
-        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+        """Check the files and pack them unless that is done; Lightning calls this before a training."""
+        if not self.prepared:
+            self.pack(fits)
+
+    @abstractmethod
+    def is_packed(self, files: Any) -> bool:
+        """Return whether the files that ``check`` returned are packed and none has changed since."""
+
+    @abstractmethod
+    def open_some(self, files: Any, most: int) -> int:
+        """Read up to ``most`` items, evenly spread, as packing does; return how many.
+
+        Raises:
+            ValueError: naming every damaged or misshapen file (up to 20).
+        """
 
     @abstractmethod
     def num_test(self, files: Any) -> int:
@@ -113,8 +131,14 @@ class PackedDataModule(LightningDataModule):
 
     def fingerprint(self) -> str:
         """Return a digest of the packed content, which is equal if two folders hold the same images and labels."""
-        index = json.loads(read_text(self.folder / "index.json"))
-        return hashlib.sha256(json.dumps(index["fingerprint"], sort_keys=True).encode()).hexdigest()[:16]
+        return self._digest("fingerprint")
+
+    def earlier_fingerprint(self) -> str:
+        """Return the digest of names and sizes that earlier versions recorded in a run; labels may differ where it is equal."""
+        return self._digest("by_name")
+
+    def _digest(self, entry: str) -> str:
+        return hashlib.sha256(json.dumps(read_index(self.folder)[entry], sort_keys=True).encode()).hexdigest()[:16]
 
     def train_batches(self, *, rank: int = 0, world_size: int = 1) -> TrainBatches:
         """Return a function from a step to the rows that process ``rank`` trains on."""

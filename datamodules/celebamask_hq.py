@@ -12,8 +12,9 @@ from datamodules.faces.files import FaceFiles
 from datamodules.faces.module import FaceDataModule
 from datamodules.storage import listing, text
 from datamodules.storage.data_files import IMAGE_SUFFIXES
+from datamodules.storage.label_images import read_mask
 from datamodules.storage.listing import require_images, require_root
-from datamodules.storage.reading import read_image, some
+from datamodules.storage.reading import some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
 IMAGE_FOLDER = "CelebA-HQ-img"
@@ -86,8 +87,12 @@ class CelebAMaskHQFiles(FaceFiles):
         files: dict[str, tuple[str, ...]] = {"attributes": (ATTRIBUTE_FILE,), "official": (MAPPING_FILE,)}
         return masks | files | {kind: places for kind, places in captions.CAPTION_PLACES.items()}
 
-    def label_files(self) -> Iterable[str]:
-        """Return the names of the part masks."""
+    def label_files(self) -> Iterable[Path]:
+        """Return the part masks."""
+        return (masks[part] for masks in self.parts.values() for part in sorted(masks))
+
+    def label_names(self) -> Iterable[str]:
+        """Return names such as "17_hair"."""
         return (f"{number}_{part}" for number, parts in self.parts.items() for part in parts)
 
     def text_files(self) -> list[Path]:
@@ -96,7 +101,7 @@ class CelebAMaskHQFiles(FaceFiles):
         return [*(path for path in optional if path.is_file()), *captions.caption_files(self.root)]
 
     def _mask(self, number: int, part: str) -> np.ndarray:
-        return np.asarray(read_image(self.parts[number][part], "L")) != 0
+        return read_mask(self.parts[number][part])
 
     def _list_parts(self) -> dict[int, dict[str, Path]]:
         """Return the masks of each image by part; check that images and masks belong to the same faces."""

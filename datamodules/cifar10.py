@@ -11,7 +11,7 @@ from PIL import Image
 
 from datamodules.images.folder import FolderFiles, number_of
 from datamodules.images.labeled import LabeledDataModule
-from datamodules.storage.data_files import DataFiles
+from datamodules.storage.data_files import DataFiles, Decoder
 from datamodules.storage.listing import expected, is_folder, require_images, require_root
 from datamodules.storage.reading import require_no_enlarging, require_square, some
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -73,16 +73,18 @@ class CIFAR10BatchFiles(DataFiles):
         """Return the shape of an image."""
         return {"images": (3, size, size)}
 
-    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Copy the images, reduced by averaging if ``size`` is smaller."""
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that copies one image, reduced by averaging if ``size`` is smaller."""
         require_no_enlarging(self.folder, SIZE, size)
         images = self.data.reshape(-1, 3, SIZE, SIZE)
-        if size == SIZE:
-            arrays["images"][:] = images
-            return
-        for row, image in enumerate(images.transpose(0, 2, 3, 1)):
-            reduced = Image.fromarray(image).resize((size, size), Image.Resampling.BOX)
-            arrays["images"][row] = np.asarray(reduced).transpose(2, 0, 1)
+
+        def decode(row: int) -> dict[str, np.ndarray]:
+            if size == SIZE:
+                return {"images": images[row]}
+            image = Image.fromarray(images[row].transpose(1, 2, 0)).resize((size, size), Image.Resampling.BOX)
+            return {"images": np.asarray(image).transpose(2, 0, 1)}
+
+        return decode
 
     def labels(self) -> np.ndarray:
         """Return the classes given in the batches."""

@@ -11,7 +11,8 @@ from PIL import Image
 from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
-from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.data_files import DataFiles, Decoder
+from datamodules.storage.label_images import ids_in, read_ids
 from datamodules.storage.listing import expected, files, folders, require_root
 from datamodules.storage.reading import read_image, require_no_enlarging, some
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -45,6 +46,8 @@ NUM_CLASSES = len(TRAIN_CLASSES)
 PALETTE = np.array([color for _, _, color in TRAIN_CLASSES], np.uint8)  # [19, 3] RGB
 EGO_VEHICLE = 1  # label id of the car that carries the camera; void
 LABEL_IDS = frozenset((*range(34), 255))  # label ids that occur on disk; 255 is a license plate (id -1)
+TRAIN_IDS = frozenset((*range(NUM_CLASSES), VOID))
+MOST_VOID = 0.3  # share of a frame; eight official ones have .06 to .08, and .59 to .93 if their train ids are read as label ids
 
 
 def _train_id_of() -> np.ndarray:
@@ -96,21 +99,26 @@ class CityscapesFiles(DataFiles):
     def label_map(self, row: int) -> np.ndarray:
         """Return the train ids of a frame at full size, uint8 [H, W], 255 = void."""
         path = self.label_file(row)
-        image = read_image(path)
-        if image.mode not in ("L", "P"):
-            raise UserError(f"{path}: has mode {image.mode}, expected label ids (mode L or P).")
-        label_ids = np.asarray(image)
-        unknown = sorted(set(np.unique(label_ids).tolist()) - LABEL_IDS)
+        label_ids = read_ids(path, "label ids (mode L or P)")
+        found = ids_in(label_ids)
+        unknown = [label_id for label_id in found if label_id not in LABEL_IDS]
         if unknown:
             raise UserError(f"{path}: holds the label ids {some(unknown)}, expected 0 to 33 (or 255).")
-        return TRAIN_ID_OF[label_ids]
+        label_map = TRAIN_ID_OF[label_ids]
+        void = (label_map == VOID).mean()
+        if void > MOST_VOID and TRAIN_IDS.issuperset(found):
+            raise UserError(
+                f"{path}: holds the ids {some(found, 20)}, which are train ids (0 to 18, 255 for void); read as label ids, "
+                f"{void:.0%} of the image would be void. Use the files of label ids, with 7 for road and 26 for a car."
+            )
+        return label_map
 
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of a photograph and a label map."""
         return {"photos": (3, size, size), "label_maps": (size, size)}
 
-    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every frame, squeezed to a square: photographs by averaging, labels by nearest neighbor."""
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that squeezes a frame to a square: photographs by averaging, labels by nearest neighbor."""
 
         def decode(row: int) -> dict[str, np.ndarray]:
             photo, label_map = read_image(self.photo(row), "RGB"), Image.fromarray(self.label_map(row))
@@ -125,7 +133,7 @@ class CityscapesFiles(DataFiles):
                 "label_maps": np.asarray(label_map.resize((size, size), Image.Resampling.NEAREST)),
             }
 
-        fill_rows(arrays, decode, len(self.frames), f"packing {self.root.name} at {size} px")
+        return decode
 
     def paths(self) -> Iterable[Path]:
         """Return the photographs and label maps."""

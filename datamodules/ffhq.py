@@ -65,8 +65,12 @@ class FFHQFiles(FaceFiles):
         """Return the places where optional files are looked for."""
         return {"label_map": (LABEL_FOLDER,), "official": (JSON_FILE,)}
 
-    def label_files(self) -> Iterable[str]:
-        """Return the names of the label maps."""
+    def label_files(self) -> Iterable[Path]:
+        """Return the label maps."""
+        return (self.maps[number] for number in self.numbers if self.has_label_maps)
+
+    def label_names(self) -> Iterable[str]:
+        """Return the names of the images, which those of the label maps are."""
         return (self.name(number) for number in self.numbers if self.has_label_maps)
 
     def text_files(self) -> list[Path]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from datamodules.images import imagenet_labels as class_ids
 from datamodules.images.folder import FolderFiles, Listing, list_images, number_of
 from datamodules.images.labeled import LabeledDataModule
+from datamodules.storage.data_files import Decoder
 from datamodules.storage.listing import require_images
 from datamodules.storage.reading import read_image
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -58,8 +58,8 @@ class ImageNetFolderFiles(FolderFiles):
         """Return the images, the caption file and the file that tells the classes of validation images, if they exist."""
         return [*super().paths(), *([self.label_file] if self.label_file else [])]
 
-    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every image; enlarge small ones as ADM does, but raise UserError if most of the first 100 are too small."""
+    def decoder(self, size: int) -> Decoder:
+        """Enlarge small images as ADM does, but raise UserError if most of the first 100 are too small."""
         first = [path for _, path in self.items[:SAMPLE]]
         small = [path for path in first if min(read_image(path).size) < size]
         if 2 * len(small) > len(first):
@@ -67,7 +67,7 @@ class ImageNetFolderFiles(FolderFiles):
                 f"{self.root}: {len(small)} of the first {len(first)} images have fewer than the {size} pixels asked for, "
                 f"such as {small[0]}; lower image_size."
             )
-        super().fill(arrays, size)
+        return super().decoder(size)
 
     def reduced(self, path: Path, image: Image.Image, size: int) -> Image.Image:
         """Return the center of the image, cropped as ADM does."""

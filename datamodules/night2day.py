@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules.images.folder import list_images, number_of
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
-from datamodules.storage.data_files import DataFiles, fill_rows
+from datamodules.storage.data_files import DataFiles, Decoder
 from datamodules.storage.listing import expected, is_folder, require_root
 from datamodules.storage.reading import read_image, require_no_enlarging
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -41,8 +41,8 @@ class Night2DayFiles(DataFiles):
         """Return the shapes of both images of a pair."""
         return {"nights": (3, size, size), "days": (3, size, size)}
 
-    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every pair and reduce both halves to ``size`` by averaging."""
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that reads one pair and reduces both halves to ``size`` by averaging."""
 
         def decode(row: int) -> dict[str, np.ndarray]:
             path = self.pairs[row]
@@ -55,7 +55,7 @@ class Night2DayFiles(DataFiles):
             night, day = (half.resize((size, size), Image.Resampling.BOX) for half in halves)
             return {"nights": np.asarray(night).transpose(2, 0, 1), "days": np.asarray(day).transpose(2, 0, 1)}
 
-        fill_rows(arrays, decode, len(self.pairs), f"packing {self.root.name} at {size} px")
+        return decode
 
     def paths(self) -> Iterable[Path]:
         """Return the pairs."""

@@ -22,10 +22,10 @@ SKIN = DataConfig(dataset="ffhq", image_size=16, conditions=("skin",))
 PROTOCOLS = ("SSIM", "PD-EffNetLite0", "FD-EffNetLite0", "KID-EffNetLite0")
 
 
-def write_data(root: Path) -> Path:
+def write_data(root: Path, image_size: int = 16) -> Path:
     """Write 40 faces of each domain; return the data root."""
-    write_celebamask_hq(root / "CelebAMask-HQ", count=40, image_size=16, seed=0)
-    write_ffhq(root / "ffhq", count=40, image_size=16, seed=0)
+    write_celebamask_hq(root / "CelebAMask-HQ", count=40, image_size=image_size, seed=0)
+    write_ffhq(root / "ffhq", count=40, image_size=image_size, seed=0)
     return root
 
 

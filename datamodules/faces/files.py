@@ -2,25 +2,25 @@
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
 
 from datamodules.faces.captions import CaptionKind
-from datamodules.storage.reading import read_image
+from datamodules.storage.label_images import read_ids
+from datamodules.storage.sources import Source, Sources
 from lightning_mmdiff.errors import UserError
 
 ANNOTATIONS = ("attributes", "official", *get_args(CaptionKind))
 """Contents of the optional text files."""
 
 
-class FaceFiles(ABC):
+class FaceFiles(Source):
     """Files of one face data set, listed on construction and read on demand."""
 
-    root: Path
     numbers: list[int]  # image numbers, ascending
     total: int  # images in the complete numbering (a known gap counts)
     has_label_maps: bool
@@ -35,10 +35,6 @@ class FaceFiles(ABC):
     @abstractmethod
     def image(self, number: int) -> Path:
         """Return the path of an image."""
-
-    def images(self) -> list[Path]:
-        """Return the paths of all images."""
-        return [self.image(number) for number in self.numbers]
 
     @abstractmethod
     def label_map(self, number: int) -> np.ndarray:
@@ -76,21 +72,27 @@ class FaceFiles(ABC):
         """
 
     @abstractmethod
-    def label_files(self) -> Iterable[str]:
-        """Return the names of all label files; part of the fingerprint."""
+    def label_files(self) -> Iterable[Path]:
+        """Return all label files; their contents are part of the fingerprint."""
+
+    @abstractmethod
+    def label_names(self) -> Iterable[str]:
+        """Return the names under which earlier versions knew the label files."""
 
     @abstractmethod
     def text_files(self) -> list[Path]:
-        """Return the attribute, caption and split files that exist; part of the fingerprint."""
+        """Return the attribute, caption and split files that exist; their contents are part of the fingerprint."""
 
-    def pixel_fingerprint(self) -> str:
-        """Return a digest of the image names and sizes in bytes and of the names of the label files."""
-        sizes = [[self.name(number), self.image(number).stat().st_size] for number in self.numbers]
-        return _digest([sizes, sorted(self.label_files())])
+    def file_parts(self) -> Mapping[str, Iterable[Path]]:
+        """Return images and label files as one part, and the text files as another."""
+        return {"pixels": [*map(self.image, self.numbers), *self.label_files()], "text": self.text_files()}
 
-    def text_fingerprint(self) -> str:
-        """Return a digest of the names and sizes in bytes of the attribute, caption and split files."""
-        return _digest([[path.name, path.stat().st_size] for path in self.text_files()])
+    def by_name(self, found: Mapping[str, Sources]) -> Mapping[str, str]:
+        """Return the digests of the names and sizes of images and text files, the former with the names of the labels."""
+        sizes = {part: files.stamps[:, 0].tolist() for part, files in found.items()}
+        images = [[self.name(number), size] for number, size in zip(self.numbers, sizes["pixels"])]
+        texts = [[name.rpartition("/")[2], size] for name, size in zip(found["text"].names, sizes["text"])]
+        return {"pixels": _digest([images, sorted(self.label_names())]), "text": _digest(texts)}
 
 
 def _digest(value: object) -> str:
@@ -101,12 +103,9 @@ def read_label_png(path: Path, num_classes: int) -> np.ndarray:
     """Read class ids, uint8 [H, W], from a PNG of mode L or P whose pixel values are the ids.
 
     Raises:
-        UserError: if the image has another mode, or an id of ``num_classes`` or more.
+        UserError: if the image has another mode, was changed by JPEG, or has an id of ``num_classes`` or more.
     """
-    image = read_image(path)
-    if image.mode not in ("L", "P"):
-        raise UserError(f"{path}: has mode {image.mode}, expected an index image (mode L or P) of class ids.")
-    label_map = np.asarray(image)
+    label_map = read_ids(path, "an index image (mode L or P) of class ids")
     if label_map.max() >= num_classes:
         raise UserError(
             f"{path}: holds class {label_map.max()}, expected 0 to {num_classes - 1} (official CelebAMask-HQ order); "

@@ -12,10 +12,13 @@ from typing import Any, ClassVar, get_args
 from datamodules.base import PackedDataModule, require_known
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import CONDITIONS, LABEL_CONDITIONS
+from datamodules.faces.decoding import FaceDecoder
 from datamodules.faces.files import ANNOTATIONS, FaceFiles
-from datamodules.faces.packed import Packed, open_packed, pack
+from datamodules.faces.packed import VERSION, Packed, open_packed, pack
 from datamodules.faces.split import FaceSplit, Split, num_test, split_rows
+from datamodules.storage.data_files import open_rows
 from datamodules.storage.listing import expected
+from datamodules.storage.packing import is_current
 from datamodules.storage.reading import some
 from lightning_mmdiff.errors import MissingFileError, UserError
 
@@ -97,12 +100,21 @@ class FaceDataModule(PackedDataModule):
         self._open(files, [thing for thing, _ in self._needs()])
         return files
 
-    def prepare_data(self, fits: Callable[[FaceFiles], None] = lambda files: None) -> None:
-        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+    def pack(self, fits: Callable[[FaceFiles], None]) -> None:
+        """Check the files and pack them unless their present content is packed already; ``fits`` may refuse them before."""
         files, needs = self._listed(), [thing for thing, _ in self._needs()]
         fits(files)
         pack(files, image_size=self.image_size, folder=self.folder, check=lambda: self._open(files, needs))
         self._open(files, self._absent(open_packed(self.folder)))  # says why it was left out
+
+    def is_packed(self, files: FaceFiles) -> bool:
+        """Return whether the files are packed and none has changed since."""
+        return is_current(self.folder, files, VERSION)
+
+    def open_some(self, files: FaceFiles, most: int) -> int:
+        """Read up to ``most`` faces with their label maps as packing does; return how many."""
+        decode = FaceDecoder(files, self.image_size)
+        return open_rows(lambda row: decode(files.numbers[row]), len(files), most, self.root.name)
 
     def num_test(self, files: FaceFiles) -> int:
         """Return the number of test images; one without a caption counts."""

@@ -15,9 +15,9 @@ import numpy as np
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.decoding import FaceDecoder
 from datamodules.faces.files import ANNOTATIONS, FaceFiles
-from datamodules.storage.compressed import CompressedRows, CompressedWriter
 from datamodules.storage.data_files import fill_rows
-from datamodules.storage.packing import link, new_array, pack_once, read_fingerprint, read_packed
+from datamodules.storage.packing import link, new_array, pack_once, read_fingerprint, read_index, read_packed
+from datamodules.storage.rows import CompressedWriter, Rows
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import read_text, write_json
 
@@ -36,11 +36,11 @@ class Packed:
     numbers: list[int]  # N image numbers, ascending
     total: int  # images a gapless numbering would have
     official_split: list[str] | None  # "train", "val" or "test" for each image
-    images: np.ndarray  # uint8 [N, 3, S, S] RGB
-    sketches: np.ndarray  # uint8 [N, 1, S, S], 255 on edges
-    label_maps: np.ndarray | None  # uint8 [N, S, S], class ids
-    original_label_maps: np.ndarray | CompressedRows | None  # uint8 [N, L, L], as they are on disk
-    attributes: np.ndarray | None  # int8 [N, 40], 0 or 1
+    images: Rows  # uint8 [N, 3, S, S] RGB
+    sketches: Rows  # uint8 [N, 1, S, S], 255 on edges
+    label_maps: Rows | None  # uint8 [N, S, S], class ids
+    original_label_maps: Rows | None  # uint8 [N, L, L], as they are on disk
+    attributes: Rows | None  # int8 [N, 40], 0 or 1
     captions: tuple[str, ...]  # kinds on disk, see ``read_captions``
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -78,16 +78,15 @@ def pack(files: FaceFiles, *, image_size: int, folder: Path, check: Callable[[],
         ValueError: naming every damaged, misshapen or mislabeled file (up to 20).
         OSError: if the folder cannot be written or the disk is too full.
     """
-    fingerprint = {"version": VERSION, "pixels": files.pixel_fingerprint(), "text": files.text_fingerprint()}
 
-    def write(temporary: Path) -> None:
+    def write(temporary: Path, made_from: dict[str, Any]) -> None:
         check()
         annotations = _readable(files)  # before the pixels, which take long
-        reuse = _same_pixels(folder, fingerprint)
+        reuse = _same_pixels(folder, made_from["fingerprint"])
         pixels = _link_pixels(reuse, temporary) if reuse else _write_pixels(files, image_size, temporary)
-        _write_rest(files, annotations, temporary, pixels, fingerprint)
+        _write_rest(files, annotations, temporary, pixels, made_from)
 
-    return pack_once(folder, fingerprint, write)
+    return pack_once(folder, files, VERSION, write)
 
 
 def _same_pixels(folder: Path, fingerprint: dict[str, Any]) -> Path | None:
@@ -115,7 +114,7 @@ def _write_pixels(files: FaceFiles, size: int, folder: Path) -> dict[str, Any]:
 
 def _link_pixels(old: Path, folder: Path) -> dict[str, Any]:
     """Take over the arrays of ``old``; return the entries of the index that name them."""
-    index = json.loads(read_text(old / "index.json"))
+    index = read_index(old)
     kept = {"arrays": [name for name in index["arrays"] if name in PIXELS], "compressed": index["compressed"]}
     for path in (path for name in (*kept["arrays"], *kept["compressed"]) for path in old.glob(f"{name}.*")):
         link(path, folder / path.name)
@@ -134,7 +133,7 @@ def _readable(files: FaceFiles) -> dict[str, Any]:
 
 
 def _write_rest(
-    files: FaceFiles, annotations: dict[str, Any], folder: Path, pixels: dict[str, Any], fingerprint: dict[str, Any]
+    files: FaceFiles, annotations: dict[str, Any], folder: Path, pixels: dict[str, Any], made_from: dict[str, Any]
 ) -> None:
     """Write the attributes, the captions and, last, the index."""
     extra = []
@@ -144,8 +143,10 @@ def _write_rest(
     captions = {kind: annotations[kind] for kind in get_args(CaptionKind) if annotations.get(kind)}
     write_json(folder / "captions.json", captions)
     names = [files.name(number) for number in files.numbers]
-    index = {"fingerprint": fingerprint, "count": len(names), "total": files.total}
-    index |= {
+    index = {
+        **made_from,
+        "count": len(names),
+        "total": files.total,
         **pixels,
         "arrays": [*pixels["arrays"], *extra],
         "captions": list(captions),

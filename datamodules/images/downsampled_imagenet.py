@@ -69,15 +69,14 @@ class DownsampledFiles(DataFiles):
         images, row = arrays["images"], 0
         with progress_bar(f"packing {self.root.name} at {size} px", len(images)) as advance:
             for name in (*BATCH_FILES, VAL_FILE):
-                data = self._read(name, "data")
-                if data.dtype != np.uint8 or data.shape[1:] != (3 * size**2,):
-                    raise UserError(
-                        f"{self.root / name}: data is {data.dtype} {list(data.shape)}, expected uint8 [N, {3 * size**2}] "
-                        f"for image_size={size}; these arrays are not resized."
-                    )
+                data = self._data(name, size)
                 images[row : row + len(data)] = data.reshape(-1, 3, size, size)
                 row += len(data)
                 advance(len(data))
+
+    def open_some(self, size: int, most: int) -> int:
+        """Read the validation array, which is the smallest; the others are too large to be looked at in passing."""
+        return len(self._data(VAL_FILE, size))
 
     def labels(self) -> np.ndarray:
         """Return the rank of each item's wnid."""
@@ -86,6 +85,15 @@ class DownsampledFiles(DataFiles):
     def paths(self) -> Iterable[Path]:
         """Return the array files and the map."""
         return [self.root / name for name in (*BATCH_FILES, VAL_FILE, class_ids.MAP_FILE)]
+
+    def _data(self, name: str, size: int) -> np.ndarray:
+        data = self._read(name, "data")
+        if data.dtype != np.uint8 or data.shape[1:] != (3 * size**2,):
+            raise UserError(
+                f"{self.root / name}: data is {data.dtype} {list(data.shape)}, expected uint8 [N, {3 * size**2}] "
+                f"for image_size={size}; these arrays are not resized."
+            )
+        return data
 
     def _read(self, name: str, key: str) -> np.ndarray:
         try:

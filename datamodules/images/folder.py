@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.storage import listing, text
-from datamodules.storage.data_files import IMAGE_SUFFIXES, DataFiles, fill_rows
+from datamodules.storage.data_files import IMAGE_SUFFIXES, DataFiles, Decoder
 from datamodules.storage.listing import require_root
 from datamodules.storage.reading import read_image, some
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -66,15 +66,15 @@ class FolderFiles(DataFiles):
         """Return the shape of an image."""
         return {"images": (3, size, size)}
 
-    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
-        """Read every image."""
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that reads one image."""
 
         def decode(row: int) -> dict[str, np.ndarray]:
             path = self.items[row][1]
             image = self.reduced(path, read_image(path, "RGB"), size)
             return {"images": np.asarray(image).transpose(2, 0, 1)}
 
-        fill_rows(arrays, decode, len(self.items), f"packing {self.root.name} at {size} px")
+        return decode
 
     def labels(self) -> np.ndarray:
         """Return the rank of each item's class."""

@@ -4,8 +4,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from datamodules.base import PackedDataModule
-from datamodules.images.packed import ArraySplit, PackedArrays, open_arrays, pack_arrays
+from datamodules.images.packed import VERSION, ArraySplit, PackedArrays, open_arrays, pack_arrays
 from datamodules.storage.data_files import DataFiles
+from datamodules.storage.packing import is_current
 
 
 class ArrayDataModule(PackedDataModule):
@@ -33,11 +34,19 @@ class ArrayDataModule(PackedDataModule):
         self.require(files)
         return files
 
-    def prepare_data(self, fits: Callable[[DataFiles], None] = lambda files: None) -> None:
-        """Check the files and pack them unless they are packed already; ``fits`` may refuse the files before."""
+    def pack(self, fits: Callable[[DataFiles], None]) -> None:
+        """Check the files and pack them unless their present content is packed already; ``fits`` may refuse them before."""
         files = self.check()
         fits(files)
         pack_arrays(files, image_size=self.image_size, folder=self.folder)
+
+    def is_packed(self, files: DataFiles) -> bool:
+        """Return whether the files are packed and none has changed since."""
+        return is_current(self.folder, files, VERSION)
+
+    def open_some(self, files: DataFiles, most: int) -> int:
+        """Read up to ``most`` items as packing does; return how many."""
+        return files.open_some(self.image_size, most)
 
     def num_test(self, files: DataFiles) -> int:
         """Return the number of test images."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from datamodules.batches.steps import Draw
 from datamodules.storage.data_files import DataFiles
 from datamodules.storage.packing import new_array, pack_once, read_packed
+from datamodules.storage.rows import Rows
 from lightning_mmdiff.runtime.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class PackedArrays:
     folder: Path
     num_train: int
     num_test: int
-    arrays: dict[str, np.ndarray]  # "images" and the like, uint8 [N, ...]; "labels" int64 [N]
+    arrays: dict[str, Rows]  # "images" and the like, uint8 [N, ...]; "labels" int64 [N]
     captions: list[str] | None  # N
     classes: list[str] | None  # names in the order of the labels
 
@@ -51,9 +52,8 @@ def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
         ValueError: naming every damaged or misshapen file (up to 20).
         OSError: if the folder cannot be written or the disk is too full.
     """
-    fingerprint = {"version": VERSION, "files": files.fingerprint()}
 
-    def write(temporary: Path) -> None:
+    def write(temporary: Path, made_from: dict[str, Any]) -> None:
         for problem in files.problems.values():
             logger.warning("Left out, since nothing here needs it: %s", problem)
         count = files.num_train + files.num_test
@@ -67,12 +67,11 @@ def pack_arrays(files: DataFiles, *, image_size: int, folder: Path) -> bool:
         if labels is not None:
             np.save(temporary / "labels.npy", labels)
             names.append("labels")
-        index = {"fingerprint": fingerprint, "num_train": files.num_train, "num_test": files.num_test}
-        write_json(
-            temporary / "index.json", index | {"arrays": names, "captions": files.captions, "classes": files.classes}
-        )
+        counts = {"num_train": files.num_train, "num_test": files.num_test}
+        rest = {"arrays": names, "captions": files.captions, "classes": files.classes}
+        write_json(temporary / "index.json", made_from | counts | rest)
 
-    return pack_once(folder, fingerprint, write)
+    return pack_once(folder, files, VERSION, write)
 
 
 @dataclass(frozen=True, kw_only=True)

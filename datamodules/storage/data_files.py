@@ -1,7 +1,8 @@
 """Interface between a data set of labeled or paired images on disk and the packer."""
 
 import hashlib
-from abc import ABC, abstractmethod
+import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +11,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 from datamodules.storage.progress import in_threads
+from datamodules.storage.sources import Source, Sources
 from lightning_mmdiff.errors import UserError
 
 T = TypeVar("T")
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
+Decoder = Callable[[int], dict[str, np.ndarray]]
+"""Function from an item number to name -> row of that array; raises ValueError for a damaged or misshapen file."""
 
 
-class DataFiles(ABC):
+class DataFiles(Source):
     """Files of one data set, listed and checked on construction and read on packing.
 
     Items are numbered from 0, training items first.
     """
 
-    root: Path
     num_train: int
     num_test: int
     captions: list[str] | None = None  # one per item
@@ -48,38 +51,50 @@ class DataFiles(ABC):
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
         """Return the uint8 arrays to fill, each with the shape of one item."""
 
-    @abstractmethod
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that reads one item; arrays that hold all items override ``fill`` and ``open_some`` instead."""
+        raise NotImplementedError
+
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
         """Read every item into its row of the arrays [num_train + num_test, ...]; raise ValueError for bad files."""
+        fill_rows(arrays, self.decoder(size), len(self), f"packing {self.root.name} at {size} px")
+
+    def open_some(self, size: int, most: int) -> int:
+        """Read up to ``most`` items as ``fill`` does; return how many. Raise ValueError for bad files."""
+        return open_rows(self.decoder(size), len(self), most, self.root.name)
 
     @abstractmethod
     def paths(self) -> Iterable[Path]:
-        """Return every file that is read; their names and sizes make up the fingerprint."""
-
-    def images(self) -> list[Path]:
-        """Return the image files among ``paths``."""
-        return [path for path in self.paths() if path.suffix.lower() in IMAGE_SUFFIXES]
+        """Return every file that is read; their names and contents are part of the fingerprint."""
 
     def labels(self) -> np.ndarray | None:
         """Return the class of each item, int64 [num_train + num_test], or None if there are no classes."""
         return None
 
-    def fingerprint(self) -> str:
-        """Return a digest of the names and sizes in bytes of the files, in order."""
-        digest = hashlib.sha256()
-        for path in self.paths():
-            digest.update(f"{path.relative_to(self.root)} {path.stat().st_size}\n".encode())
-        return digest.hexdigest()[:16]
+    def file_parts(self) -> Mapping[str, Iterable[Path]]:
+        """Return the files that are read as one part."""
+        return {"files": self.paths()}
+
+    def derived(self) -> Mapping[str, str]:
+        """Return a digest of classes, labels and captions, whichever file they come from."""
+        labels = self.labels()
+        digest = hashlib.sha256(b"" if labels is None else labels.tobytes())
+        digest.update(json.dumps([self.num_train, self.num_test, self.classes, self.captions]).encode())
+        return {"labels": digest.hexdigest()[:16]}
+
+    def by_name(self, found: Mapping[str, Sources]) -> Mapping[str, str]:
+        """Return the digest of the names and sizes in bytes of the files, in order."""
+        files = found["files"]
+        lines = (f"{name} {size}\n" for name, size in zip(files.names, files.stamps[:, 0]))
+        return {"files": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
 
 
-def fill_rows(
-    arrays: Mapping[str, Any], decode: Callable[[int], dict[str, np.ndarray]], count: int, title: str
-) -> None:
+def fill_rows(arrays: Mapping[str, Any], decode: Decoder, count: int, title: str) -> None:
     """Fill the rows of ``arrays`` in parallel threads.
 
     Args:
         arrays: name -> uint8 [count, ...], or a ``CompressedWriter`` of that shape.
-        decode: function from an item number to name -> row of that array.
+        decode: reads one item.
         count: number of items.
         title: title of the progress bar.
 
@@ -96,3 +111,28 @@ def fill_rows(
         return None
 
     in_threads(fill, count, title)
+
+
+def open_rows(decode: Decoder, count: int, most: int, name: str) -> int:
+    """Read up to ``most`` of ``count`` items, evenly spread from the first to the last, and forget them; return how many.
+
+    Args:
+        decode: reads one item.
+        count: number of items.
+        most: largest number of items to read.
+        name: name of the data set, for the progress bar.
+
+    Raises:
+        ValueError: naming every damaged or misshapen file (up to 20).
+    """
+    rows = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+
+    def look(place: int) -> str | None:
+        try:
+            decode(rows[place])
+        except ValueError as error:
+            return str(error)
+        return None
+
+    in_threads(look, len(rows), f"opening {len(rows)} of {count} items of {name}")
+    return len(rows)

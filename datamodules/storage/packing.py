@@ -1,70 +1,112 @@
 """Folders of packed arrays: each appears complete or not at all, even if processes are killed or work at once."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datamodules.storage.compressed import CompressedRows
 from datamodules.storage.locking import locked
-from lightning_mmdiff.errors import MissingFileError
-from lightning_mmdiff.runtime.files import read_text
+from datamodules.storage.rows import CompressedRows, MappedRows, Rows, damaged, write_checksums
+from datamodules.storage.sources import SOURCES, Source, Sources, look, read, read_sources, unchanged, write_sources
+from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.runtime.files import read_text, write_json
+
+DIGESTS = "digests.json"
 
 
-def pack_once(folder: Path, fingerprint: dict[str, Any], write: Callable[[Path], None]) -> bool:
-    """Let ``write`` fill a folder unless there is one with this fingerprint; return whether anything was packed.
+def pack_once(folder: Path, source: Source, version: int, write: Callable[[Path, dict[str, Any]], None]) -> bool:
+    """Let ``write`` fill a folder unless it holds the present content of the files; return whether anything was packed.
 
     Any number of processes may call this at once: one works, the others wait for it (on a file system without locks all
-    of them work, and the first to finish wins).
+    of them work, and the first to finish wins). A file is read again only if its size or times have changed.
 
     Args:
         folder: folder of the packed data.
-        fingerprint: fingerprint of the content, which ``write`` stores as "fingerprint" in the index.
-        write: fills an empty folder: arrays ``<name>.npy``, compressed ones ``<name>.zlib`` and, last, ``index.json`` with
-            the names of the former as "arrays" and names and shapes of the latter as "compressed".
+        source: data set.
+        version: version of the packed format; data of another version is packed again.
+        write: fills an empty folder, given the entries of the index that say what it was made from ("fingerprint" and
+            "by_name", see ``Source.by_name``): arrays ``<name>.npy``, compressed ones ``<name>.zlib`` and, last,
+            ``index.json`` with the names of the former as "arrays" and names and shapes of the latter as "compressed".
 
     Raises:
         OSError: if the folder cannot be written or the disk is too full.
     """
-    if read_fingerprint(folder) == fingerprint:
+    if is_current(folder, source, version):
         return False
-    _make_parent(folder)
+    if read_fingerprint(folder) is None:
+        _make_parent(folder)  # before hours of reading
+    found = look(source)
     with locked(_lock_path(folder)) as alone:
+        old = read_sources(folder)  # perhaps another process packed it while this one waited
+        now = read(found, old, source)
+        fingerprint = _fingerprint(version, source, now)
         if read_fingerprint(folder) == fingerprint:
-            return False  # another process packed it while this one waited
+            with suppress(OSError):  # where others packed it, the same files are read again the next time
+                write_sources(folder, now)
+            return False
+        _make_parent(folder)
         with _temporary_folder(folder, alone) as temporary:
-            write(temporary)
+            write(temporary, {"fingerprint": fingerprint, "by_name": {"version": version, **source.by_name(found)}})
+            write_sources(temporary, now)
+            _seal(temporary)
             install(temporary, folder)
     return True
 
 
-def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the index and the memory-mapped arrays of a packed folder, plain or compressed."""
-    if not (folder / "index.json").is_file():
-        raise MissingFileError(
-            f"{folder}: nothing packed here; call prepare_data() (or run datamodules.prepare) first."
-        )
+def is_current(folder: Path, source: Source, version: int) -> bool:
+    """Return whether a folder holds the present content of the files, all of which were read then; nothing is read now."""
+    found, old = look(source), read_sources(folder)
+    return unchanged(found, old) and read_fingerprint(folder) == _fingerprint(version, source, read(found, old, source))
+
+
+def read_packed(folder: Path) -> tuple[dict[str, Any], dict[str, Rows]]:
+    """Return the index and the arrays of a packed folder."""
     with locked(_lock_path(folder), shared=True):
-        index = json.loads(read_text(folder / "index.json"))
-        arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in index["arrays"]}
+        index = read_index(folder)
+        arrays: dict[str, Rows] = {name: MappedRows(folder / f"{name}.npy") for name in index["arrays"]}
         for name, shape in index.get("compressed", {}).items():
             arrays[name] = CompressedRows(folder / f"{name}.zlib", tuple(shape))
     return index, arrays
 
 
-def read_fingerprint(folder: Path) -> dict[str, Any] | None:
-    """Return the fingerprint stored in a folder, or None if there is none."""
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return the index of a packed folder, after comparing it and all other small files with their digests.
+
+    Raises:
+        UserError: if nothing is packed there, or if it is damaged or of an earlier version.
+    """
+    if not (folder / "index.json").is_file():
+        raise MissingFileError(
+            f"{folder}: nothing packed here; call prepare_data() (or run datamodules.prepare) first."
+        )
+    if not (folder / DIGESTS).is_file():
+        raise UserError(
+            f"{folder}: was packed by an earlier version; call prepare_data() (or run datamodules.prepare)."
+        )
     try:
-        return json.loads(read_text(folder / "index.json"))["fingerprint"]
-    except FileNotFoundError:
+        digests = json.loads(read_text(folder / DIGESTS))
+        wrong = [name for name, digest in digests.items() if _digest(folder / name) != digest]
+    except (OSError, ValueError, AttributeError) as error:
+        raise damaged(folder / DIGESTS) from error
+    if wrong:
+        raise damaged(folder / wrong[0])
+    return json.loads(read_text(folder / "index.json"))
+
+
+def read_fingerprint(folder: Path) -> dict[str, Any] | None:
+    """Return the fingerprint of a packed folder, or None if nothing usable is there."""
+    try:
+        return read_index(folder)["fingerprint"]
+    except UserError:
         return None
 
 
@@ -104,6 +146,23 @@ def link(source: Path, target: Path) -> None:
 
 def _lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
+
+
+def _fingerprint(version: int, source: Source, parts: Mapping[str, Sources]) -> dict[str, Any]:
+    return {"version": version, **{part: files.fingerprint() for part, files in parts.items()}, **source.derived()}
+
+
+def _seal(folder: Path) -> None:
+    """Write the checksums of all rows, and the digests of all other files."""
+    rows = {f"{name}.npy" for name in json.loads(read_text(folder / "index.json"))["arrays"]}
+    for name in rows:
+        write_checksums(folder / name)
+    small = (path for path in sorted(folder.iterdir()) if path.name not in (*rows, SOURCES) and path.suffix != ".zlib")
+    write_json(folder / DIGESTS, {path.name: _digest(path) for path in small})
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _make_parent(folder: Path) -> None:

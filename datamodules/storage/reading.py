@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lightning_mmdiff.errors import UserError
 
@@ -23,14 +23,34 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
     """Read an image completely, converted to ``mode`` if given.
 
     Raises:
-        UserError: with the path, if the file is absent, damaged or not an image.
+        UserError: with the path, if the file is absent, damaged, not an image, too large, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
+            bits = _bits(image)
             image.load()
-            return image.convert(mode) if mode and image.mode != mode else image.copy()
+            found = image.convert(mode) if mode and image.mode != mode else image.copy()
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise UserError(
+            f"{path}: has more than the {most:,} pixels that Pillow reads; reduce it, or leave it out."
+        ) from error
     except _BROKEN as error:
+        if "MAX_TEXT" in str(error):  # the pixels were not looked at
+            raise UserError(f"{path}: its metadata are too large ({error}); save the image without them.") from error
         raise UserError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
+    if bits > 8:
+        raise UserError(
+            f"{path}: has {bits} bits a channel, expected 8; convert it, so that its darkest and brightest fit."
+        )
+    return found
+
+
+def _bits(image: ImageFile.ImageFile) -> int:
+    """Return the bits of a channel in the file, before Pillow converts them."""
+    if image.mode in ("I", "F"):
+        return 32
+    return 16 if any("16" in str(tile[3]) for tile in image.tile) else 8
 
 
 def require_square(path: Path, width: int, height: int) -> None:

@@ -27,25 +27,34 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def check_run_config(folder: Path, run: Run, data: Mapping[str, str]) -> None:
+def check_run_config(folder: Path, run: Run, data: Mapping[str, str], earlier: Mapping[str, str] | None = None) -> None:
     """Reserve ``folder`` for ``run`` on data sets with these fingerprints: write config.json, or compare with it.
+
+    Args:
+        folder: folder of the run.
+        run: run to do there.
+        data: fingerprint of each data set.
+        earlier: fingerprint that earlier versions would have written for each data set.
 
     Raises:
         UserError: if the folder was made with other settings; names the fields that differ.
     """
-    require_same_settings(folder, run, data)
+    require_same_settings(folder, run, data, earlier)
     path = RunFolder(folder).config
     if not path.exists():
         write_json(path, {**as_json(run), "fingerprints": dict(data)})
 
 
-def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None = None) -> None:
+def require_same_settings(
+    folder: Path, run: Run, data: Mapping[str, str] | None = None, earlier: Mapping[str, str] | None = None
+) -> None:
     """Raise if a folder holds the settings of a run other than ``run``; a folder without settings is free.
 
     Args:
         folder: folder of the run.
         run: run to do there.
         data: fingerprint of each data set; None skips their comparison, which would need the data.
+        earlier: fingerprint that earlier versions would have written for each data set; it opens a folder too.
 
     Raises:
         UserError: if the settings differ, naming the fields, or cannot be read.
@@ -66,7 +75,8 @@ def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None
     fingerprints = old.pop("fingerprints", {})
     different = list(differences(old, run))
     if data is not None:
-        different += differences(fingerprints, dict(data), "fingerprints")
+        known = {name: there for name, there in fingerprints.items() if there == (earlier or {}).get(name)}
+        different += differences(fingerprints, {**data, **known}, "fingerprints")
     if different:
         raise UserError(
             f"{folder} was made with other settings ({'; '.join(different[:SHOWN])}). "

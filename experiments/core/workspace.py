@@ -64,8 +64,10 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run], fits: Fits = lambda 
 
 
 def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | AlternatingData:
-    """Return the data of a training run: one data set, or several that take turns."""
+    """Return the data of a training run as ``prepare_data`` packed it: one data set, or several that take turns."""
     modules = [c.open(root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
+    for module in modules:
+        module.prepared = True  # files changed since then would not be those in the run's config
     if len(modules) == 1:
         return modules[0]
     return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)

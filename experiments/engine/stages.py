@@ -62,8 +62,10 @@ def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
         UserError: if the run's folder holds results of other settings.
     """
     folder = RunFolder(workspace.runs / run.name)
-    fingerprints = {c.dataset: workspace.open(c).fingerprint() for c in data_of(run)}
-    check_run_config(folder.path, run, fingerprints)
+    modules = {c.dataset: workspace.open(c) for c in data_of(run)}
+    fingerprints = {name: module.fingerprint() for name, module in modules.items()}
+    earlier = {name: module.earlier_fingerprint() for name, module in modules.items()}
+    check_run_config(folder.path, run, fingerprints, earlier)
     if isinstance(run, TrainRun) and not folder.weights.exists():
         return False
     if isinstance(run, SampleRun) and folder.missing(_metrics(run, tables)):

@@ -15,6 +15,7 @@ from benchmarks import (
     data,
     features,
     multitask,
+    packing,
     same_numbers,
     sampling,
     scaling,
@@ -60,6 +61,15 @@ def test_packed_batches_equal_decoded_ones(tmp_path: Path, capsys: pytest.Captur
     flags = data.DataFlags(image_size=16, source_size=32, batch_size=4, batches=1, **options(tmp_path))
     printed, _ = run(data, flags, tmp_path, capsys)
     assert printed.count("both batches are equal: yes") == 2
+
+
+def test_unchanged_files_and_checked_rows(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch) -> None:
+    monkeypatch.setattr(packing.sources, "SETTLED", 0)  # the files of 30,000 faces take longer to write
+    flags = packing.PackingFlags(faces=12, image_size=16, batch_size=4, batches=2, **options(tmp_path))
+    printed, results = run(packing, flags, tmp_path, capsys)
+    assert results[0]["settings"]["files"] == 120
+    assert "slowest check of all files" in printed
+    assert "ms an image, once in a process" in printed
 
 
 def test_features_equal_those_of_single_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

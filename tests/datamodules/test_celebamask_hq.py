@@ -156,11 +156,12 @@ def test_an_image_without_any_mask_is_an_error(tmp_path):
 def test_masks_of_different_sizes_are_errors(tmp_path):
     root = make_celeba(tmp_path / "faces")
     folder = root / "CelebAMask-HQ-mask-anno" / "0"
-    Image.new("L", (8, 8), 255).save(folder / "00001_hat.png")
+    half = Image.fromarray(np.repeat(np.uint8([0, 255]), 4)[None].repeat(8, 0))
+    half.save(folder / "00001_hat.png")
     with pytest.raises(ValueError, match=r"00001_\*.png: masks of one face differ in size .*hat 8x8"):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1).prepare_data()
     for path in folder.glob("00001_*"):
-        Image.new("L", (8, 8), 255).save(path)
+        half.save(path)
     with pytest.raises(ValueError, match="8 pixels wide, but the first of the label maps has 16"):
         CelebAMaskHQ(root=root, image_size=32, batch_size=1).prepare_data()
 

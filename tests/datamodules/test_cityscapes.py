@@ -23,7 +23,7 @@ def make_frames(root, train=3, val=2, size=(64, 32)):
             pixels = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
             Image.fromarray(pixels).save(f"{photo}_leftImg8bit.png")
             if part != "test":
-                ids = rng.integers(0, 34, (size[1], size[0])).astype(np.uint8)
+                ids = rng.integers(0, 34, (size[1] // 4, size[0] // 4)).astype(np.uint8).repeat(4, 0).repeat(4, 1)
                 Image.fromarray(ids).save(f"{label}_gtFine_labelIds.png")
                 Image.fromarray(ids.astype(np.uint16)).save(f"{label}_gtFine_instanceIds.png")
     return root
@@ -115,7 +115,7 @@ def test_frames_without_counterpart_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (Image.new("L", (32, 32)), "is 32x32 pixels, but its photograph is 64x32"),
+        (Image.new("L", (32, 32), 7), "is 32x32 pixels, but its photograph is 64x32"),
         (Image.new("L", (64, 32), 77), "holds the label ids 77, expected 0 to 33"),
         (Image.new("RGB", (64, 32)), "has mode RGB, expected label ids"),
     ],

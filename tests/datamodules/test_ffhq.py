@@ -16,7 +16,8 @@ def make_ffhq(root, numbers=range(4), folder="images1024x1024", size=32, label_m
         path = root / f"{number:05d}.png" if folder == "." else path
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(path)
-        label_map = Image.fromarray(rng.integers(0, 19, (size, size), np.uint8))
+        blocks = rng.integers(0, 19, (size // 4, size // 4), np.uint8)
+        label_map = Image.fromarray(blocks.repeat(4, 0).repeat(4, 1))
         if label_mode == "P":
             label_map.putpalette(rng.integers(0, 256, 19 * 3, np.uint8).tobytes())
         label_map.save(root / "label_maps" / f"{number:05d}.png")

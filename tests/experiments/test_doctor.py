@@ -27,7 +27,7 @@ def nothing(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return small_runs.write_data(tmp_path_factory.mktemp("data"))
+    return small_runs.write_data(tmp_path_factory.mktemp("data"), image_size=32)
 
 
 def findings(tables, **flags) -> dict[str, doctor.Finding]:
@@ -81,7 +81,7 @@ def test_a_hole_in_a_data_set_is_reported_with_its_sentence(nothing, tmp_path) -
 
 
 def test_text_files_and_some_images_are_opened(nothing, tmp_path) -> None:
-    broken = small_runs.write_data(tmp_path / "data") / "CelebAMask-HQ"
+    broken = small_runs.write_data(tmp_path / "data", image_size=32) / "CelebAMask-HQ"
     flags = {"profile": "mini", "data": broken.parent}
     table = table9.table("mini", 0)
     assert {f.state for what, f in findings([table], **flags).items() if what.startswith("data")} == {"note"}

@@ -66,6 +66,19 @@ def test_another_setting_under_the_same_name_names_the_field(tmp_path) -> None:
         check_run_config(tmp_path, run, {"celebamask_hq": "xyz"})
 
 
+def test_the_fingerprint_of_an_earlier_version_opens_a_folder_and_stays(tmp_path) -> None:
+    """Fault C2: one of contents came instead of one of names and sizes."""
+    run, now = recipes.hair_expert("smoke", 0), {"celebamask_hq": "contents"}
+    check_run_config(tmp_path, run, {"celebamask_hq": "names"})
+    before = (tmp_path / "config.json").read_bytes()
+    check_run_config(tmp_path, run, now, {"celebamask_hq": "names"})
+    assert (tmp_path / "config.json").read_bytes() == before
+    with pytest.raises(UserError, match=r"fingerprints.celebamask_hq: 'names' there, 'contents' now"):
+        check_run_config(tmp_path, run, now, {"celebamask_hq": "other names"})
+    check_run_config(tmp_path / "new", run, now, {"celebamask_hq": "names"})
+    assert json.loads((tmp_path / "new" / "config.json").read_text())["fingerprints"] == now
+
+
 def test_config_file_holds_every_field(tmp_path) -> None:
     run = recipes.text_expert("mini", 0)
     check_run_config(tmp_path, run, {})
