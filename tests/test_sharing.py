@@ -6,7 +6,6 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import small_runs
 import torch
 from warm import Warm
 
-from experiments.engine.work import is_joint
-from experiments.engine.workers import helpers
+from experiments.engine.workers import VISIBLE, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.processes import machine, started
@@ -278,13 +276,6 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
     assert not list(shared.rglob(".locks"))
 
 
-def test_processes_that_train_together_keep_the_order_of_the_runs() -> None:
-    single = small_runs.expert(steps=1)
-    joint = replace(single, trainer=replace(single.trainer, devices=2))
-    assert not is_joint([single, small_runs.samples(single)])
-    assert is_joint([single, joint])
-
-
 # More processes by one command
 
 
@@ -313,6 +304,48 @@ def test_one_worker_starts_nobody(tmp_path) -> None:
     with helpers(1, ["-c", SHOW], tmp_path):
         assert torch.get_num_threads() == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("threads")
+def test_each_of_several_gpus_has_a_process(tmp_path) -> None:
+    """Simulated: the names of two GPUs; this process keeps the first."""
+    with helpers(2, ["-c", f"import os; print(os.environ['{VISIBLE}'])"], tmp_path, ["4", "7"]):
+        pass
+    assert (tmp_path / "2.log").read_text() == "7\n"
+
+
+@pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("", ["0", "1"]), ("5,3", ["5", "3"])])
+def test_gpus_have_the_names_that_processes_are_started_with(monkeypatch, named, found) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    if named is not None:
+        monkeypatch.setenv(VISIBLE, named)
+    assert gpus() == found
+
+
+FOLLOW = "import time; from experiments.engine.parent import follow_parent as f; f(); print('up', flush=True); time.sleep(600)"
+
+
+def test_a_helper_ends_with_a_parent_that_is_killed(tmp_path) -> None:
+    log, number = tmp_path / "2.log", tmp_path / "pid"
+
+    def parent() -> None:
+        number.write_text(str(start(["-c", FOLLOW], log, dict(os.environ)).pid))
+        time.sleep(600)
+
+    process = get_context("fork").Process(target=parent)
+    process.start()
+    end = time.monotonic() + 60
+    while not (log.exists() and "up" in log.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    helper = int(number.read_text())
+    assert started(helper) is not None
+    process.kill()
+    process.join()
+    while started(helper) is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_helpers_are_stopped_when_the_work_fails(tmp_path) -> None:

@@ -12,6 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.markup import escape
 
+from experiments.engine.parent import follow_parent
 from experiments.engine.requeue import job_id, requeue
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.interruption import Interrupted, raising
@@ -35,6 +36,7 @@ def endings(out: Path, *, debug: bool) -> Iterator[None]:
     """
     try:
         with raising():
+            follow_parent()
             yield
     except Interrupted as stop:
         _leave(stop.signum)

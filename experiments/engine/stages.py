@@ -17,6 +17,7 @@ from experiments.core.costs import data_of
 from experiments.core.provenance import recorded
 from experiments.core.run_config import check_run_config
 from experiments.core.workspace import Workspace, training_data
+from experiments.engine.parent import followed
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
@@ -76,7 +77,7 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     folder, config = RunFolder(workspace.runs / run.name), run.trainer
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
     data = training_data(run, workspace.data, workspace.cache)
-    validation = Validation(lambda: data.held_out(run.rows), every=config.validate_every, last=config.max_steps)
+    validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
     callbacks = [
         *([average] if average else []),
         StepSeeds(run.seed),
@@ -88,13 +89,13 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         assert isinstance(data, PackedDataModule), "latents of one data set are cached"
         data.cached["moments"] = moments
     module, trainer = build.model(run, workspace.runs), build.trainer(config, folder.path, callbacks)
-    with recorded(folder.path, "train"), _interruptible():
+    with recorded(folder.path, "train"), _interruptible(), followed():
         checkpoint = checkpoints.newest_checkpoint(folder.path)
         trainer.fit(module.train(), data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
         checkpoints.save_weights(module, folder.weights, average.averaged(module) if average else {})
-        for path in folder.checkpoints.glob("*.ckpt"):
-            path.unlink()  # only needed to resume
+        for path in checkpoints.by_step(folder.checkpoints):
+            path.unlink(missing_ok=True)  # only needed to resume
     trainer.strategy.barrier()  # no process continues without the weights
 
 

@@ -5,13 +5,13 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-import torch
 from rich.console import Console
 
-from experiments.core.costs import in_order, processes
+from experiments.core.costs import in_order
 from experiments.core.provenance import is_first_process
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
+from experiments.engine.launch import is_group
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff.errors import UserError
@@ -42,7 +42,7 @@ class Work:
         """
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
-        self.clock, self.joint = _Clock(self.left), is_joint(runs)
+        self.clock, self.joint = _Clock(self.left), is_group(runs)
 
     def candidates(self) -> Iterator[Run]:
         """Yield runs that can be attempted now (see ``doing``), until every run is done, no matter by which process."""
@@ -105,11 +105,7 @@ class Work:
 
     def _waits(self, run: Run) -> bool:
         """Return whether a model that ``run`` needs, or an evaluator of its samples, is still untrained."""
-        needs = set(run.needs)
-        if isinstance(run, SampleRun):
-            uses = (t for t in self.tables if any(row.sample == run for row in t.rows))
-            needs |= {evaluator for t in uses for evaluator in t.evaluators}
-        return any(other in needs for other in self.left)
+        return not needed(run, self.tables).isdisjoint(self.left)
 
 
 def _keep_reason(error: Exception, folder: RunFolder) -> None:
@@ -122,9 +118,13 @@ def _keep_reason(error: Exception, folder: RunFolder) -> None:
         folder.failure.write_text(text, encoding="utf-8")
 
 
-def is_joint(runs: Sequence[Run]) -> bool:
-    """Return whether several processes, one per GPU, do each run together; then all must follow the order of the runs."""
-    return torch.cuda.device_count() > 1 or any(processes(run) > 1 for run in runs)
+def needed(run: Run, tables: Sequence[Table]) -> set[Run]:
+    """Return the models that ``run`` needs, and the evaluators of its samples."""
+    needs: set[Run] = set(run.needs)
+    if isinstance(run, SampleRun):
+        uses = (t for t in tables if any(row.sample == run for row in t.rows))
+        needs |= {evaluator for t in uses for evaluator in t.evaluators}
+    return needs
 
 
 class _Clock:
