@@ -1,11 +1,12 @@
 """Processes started with the same command share the work: each piece once, and the numbers of one process."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from warm import Warm
 
 from experiments.engine.workers import VISIBLE, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
-from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks, _identity
 from lightning_mmdiff.runtime.processes import machine, started
 from lightning_mmdiff.runtime.run_folder import shard_path
 
@@ -102,6 +103,72 @@ def test_a_claim_of_another_machine_lives_while_it_is_touched(locks) -> None:
     time.sleep(0.7)
     assert can_lock(locks, "piece")
     assert path.exists()  # nobody takes a lock away; the next number counts
+
+
+def test_an_error_of_the_file_system_does_not_end_the_touches(locks, monkeypatch) -> None:
+    plain, calls = os.utime, []
+
+    def failing(path) -> None:
+        calls.append(path)
+        if len(calls) < 3:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        plain(path)
+
+    monkeypatch.setattr(os, "utime", failing)
+    with locks.try_acquire("piece"):
+        before = (locks.folder / "piece.0").stat().st_mtime
+        time.sleep(0.6)
+        assert (locks.folder / "piece.0").stat().st_mtime > before
+    assert len(calls) > 3
+
+
+def test_where_other_users_processes_are_hidden_their_locks_live_while_they_are_touched(
+    locks, monkeypatch, tmp_path
+) -> None:
+    """As with /proc mounted with hidepid: there is no /proc/1, and no signal may be sent to it."""
+
+    def hidden(pid: int, _: int) -> None:
+        raise PermissionError
+
+    mine = _identity()  # what this process knows of itself
+    monkeypatch.setattr("lightning_mmdiff.runtime.locks._identity", lambda: mine)
+    monkeypatch.setattr("lightning_mmdiff.runtime.processes.Path", lambda _: tmp_path / "none")
+    monkeypatch.setattr(os, "kill", hidden)
+    assert started(1) == ""
+    path = other(locks, "piece", machine=machine(), pid=1, started="7")
+    assert not can_lock(locks, "piece")
+    os.utime(path, (time.time() - 10,) * 2)
+    assert not can_lock(locks, "piece")
+    time.sleep(0.3)
+    assert can_lock(locks, "piece")
+
+
+@pytest.mark.filterwarnings("ignore:The clock of elsewhere")
+@pytest.mark.parametrize(("hours", "how"), [(1, "60 min ahead of"), (-1, "60 min behind")])
+def test_a_clock_that_is_an_hour_apart_is_said_and_its_owner_lives_while_it_touches(locks, hours, how) -> None:
+    path = other(locks, "piece")
+
+    def touched() -> bool:
+        os.utime(path, (time.time() + 3600 * hours,) * 2)
+        time.sleep(0.1)
+        return not can_lock(locks, "piece")
+
+    with pytest.warns(UserWarning, match=f"The clock of elsewhere is {how} the one here; set the clocks"):
+        alive = [touched() for _ in range(8)]
+    assert all(alive)
+    time.sleep(0.7)
+    assert can_lock(locks, "piece")  # dead, though an hour ahead
+
+
+def test_an_owner_that_another_followed_has_lost_its_lock(locks) -> None:
+    with locks.try_acquire("piece"):
+        locks.require("piece")
+        other(locks, "piece").rename(locks.folder / "piece.1")
+        with pytest.raises(LostLockError, match="belongs to another process"):
+            locks.require("piece")
+        shutil.rmtree(locks.folder)  # the other has finished
+        with pytest.raises(LostLockError):
+            locks.require("piece")
 
 
 def test_a_holder_touches_its_lock(locks) -> None:
@@ -216,6 +283,38 @@ def assert_same(out: Path, alone: Path) -> None:
 def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data, warm) -> None:
     assert together(warm, data, trained, 4, "samples") == [0] * 4
     assert_same(trained, alone)
+
+
+def test_a_stopped_process_that_comes_back_leaves_the_training_to_the_other(tmp_path, data, warm) -> None:
+    """As after a machine was cut off: the other took over, and both write files of the same name."""
+    quiet, shared = tmp_path / "quiet", tmp_path / "shared"
+    for out in (quiet, shared):
+        out.mkdir()
+    names = ("expert", "samples")
+    undisturbed = begin(warm, data, quiet, 1, *names, table="impatient_table")
+    stopped = begin(warm, data, shared, 1, *names, table="impatient_table")[0]
+    folder = shared / "smoke" / "expert"
+    end = time.monotonic() + 60
+
+    def wait(reached: Callable[[], bool]) -> None:
+        while not reached():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    wait(lambda: (folder / "checkpoints" / "step=20.ckpt").exists())
+    os.kill(stopped, signal.SIGSTOP)
+    follower = warm.start(
+        "impatient_table", "--data", data, "--out", shared, "--only", *names, log=shared / "follower.txt"
+    )
+    wait(lambda: (shared / "follower.txt").exists() and "expert:" in (shared / "follower.txt").read_text())
+    os.kill(stopped, signal.SIGCONT)
+    codes = [warm.wait(pid) for pid in (stopped, follower, *undisturbed)]
+    assert codes == [0, 0, 0], (shared / "log0.txt").read_text()[-3000:]
+    assert "expert: another process goes on with it" in (shared / "log0.txt").read_text()
+    assert_same(shared, quiet)
+    assert weights(shared) == weights(quiet)
+    assert (folder / "loss.csv").read_text() == (quiet / "smoke" / "expert" / "loss.csv").read_text()
+    assert not (folder / "failed.txt").exists()
 
 
 def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, warm) -> None:

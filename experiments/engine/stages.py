@@ -26,6 +26,7 @@ from experiments.spec import Table
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
+from lightning_mmdiff.callbacks.ownership import StillOurs
 from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.callbacks.shards import (
     LockedShards,
@@ -55,6 +56,10 @@ if job_id() is None:  # users who did not ask for SLURM need not hear that it is
     warnings.filterwarnings("ignore", message=".*`srun` command is available on your system but is not used.*")
 
 
+TRAINING = "train"
+"""Name of the lock on a training."""
+
+
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     """Return whether nothing is left to do for ``run``; check that its folder was made with the same settings.
 
@@ -78,7 +83,9 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
     data = training_data(run, workspace.data, workspace.cache)
     validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
+    locks = WorkLocks(folder.locks)
     callbacks = [
+        StillOurs(locks, TRAINING),
         *([average] if average else []),
         StepSeeds(run.seed),
         LossCurve(folder.loss_curve, validation=validation),
@@ -93,6 +100,7 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         checkpoint = checkpoints.newest_checkpoint(folder.path)
         trainer.fit(module.train(), data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
+        locks.require(TRAINING)
         checkpoints.save_weights(module, folder.weights, average.averaged(module) if average else {})
         for path in checkpoints.by_step(folder.checkpoints):
             path.unlink(missing_ok=True)  # only needed to resume

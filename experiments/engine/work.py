@@ -16,11 +16,9 @@ from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import remove_stale
-from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
-TRAINING = "train"
-"""Name of the lock on a training."""
 POLL = 0.5
 """Seconds between checks on other processes when there is nothing to do."""
 
@@ -77,6 +75,11 @@ class Work:
         with self._lock(run, folder) as mine:
             try:
                 yield mine
+            except LostLockError:
+                console.print(
+                    f"  {run.name}: another process goes on with it, since this one did not answer for a while"
+                )
+                return
             except Exception as error:
                 _keep_reason(error, folder)
                 raise
@@ -90,7 +93,7 @@ class Work:
         if isinstance(run, SampleRun) or not is_first_process():
             yield True
             return
-        with WorkLocks(folder.locks).try_acquire(TRAINING) as mine:
+        with WorkLocks(folder.locks).try_acquire(stages.TRAINING) as mine:
             yield mine and not folder.weights.exists()  # the weights may have appeared since we looked
 
     def _finish(self, run: Run) -> None:
@@ -101,7 +104,7 @@ class Work:
         """Return a human-readable owner of the training lock, if another process holds it."""
         if isinstance(run, SampleRun) or not is_first_process():
             return None
-        return WorkLocks(RunFolder(self.workspace.runs / run.name).locks).holder(TRAINING)
+        return WorkLocks(RunFolder(self.workspace.runs / run.name).locks).holder(stages.TRAINING)
 
     def _waits(self, run: Run) -> bool:
         """Return whether a model that ``run`` needs, or an evaluator of its samples, is still untrained."""
