@@ -41,7 +41,14 @@ def shared(source: torch.Generator, rank: int, world_size: int) -> SharedGenerat
 
 
 def step_generator(seed: int, step: int, rank: int = 0, world_size: int = 1) -> torch.Generator:
-    """Return the source of timesteps, noise and dropped conditions for training step ``step``, ``shared`` by processes."""
+    """Return the source of timesteps, noise and dropped conditions for a training step.
+
+    Args:
+        seed: seed of the run.
+        step: number of the step.
+        rank: index of this process among those that share the batch.
+        world_size: their number.
+    """
     return shared(generator("step", seed, step, 0), rank, world_size)
 
 

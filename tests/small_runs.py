@@ -16,7 +16,7 @@ from experiments.runs import Run, SampleRun, TrainerConfig, TrainRun
 from experiments.spec import Profile, Row, Table
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.unite_and_conquer import Unite
-from lightning_mmdiff.runtime import locks
+from lightning_mmdiff.runtime import locks, owners
 from lightning_mmdiff.schedules import Sampler
 
 HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))
@@ -108,5 +108,5 @@ def impatient_table(profile: Profile, seed: int) -> Table:
     """``brief_table`` among processes that seem to be on machines of their own, and count as dead after a second."""
     locks.WorkLocks.__init__.__kwdefaults__ |= {"heartbeat": 0.1, "expiry": 1.0}  # type: ignore[attr-defined]
     name = f"host{os.getpid()}-1"
-    locks.machine = lambda: name
+    owners.machine = lambda: name
     return table_of(samples(expert(steps=150), num_images=24, num_steps=10), ("SSIM", "FD-EffNetLite0"))

@@ -18,7 +18,8 @@ from warm import Warm
 
 from experiments.engine.workers import VISIBLE, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
-from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks, _identity
+from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
+from lightning_mmdiff.runtime.owners import identity
 from lightning_mmdiff.runtime.processes import machine, started
 from lightning_mmdiff.runtime.run_folder import shard_path
 
@@ -130,8 +131,8 @@ def test_where_other_users_processes_are_hidden_their_locks_live_while_they_are_
     def hidden(pid: int, _: int) -> None:
         raise PermissionError
 
-    mine = _identity()  # what this process knows of itself
-    monkeypatch.setattr("lightning_mmdiff.runtime.locks._identity", lambda: mine)
+    mine = identity()  # what this process knows of itself
+    monkeypatch.setattr("lightning_mmdiff.runtime.locks.identity", lambda: mine)
     monkeypatch.setattr("lightning_mmdiff.runtime.processes.Path", lambda _: tmp_path / "none")
     monkeypatch.setattr(os, "kill", hidden)
     assert started(1) == ""

@@ -7,41 +7,27 @@ processes never own the same one. A process that comes too late finds the piece 
 
 Results must be atomic and independent of the process that makes them: an owner that only seemed dead then does no harm.
 One that writes step by step asks ``require`` before each write whether the piece is still its own.
-
-Where machines stamp files by their own clocks and these differ, a lock is dead when it does not change while watched.
 """
 
 import json
 import os
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import read_text
-from lightning_mmdiff.runtime.processes import environment_number, machine, started
+from lightning_mmdiff.runtime.owners import host, identity, same, seems_alive
+from lightning_mmdiff.runtime.processes import machine, started
 
 T = TypeVar("T")
 
 
 class LostLockError(Exception):
     """The owner of a lock was taken for dead, and another process has the piece of work now."""
-
-
-class _Look(NamedTuple):
-    """What this process saw of another's lock."""
-
-    touched: float
-    """Time of the last touch, by the file system's clock."""
-    since: float
-    """When it was first seen so, by this process's own clock."""
-
-
-_seen: dict[Path, _Look] = {}
 
 
 class WorkLocks:
@@ -116,13 +102,13 @@ class WorkLocks:
         if path is None or not self._is_alive(path):
             return None
         found = _read(path)
-        return f"process {found.get('pid')} on {_host(found)}"
+        return f"process {found.get('pid')} on {host(found)}"
 
     def require(self, name: str) -> None:
         """Raise LostLockError unless this process holds the newest lock on ``name``."""
         path = self._newest(name)
         try:
-            mine = path is not None and _same(_read(path), _identity())
+            mine = path is not None and same(_read(path), identity())
         except FileNotFoundError:
             mine = False
         if not mine:
@@ -150,7 +136,7 @@ class WorkLocks:
             return None
         try:
             with file:
-                json.dump(_identity(), file)
+                json.dump(identity(), file)
         except BaseException:  # disk full, or interrupted
             path.unlink(missing_ok=True)
             raise
@@ -169,30 +155,15 @@ class WorkLocks:
             owner, touched = _read(path), path.stat().st_mtime
         except FileNotFoundError:  # released
             return False
-        mine = _identity()
+        mine = identity()
         if owner.get("machine") == mine["machine"]:
             found = started(owner["pid"])
             if found is None or (found and owner["started"]):
                 return found == owner["started"]
         elif owner.get("job") == mine["job"] != "" and owner["restarts"] < mine["restarts"]:
             return False  # from this job, before it was requeued
-        return self._is_touched(path, touched, owner)
-
-    def _is_touched(self, path: Path, touched: float, owner: Mapping[str, Any]) -> bool:
-        """Return whether a lock is still touched; {} as ``owner``: it was killed before it signed."""
-        now, limit = time.monotonic(), self.expiry if owner else self.heartbeat
-        before = _seen.get(path)
-        if before is None or before.touched != touched:
-            _seen[path] = _Look(touched, now)
-        age, watched = self._now() - touched, now - _seen[path].since
-        if age < -limit:
-            _warn_of_clock(owner, f"{-age / 60:.0f} min ahead of")
-            return watched < limit
-        if age < limit:
-            return True
-        if before is not None and before.touched < touched:
-            _warn_of_clock(owner, f"{age / 60:.0f} min behind")
-        return watched < min(limit, 2 * self.heartbeat)  # it may be alive, with a clock that is behind
+        limit = self.expiry if owner else self.heartbeat  # {}: killed before it signed
+        return seems_alive(path, owner, touched=touched, now=self._now(), limit=limit, patience=2 * self.heartbeat)
 
     def _now(self) -> float:
         """Return the time on the file system's clock, which stamps the locks."""
@@ -213,32 +184,6 @@ class WorkLocks:
                 return
             except OSError:  # ESTALE, EIO: the server may answer next time
                 continue
-
-
-def _warn_of_clock(owner: Mapping[str, Any], how: str) -> None:
-    warnings.warn(
-        f"The clock of {_host(owner)} is {how} the one here; set the clocks (NTP). Until then, work of killed processes is "
-        "taken over later than it could be.",
-        stacklevel=2,
-    )
-
-
-def _host(owner: Mapping[str, Any]) -> str:
-    return str(owner.get("machine")).rpartition("-")[0] or "another machine"
-
-
-def _same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    return all(first.get(key) == second[key] for key in ("machine", "pid", "started"))
-
-
-def _identity() -> dict[str, Any]:
-    return {
-        "machine": machine(),
-        "pid": os.getpid(),
-        "started": started(os.getpid()),
-        "job": os.environ.get("SLURM_JOB_ID", ""),
-        "restarts": environment_number("SLURM_RESTART_COUNT", 0),
-    }
 
 
 def _read(path: Path) -> dict[str, Any]:
