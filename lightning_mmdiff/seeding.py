@@ -4,8 +4,10 @@ So a result does not depend on the batch size, the number of devices, or where a
 """
 
 import hashlib
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 
 def generator(*key: int | str) -> torch.Generator:
@@ -19,6 +21,59 @@ def image_generator(seed: int, index: int) -> torch.Generator:
     return generator("image", seed, index)
 
 
-def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """Return the source of timesteps, noise and dropped conditions for training step ``step`` on process ``rank``."""
-    return generator("step", seed, step, rank)
+class SharedGenerator(torch.Generator):
+    """A CPU generator for a batch whose rows several processes share, with the share of this one."""
+
+    rank = 0
+    world_size = 1
+
+
+def shared(source: torch.Generator, rank: int, world_size: int) -> SharedGenerator:
+    """Return a generator with the state of a fresh ``source`` for process ``rank`` of those that share a batch.
+
+    All processes draw for the whole batch and keep their own rows (``randn``, ``rand``, ``randint``, ``choice``), so a row's
+    draws do not depend on the number of processes.
+    """
+    found = SharedGenerator()
+    found.manual_seed(source.initial_seed())
+    found.rank, found.world_size = rank, world_size
+    return found
+
+
+def step_generator(seed: int, step: int, rank: int = 0, world_size: int = 1) -> torch.Generator:
+    """Return the source of timesteps, noise and dropped conditions for a training step.
+
+    Args:
+        seed: seed of the run.
+        step: number of the step.
+        rank: index of this process among those that share the batch.
+        world_size: their number.
+    """
+    return shared(generator("step", seed, step, 0), rank, world_size)
+
+
+def randn(shape: Sequence[int], source: torch.Generator) -> Tensor:
+    """Return standard normal noise for this process's rows of a batch, float32 ``shape`` = [B, ...]."""
+    return _rows(lambda count: torch.randn(count, *shape[1:], generator=source), shape[0], source)
+
+
+def rand(shape: Sequence[int], source: torch.Generator) -> Tensor:
+    """Return uniform draws from [0, 1) for this process's rows of a batch, float32 ``shape`` = [B, ...]."""
+    return _rows(lambda count: torch.rand(count, *shape[1:], generator=source), shape[0], source)
+
+
+def randint(high: int, rows: int, source: torch.Generator) -> Tensor:
+    """Return uniform whole numbers from [0, high) for this process's rows of a batch, int64 [B]."""
+    return _rows(lambda count: torch.randint(high, (count,), generator=source), rows, source)
+
+
+def choice(probabilities: Tensor, rows: int, source: torch.Generator) -> Tensor:
+    """Return an index into ``probabilities`` [K] for each of this process's rows of a batch, int64 [B]."""
+    return _rows(lambda n: torch.multinomial(probabilities, n, replacement=True, generator=source), rows, source)
+
+
+def _rows(draw: Callable[[int], Tensor], rows: int, source: torch.Generator) -> Tensor:
+    """Draw for the rows of all processes and return every ``world_size``-th, as ``datamodules`` divides a batch."""
+    if not isinstance(source, SharedGenerator) or source.world_size == 1:
+        return draw(rows)
+    return draw(rows * source.world_size)[source.rank :: source.world_size].contiguous()

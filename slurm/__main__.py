@@ -1,4 +1,4 @@
-"""Manage submitted jobs: ``python -m slurm {status,logs,cancel,resubmit}``; ``python -m slurm.submit`` submits them."""
+"""Submit and manage jobs: ``python -m slurm {submit,status,logs,cancel,resubmit}``; ``python -m slurm.submit`` is the first."""
 
 import subprocess
 import sys
@@ -18,6 +18,8 @@ from slurm import scheduler
 from slurm.logs import logs as logs_of
 from slurm.order import jobs_folder, read_order
 from slurm.status import survey_jobs
+from slurm.submit import SubmitFlags
+from slurm.submit import main as order_jobs
 from slurm.submitted import labels_of, needed_elsewhere, submitted
 
 COLORS = {
@@ -127,7 +129,18 @@ def resubmit(
         print(line, flush=True)
 
 
+def submit(flags: Annotated[SubmitFlags, tyro.conf.arg(name="")]) -> None:
+    """Submit the unfinished runs of a table, or of all tables."""
+    order_jobs(flags)
+
+
 if __name__ == "__main__":
-    commands: dict[str, Any] = {"status": status, "logs": logs, "cancel": cancel, "resubmit": resubmit}
+    commands: dict[str, Any] = {
+        "submit": submit,
+        "status": status,
+        "logs": logs,
+        "cancel": cancel,
+        "resubmit": resubmit,
+    }
     with readable_end("choose a writable --out"):
         tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)

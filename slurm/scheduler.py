@@ -64,13 +64,38 @@ def run(*words: str) -> str:
     return done.stdout
 
 
+SIZES = "cpus_per_task, memory_per_task_gib, gpus_per_node, gpu_option, nodes or partition"
+NEVER = {
+    **dict.fromkeys(("PartitionConfig", "BadConstraints", "PartitionNodeLimit"), SIZES),
+    "PartitionTimeLimit": "max_hours or partition",
+}
+"""Reason for which a job waits for ever -> keys of the cluster file that it is about."""
+REFUSALS = {
+    "CPU count": "cpus_per_task",
+    "node configuration is not available": SIZES,
+    "partition": "partition or cpu_partition",
+    "time limit": "max_hours or partition",
+    "account": "account or partition",
+    "qos": "qos",
+    "generic resource": "gpu_option",
+    "memory": "memory_per_task_gib",
+}
+"""Part of a refusal by sbatch -> the same."""
+
+
 def submit(script: Path, dependency: str) -> str:
     """Queue a script and return its number. A job whose dependency fails is canceled rather than kept waiting.
 
     Raises:
         UserError: if SLURM refuses the script, or answers without a number.
     """
-    out = run("sbatch", "--parsable", f"--dependency={dependency}", "--kill-on-invalid-dep=yes", str(script))
+    try:
+        out = run("sbatch", "--parsable", f"--dependency={dependency}", "--kill-on-invalid-dep=yes", str(script))
+    except UserError as error:
+        keys = next((keys for part, keys in REFUSALS.items() if part.lower() in str(error).lower()), None)
+        if keys is None:
+            raise
+        raise UserError(f"{str(error).rstrip('.')}; correct {keys} in the cluster file") from error
     numbers = NUMBER.findall(out)
     if not numbers:
         raise UserError(

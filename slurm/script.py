@@ -53,7 +53,7 @@ def options(job: Job, order: Order, cluster: Cluster) -> list[str]:
     found += [f"--array=0-{job.workers - 1}"] if job.workers > 1 else []
     found += [cluster.gpu_option.format(gpus=job.gpus)] if job.gpus else []
     found += [f"--mem={cluster.memory_per_task_gib * job.processes}G"] if cluster.memory_per_task_gib else []
-    partition = cluster.partition if job.gpus else cluster.cpu_partition or cluster.partition
+    partition = cluster.partition if job.gpus else cluster.cpu_partition
     named = (("partition", partition), ("account", cluster.account), ("qos", cluster.qos))
     return found + [_option(name, value) for name, value in named if value] + list(cluster.options)
 

@@ -91,6 +91,9 @@ def _why_waiting(queued: Queued, needs: Sequence[str], lines: Mapping[str, Line]
     if queued.reason == "Dependency" and open_needs:
         return f"after {', '.join(open_needs)}"
     reasons = {"Dependency": "after an earlier job of the same name", "BeginTime": "was queued again, starts soon"}
+    if queued.reason in scheduler.NEVER:
+        keys = scheduler.NEVER[queued.reason]
+        return f"{queued.reason}: it asks for what its partition lacks; correct {keys} in the cluster file"
     return reasons.get(queued.reason, queued.reason)
 
 

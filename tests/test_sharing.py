@@ -1,12 +1,12 @@
 """Processes started with the same command share the work: each piece once, and the numbers of one process."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import small_runs
 import torch
 from warm import Warm
 
-from experiments.engine.work import is_joint
-from experiments.engine.workers import helpers
+from experiments.engine.workers import VISIBLE, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
-from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
+from lightning_mmdiff.runtime.owners import identity
 from lightning_mmdiff.runtime.processes import machine, started
 from lightning_mmdiff.runtime.run_folder import shard_path
 
@@ -104,6 +104,72 @@ def test_a_claim_of_another_machine_lives_while_it_is_touched(locks) -> None:
     time.sleep(0.7)
     assert can_lock(locks, "piece")
     assert path.exists()  # nobody takes a lock away; the next number counts
+
+
+def test_an_error_of_the_file_system_does_not_end_the_touches(locks, monkeypatch) -> None:
+    plain, calls = os.utime, []
+
+    def failing(path) -> None:
+        calls.append(path)
+        if len(calls) < 3:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        plain(path)
+
+    monkeypatch.setattr(os, "utime", failing)
+    with locks.try_acquire("piece"):
+        before = (locks.folder / "piece.0").stat().st_mtime
+        time.sleep(0.6)
+        assert (locks.folder / "piece.0").stat().st_mtime > before
+    assert len(calls) > 3
+
+
+def test_where_other_users_processes_are_hidden_their_locks_live_while_they_are_touched(
+    locks, monkeypatch, tmp_path
+) -> None:
+    """As with /proc mounted with hidepid: there is no /proc/1, and no signal may be sent to it."""
+
+    def hidden(pid: int, _: int) -> None:
+        raise PermissionError
+
+    mine = identity()  # what this process knows of itself
+    monkeypatch.setattr("lightning_mmdiff.runtime.locks.identity", lambda: mine)
+    monkeypatch.setattr("lightning_mmdiff.runtime.processes.Path", lambda _: tmp_path / "none")
+    monkeypatch.setattr(os, "kill", hidden)
+    assert started(1) == ""
+    path = other(locks, "piece", machine=machine(), pid=1, started="7")
+    assert not can_lock(locks, "piece")
+    os.utime(path, (time.time() - 10,) * 2)
+    assert not can_lock(locks, "piece")
+    time.sleep(0.3)
+    assert can_lock(locks, "piece")
+
+
+@pytest.mark.filterwarnings("ignore:The clock of elsewhere")
+@pytest.mark.parametrize(("hours", "how"), [(1, "60 min ahead of"), (-1, "60 min behind")])
+def test_a_clock_that_is_an_hour_apart_is_said_and_its_owner_lives_while_it_touches(locks, hours, how) -> None:
+    path = other(locks, "piece")
+
+    def touched() -> bool:
+        os.utime(path, (time.time() + 3600 * hours,) * 2)
+        time.sleep(0.1)
+        return not can_lock(locks, "piece")
+
+    with pytest.warns(UserWarning, match=f"The clock of elsewhere is {how} the one here; set the clocks"):
+        alive = [touched() for _ in range(8)]
+    assert all(alive)
+    time.sleep(0.7)
+    assert can_lock(locks, "piece")  # dead, though an hour ahead
+
+
+def test_an_owner_that_another_followed_has_lost_its_lock(locks) -> None:
+    with locks.try_acquire("piece"):
+        locks.require("piece")
+        other(locks, "piece").rename(locks.folder / "piece.1")
+        with pytest.raises(LostLockError, match="belongs to another process"):
+            locks.require("piece")
+        shutil.rmtree(locks.folder)  # the other has finished
+        with pytest.raises(LostLockError):
+            locks.require("piece")
 
 
 def test_a_holder_touches_its_lock(locks) -> None:
@@ -220,6 +286,38 @@ def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data,
     assert_same(trained, alone)
 
 
+def test_a_stopped_process_that_comes_back_leaves_the_training_to_the_other(tmp_path, data, warm) -> None:
+    """As after a machine was cut off: the other took over, and both write files of the same name."""
+    quiet, shared = tmp_path / "quiet", tmp_path / "shared"
+    for out in (quiet, shared):
+        out.mkdir()
+    names = ("expert", "samples")
+    undisturbed = begin(warm, data, quiet, 1, *names, table="impatient_table")
+    stopped = begin(warm, data, shared, 1, *names, table="impatient_table")[0]
+    folder = shared / "smoke" / "expert"
+    end = time.monotonic() + 60
+
+    def wait(reached: Callable[[], bool]) -> None:
+        while not reached():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    wait(lambda: (folder / "checkpoints" / "step=20.ckpt").exists())
+    os.kill(stopped, signal.SIGSTOP)
+    follower = warm.start(
+        "impatient_table", "--data", data, "--out", shared, "--only", *names, log=shared / "follower.txt"
+    )
+    wait(lambda: (shared / "follower.txt").exists() and "expert:" in (shared / "follower.txt").read_text())
+    os.kill(stopped, signal.SIGCONT)
+    codes = [warm.wait(pid) for pid in (stopped, follower, *undisturbed)]
+    assert codes == [0, 0, 0], (shared / "log0.txt").read_text()[-3000:]
+    assert "expert: another process goes on with it" in (shared / "log0.txt").read_text()
+    assert_same(shared, quiet)
+    assert weights(shared) == weights(quiet)
+    assert (folder / "loss.csv").read_text() == (quiet / "smoke" / "expert" / "loss.csv").read_text()
+    assert not (folder / "failed.txt").exists()
+
+
 def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, warm) -> None:
     first, second = begin(warm, data, trained, 2, "samples")
     folder = trained / "smoke" / "samples"
@@ -278,13 +376,6 @@ def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path,
     assert not list(shared.rglob(".locks"))
 
 
-def test_processes_that_train_together_keep_the_order_of_the_runs() -> None:
-    single = small_runs.expert(steps=1)
-    joint = replace(single, trainer=replace(single.trainer, devices=2))
-    assert not is_joint([single, small_runs.samples(single)])
-    assert is_joint([single, joint])
-
-
 # More processes by one command
 
 
@@ -313,6 +404,48 @@ def test_one_worker_starts_nobody(tmp_path) -> None:
     with helpers(1, ["-c", SHOW], tmp_path):
         assert torch.get_num_threads() == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("threads")
+def test_each_of_several_gpus_has_a_process(tmp_path) -> None:
+    """Simulated: the names of two GPUs; this process keeps the first."""
+    with helpers(2, ["-c", f"import os; print(os.environ['{VISIBLE}'])"], tmp_path, ["4", "7"]):
+        pass
+    assert (tmp_path / "2.log").read_text() == "7\n"
+
+
+@pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("", ["0", "1"]), ("5,3", ["5", "3"])])
+def test_gpus_have_the_names_that_processes_are_started_with(monkeypatch, named, found) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    if named is not None:
+        monkeypatch.setenv(VISIBLE, named)
+    assert gpus() == found
+
+
+FOLLOW = "import time; from experiments.engine.parent import follow_parent as f; f(); print('up', flush=True); time.sleep(600)"
+
+
+def test_a_helper_ends_with_a_parent_that_is_killed(tmp_path) -> None:
+    log, number = tmp_path / "2.log", tmp_path / "pid"
+
+    def parent() -> None:
+        number.write_text(str(start(["-c", FOLLOW], log, dict(os.environ)).pid))
+        time.sleep(600)
+
+    process = get_context("fork").Process(target=parent)
+    process.start()
+    end = time.monotonic() + 60
+    while not (log.exists() and "up" in log.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    helper = int(number.read_text())
+    assert started(helper) is not None
+    process.kill()
+    process.join()
+    while started(helper) is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_helpers_are_stopped_when_the_work_fails(tmp_path) -> None:

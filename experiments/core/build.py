@@ -10,6 +10,7 @@ from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.processes import environment_number
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.steps import StopAfter
 from lightning_mmdiff.source import ModelSource
@@ -83,8 +84,10 @@ def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> T
 
 
 def predictor(folder: Path, callbacks: list[Callback]) -> Trainer:
-    """Return a Lightning trainer that divides sampling among the local devices (one on a CPU)."""
-    return Trainer(default_root_dir=folder, devices="auto", callbacks=callbacks, **QUIET)
+    """Return a Lightning trainer that samples on one device, or as one of the processes that SLURM started together."""
+    together = environment_number("SLURM_NTASKS", 1) > 1
+    devices = environment_number("SLURM_NTASKS_PER_NODE", 1) if together else 1
+    return Trainer(default_root_dir=folder, devices=devices, callbacks=callbacks, **QUIET)
 
 
 QUIET: dict[str, Any] = {

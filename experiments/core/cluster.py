@@ -18,9 +18,9 @@ class Cluster:
     """One TOML file without sections; every key is optional, and these are the defaults."""
 
     partition: str = ""
-    """Partition of the jobs that train and sample; empty uses the cluster's default."""
+    """Partition of the jobs that use GPUs; empty uses the cluster's default."""
     cpu_partition: str = ""
-    """Partition of the jobs that prepare data and write reports; empty uses ``partition``."""
+    """Partition of the others (data, reports, all jobs of smoke and mini); empty uses the cluster's default."""
     account: str = ""
     qos: str = ""
     options: tuple[str, ...] = ()

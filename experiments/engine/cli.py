@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,15 @@ import tyro
 
 from experiments.engine.endings import endings
 from experiments.runs import Run, SampleRun, TrainRun
-from experiments.spec import Profile, TableFunction, plan
+from experiments.spec import Profile, Table, TableFunction, plan
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.links import require_own
 
 if TYPE_CHECKING:
+    from experiments.core.workspace import Workspace
     from experiments.engine.work import Work
+
+    Phases = Iterable[AbstractContextManager[Work]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +57,23 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
     """
     command_line = flags is None
     flags = flags or tyro.cli(TableFlags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
-    with endings(flags.out, debug=flags.debug) if command_line else nullcontext(), session(table, flags) as work:
-        if work is None:
-            return
-        from experiments.engine import stages  # heavy imports: not for --help and dry runs
+    with endings(flags.out, debug=flags.debug) if command_line else nullcontext(), session(table, flags) as phases:
+        for phase in phases:
+            from experiments.engine import stages  # heavy imports: not for --help and dry runs
 
-        for run in work.candidates():
-            with work.doing(run) as mine:
-                if mine and isinstance(run, TrainRun):
-                    stages.train(work.workspace, run)
-                elif mine and isinstance(run, SampleRun):
-                    stages.sample(work.workspace, run, work.tables)
-                    stages.score(work.workspace, run, work.tables)
+            with phase as work:
+                for run in work.candidates():
+                    with work.doing(run) as mine:
+                        if mine and isinstance(run, TrainRun):
+                            stages.train(work.workspace, run)
+                        elif mine and isinstance(run, SampleRun):
+                            stages.sample(work.workspace, run, work.tables)
+                            stages.score(work.workspace, run, work.tables)
 
 
 @contextmanager
-def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
-    """Prepare the data, start helpers and yield the work to do; report at the end. Yield None if no runs are done here."""
+def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
+    """Prepare the data and yield the work to do, phase by phase; report at the end. Yield nothing to do if none is done here."""
     for name in ("seeds", "workers"):
         if getattr(flags, name) < 1:
             raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
@@ -86,21 +89,20 @@ def session(table: TableFunction, flags: TableFlags) -> Iterator["Work | None"]:
         for run in runs:
             after = ", ".join(n.name for n in run.needs) or "-"
             print(f"{'train' if isinstance(run, TrainRun) else 'sample':7s}{run.name:36s} after {after}")
-    yield None
+    yield ()
 
 
 @contextmanager
-def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator["Work | None"]:
+def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator["Phases"]:
     """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.fitting import require_fitting
     from experiments.engine.launch import check_gpu, check_launch
-    from experiments.engine.work import Work, is_joint
-    from experiments.engine.workers import helpers
+    from experiments.engine.workers import gpus
     from experiments.figures import reporting
 
-    if flags.workers > 1 and is_joint(runs):
-        raise UserError(f"--workers {flags.workers} divides CPU cores, but these runs take several GPUs; leave it out.")
+    if flags.workers > 1 and len(gpus()) > 1:
+        raise UserError(f"--workers {flags.workers} divides CPU cores; here each GPU has a process: leave it out.")
     tables, papers = ([table(p, seed) for seed in range(flags.seeds)] for p in (flags.profile, "paper"))
     workspace = Workspace.make(flags.profile, flags.out, flags.data)
     require_own(workspace.runs)
@@ -111,13 +113,26 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
         prepare_data(workspace, runs, partial(require_fitting, tables=tables, runs=runs))
         reporting.announce(workspace, tables, papers, _command(flags))
     if flags.part == "all":
-        words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in runs)))]  # all, but no report
-        with helpers(flags.workers, words, workspace.runs / "workers"):
-            yield Work(workspace, runs, tables)
+        yield _phases(workspace, runs, tables, flags)
     else:
-        yield None
+        yield ()
     if flags.part == "report" or (flags.part == "all" and not flags.only):
         reporting.report(workspace, tables, papers, _command(flags))
+
+
+def _phases(workspace: "Workspace", runs: list[Run], tables: list[Table], flags: TableFlags) -> "Phases":
+    """Return the phases of the work, one after the other: what is done in one is known to the next."""
+    from experiments.engine.launch import is_group
+    from experiments.engine.phases import in_group, phases, together
+    from experiments.engine.workers import gpus
+
+    if is_group(runs):
+        yield in_group(workspace, runs, tables)
+        return
+    devices = gpus()
+    for part in phases(runs, tables):
+        words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in part)))]  # names: no report
+        yield together(workspace, part, tables, words, workers=flags.workers, devices=devices)
 
 
 def _submit(flags: TableFlags) -> None:

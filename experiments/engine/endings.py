@@ -10,6 +10,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.markup import escape
 
+from experiments.engine.parent import follow_parent
 from experiments.engine.requeue import job_id, requeue
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.commands import file_system_sentence, steady_output
@@ -29,6 +30,7 @@ def endings(out: Path, *, debug: bool) -> Iterator[None]:
     with steady_output():
         try:
             with raising():
+                follow_parent()
                 yield
         except Interrupted as stop:
             _leave(stop.signum)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from experiments.core.costs import processes
+from experiments.core.provenance import is_first_process
 from experiments.engine.requeue import job_id
 from experiments.runs import Run, TrainRun
 from experiments.spec import Profile
@@ -48,11 +49,24 @@ def built_for() -> str:
     )
 
 
+def is_group(runs: Sequence[Run]) -> bool:
+    """Return whether this process does ``runs`` as one of several that are in step: SLURM's tasks, or the ranks of a training.
+
+    A training on several devices is done by the command of that run alone, which starts the other ranks.
+    """
+    return environment_number("SLURM_NTASKS", 1) > 1 or (len(runs) == 1 and processes(runs[0]) > 1)
+
+
 def check_launch(runs: Sequence[Run]) -> None:
-    """Raise UserError if SLURM's variables name other processes than ``runs`` take.
+    """Raise UserError if the environment names other processes than ``runs`` take.
 
     Lightning believes SLURM_NTASKS: it would refuse to start, or wait for processes that nobody started.
     """
+    if not (is_first_process() or is_group(runs)):
+        raise UserError(
+            "This process is one of several that something else started together (torchrun?): start the command once; it "
+            "starts the processes that a run takes."
+        )
     if "SLURM_NTASKS" not in os.environ:
         return
     for name in NUMBERS:

@@ -17,6 +17,7 @@ from experiments.core.costs import data_of
 from experiments.core.provenance import recorded
 from experiments.core.run_config import check_run_config
 from experiments.core.workspace import Workspace, training_data
+from experiments.engine.parent import followed
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
@@ -25,6 +26,7 @@ from experiments.spec import Table
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
+from lightning_mmdiff.callbacks.ownership import StillOurs
 from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.callbacks.shards import (
     LockedShards,
@@ -55,6 +57,10 @@ if job_id() is None:  # users who did not ask for SLURM need not hear that it is
     warnings.filterwarnings("ignore", message=".*`srun` command is available on your system but is not used.*")
 
 
+TRAINING = "train"
+"""Name of the lock on a training."""
+
+
 def is_done(workspace: Workspace, run: Run, tables: Sequence[Table]) -> bool:
     """Return whether nothing is left to do for ``run``; check that its folder was made with the same settings.
 
@@ -81,8 +87,10 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     folder, config = RunFolder(workspace.runs / run.name), run.trainer
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
     data = training_data(run, workspace.data, workspace.cache)
-    validation = Validation(lambda: data.held_out(run.rows), every=config.validate_every, last=config.max_steps)
+    validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
+    locks = WorkLocks(folder.locks)
     callbacks = [
+        StillOurs(locks, TRAINING),
         *([average] if average else []),
         StepSeeds(run.seed),
         LossCurve(folder.loss_curve, validation=validation),
@@ -93,13 +101,14 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         assert isinstance(data, PackedDataModule), "latents of one data set are cached"
         data.cached["moments"] = moments
     module, trainer = build.model(run, workspace.runs), build.trainer(config, folder.path, callbacks)
-    with recorded(folder.path, "train"), _interruptible():
+    with recorded(folder.path, "train"), _interruptible(), followed():
         checkpoint = checkpoints.newest_checkpoint(folder.path)
         trainer.fit(module.train(), data, ckpt_path=checkpoint, weights_only=True)
     if trainer.is_global_zero:
+        locks.require(TRAINING)
         checkpoints.save_weights(module, folder.weights, average.averaged(module) if average else {})
-        for path in folder.checkpoints.glob("*.ckpt"):
-            path.unlink()  # only needed to resume
+        for path in checkpoints.by_step(folder.checkpoints):
+            path.unlink(missing_ok=True)  # only needed to resume
     trainer.strategy.barrier()  # no process continues without the weights
 
 

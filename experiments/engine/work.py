@@ -5,22 +5,20 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-import torch
 from rich.console import Console
 
-from experiments.core.costs import in_order, processes
+from experiments.core.costs import in_order
 from experiments.core.provenance import is_first_process
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
+from experiments.engine.launch import is_group
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import remove_stale
-from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
-TRAINING = "train"
-"""Name of the lock on a training."""
 POLL = 0.5
 """Seconds between checks on other processes when there is nothing to do."""
 
@@ -42,7 +40,7 @@ class Work:
         """
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
-        self.clock, self.joint = _Clock(self.left), is_joint(runs)
+        self.clock, self.joint = _Clock(self.left), is_group(runs)
 
     def candidates(self) -> Iterator[Run]:
         """Yield runs that can be attempted now (see ``doing``), until every run is done, no matter by which process."""
@@ -77,6 +75,11 @@ class Work:
         with self._lock(run, folder) as mine:
             try:
                 yield mine
+            except LostLockError:
+                console.print(
+                    f"  {run.name}: another process goes on with it, since this one did not answer for a while"
+                )
+                return
             except Exception as error:
                 _keep_reason(error, folder)
                 raise
@@ -91,7 +94,7 @@ class Work:
         if isinstance(run, SampleRun) or not is_first_process():
             yield True
             return
-        with WorkLocks(folder.locks).try_acquire(TRAINING) as mine:
+        with WorkLocks(folder.locks).try_acquire(stages.TRAINING) as mine:
             yield mine and not folder.weights.exists()  # the weights may have appeared since we looked
 
     def _finish(self, run: Run) -> None:
@@ -102,15 +105,11 @@ class Work:
         """Return a human-readable owner of the training lock, if another process holds it."""
         if isinstance(run, SampleRun) or not is_first_process():
             return None
-        return WorkLocks(RunFolder(self.workspace.runs / run.name).locks).holder(TRAINING)
+        return WorkLocks(RunFolder(self.workspace.runs / run.name).locks).holder(stages.TRAINING)
 
     def _waits(self, run: Run) -> bool:
         """Return whether a model that ``run`` needs, or an evaluator of its samples, is still untrained."""
-        needs = set(run.needs)
-        if isinstance(run, SampleRun):
-            uses = (t for t in self.tables if any(row.sample == run for row in t.rows))
-            needs |= {evaluator for t in uses for evaluator in t.evaluators}
-        return any(other in needs for other in self.left)
+        return not needed(run, self.tables).isdisjoint(self.left)
 
 
 def _keep_reason(error: Exception, folder: RunFolder) -> None:
@@ -123,9 +122,13 @@ def _keep_reason(error: Exception, folder: RunFolder) -> None:
         folder.failure.write_text(text, encoding="utf-8")
 
 
-def is_joint(runs: Sequence[Run]) -> bool:
-    """Return whether several processes, one per GPU, do each run together; then all must follow the order of the runs."""
-    return torch.cuda.device_count() > 1 or any(processes(run) > 1 for run in runs)
+def needed(run: Run, tables: Sequence[Table]) -> set[Run]:
+    """Return the models that ``run`` needs, and the evaluators of its samples."""
+    needs: set[Run] = set(run.needs)
+    if isinstance(run, SampleRun):
+        uses = (t for t in tables if any(row.sample == run for row in t.rows))
+        needs |= {evaluator for t in uses for evaluator in t.evaluators}
+    return needs
 
 
 class _Clock:

@@ -56,7 +56,9 @@ def score(
             if samples.show_data and result.n > len(data.test):
                 result = replace(result, extra={**result.extra, "test_images": len(data.test)})
             with locks.acquire(files.metrics.name):
-                save_results(folder, sorted([*_stored(folder), result], key=lambda r: r.protocol))
+                results = sorted([*_stored(folder), result], key=lambda r: r.protocol)
+                locks.require(files.metrics.name)  # who stopped in between would drop the others' results
+                save_results(folder, results)
     _save_reasons(folder, reasons, locks)
 
 

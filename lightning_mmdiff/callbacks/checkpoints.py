@@ -53,7 +53,7 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, and handle signals in place of Lightning, which restores the earlier handlers at the end."""
         self._step, self._saved_at = steps_done(trainer), time.monotonic()
-        interruption.listen(self._remember)
+        interruption.listen(self._remember, ctrl_c=True)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Save if a checkpoint is due; all processes decide together."""
@@ -63,8 +63,9 @@ class Checkpoints(Checkpoint):
         if steps_done(trainer) > self._step:
             self._save(trainer)
         if decide(self.signum is not None, all=False):  # some may lack the signal as yet: all stop for one reason
-            limit = decide(self.signum == signal.SIGUSR1, all=False)
-            raise interruption.Interrupted(signal.SIGUSR1 if limit else signal.SIGTERM)
+            others = (signal.SIGUSR1, signal.SIGINT)
+            heard = [number for number in others if decide(self.signum == number, all=False)]
+            raise interruption.Interrupted([*heard, signal.SIGTERM][0])
 
     def _is_due(self, trainer: Trainer) -> bool:
         if self.signum is not None:

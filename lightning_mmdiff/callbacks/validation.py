@@ -12,7 +12,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_mmdiff.runtime.steps import steps_done
-from lightning_mmdiff.seeding import generator
+from lightning_mmdiff.seeding import generator, shared
 
 
 @runtime_checkable
@@ -49,16 +49,45 @@ class Validation:
         if not (batches := self.batches()):
             return {}
         count = sum(len(batch["image"]) for batch in batches)
-        mine = list(range(trainer.global_rank, len(batches), trainer.world_size))
-        names, total = [], torch.zeros(())
+        names: list[str] = []
+        total = torch.zeros(())
         with _evaluation(pl_module), trainer.precision_plugin.val_step_context():
-            for number in mine or [0]:  # a process without a batch counts for nothing, but knows the names
-                batch = trainer.strategy.batch_to_device(batches[number], pl_module.device)
-                losses = pl_module.held_out(batch, generator("held out", number))
-                names, share = list(losses), len(batch["image"]) / count if mine else 0.0
-                total = total + share * torch.stack([value.detach().float() for value in losses.values()]).cpu()
+            for number, whole in enumerate(batches):
+                batch, draws, rows = _share(whole, number, trainer.global_rank, trainer.world_size)
+                if rows or not names:  # a process without a share knows the names nonetheless
+                    batch = trainer.strategy.batch_to_device(batch, pl_module.device)
+                    losses = pl_module.held_out(batch, draws)
+                    values = torch.stack([value.detach().float() for value in losses.values()]).cpu()
+                    names, total = list(losses), total + rows / count * values
         total = trainer.strategy.reduce(total.to(pl_module.device), reduce_op="sum")
         return dict(zip(names, total.tolist()))
+
+
+def _share(
+    batch: Mapping[str, Any], number: int, rank: int, world_size: int
+) -> tuple[Mapping[str, Any], torch.Generator, int]:
+    """Return what a process measures of batch ``number``, its draws, and its number of rows: 0 if it is to count for nothing.
+
+    A batch of as many rows for each process is divided by rows, as in training; another is measured by one process.
+
+    Args:
+        batch: the whole batch.
+        number: its number, on which the draws depend.
+        rank: the process.
+        world_size: number of processes.
+    """
+    draws, size = generator("held out", number), len(batch["image"])
+    if size % world_size:
+        return batch, draws, size if number % world_size == rank else 0
+    return _rows(batch, rank, world_size), shared(draws, rank, world_size), size // world_size
+
+
+def _rows(batch: Mapping[str, Any], rank: int, world_size: int) -> dict[str, Any]:
+    """Return every ``world_size``-th row of a batch, from row ``rank``."""
+    return {
+        name: _rows(value, rank, world_size) if isinstance(value, Mapping) else value[rank::world_size]
+        for name, value in batch.items()
+    }
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff import schedules
+from lightning_mmdiff import schedules, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.unite_and_conquer import Expert, ExpertCombination, unite
 from lightning_mmdiff.models.config import ModelConfig
@@ -190,8 +190,8 @@ class LearnedReliability(SupervisedModel, ExpertCombination):
             counts: numbers, float64 [bins], changed in place.
         """
         z0 = self.experts[0].denoiser.clean(batch, generator)
-        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
-        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
+        eps = seeding.randn(z0.shape, generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         conditions = self.encode_conditions(batch.get("conditions", {}))
         found = residual_products(*self.predictions(z, t, conditions), eps)

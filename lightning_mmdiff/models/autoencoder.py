@@ -138,7 +138,7 @@ class Autoencoder(SupervisedModel):
         """Return ``loss`` and its terms as they stand in it, with their weights and summed over pixels, as scalars."""
         config, x = self.config, images.to_float(batch["image"])
         moments = self.vae.moments(x)
-        noise = torch.randn((len(x), *config.vae.latent_shape), generator=generator).to(x.device)
+        noise = seeding.randn((len(x), *config.vae.latent_shape), generator).to(x.device)
         y = self.vae.reconstruct(sample_posterior(moments, noise))
         perceptual = config.perceptual_weight * self.perceptual(x, y) if self.perceptual is not None else x.new_zeros(1)
         reconstruction = reconstruction_loss(x, y, perceptual)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff import images, schedules
+from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
@@ -196,8 +196,8 @@ class Denoiser(DiffusionModel):
     def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
         """Return ``loss`` and, with a learned variance, its two terms."""
         z0 = self.clean(batch, generator)
-        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
-        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
+        eps = seeding.randn(z0.shape, generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         conditions = self._drop(self.embed(batch), len(z0), generator)
         output = self(z, t, self.encode(conditions, len(z0)))
@@ -213,7 +213,7 @@ class Denoiser(DiffusionModel):
         if not self.config.subsets:
             return conditions
         probabilities = torch.tensor([p for _, p in self.config.subsets])
-        keep = torch.multinomial(probabilities, batch_size, replacement=True, generator=generator)
+        keep = seeding.choice(probabilities, batch_size, generator)
         return drop(conditions, keep, [[n for n in names if n in conditions] for names, _ in self.config.subsets])
 
     def _embedder(self) -> Any:

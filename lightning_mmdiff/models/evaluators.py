@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lightning_mmdiff import images
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel
@@ -99,13 +99,13 @@ def degrade(x: Tensor, amount: Degradation, generator: torch.Generator) -> Tenso
     """
 
     def uniform(*shape: int) -> Tensor:
-        return (2 * torch.rand(shape, generator=generator) - 1).to(x.device)  # [-1, 1)
+        return (2 * seeding.rand(shape, generator) - 1).to(x.device)  # [-1, 1)
 
     size = len(x)
     shift = amount.brightness * uniform(size, 1, 1, 1) + amount.color * uniform(size, 3, 1, 1)
     x = x * (1 + amount.contrast * uniform(size, 1, 1, 1)) + shift
     sigma = amount.noise * uniform(size, 1, 1, 1).abs()
-    return (x + sigma * torch.randn(x.shape, generator=generator).to(x.device)).clamp(-1, 1)
+    return (x + sigma * seeding.randn(x.shape, generator).to(x.device)).clamp(-1, 1)
 
 
 class FaceParser(SupervisedModel):

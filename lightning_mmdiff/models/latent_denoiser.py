@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_mmdiff import images, schedules
+from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
@@ -161,7 +161,7 @@ class LatentDenoiser(DiffusionModel):
 
         The posterior is ``batch["moments"]`` [B, 2C, h, w] if cached, and that of the encoded image otherwise.
         """
-        noise = torch.randn((len(batch["image"]), *self.shape), generator=generator).to(self.device)
+        noise = seeding.randn((len(batch["image"]), *self.shape), generator).to(self.device)
         if "moments" in batch:
             return self.autoencoder.latent(batch["moments"].to(self.device), noise)
         return self.autoencoder.encode(images.to_float(batch["image"].to(self.device)), noise)
@@ -169,12 +169,12 @@ class LatentDenoiser(DiffusionModel):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the loss of Eq. 3 on latents, a scalar; all randomness comes from ``generator``."""
         z0 = self.clean(batch, generator)
-        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
-        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
+        eps = seeding.randn(z0.shape, generator).to(z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         tokens = self.encode(self.encode_conditions(batch.get("conditions", {})), len(z0)).embedding
         assert tokens is not None
-        keep = torch.rand(len(z0), generator=generator) >= self.config.drop_probability
+        keep = seeding.rand((len(z0),), generator) >= self.config.drop_probability
         prediction = self.network(z, t, tokens * keep.to(tokens).view(-1, 1, 1))
         target = {"eps": eps, "v": self.schedule.v_target(z0, eps, t), "z0": z0}[self.config.prediction]
         per_image = (prediction.float() - target).square().mean(dim=(1, 2, 3))

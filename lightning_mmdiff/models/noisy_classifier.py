@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lightning_mmdiff import images, schedules
+from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.evaluators import Degradation, degrade
@@ -112,8 +112,8 @@ class NoisyClassifier(SupervisedModel):
         labels = self.labels(batch.get("conditions", {}), len(x))
         t = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         if self.config.noised:
-            t = torch.randint(len(self.schedule), (len(x),), generator=generator).to(x.device)
-            x = self.schedule.add_noise(x, torch.randn(x.shape, generator=generator).to(x.device), t)
+            t = seeding.randint(len(self.schedule), len(x), generator).to(x.device)
+            x = self.schedule.add_noise(x, seeding.randn(x.shape, generator).to(x.device), t)
         elif self.config.degradation is not None:
             x = degrade(x, self.config.degradation, generator)
         return F.cross_entropy(self(x, t), labels)

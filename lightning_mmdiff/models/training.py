@@ -18,7 +18,7 @@ from lightning_mmdiff.runtime.steps import steps_done
 
 
 class SeededTraining(lightning.LightningModule, ABC):
-    """Base of models that define ``seed`` and ``loss(batch, generator)``; step k draws only from (seed, k, process)."""
+    """Base of models that define ``seed`` and ``loss(batch, generator)``; row r of step k draws only from (seed, k, r)."""
 
     seed: int
     optimizer_config: OptimizerConfig
@@ -29,6 +29,10 @@ class SeededTraining(lightning.LightningModule, ABC):
     def step(self) -> int:
         """Number of completed training steps, in batches; 0 without a trainer."""
         return steps_done(self.trainer) if self._trainer is not None else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self._trainer is not None else 1
 
     @abstractmethod
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -48,7 +52,7 @@ class SeededTraining(lightning.LightningModule, ABC):
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of one batch, checked and logged with its parts."""
         step = self.step
-        losses = self.losses(batch, seeding.step_generator(self.seed, step, self.global_rank))
+        losses = self.losses(batch, seeding.step_generator(self.seed, step, self.global_rank, self._world_size))
         loss = losses.pop("loss")
         if not torch.isfinite(loss):
             raise UserError(

@@ -1,7 +1,7 @@
-"""Signals that ask a process to stop: SIGTERM (shutdown, preemption) and SIGUSR1 (a cluster's time limit is near).
+"""Signals that ask a process to stop: SIGTERM (shutdown, preemption), SIGUSR1 (a cluster's time limit is near), Ctrl-C.
 
-Work that can be thrown away ends at once with an exception, as after Ctrl-C. Training first finishes its step and saves
-(``callbacks.checkpoints``).
+Work that can be thrown away ends at once with an exception. Training first finishes its step and saves
+(``callbacks.checkpoints``); a second Ctrl-C ends it at once.
 """
 
 import os
@@ -22,8 +22,10 @@ class Interrupted(BaseException):
         self.signum = signum
 
 
-def listen(handle: Callable[[int], None]) -> None:
+def listen(handle: Callable[[int], None], *, ctrl_c: bool = False) -> None:
     """Handle ``SIGNALS`` with ``handle`` from now on; only in the main thread, as Python requires.
+
+    With ``ctrl_c``, handle the first SIGINT too, unless this process was started to ignore it.
 
     Forked children, such as the workers of a data loader, inherit the handler but do not act: schedulers signal all
     processes of a job, and the parent decides.
@@ -36,8 +38,15 @@ def listen(handle: Callable[[int], None]) -> None:
         if os.getpid() == owner:
             handle(signum)
 
+    def answer_once(signum: int, _: Any) -> None:
+        if os.getpid() == owner:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            handle(signum)
+
     for number in SIGNALS:
         signal.signal(number, answer)
+    if ctrl_c and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, answer_once)
 
 
 @contextmanager

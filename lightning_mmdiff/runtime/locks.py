@@ -6,6 +6,7 @@ for a while) and locks the piece under the next number. No process ever takes a 
 processes never own the same one. A process that comes too late finds the piece done.
 
 Results must be atomic and independent of the process that makes them: an owner that only seemed dead then does no harm.
+One that writes step by step asks ``require`` before each write whether the piece is still its own.
 """
 
 import json
@@ -19,9 +20,14 @@ from typing import Any, TypeVar
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import read_text
-from lightning_mmdiff.runtime.processes import environment_number, machine, started
+from lightning_mmdiff.runtime.owners import host, identity, same, seems_alive
+from lightning_mmdiff.runtime.processes import machine, started
 
 T = TypeVar("T")
+
+
+class LostLockError(Exception):
+    """The owner of a lock was taken for dead, and another process has the piece of work now."""
 
 
 class WorkLocks:
@@ -96,7 +102,17 @@ class WorkLocks:
         if path is None or not self._is_alive(path):
             return None
         found = _read(path)
-        return f"process {found.get('pid')} on {str(found.get('machine')).rpartition('-')[0]}"
+        return f"process {found.get('pid')} on {host(found)}"
+
+    def require(self, name: str) -> None:
+        """Raise LostLockError unless this process holds the newest lock on ``name``."""
+        path = self._newest(name)
+        try:
+            mine = path is not None and same(_read(path), identity())
+        except FileNotFoundError:
+            mine = False
+        if not mine:
+            raise LostLockError(f"{self.folder / name} belongs to another process now")
 
     def clear(self) -> None:
         """Remove the folder with the remains of killed processes; call this only when all work is done."""
@@ -120,7 +136,7 @@ class WorkLocks:
             return None
         try:
             with file:
-                json.dump(_identity(), file)
+                json.dump(identity(), file)
         except BaseException:  # disk full, or interrupted
             path.unlink(missing_ok=True)
             raise
@@ -139,12 +155,15 @@ class WorkLocks:
             owner, touched = _read(path), path.stat().st_mtime
         except FileNotFoundError:  # released
             return False
-        mine = _identity()
+        mine = identity()
         if owner.get("machine") == mine["machine"]:
-            return started(owner["pid"]) == owner["started"]
-        if owner.get("job") == mine["job"] != "" and owner["restarts"] < mine["restarts"]:
+            found = started(owner["pid"])
+            if found is None or (found and owner["started"]):
+                return found == owner["started"]
+        elif owner.get("job") == mine["job"] != "" and owner["restarts"] < mine["restarts"]:
             return False  # from this job, before it was requeued
-        return self._now() - touched < (self.expiry if owner else self.heartbeat)  # {}: killed before it signed
+        limit = self.expiry if owner else self.heartbeat  # {}: killed before it signed
+        return seems_alive(path, owner, touched=touched, now=self._now(), limit=limit, patience=2 * self.heartbeat)
 
     def _now(self) -> float:
         """Return the time on the file system's clock, which stamps the locks."""
@@ -163,16 +182,8 @@ class WorkLocks:
                 os.utime(path)
             except FileNotFoundError:
                 return
-
-
-def _identity() -> dict[str, Any]:
-    return {
-        "machine": machine(),
-        "pid": os.getpid(),
-        "started": started(os.getpid()),
-        "job": os.environ.get("SLURM_JOB_ID", ""),
-        "restarts": environment_number("SLURM_RESTART_COUNT", 0),
-    }
+            except OSError:  # ESTALE, EIO: the server may answer next time
+                continue
 
 
 def _read(path: Path) -> dict[str, Any]:

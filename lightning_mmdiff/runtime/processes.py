@@ -25,17 +25,19 @@ def started(pid: int) -> str | None:
 
     Number and start together identify a process, since numbers are reused. "" if the system does not tell.
     """
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:  # another user's
-            return ""
-        return ""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    except OSError:  # gone, another user's where those are hidden, or a system without /proc
+        return "" if _exists(pid) else None
     state, start = fields[0], fields[19]
     return None if state in "ZX" else start  # a zombie is dead, but not yet reaped
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

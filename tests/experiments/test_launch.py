@@ -10,8 +10,10 @@ import torch
 
 from experiments.core.energy import gpu_energy_wh
 from experiments.engine.cli import TableFlags, main
-from experiments.engine.launch import check_gpu, check_launch
+from experiments.engine.launch import check_gpu, check_launch, is_group
+from experiments.engine.phases import phases
 from experiments.engine.requeue import job_id
+from experiments.runs import TrainRun
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.locks import WorkLocks
 
@@ -129,3 +131,34 @@ def test_the_command_itself(variables, code, sentence, warm, tmp_path) -> None:
     assert sentence in log.read_text()
     assert "Traceback" not in log.read_text()
     assert code == 0 or not Path(tmp_path / "out").exists()
+
+
+def test_a_process_of_a_group_that_nobody_needs_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr("experiments.engine.launch.is_first_process", lambda: False)
+    check_launch([TWO])  # a rank of this training
+    with pytest.raises(UserError, match="start the command once"):
+        check_launch([ONE])
+
+
+def test_only_a_training_on_several_devices_has_a_group(monkeypatch) -> None:
+    assert is_group([TWO])
+    assert not is_group([ONE])
+    assert not is_group([TWO, SAMPLES])
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert is_group([TWO, ONE])
+
+
+def test_trainings_on_several_devices_come_between_what_single_processes_share() -> None:
+    def named(name: str, run: TrainRun = ONE) -> TrainRun:
+        return replace(run, name=name)
+
+    first, second, plain, tuned = named("first", TWO), named("second", TWO), named("plain"), named("tuned")
+    tuned = replace(tuned, initial=first)
+    evaluator = named("evaluator", TWO)
+    of_tuned = replace(small_runs.samples(tuned), name="of tuned")
+    of_plain = replace(small_runs.samples(plain), name="of plain")
+    measured = replace(small_runs.table_of(of_plain), evaluators=(evaluator,))
+    runs = [first, evaluator, tuned, plain, of_tuned, of_plain, second]
+    found = [[run.name for run in part] for part in phases(runs, [measured])]
+    assert found == [["plain"], ["first"], ["tuned", "of tuned"], ["evaluator"], ["of plain"], ["second"]]
+    assert phases([plain, of_plain], []) == [[plain, of_plain]]

@@ -160,19 +160,34 @@ class Signal(Callback):
             os.kill(os.getpid(), self.number)
 
 
-@pytest.mark.parametrize("number", interruption.SIGNALS)
+@pytest.mark.parametrize("number", [*interruption.SIGNALS, signal.SIGINT])
 def test_a_signal_saves_at_the_end_of_the_step(tmp_path, data, whole, number) -> None:
-    before = [signal.getsignal(n) for n in interruption.SIGNALS]
+    listened = (*interruption.SIGNALS, signal.SIGINT)
+    before = [signal.getsignal(n) for n in listened]
     with interruption.raising(), pytest.raises(interruption.Interrupted, match=number.name) as stop:
         train(RUN, data, tmp_path, Signal(23, number))
     assert stop.value.signum == number
-    assert [signal.getsignal(n) for n in interruption.SIGNALS] == before
+    assert [signal.getsignal(n) for n in listened] == before
     folder = tmp_path / "smoke" / RUN.name
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["step=20.ckpt", "step=23.ckpt"]
     assert not (folder / "failed.txt").exists()
     assert not WorkLocks(folder / ".locks").holder("train")
     train(RUN, data, tmp_path)
     assert_same(folder, whole)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
+    heard: list[int] = []
+    with interruption.raising():
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            interruption.listen(heard.append, ctrl_c=True)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert heard == [signal.SIGINT]
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def test_resumed_with_another_number_of_workers(tmp_path, data, whole, monkeypatch) -> None:
@@ -211,7 +226,7 @@ def test_checkpoints_cost_at_most_one_percent(tmp_path, monkeypatch, every, save
     """By the clock a quarter of an hour passes between two, by steps 300 s; both give way to 100 times what one takes."""
     trainer, saver = SlowTrainer(), Checkpoints(tmp_path, every=every, minutes=15)
     monkeypatch.setattr("lightning_mmdiff.callbacks.checkpoints.time.monotonic", lambda: trainer.now)
-    monkeypatch.setattr(interruption, "listen", lambda _: None)
+    monkeypatch.setattr(interruption, "listen", lambda *_, **__: None)
     saver.on_train_start(trainer, None)
     for trainer.total.processed in range(1, 200):
         trainer.now += 30

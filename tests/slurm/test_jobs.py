@@ -108,6 +108,7 @@ def test_resources_come_from_the_recipe_and_the_cluster_file() -> None:
     report = by_label(PAPER)["table1-report"]
     assert "--partition=cpu" in options(report, PAPER, replace(cluster, cpu_partition="cpu"))
     assert "--requeue" not in options(report, PAPER, cluster)
+    assert not [o for o in options(report, PAPER, cluster) if "partition" in o]  # it has no use for GPUs
 
 
 def test_time_limits_are_those_of_the_work_within_those_of_the_cluster() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff import schedules
+from lightning_mmdiff import schedules, seeding
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.collaborative.classes import check_classes
@@ -178,8 +178,8 @@ class Collaborative(SupervisedModel, ExpertCombination):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the error of the collaborative prediction (Algorithm 1), a scalar; only the dynamic diffusers get a gradient."""
         z0 = self.experts[0].denoiser.clean(batch, generator)
-        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)  # line 3
-        eps = torch.randn(z0.shape, generator=generator).to(z0.device)  # line 4
+        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)  # line 3
+        eps = seeding.randn(z0.shape, generator).to(z0.device)  # line 4
         z = self.schedule.add_noise(z0, eps, t)
         with torch.no_grad():
             conditions = self.encode_conditions(batch.get("conditions", {}))

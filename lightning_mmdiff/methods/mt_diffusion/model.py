@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff import images, schedules
+from lightning_mmdiff import images, schedules, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import (
     ShiftedScheduler,
@@ -101,8 +101,8 @@ class MTDiffusion(SeededTraining, SamplingModule):
         z0 = self.frozen.to_space(images.to_float(batch["image"]))
         if tuple(z0.shape[1:]) != self.shape:
             raise UserError(f"The images are {list(batch['image'].shape)}; this model has {config.image_size} pixels.")
-        t = torch.randint(len(self.schedule), (len(z0),), generator=generator).to(z0.device)
-        eps = torch.randn(z0.shape, generator=generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
+        eps = seeding.randn(z0.shape, generator).to(z0.device)
         data = self.read(batch.get("conditions", {}), batch["image"])
         if missing := [name for name in config.active if name != IMAGE and name not in data]:
             raise UserError(f"The model learns {missing}, but the batch has {sorted(batch.get('conditions', {}))}.")
@@ -231,7 +231,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
     def _keep(self, batch_size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Sample which images keep each sometimes hidden modality, [B, 1, 1, 1]."""
         hidden = {m.name: m.hide_fraction for m in self.modalities if m.hide_fraction}
-        draws = {name: torch.rand(batch_size, 1, 1, 1, generator=generator) for name in hidden}
+        draws = {name: seeding.rand((batch_size, 1, 1, 1), generator) for name in hidden}
         return {name: (draws[name] >= share).float().to(self.device) for name, share in hidden.items()}
 
     def _given(self, conditions: Conditions, batch_size: int) -> KnownData:

@@ -8,7 +8,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from lightning_mmdiff import schedules
+from lightning_mmdiff import schedules, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.mt_diffusion.aggregation import Aggregation
 from lightning_mmdiff.methods.mt_diffusion.modality import Modality, ModalityData, Shape
@@ -211,5 +211,5 @@ class MTNetwork(nn.Module):
         check_labels(labels, batch_size, classes, null=True)
         if generator is None:
             return labels
-        dropped = torch.rand(batch_size, generator=generator) < dropout
+        dropped = seeding.rand((batch_size,), generator) < dropout
         return labels.masked_fill(dropped.to(labels.device), NULL_CLASS)

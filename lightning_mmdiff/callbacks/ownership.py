@@ -1,0 +1,41 @@
+"""Training ends quietly in a process that was taken for dead (a stopped or cut-off machine) when another goes on with it."""
+
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
+
+
+class StillOurs(Callback):
+    """Callback that asks at intervals whether the lock of this training is still ours; place it before all that write."""
+
+    def __init__(self, locks: WorkLocks, name: str) -> None:
+        """Ask for the lock ``name``, at most once per heartbeat; nobody takes over sooner."""
+        self.locks, self.name = locks, name
+        self._asked = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._asked = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Ask if it is time to; of several processes the first holds the lock, and all leave together.
+
+        Raises:
+            LostLockError: if another process trains now.
+        """
+        lost = trainer.is_global_zero and self._is_lost()
+        if trainer.strategy.reduce_boolean_decision(lost, all=False):
+            raise LostLockError(f"{self.locks.folder / self.name} belongs to another process now")
+
+    def _is_lost(self) -> bool:
+        if time.monotonic() - self._asked < self.locks.heartbeat:
+            return False
+        self._asked = time.monotonic()
+        try:
+            self.locks.require(self.name)
+        except LostLockError:
+            return True
+        return False
