@@ -44,6 +44,7 @@ def test_a_failing_writer_leaves_nothing_and_a_finished_one_the_file(tmp_path) -
         (".gitignore", ABANDONED + 60, False),
         ("00003.npy", ABANDONED + 60, False),
     ],
+    ids=["dead", "dead with =", "this process", "another machine", "another machine, old", "hidden", "plain"],
 )
 def test_temporary_files_of_dead_writers_go(tmp_path, name, age, goes) -> None:
     path = tmp_path / "samples" / name
