@@ -80,9 +80,9 @@ def claims(profile: Profile) -> tuple[Claim, ...]:
     pairs = [
         *(("100 steps beat 25 by DDIM", label("ddim", 100, m), label("ddim", 25, m)) for m in (UNITED, COLLABORATIVE)),
         *(
-            (f"{SAMPLERS[solver]} beats DDIM at 10 steps", label(solver, 10, method), label("ddim", 10, method))
+            (f"{SAMPLERS[solver]} beats DDIM at 10 steps", label(solver, 10, group), label("ddim", 10, group))
             for solver in ("dpm-solver++", "unipc")
-            for method in (UNITED, COLLABORATIVE)
+            for group in (UNITED, COLLABORATIVE)
         ),
     ]
     return tuple(
