@@ -52,6 +52,10 @@ class CelebAMaskHQFiles(FaceFiles):
         """Return the path of an image."""
         return self.paths[number]
 
+    def label_place(self, number: int) -> Path:
+        """Return a path such as .../0/00017_*.png."""
+        return next(iter(self.parts[number].values())).parent / f"{number:05d}_*.png"
+
     def label_map(self, number: int) -> np.ndarray:
         """Merge the part masks in class order, later ones over earlier ones (the rule of the official script)."""
         masks = {part: self._mask(number, part) for part in FACE_CLASSES[1:] if part in self.parts[number]}
@@ -59,8 +63,7 @@ class CelebAMaskHQFiles(FaceFiles):
         if len(shapes) > 1:
             sizes = ", ".join(f"{part} {mask.shape[1]}x{mask.shape[0]}" for part, mask in masks.items())
             raise UserError(
-                f"{next(iter(self.parts[number].values())).parent}/{number:05d}_*.png: masks of one face differ in size "
-                f"({sizes}); fetch them again."
+                f"{self.label_place(number)}: masks of one face differ in size ({sizes}); fetch them again."
             )
         merged = np.zeros(shapes.pop(), np.uint8)
         for part, mask in masks.items():

@@ -45,6 +45,10 @@ class FFHQFiles(FaceFiles):
         """Return the path of an image."""
         return self.paths[number]
 
+    def label_place(self, number: int) -> Path:
+        """Return the path of a label map."""
+        return self.maps[number]
+
     def label_map(self, number: int) -> np.ndarray:
         """Return the class ids written by a face parser, uint8 [H, W]."""
         return read_label_png(self.maps[number], NUM_CLASSES)

@@ -53,7 +53,7 @@ class FaceDecoder:
 
     def _label_map(self, number: int) -> np.ndarray:
         label_map = self.files.label_map(number)
-        what = self.files.root / f"(label map of {self.files.name(number)})"
+        what = self.files.label_place(number)
         require_square(what, *label_map.shape[::-1])
         self._require(what, label_map.shape[0], self.label_side, "label maps")
         if label_map.max() >= NUM_CLASSES:

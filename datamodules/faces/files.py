@@ -37,6 +37,10 @@ class FaceFiles(Source):
         """Return the path of an image."""
 
     @abstractmethod
+    def label_place(self, number: int) -> Path:
+        """Return the path of an image's label map, with * if it is merged from several files, for messages."""
+
+    @abstractmethod
     def label_map(self, number: int) -> np.ndarray:
         """Return the class ids of an image, uint8 [H, W] in the official order of 19 classes."""
 

@@ -1,5 +1,6 @@
 """What lies in a folder: images by number, and the end of a message that says what was seen and what was expected."""
 
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from lightning_mmdiff.errors import MissingFileError, UserError
 
 SHOWN = 8
 """Names of a folder shown in a message."""
+GAPS = 5
+"""Missing numbers shown in a message."""
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".rar")
 
 
@@ -116,11 +119,17 @@ def require_images(
         raise MissingFileError(f"{folder}: no images found. {expected(root, layout)}")
     if twice := sorted({number for number, after in zip(numbers, numbers[1:]) if number == after}):
         raise UserError(f"{folder}: two images or more have the number {some(twice)}; remove the copies.")
-    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers) - known_gaps)
-    total = numbers[-1] - numbers[0] + 1
-    if missing:
+    span = range(numbers[0], numbers[-1] + 1)
+    total = len(span)
+    between = itertools.chain.from_iterable(range(a + 1, b) for a, b in zip(numbers, numbers[1:]))
+    first = list(itertools.islice((number for number in between if number not in known_gaps), GAPS))
+    if first:
+        absent = total - len(numbers) - len([gap for gap in known_gaps.difference(numbers) if gap in span])
+        more = f" and {absent - GAPS} more" if absent > GAPS else ""
+        stray = f", or move image {numbers[-1]} away if it is none of them" if total > 2 * len(numbers) + 1 else ""
         raise MissingFileError(
-            f"{folder}: found {len(numbers)} images where the numbers {numbers[0]} to {numbers[-1]} make {total}; "
-            f"missing {some(missing)}. The download is incomplete: fetch these (any gapless part of the set will do)."
+            f"{folder}: found {len(numbers)} images where the numbers {numbers[0]} to {numbers[-1]} make {total}; missing "
+            f"{', '.join(map(str, first))}{more}. The download is incomplete: fetch these (any gapless part of the set "
+            f"will do){stray}."
         )
     return total

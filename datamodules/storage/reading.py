@@ -38,12 +38,20 @@ def read_image(path: Path, mode: str | None = None) -> Image.Image:
     except _BROKEN as error:
         if "MAX_TEXT" in str(error):  # the pixels were not looked at
             raise UserError(f"{path}: its metadata are too large ({error}); save the image without them.") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path}: {unreadable(error)}") from error
         raise UserError(f"{path}: cannot be read as an image ({error}); fetch this file again.") from error
     if bits > 8:
         raise UserError(
             f"{path}: has {bits} bits a channel, expected 8; convert it, so that its darkest and brightest fit."
         )
     return found
+
+
+def unreadable(error: OSError) -> str:
+    """Return the end of a message about a file that the system cannot open or read, with what to do."""
+    remedy = "make it readable for you" if isinstance(error, PermissionError) else "fetch this file again"
+    return f"cannot be read ({error.strerror}); {remedy}."
 
 
 def _bits(image: ImageFile.ImageFile) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.storage.progress import in_threads
+from datamodules.storage.reading import some, unreadable
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import atomic_path
 
@@ -119,14 +120,26 @@ def _unpacked(arrays: Mapping[str, np.ndarray], part: str) -> Sources:
 def _stamped(root: Path, paths: Iterable[Path]) -> Sources:
     prefix = len(os.path.join(root, ""))
     places = [str(path) for path in paths]
+    if odd := [place for place in places if not _is_text(place)]:
+        names = some(map(ascii, odd), 2)
+        raise UserError(
+            f"{root}: holds files whose names are not UTF-8, {names}; rename them, and where they are listed."
+        )
     stamps = np.zeros((len(places), 3), np.int64)
     for row, place in enumerate(places):
         try:
             status = os.stat(place)
         except OSError as error:
-            raise UserError(f"{place}: cannot be read ({error.strerror}); fetch this file again.") from error
+            raise UserError(f"{place}: {unreadable(error)}") from error
         stamps[row] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
     return Sources([place[prefix:] for place in places], stamps, np.zeros((len(places), DIGEST), np.uint8))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:  # bytes of another encoding
+        return False
 
 
 def _digested(files: Sources, old: Sources | None, root: Path) -> Sources:
@@ -141,7 +154,7 @@ def _digested(files: Sources, old: Sources | None, root: Path) -> Sources:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").digest()[:DIGEST]
         except OSError as error:
-            return f"{path}: cannot be read ({error.strerror}); fetch this file again."
+            return f"{path}: {unreadable(error)}"
         known.digests[rest[row]] = np.frombuffer(found, np.uint8)
         return None
 

@@ -12,6 +12,8 @@ from lightning_mmdiff.runtime.files import read_text
 T = TypeVar("T")
 SHOWN = 40
 """Characters of a row shown in a message."""
+DIGITS = 12
+"""Most digits of an image's number."""
 
 
 def content(path: Path) -> str:
@@ -46,6 +48,11 @@ def entries(path: Path, expected: str) -> dict[str, Any]:
         raise UserError(
             f"{path}: is not whole JSON (row {error.lineno}: {error.msg}), perhaps cut; fetch it again."
         ) from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # Python reads numbers of up to 4300 digits, and lists in lists up to a depth
+        raise UserError(f"{path}: cannot be read as JSON ({error}); expected {expected}.") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: holds a JSON {type(found).__name__}, expected {expected}.")
     return found
@@ -67,7 +74,7 @@ def wrong_row(path: Path, number: int, row: str, expected: str) -> UserError:
 def image_number(name: str) -> int | None:
     """Return 17 for "17", "17.jpg", "00017.png" or "images/00017.jpg", and None for a name that is no number."""
     stem = Path(name).stem
-    return int(stem) if stem.isascii() and stem.isdecimal() else None
+    return int(stem) if stem.isascii() and stem.isdecimal() and len(stem) <= DIGITS else None
 
 
 def by_number(path: Path, named: Iterable[tuple[str, T]]) -> dict[int, T]:

@@ -161,6 +161,12 @@ def test_captions_that_are_none_are_refused(faces, entries, message) -> None:
     prepare(faces, CelebAHQ)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"0.jpg": ' + "9" * 5000 + "}"], ids=["deep", "long number"])
+def test_json_that_python_does_not_read_is_named(faces, text) -> None:
+    (faces / "captions_hq.json").write_text(text)
+    refused(faces, r"captions_hq.json: cannot be read as JSON \(.*\); expected an object", **NEEDS["captions_hq.json"])
+
+
 def test_a_plain_caption_says_nothing_of_beard_and_age(faces) -> None:
     write_captions(faces, {f"{i}.jpg": "A face." for i in range(4)})
     settings = {"conditions": ("caption",), "captions": "beard-and-age"}

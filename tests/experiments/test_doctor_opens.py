@@ -21,8 +21,8 @@ def html(path: Path) -> None:
     path.write_text("<html>Quota exceeded</html>")
 
 
-def gray(value: int):
-    return lambda path: Image.fromarray(np.full((32, 32), value, np.uint8)).save(path)
+def gray(value: int, side: int = 32):
+    return lambda path: Image.fromarray(np.full((side, side), value, np.uint8)).save(path)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,7 @@ def gray(value: int):
         ("celebamask_hq", "CelebAMask-HQ-mask-anno/0/00007_skin.png", html, "00007_skin.png: cannot be read"),
         ("celebamask_hq", "CelebAMask-HQ-mask-anno/0/00007_skin.png", gray(255), "covers the whole image"),
         ("ffhq", "label_maps/00003.png", gray(19), "holds class 19, expected 0 to 18"),
+        ("ffhq", "label_maps/00003.png", gray(0, 16), "label_maps/00003.png: 16 pixels wide, but the first"),
         ("cityscapes", "gtFine/train/minitown/minitown_000003_000019_gtFine_labelIds.png", gray(200), "label ids 200"),
         ("night2day", "train/7.jpg", gray(0), "is 32x32 pixels, expected two squares"),
         ("imagenet", "train/n90000001/n90000001_11.JPEG", html, "n90000001_11.JPEG: cannot be read as an image"),
