@@ -3,8 +3,8 @@
 Every number comes from the code of the metrics and of the reports. A line is measured in trials: two equally good rows with five
 trainings each, on common test conditions. Trainings move a row by a normal amount, in units of its standard error over images.
 
-    python -m benchmarks.intervals --trials 200 --n 8 64 256
-    python -m benchmarks.intervals --only recall --n 256
+    python -m benchmarks.intervals --trials 100 --n 8 64 256
+    python -m benchmarks.intervals --only SSIM --n 256 --write   # puts the lines into docs/statistics.md
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
+from benchmarks import interval_page as page
 from benchmarks.worlds import REPLICATES, WORLDS, World, narrow_and_wide
 from lightning_mmdiff.metrics.results import MetricResult
 from reports.claims import MIN_SEEDS, decide
@@ -28,11 +29,23 @@ Trial = Sequence[Sequence[MetricResult]]  # [row][training]
 SEEDS = (3, 5)
 MOVED = (1.9, 6.3)
 """How far trainings moved rows at mini, in standard errors over images: Frechet distances the least, SSIM the most."""
-REDRAWN = 5  # times that the effects of trainings are drawn for each trial
+REDRAWN = 2  # times that the effects of trainings are drawn for each trial
 COLUMNS = (
-    "covered, 1 training", "covered, 3", "covered, 5",
-    "apart, same images and trainings", "apart, 1.9", "apart, 6.3", "decided, 3", "decided, 5",
+    "covered, 1 training", "covered, 3", "covered, 5", "apart, 0", "apart, 1.9", "apart, 6.3", "decided, 3", "decided, 5"
 )  # fmt: skip
+BANDS = {**dict.fromkeys(COLUMNS[:3], False), COLUMNS[3]: True, **dict.fromkeys(COLUMNS[6:], True)}
+"""Columns that have a band -> whether it is that of decisions. With one training, nothing is decided."""
+HEADER = ("metric", "n", "trials", "value", *COLUMNS)
+NARROW = (
+    "narrow against wide",
+    "n",
+    "trials",
+    "narrow",
+    "wide",
+    "apart, 1 training",
+    "narrow wins, 3",
+    "narrow wins, 5",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +67,18 @@ class Line:
         """Return the standard error of ``rate``; cases of one trial share their conditions, so trials count."""
         shares = self.rates[column]
         return float(shares.std(ddof=1) / np.sqrt(len(shares)))
+
+    def outside(self) -> list[str]:
+        """Return the columns whose rate is outside its band; there is none for very few images."""
+        if self.n < page.LEAST:
+            return []
+        return [c for c, d in BANDS.items() if page.outside(self.rate(c), self.error(c), decided=d)]
+
+    def cells(self) -> list[str]:
+        """Return the line of the table, rates outside their bands in bold."""
+        marked = self.outside()
+        rates = (f"**{self.rate(c):.3f}**" if c in marked else f"{self.rate(c):.3f}" for c in COLUMNS)
+        return [self.protocol, str(self.n), str(len(self.values)), f"{self.values.mean():.3g}", *rates]
 
 
 def row(label: str, results: Sequence[MetricResult], effects: Sequence[float]) -> Row:
@@ -145,7 +170,7 @@ def _covers(bounds: Sequence[float], truth: float) -> bool:
     return bool(bounds[0] <= truth <= bounds[1])
 
 
-def narrow_wins(n: int, trials: int) -> str:
+def narrow_wins(n: int, trials: int) -> list[str]:
     """Return the line of two models with the same Frechet distance in the limit, of which one varies less."""
     decided, means = {1: 0.0, **dict.fromkeys(SEEDS, 0.0)}, np.zeros(2)
     for trial in range(trials):
@@ -158,7 +183,7 @@ def narrow_wins(n: int, trials: int) -> str:
         decided[1] += (apart(one) and values[0, 0] < values[1, 0]) / trials
         for seeds in SEEDS:
             decided[seeds] += (claim(narrow[:seeds], wide[:seeds], effects[:, :seeds]).decision == "holds") / trials
-    return f"| {n} | " + " | ".join(f"{x:.3f}" for x in (*means, *decided.values())) + " |"
+    return ["Frechet distance", str(n), str(trials), *(f"{x:.3f}" for x in (*means, *decided.values()))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,26 +194,38 @@ class IntervalFlags:
     """Number of trials of each line."""
     n: tuple[int, ...] = (8, 64, 256)
     """Numbers of images."""
-    only: str = ""
-    """Part of the name of the worlds to simulate; "narrow" for the second table alone."""
+    only: tuple[str, ...] = ("",)
+    """Parts of the names of the worlds to simulate; "narrow" for the second table."""
+    write: bool = False
+    """Put the lines into docs/statistics.md, in place of those of the same metric and number of images."""
+
+
+def tables(rows: Sequence[Sequence[str]], narrow: Sequence[Sequence[str]]) -> list[str]:
+    """Return both tables, and between them why some rates are outside their bands."""
+    few = [float(row[4]) for row in rows if int(row[1]) < page.LEAST]
+    about_few = (
+        f"Of fewer images, one training's intervals hold the value {min(few):.3f} to {max(few):.3f} of the time."
+        if few
+        else ""
+    )
+    about = [page.WHAT_IS_BOLD, "", *page.reasons(rows), "", about_few]
+    return ["", *page.table(HEADER, rows), "", *about, "", *page.table(NARROW, narrow), ""]
 
 
 def main(flags: IntervalFlags) -> None:
     torch.set_num_threads(1)
-    worlds = [world for world in WORLDS if flags.only in world.name]
-    print(f"{flags.trials} trials, {REPLICATES} replicates; a claim is decided by {MIN_SEEDS} trainings or more\n")
-    if worlds:
-        print(f"| metric | n | value | {' | '.join(COLUMNS)} |\n|{'---|' * (3 + len(COLUMNS))}", flush=True)
-    for world in worlds:
-        for lines in zip(*(measure(world, n, flags.trials) for n in flags.n)):
-            for one in lines:
-                rates = " | ".join(f"{one.rate(column):.3f}" for column in COLUMNS)
-                print(f"| {one.protocol} | {one.n} | {one.values.mean():.3g} | {rates} |", flush=True)
-    if flags.only in "narrow":
-        print(
-            "\n| n | narrow | wide | apart, 1 training | narrow wins, 3 | narrow wins, 5 |\n|---|---|---|---|---|---|"
-        )
-        print("\n".join(narrow_wins(n, flags.trials) for n in flags.n), flush=True)
+    print(f"{REPLICATES} replicates; a claim is decided by {MIN_SEEDS} trainings or more", flush=True)
+    rows, narrow = [], []
+    for world in WORLDS:
+        if any(name in world.name for name in flags.only):
+            rows += [one.cells() for n in flags.n for one in measure(world, n, flags.trials)]
+            print(world.name, flush=True)
+    if any(name in "narrow" for name in flags.only):
+        narrow = [narrow_wins(n, flags.trials) for n in flags.n]
+    print("\n".join(tables(rows, narrow)), flush=True)
+    if flags.write:
+        old = page.block()
+        page.write(tables(page.merged(page.rows_of(old, HEADER), rows), page.merged(page.rows_of(old, NARROW), narrow)))
 
 
 if __name__ == "__main__":

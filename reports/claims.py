@@ -128,7 +128,9 @@ def _paired_bootstrap(a: Run, b: Run, protocol: str, difference: float) -> tuple
     Replicate r of both runs scores the same resampled images, so the replicates can be subtracted.
     """
     n_a, n_b = a.scores[protocol].n, b.scores[protocol].n
-    if n_a is None or n_a != n_b:
+    if n_a is None or n_b is None:
+        return None, f"metrics.json does not say of how many images {protocol} is, so nothing can be paired"
+    if n_a != n_b:
         return None, f"scored on {n_a} and {n_b} images, which cannot be paired"
     replicates_a, replicates_b = a.replicates.get(protocol), b.replicates.get(protocol)
     if replicates_a is None or replicates_b is None:

@@ -5,8 +5,9 @@ Common indices make rows comparable: replicate r of two rows scores the same tes
 features are resampled. The reference is part of the protocol and the same for every row, so the interval shows how much
 the value depends on which conditions were sampled, given that reference.
 
-Statistics that a repeated image breaks have replicates of another kind, paired in the same way: a recall, which counts
-nearest neighbors, is computed on ``subsets`` without repetition; an inception score resamples pseudo-values of images.
+Statistics that a repeated image breaks have replicates of another kind, paired in the same way. Distances between sets resample
+what each image adds to them (``frechet.influences``), inception scores and coverages their images' pseudo-values; a recall, which
+counts nearest neighbors, is computed on ``subsets`` without repetition. ``docs/statistics.md`` shows how well all of them do.
 """
 
 from collections.abc import Callable, Iterator
@@ -68,9 +69,8 @@ def bootstrap_statistic(statistic: Callable[..., float], *arrays: NDArray, num: 
 def interval(value: float, replicates: NDArray, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return value +- t_{n-1} s sqrt(n / (n - 1)), s the standard deviation of the replicates.
 
-    It is about the value, not the replicates, since a resample repeats images, which biases a Frechet distance upwards: the
-    plain percentile interval of such a statistic can lie entirely above the value. Student's t and the factor make up
-    for few images: quantiles of 8 or 64 resampled images are too narrow.
+    It is about the value, not the replicates, whose mean can be another. Student's t and the factor make up for few images:
+    quantiles of 8 or 64 resampled images are too narrow.
 
     Args:
         value: the statistic on the images themselves.

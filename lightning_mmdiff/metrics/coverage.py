@@ -8,11 +8,10 @@ compare rows of equal N alone.
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightning_mmdiff.metrics.bootstrap import subsets
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean
 from lightning_mmdiff.metrics.precision_recall import centered, squared_distances, squared_radii
 from lightning_mmdiff.metrics.results import MetricResult
 
@@ -33,32 +32,31 @@ def coverage_result(
 ) -> MetricResult:
     """Return the coverage; as in the authors' code, an image on the border of a ball is outside.
 
-    Replicates are halves of the generated images, as those of recall: a resample repeats images, which cover nothing more.
-    The reference is the same for every row and stays.
+    Replicates add the mean change of pseudo-values (Tukey 1958) under each resample: an image counts by what it alone covers.
+    Their spread is at least that of new images, on average (Efron and Stein 1981). A coverage is more a sum over images than a
+    mean, so that halves of them, which serve for recall, spread only .6 to .8 times as much. The reference stays.
 
     Args:
         protocol: name of the metric.
         features: of the generated images, [N, D].
         reference: of the reference images, [M, D].
         k: number of the neighbor that sets the radius of a ball.
-        num: number of halves.
-        seed: seed of the halves, which are common to all rows.
+        num: number of replicates.
+        seed: seed of the resamples.
         device: "cpu" or "cuda".
         **extra: facts that a reader must know.
     """
     x, y = centered(features, reference, k, device)
-    radius = squared_radii(y, k)
-    size = len(x) // 2
-    present = torch.from_numpy(subsets(len(x), size, num, seed)).float().to(device)  # [num, N]
-    covered = torch.zeros(len(y), dtype=torch.bool, device=device)
-    of_halves = torch.zeros(num, len(y), dtype=torch.bool, device=device)
-    for rows, distance in squared_distances(x, y):
-        inside = distance < radius  # [rows, M]
-        covered |= inside.any(dim=0)
-        of_halves |= present[:, rows] @ inside.float() > 0
-    shares = of_halves.double().mean(dim=1).cpu().numpy()
-    replicates = shares.mean() + (shares - shares.mean()) * np.sqrt(size / (len(x) - size))
-    value = float(covered.double().mean())
+    radius, n = squared_radii(y, k), len(x)
+    covered, alone = 0, torch.zeros(n, dtype=torch.long, device=device)
+    for rows, distance in squared_distances(y, x):
+        inside = distance < radius[rows, None]  # [rows, N]
+        count = inside.sum(dim=1)
+        covered += int((count > 0).sum())
+        alone += inside[count == 1].sum(dim=0)
+    lost = alone.double().cpu().numpy() / len(y)
+    value = covered / len(y)
+    replicates = value + (n - 1) * bootstrap_mean(lost - lost.mean(), num, seed)
     return MetricResult(
         protocol=protocol, value=value, n=len(features), better="higher", replicates=replicates, extra=extra
     )

@@ -6,7 +6,6 @@ It is called "FID" on Inception features in clean-fid's "clean" protocol and "FD
 The distance of n images is biased upwards, roughly by a constant over n: compare only equal n, and print real images too.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,57 +70,35 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
     return float(np.square(x.mean - y.mean).sum() + spread - 2 * trace_root)
 
 
-def resampled_distances(features: NDArray, reference: Gaussian, indices: Iterable[NDArray[np.int64]]) -> Array:
-    """Return d^2 from the rows ``index`` of ``features`` [N, D] to ``reference``, for each index [n] in ``indices``.
+def influences(features: NDArray, reference: Gaussian) -> Array:
+    """Return how fast d^2 changes with the weight of each image, times N, [N]; they sum to 0.
 
-    Few images (N < D) are compared by their inner products, more by their second moments: whatever is smaller.
+    Means of resampled influences spread as d^2 does among new images. The distances of resamples spread more, by 1.1 to 2.5
+    times (64 or 256 images, 32 to 1280 features): the spectrum of a covariance of few images is not what it is of a resample.
+
+    With S_x = A^T A and S_y = B^T B, the derivative of tr((S_x S_y)^{1/2}) takes the diagonal of (A B^T B A^T)^{1/2}.
+
+    Args:
+        features: of the generated images, [N, D].
+        reference: Gaussian of the reference, which stays.
     """
-    shifted = np.asarray(features, np.float64) - reference.mean
-    distance = _by_inner_products if len(shifted) < shifted.shape[1] else _by_moments
-    return np.array(list(map(distance(shifted, reference.root), indices)))
+    x = fit_gaussian(features)
+    deviations, n = np.asarray(features, np.float64) - x.mean, len(features)
+    roots = _diagonal_of_root(deviations @ reference.root.T / np.sqrt(n - 1))
+    spread = np.square(deviations).sum(axis=1) / (n - 1) - roots
+    found = 2 * deviations @ (x.mean - reference.mean) + n * spread
+    return found - found.mean()
 
 
-def _by_inner_products(shifted: Array, root: Array) -> Callable[[NDArray[np.int64]], float]:
-    """Return a function from rows ``index`` of ``shifted`` [N, D] (features minus the reference's mean) to d^2.
-
-    With centered rows X and S_y = B^T B, the eigenvalues of S_x S_y are those of X B^T B X^T / (n - 1), [n, n].
-    """
-    products, across = shifted @ shifted.T, shifted @ root.T
-    across = across @ across.T
-    spread = np.square(root).sum()
-
-    def distance(index: NDArray[np.int64]) -> float:
-        n = len(index)
-        inner, kernel = products[np.ix_(index, index)], across[np.ix_(index, index)]
-        mean_term = inner.mean()  # |mu_x - mu_y|^2
-        trace = (np.trace(inner) - n * mean_term) / (n - 1)
-        kernel = kernel - kernel.mean(axis=0) - kernel.mean(axis=1)[:, None] + kernel.mean()
-        trace_root = np.sqrt(np.linalg.eigvalsh(kernel / (n - 1)).clip(min=0)).sum()
-        return float(mean_term + trace + spread - 2 * trace_root)
-
-    return distance
-
-
-def _by_moments(shifted: Array, root: Array) -> Callable[[NDArray[np.int64]], float]:
-    """Return the same function by B S_x B^T [r, r], which has the eigenvalues of S_x S_y: r is at most D.
-
-    A resample holds 63% of the images, some of them several times: each is one row, with a weight.
-    """
-    lengths, across = np.square(shifted).sum(axis=1), shifted @ root.T  # [N], [N, r]
-    spread = np.square(root).sum()
-
-    def distance(index: NDArray[np.int64]) -> float:
-        n = len(index)
-        rows, counts = np.unique(index, return_counts=True)
-        mean, mean_across = counts @ shifted[rows] / n, counts @ across[rows] / n
-        mean_term = np.square(mean).sum()  # |mu_x - mu_y|^2
-        trace = (counts @ lengths[rows] - n * mean_term) / (n - 1)
-        weighted = across[rows] * np.sqrt(counts)[:, None]
-        kernel = (weighted.T @ weighted - n * np.outer(mean_across, mean_across)) / (n - 1)
-        trace_root = np.sqrt(np.linalg.eigvalsh(kernel).clip(min=0)).sum()
-        return float(mean_term + trace + spread - 2 * trace_root)
-
-    return distance
+def _diagonal_of_root(a: Array) -> Array:
+    """Return the diagonal of (a a^T)^{1/2}, [n], for ``a`` [n, r], from the smaller of a a^T and a^T a."""
+    if len(a) <= a.shape[1]:
+        vectors, values, _ = np.linalg.svd(a, full_matrices=False)
+        return np.square(vectors) @ values
+    squares, vectors = np.linalg.eigh(a.T @ a)
+    values = np.sqrt(squares.clip(min=0))
+    kept = values > 1e-9 * values.max()
+    return np.square(a @ vectors[:, kept]) @ (1 / values[kept])
 
 
 def frechet_from_features(x: NDArray, y: NDArray) -> float:

@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import resamples
-from lightning_mmdiff.metrics.frechet import Gaussian, resampled_distances
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean
+from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, influences
 from lightning_mmdiff.metrics.results import MetricResult
 
 LEAST_IMAGES = 256
-REPLICATES = 100
-"""Fewer than for the distance itself: each takes three of them."""
 
 
 def infinity_result(
@@ -40,25 +38,23 @@ def infinity_result(
     n = len(features)
     if n < LEAST_IMAGES:
         raise UserError(f"{protocol} needs {LEAST_IMAGES} images, got {n}: fewer say nothing about infinitely many.")
-    num = min(REPLICATES, len(at_n.replicates))
     order = np.random.default_rng(0).permutation(n)  # the same halves in every row of a table
     halves = order[: n // 2], order[n // 2 :]
-    indices = [index[half] for index in (np.arange(n), *resamples(n, num, seed)) for half in halves]
-    value, *replicates = resampled_distances(features, reference, indices).reshape(num + 1, 2).mean(axis=1)
+    half = np.mean([frechet_between(fit_gaussian(features[rows]), reference) for rows in halves])
+    moved = np.zeros(n)  # of the mean of both halves, by the weight of an image
+    for rows in halves:
+        moved[rows] = influences(features[rows], reference)
+    value = _at_zero(at_n.value, half)
+    effects = _at_zero(at_n.replicates - at_n.value, bootstrap_mean(moved, len(at_n.replicates), seed))
     return MetricResult(
-        protocol=protocol,
-        value=float(_at_zero(at_n.value, value)),
-        n=n,
-        better="lower",
-        replicates=_at_zero(at_n.replicates[:num], np.array(replicates)),
-        extra=extra,
+        protocol=protocol, value=float(value), n=n, better="lower", replicates=value + effects, extra=extra
     )
 
 
 def ratio_result(protocol: str, distance: MetricResult, real: MetricResult, /, **extra: Any) -> MetricResult:
     """Return the distance of generated images over that of as many real ones to the same reference.
 
-    Replicates are those of the ratio linearized at its value: a resample repeats images, which biases both distances upwards.
+    Replicates are those of the ratio linearized at its value.
 
     Args:
         protocol: name of the metric.

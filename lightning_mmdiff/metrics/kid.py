@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean
 
 Array = NDArray[np.float64]
 BLOCK = 2**26  # kernel values held at once: 512 MiB
@@ -38,10 +38,10 @@ def kernel_distance(x: NDArray, y: NDArray) -> float:
 
 
 def kernel_distance_replicates(x: NDArray, y: NDArray, *, num: int = 200, seed: int = 0) -> Array:
-    """Return the distance under each of ``num`` resamples, [num].
+    """Return the distance plus the mean influence under each of ``num`` resamples of the images, [num].
 
-    A resample contains an image several times. Pairs of an image with itself are left out, as in the unbiased estimate;
-    they would raise every replicate. The kernel is computed once.
+    The influence of an image is how fast the distance changes with its weight: twice its mean kernel with other images minus
+    twice that with the reference. The distances of resamples spread more, by up to a fifth at 64 images and 100 features.
 
     Args:
         x: features whose rows are resampled, [N, D].
@@ -50,18 +50,12 @@ def kernel_distance_replicates(x: NDArray, y: NDArray, *, num: int = 200, seed: 
         seed: seed of the resamples.
     """
     _check(x, y)
-    counts = [np.bincount(index, minlength=len(x)).astype(np.float64) for index in resamples(len(x), num, seed)]
     across = np.concatenate([kernel.mean(axis=1) for _, kernel in _blocks(x, y)])
-    within = np.zeros(num)  # sum over pairs of different images
-    for rows, kernel in _blocks(x, x):
-        kernel[np.arange(len(kernel)), np.arange(rows.start, rows.stop)] = 0
-        within += [count[rows] @ kernel @ count for count in counts]
-    fixed = _within(y)
-    replicates = np.empty(num)
-    for r, count in enumerate(counts):
-        pairs = count.sum() ** 2 - np.square(count).sum()  # of different images
-        replicates[r] = within[r] / pairs + fixed - 2 * (count @ across) / count.sum()
-    return replicates
+    within = np.concatenate([kernel.sum(axis=1) - np.diag(kernel, rows.start) for rows, kernel in _blocks(x, x)])
+    within /= len(x) - 1
+    influence = 2 * (within - across)
+    value = float(within.mean() - 2 * across.mean()) + _within(y)
+    return value + bootstrap_mean(influence - influence.mean(), num, seed)
 
 
 def _within(x: NDArray) -> float:

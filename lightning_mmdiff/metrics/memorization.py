@@ -76,7 +76,7 @@ def copies_result(
 ) -> MetricResult:
     """Return the share of samples that are copies in at least one of the ``spaces``.
 
-    Replicates resample the samples and, for the bounds, the held-out images.
+    Replicates, for differences of rows, resample the samples and, for the bounds, the held-out images.
 
     Args:
         protocol: name of the metric.
@@ -93,6 +93,7 @@ def copies_result(
         n=n,
         better="lower",
         replicates=np.array(replicates),
+        share=True,
         extra=extra,
     )
 

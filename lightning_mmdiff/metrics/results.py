@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, interval, resamples, wilson_interval
-from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, resampled_distances
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, interval, wilson_interval
+from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, influences
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -85,13 +85,10 @@ def frechet_result(
         seed: seed of the resamples.
         **extra: facts that a reader must know.
     """
+    value = frechet_between(fit_gaussian(features), reference)
+    replicates = value + bootstrap_mean(influences(features, reference), num, seed)
     return MetricResult(
-        protocol=protocol,
-        value=frechet_between(fit_gaussian(features), reference),
-        n=len(features),
-        better="lower",
-        replicates=resampled_distances(features, reference, resamples(len(features), num, seed)),
-        extra=extra,
+        protocol=protocol, value=value, n=len(features), better="lower", replicates=replicates, extra=extra
     )
 
 

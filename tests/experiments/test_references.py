@@ -18,7 +18,11 @@ from lightning_mmdiff.metrics.coverage import coverage_result
 from lightning_mmdiff.metrics.frechet import fit_gaussian, frechet_between
 from lightning_mmdiff.metrics.networks import AdmInception, FeatureNetwork
 from lightning_mmdiff.metrics.precision_recall import membership
+from lightning_mmdiff.metrics.results import save_results
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.runs import load_run
+from reports.schema import Metric
+from reports.verdicts import known_better, verdict_of
 
 SIDE, COUNT = 64, 12
 FEATURES = {"pool": 5, "spatial": 4}
@@ -110,6 +114,32 @@ def test_distances_are_to_adms_statistics_where_its_file_is(samples, published, 
     )
     assert result.extra["comparable"] is True
     assert result.extra["reference"] == f"ADM's reference batch {published.path.name}"
+
+
+def verdict(samples, name):
+    """What a report says of a measured number beside one that the paper prints 1 % away."""
+    protocol = by_name(name)
+    result = protocol.measure(samples)
+    save_results(samples.folder, [result])
+    scores = [load_run(samples.folder, seed=0, name="run").scores[name]]
+    metric = Metric(
+        column="FID", protocol=name, better=protocol.better, description="", range=protocol.range, source="a paper",
+        comparable=protocol.comparable, basis=protocol.basis,
+    )  # fmt: skip
+    return verdict_of(known_better(metric, scores), result.value, None, result.value / 1.01, "paper")
+
+
+@pytest.mark.parametrize("name", ["FID-ADM", "Precision"])
+def test_a_report_does_not_compare_with_the_paper_without_adms_file(samples, name):
+    reason = "reference: our 20 real test images of imagenet, not ADM's training set"
+    assert verdict(samples, name) == ("not comparable", reason)
+
+
+@pytest.mark.usefixtures("published")
+def test_a_report_compares_with_the_paper_where_adms_file_is(samples):
+    found, reason = verdict(samples, "FID-ADM")
+    assert found == "agrees"
+    assert reason.endswith("; reference: ADM's reference batch VIRTUAL_imagenet64_labeled.npz")
 
 
 def test_precision_recall_and_coverage_are_against_adms_images(samples, published):

@@ -60,9 +60,17 @@ def test_it_is_the_line_through_all_images_and_both_halves():
 
     result = infinity(x)
     assert result.value == pytest.approx(at_zero(x), rel=1e-9)
-    for replicate, index in zip(result.replicates, resamples(301, 3)):
-        assert replicate == pytest.approx(at_zero(x[index]), rel=1e-8)
     assert (result.n, result.better, result.extra) == (301, "lower", {"reference": "known"})
+
+
+def test_replicates_move_as_the_value_of_resamples_does():
+    """Of many images of few features, where resamples spread as new images do."""
+    few = Gaussian(mean=np.zeros(3), root=np.eye(3))
+    x = 1.3 * np.random.default_rng(5).standard_normal((4000, 3)) + 0.2
+    found = infinity(x, few)
+    moved = [infinity(x[index], few).value for index in resamples(len(x), 60)]
+    assert np.corrcoef(found.replicates[:60], moved)[0, 1] > 0.9
+    assert np.std(found.replicates[:60]) == pytest.approx(np.std(moved), rel=0.2)
 
 
 def test_more_features_than_images_take_another_route_to_the_same_numbers():

@@ -6,12 +6,15 @@ from cleanfid import fid as cleanfid
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
-from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics import kid
+from lightning_mmdiff.metrics.bootstrap import bootstrap_mean
 from lightning_mmdiff.metrics.frechet import (
+    Gaussian,
     fit_gaussian,
     frechet_between,
     frechet_distance,
     frechet_from_features,
+    influences,
 )
 from lightning_mmdiff.metrics.kid import (
     kernel_distance,
@@ -82,6 +85,30 @@ def test_a_root_is_never_larger_than_needed(rng):
     assert fit_gaussian(rng.standard_normal((5, 8))).root.shape == (5, 8)
 
 
+@pytest.mark.parametrize(("n", "m", "d"), [(60, 90, 24), (20, 90, 24), (20, 12, 24)])
+def test_influences_are_derivatives_by_the_weights_of_images(rng, n, m, d):
+    """More images than features, fewer, and a reference of even fewer."""
+    x, reference = rng.standard_normal((n, d)) * 0.8 + 0.3, fit_gaussian(rng.standard_normal((m, d)))
+
+    def distance(weights):
+        mean = weights @ x
+        root = np.sqrt(weights * n / (n - 1))[:, None] * (x - mean)
+        return frechet_between(Gaussian(mean=mean, root=root), reference)
+
+    found, step = influences(x, reference), 1e-4
+    for i in range(0, n, 7):
+        moved = np.eye(n)[i] / n - 1 / n**2
+        slope = (distance(1 / n + step * moved) - distance(1 / n - step * moved)) / (2 * step / n)
+        assert found[i] == pytest.approx(slope, rel=1e-5, abs=1e-6)
+    assert abs(found.mean()) < 1e-12
+
+
+def test_influences_do_not_mind_features_far_from_0(rng):
+    x, y = rng.standard_normal((30, 48)), rng.standard_normal((200, 48)) * 2
+    near, far = (influences(x + shift, fit_gaussian(y + shift)) for shift in (0, 1e4))
+    np.testing.assert_allclose(far, near, atol=1e-6)
+
+
 def test_frechet_errors_say_what_was_found(rng):
     x = rng.standard_normal((5, 3))
     with pytest.raises(ValueError, match="at least 2 images"):
@@ -112,18 +139,27 @@ def test_kid_equals_torchmetrics_and_clean_fid(features):
     assert kernel_distance(x, y) == pytest.approx(cleanfid.kernel_distance(x, y, num_subsets=1), rel=1e-9)
 
 
-def test_kid_replicates_leave_out_pairs_of_an_image_with_itself(features):
+def test_kid_replicates_add_the_mean_influence_of_resampled_images(features):
+    """The influence is the derivative by the weight of an image, pairs of an image with itself left out."""
     x, y = features[0][:20], features[1]
-    replicates = kernel_distance_replicates(x, y, num=3)
-    for replicate, index in zip(replicates, resamples(20, 3)):
-        kernel = polynomial_kernel(x[index], x[index])
-        other = index[:, None] != index[None]
-        expected = kernel[other].mean() - 2 * polynomial_kernel(x[index], y).mean()
-        kyy = polynomial_kernel(y, y)
-        expected += (kyy.sum() - np.trace(kyy)) / (len(y) * (len(y) - 1))
-        assert replicate == pytest.approx(expected, rel=1e-9)
-    many = kernel_distance_replicates(x, y, num=400)
-    assert abs(many.mean() - kernel_distance(x, y)) < 5 * many.std() / 20
+    within, across = polynomial_kernel(x, x), polynomial_kernel(x, y).mean(axis=1)
+    np.fill_diagonal(within, 0)
+
+    def distance(weights):
+        pairs = weights @ within @ weights / (20 * 19 / 400)
+        return pairs + kernel_distance(x, y) - within.sum() / 380 - 2 * (weights - 1 / 20) @ across
+
+    step = 1e-3 * (np.eye(20) - 1 / 20)
+    slopes = [(distance(1 / 20 + s) - distance(1 / 20 - s)) / 2e-3 for s in step]
+    expected = kernel_distance(x, y) + bootstrap_mean(np.array(slopes), 5)
+    np.testing.assert_allclose(kernel_distance_replicates(x, y, num=5), expected, rtol=1e-9)
+
+
+def test_kid_in_blocks_is_the_same(features, monkeypatch):
+    x, y = features
+    whole = kernel_distance_replicates(x, y, num=3)
+    monkeypatch.setattr(kid, "BLOCK", 1000)
+    np.testing.assert_allclose(kernel_distance_replicates(x, y, num=3), whole, rtol=1e-12)
 
 
 def test_unit_length_makes_the_kernel_a_function_of_the_cosine(features):

@@ -6,7 +6,7 @@ from torch.nn.functional import interpolate
 
 from datamodules.mini import people
 from datamodules.mini.faces import render
-from lightning_mmdiff.metrics.bootstrap import resamples
+from lightning_mmdiff.metrics.bootstrap import resamples, wilson_interval
 from lightning_mmdiff.metrics.memorization import Nearness, copies_result, distance_ratios, thumbnails
 
 
@@ -76,10 +76,11 @@ def test_a_copy_in_one_space_is_a_copy():
     assert copies_result("C", [first, second]).value == 0.75
 
 
-def test_replicates_resample_samples_and_held_out_images():
+def test_the_interval_is_a_shares_and_replicates_resample_samples_and_held_out_images():
     rng = np.random.default_rng(0)
     space = Nearness(samples=rng.random(30), held_out=rng.random(50))
     found = copies_result("C", [space], num=20, reference="9 images")
+    assert found.to_json()["interval"] == list(wilson_interval(found.value, 30))
     expected = [
         (space.samples[i] < np.quantile(space.held_out[j], 0.005)).mean()
         for i, j in zip(resamples(30, 20), resamples(50, 20))

@@ -250,6 +250,41 @@ def test_every_format_says_what_stands_behind_its_numbers(written):
     }  # fmt: skip
 
 
+def test_what_earlier_versions_wrote_still_reports(make_table):
+    """A metrics.json with values alone and no replicates; a table.json whose columns and claims lack what came later."""
+
+    def change(stored):
+        for column in stored["metrics"]:
+            assert not column.keys() & {"range", "source", "comparable", "basis"}
+        for claim in stored["claims"]:
+            for later in ("source", "published", "note"):
+                del claim[later]
+        for row in stored["rows"]:
+            for later in ("group", "published", "why", "ceiling"):
+                if not row[later]:
+                    del row[later]
+
+    folder = make_table("paper", change)
+    for path in folder.parents[1].glob("*/metrics.json"):
+        stored = json.loads(path.read_text())
+        path.write_text(json.dumps({protocol: {"value": entry["value"]} for protocol, entry in stored.items()}))
+        path.with_name("replicates.npz").unlink()
+    write_all(folder, with_notebook=False)
+    table = load_table(folder / "table.json")
+    cells = next(row for row in table.rows if row.title == "SPADE (Fine-tuning)").cells
+    assert [(c.value, c.interval, c.n, c.reference) for c in cells] == [(60.0, None, None, ""), (0.55, None, None, "")]
+    assert cells[0].reason == "FD-EffNetLite0 is not FID"
+    assert cells[1].verdict == "differs"  # the protocol has the name of the column
+    claims = {claim.id: claim for claim in table.claims}
+    assert (claims["UC1"].decision, claims["UC1"].reason) == (
+        "undecided",
+        "metrics.json does not say of how many images FD-EffNetLite0 is, so nothing can be paired",
+    )
+    assert claims["UC4"].decision == "holds"  # by three trainings
+    for name in ("table.md", "table.tex", "table.csv", "table1.html"):
+        assert "131.91" in (folder / name).read_text(), name
+
+
 def test_commits_of_runs_are_told_where_they_are_others(make_table):
     folder = make_table()
     path = folder / "../../ours/provenance.json"

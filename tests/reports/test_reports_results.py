@@ -211,6 +211,38 @@ def test_verdicts_at_their_boundaries(make_table, value, published, interval, ve
     assert (cell.verdict, cell.reason) == (verdict, reason)
 
 
+@pytest.mark.parametrize(
+    ("known", "verdict", "reason"),
+    [
+        ([{}], "not comparable", "only to ADM's batch"),  # measured before scores knew their reference
+        ([{"comparable": False, "basis": "our images"}], "not comparable", "our images"),
+        ([{"comparable": True, "basis": "ADM's images"}], "differs", "6.0% from the published value; ADM's images"),
+        (
+            [{"comparable": True, "basis": "ADM's images"}, {"comparable": False, "basis": "our images"}],
+            "not comparable", "our images",
+        ),
+    ],
+)  # fmt: skip
+def test_a_score_knows_whether_its_reference_makes_it_comparable(make_table, known, verdict, reason):
+    """One seed that was measured against other images is enough to compare nothing."""
+
+    def change(stored):
+        stored["metrics"][0].update(comparable=False, basis="only to ADM's batch")
+        stored["rows"][0]["published"]["FID"] = 50.0
+        stored["rows"][0]["runs"] = [
+            {"seed": i, "folder": f"../../adm-{i}", "name": f"adm-{i}"} for i in range(len(known))
+        ]
+
+    folder = make_table("paper", change)
+    for seed, facts in enumerate(known):
+        run = folder / f"../../adm-{seed}"
+        run.mkdir()
+        entry = {"value": 53.0, "n": 500, "interval": [52.9, 53.1], **facts}
+        (run / "metrics.json").write_text(json.dumps({"FD-EffNetLite0": entry}))
+    cell = rows_of(folder)["SPADE (Fine-tuning)"].cells[0]
+    assert (cell.verdict, cell.reason) == (verdict, reason)
+
+
 def test_a_cell_without_a_published_number_has_no_verdict(make_table):
     cell = rows_of(make_table("paper"))["INADE (Combined training)"].cells[1]
     assert (cell.published, cell.verdict, cell.reason) == (None, None, "nothing published")
