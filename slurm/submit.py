@@ -11,7 +11,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain as joined
 from pathlib import Path
 from typing import Annotated
 
@@ -83,8 +82,7 @@ def _many(flags: SubmitFlags) -> Iterator[str]:
         raise UserError(f"--max-jobs is {flags.max_jobs}; it must be at least 1.")
     orders, cluster = [_order(flags, name) for name in names], read_cluster(flags.cluster)
     if flags.dry_run:
-        lines = (chain.submit(order, cluster, dry_run=True) for order in orders)
-        return iter(dict.fromkeys(joined.from_iterable(lines)))
+        return tables.written(orders, cluster)
     return tables.submit_all(orders, cluster, chain.Limits(flags.max_jobs or sys.maxsize), stay=flags.stay)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from experiments.core.cluster import Cluster
 from experiments.core.results import has_results
 from experiments.spec import plan
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from slurm.chain import FullQueueError, Limits, submit
 from slurm.jobs import jobs
@@ -27,15 +28,35 @@ def submit_all(
         poll: seconds between two looks at the queue.
 
     Raises:
-        UserError: before anything is queued, if a table asks for what the cluster lacks; later, if SLURM refuses a job.
+        UserError: if SLURM refuses a job, or the only table asks for what the cluster lacks.
     """
-    for order in orders:
-        jobs(order, cluster)
+    orders = yield from possible(orders, cluster)
     said: set[str] = set()
     while (left := (yield from _once(orders, cluster, limits, said))) and stay:
         time.sleep(poll)
     if left:
         yield f"The queue has its {limits.max_jobs} jobs; {left} of {len(orders)} tables are not queued as a whole yet."
+
+
+def possible(orders: Sequence[Order], cluster: Cluster) -> Generator[str, None, list[Order]]:
+    """Return the orders that the cluster has the nodes and GPUs for; yield a line about each of the others."""
+    found = []
+    for order in orders:
+        try:
+            jobs(order, cluster)
+        except UserError as error:
+            if len(orders) == 1:
+                raise
+            yield f"left out  {order.table}: {error}"
+        else:
+            found.append(order)
+    return found
+
+
+def written(orders: Sequence[Order], cluster: Cluster) -> Iterator[str]:
+    """Write the scripts of all orders, each once; yield a line for each."""
+    orders = yield from possible(orders, cluster)
+    yield from dict.fromkeys(line for order in orders for line in submit(order, cluster, dry_run=True))
 
 
 def _once(orders: Sequence[Order], cluster: Cluster, limits: Limits, said: set[str]) -> Generator[str, None, int]:

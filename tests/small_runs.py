@@ -1,6 +1,8 @@
 """One expert and its samples, a few seconds of work, for tests that stop a run and go on."""
 
+import errno
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,4 +111,18 @@ def impatient_table(profile: Profile, seed: int) -> Table:
     locks.WorkLocks.__init__.__kwdefaults__ |= {"heartbeat": 0.1, "expiry": 1.0}  # type: ignore[attr-defined]
     name = f"host{os.getpid()}-1"
     owners.machine = lambda: name
+    _disturb(Path(os.environ.get("DISTURBED", "nowhere")))
     return table_of(samples(expert(steps=150), num_images=24, num_steps=10), ("SSIM", "FD-EffNetLite0"))
+
+
+def _disturb(folder: Path) -> None:
+    """Let the touches of locks fail, or stamp another hour, while a file in ``folder`` says so."""
+    plain = os.utime
+
+    def utime(path: Path, times: tuple[float, float] | None = None) -> None:
+        if (folder / "stale").exists():
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        ahead = (folder / f"ahead-{os.getpid()}").exists()
+        plain(path, (time.time() + 3600,) * 2 if ahead else times)
+
+    os.utime = utime

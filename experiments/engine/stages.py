@@ -89,11 +89,12 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     data = training_data(run, workspace.data, workspace.cache)
     validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
     locks = WorkLocks(folder.locks)
+    still_ours = StillOurs(locks, TRAINING)
     callbacks = [
-        StillOurs(locks, TRAINING),
+        still_ours,
         *([average] if average else []),
         StepSeeds(run.seed),
-        LossCurve(folder.loss_curve, validation=validation),
+        LossCurve(folder.loss_curve, validation=validation, may_write=still_ours.is_ours),
         RunProgress(run.name, max_steps=config.max_steps),
         Checkpoints(folder.checkpoints, every=config.checkpoint_every),
     ]

@@ -115,7 +115,7 @@ class AdversarialModel(SeededTraining):
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:  # type: ignore[override]
         """Step with each network in turn."""
         step, example = self.step, self.example(batch)
-        draws = seeding.step_generator(self.seed, step, self.global_rank)
+        draws = self.draws(step)
         optimizers = dict(zip(("loss", "discriminator_loss"), self.optimizers()))  # type: ignore[arg-type]
         for name, loss_of in self.turns():
             loss = loss_of(example, draws)
@@ -150,7 +150,7 @@ class AdversarialModel(SeededTraining):
 
     def noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         """Return the noise of a training batch."""
-        return lambda *shape: torch.randn((batch_size, *shape), generator=generator).to(self.device)
+        return lambda *shape: seeding.randn((batch_size, *shape), generator).to(self.device)
 
     def noise_of(self, generators: Sequence[torch.Generator]) -> Noise:
         """Return the noise of images to sample; image i draws only from ``generators[i]``."""

@@ -3,7 +3,7 @@
 import csv
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,19 @@ class LossCurve(Callback):
     at steps without a validation. On resume, the rows after the checkpoint are dropped.
     """
 
-    def __init__(self, path: Path, every: int = 10, validation: Validation | None = None):
-        """Write to ``path``, with ``every`` training steps between rows, and a row at every ``validation``."""
-        self.path, self.every, self.validation = path, every, validation
+    def __init__(
+        self, path: Path, every: int = 10, validation: Validation | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+    ):  # fmt: skip
+        """Write to ``path``.
+
+        Args:
+            path: the file.
+            every: training steps between rows.
+            validation: each of its measurements makes a row, too.
+            may_write: asked before each row; false if another process writes the file now.
+        """
+        self.path, self.every, self.validation, self.may_write = path, every, validation, may_write
         self._columns: list[str] = ["step", "loss"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,7 +54,7 @@ class LossCurve(Callback):
         logged = trainer.callback_metrics
         names = ["loss", *(name for name in logged if name != "loss")]
         means = trainer.strategy.reduce(torch.stack([logged[name].float() for name in names]), reduce_op="mean")
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.may_write():
             values = dict(zip(names, means.tolist())) | {f"{HELD_OUT}{k}": v for k, v in held_out.items()}
             self._append({"step": str(steps_done(trainer))} | {k: f"{v:.6g}" for k, v in values.items()})
 

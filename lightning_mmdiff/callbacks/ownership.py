@@ -26,16 +26,17 @@ class StillOurs(Callback):
         Raises:
             LostLockError: if another process trains now.
         """
-        lost = trainer.is_global_zero and self._is_lost()
+        due = time.monotonic() - self._asked >= self.locks.heartbeat
+        lost = trainer.is_global_zero and due and not self.is_ours()
         if trainer.strategy.reduce_boolean_decision(lost, all=False):
             raise LostLockError(f"{self.locks.folder / self.name} belongs to another process now")
 
-    def _is_lost(self) -> bool:
-        if time.monotonic() - self._asked < self.locks.heartbeat:
-            return False
+    def is_ours(self) -> bool:
+        """Return whether this process still holds the lock."""
         self._asked = time.monotonic()
         try:
             self.locks.require(self.name)
         except LostLockError:
-            return True
-        return False
+            self._asked = float("-inf")  # ask again, and leave, at the end of the step
+            return False
+        return True

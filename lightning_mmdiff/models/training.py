@@ -30,9 +30,10 @@ class SeededTraining(lightning.LightningModule, ABC):
         """Number of completed training steps, in batches; 0 without a trainer."""
         return steps_done(self.trainer) if self._trainer is not None else 0
 
-    @property
-    def _world_size(self) -> int:
-        return self.trainer.world_size if self._trainer is not None else 1
+    def draws(self, step: int) -> torch.Generator:
+        """Return the source of this process's share of the randomness of a training step."""
+        processes = self.trainer.world_size if self._trainer is not None else 1
+        return seeding.step_generator(self.seed, step, self.global_rank, processes)
 
     @abstractmethod
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -52,7 +53,7 @@ class SeededTraining(lightning.LightningModule, ABC):
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of one batch, checked and logged with its parts."""
         step = self.step
-        losses = self.losses(batch, seeding.step_generator(self.seed, step, self.global_rank, self._world_size))
+        losses = self.losses(batch, self.draws(step))
         loss = losses.pop("loss")
         if not torch.isfinite(loss):
             raise UserError(

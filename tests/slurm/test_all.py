@@ -9,7 +9,7 @@ import pytest
 import second_table
 from queries import started, state
 
-from experiments.core.cluster import read_cluster
+from experiments.core.cluster import Cluster, read_cluster
 from experiments.core.run_config import as_json
 from experiments.spec import plan
 from lightning_mmdiff.errors import UserError
@@ -70,6 +70,18 @@ def test_a_failed_job_is_not_sent_again_while_the_command_stays(cluster, orders,
     assert started(cluster).count("expert") == 1
     assert "failed    expert" in lines
     assert "stopped   samples, since expert is" in lines or "stopped" in {state(cluster)["samples"].state}
+
+
+def test_a_table_that_the_cluster_is_too_small_for_is_left_out(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paper = [Order(table=name, profile="paper") for name in ("table6", "table4")]
+    lines = list(tables.written(paper, Cluster(gpus_per_node=1)))
+    assert lines[0].startswith("left out  table6: ")
+    assert "the cluster file grants 1 with 1" in lines[0]
+    assert len(lines) > 2
+    assert all(line.startswith("written ") for line in lines[1:])
+    with pytest.raises(UserError, match="the cluster file grants"):
+        list(tables.written(paper[:1], Cluster(gpus_per_node=1)))
 
 
 def test_a_job_that_asks_for_too_many_cores_names_its_key(cluster, order, finished) -> None:
