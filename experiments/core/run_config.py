@@ -57,7 +57,7 @@ def require_same_settings(folder: Path, run: Run, data: Mapping[str, str] | None
         old = upgrade(read_json(path))
     except (ValueError, AttributeError) as error:
         if _is_empty(folder):
-            path.unlink()  # nothing was made with it: it is written again
+            path.unlink(missing_ok=True)  # nothing was made with it: it is written again
             return
         raise UserError(
             f"{str(error).rstrip('.')}, so nobody knows how the results beside it were made. Move the folder away, or choose "

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lightning_mmdiff.errors import UserError
@@ -51,5 +52,10 @@ def _is_run(folder: Path) -> bool:
 
 
 def _links(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):  # does not follow links
-        yield from (path for name in (*folders, *files) if (path := Path(here, name)).is_symlink())
+    """Yield the links below a folder without following them; a directory's own list tells what is one."""
+    with suppress(OSError), os.scandir(folder) as entries:  # a file, removed meanwhile, or not ours to read
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from _links(Path(entry.path))

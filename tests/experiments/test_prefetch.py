@@ -253,6 +253,7 @@ def damaged(content: bytes) -> bytes:
         (b"<html>Log in</html>", "cannot be unpacked .*; delete it"),
         (b"", "cannot be unpacked .*; delete it"),
     ],
+    ids=["another folder", "nothing", "a file", "cut off", "damaged", "a page", "empty"],
 )
 def test_an_archive_of_something_else_is_named_and_leaves_nothing(server, tmp_path, content, words) -> None:
     entry = archived(server, content)
