@@ -25,6 +25,7 @@ from lightning_mmdiff.methods.combining.mixtures import MixtureWorld, mixture_wo
 from lightning_mmdiff.methods.combining.steps import Interval
 from lightning_mmdiff.methods.combining.world_sampling import Numbers, Sample, Terms
 from lightning_mmdiff.methods.combining.worlds import Gaussian, World, dependent_world, law, tensor
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.files import atomic_path
 
 CALLS = (40, 100, 200, 400, 1000)
@@ -178,4 +179,5 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(WorldFlags, description=__doc__).out)
+    with readable_end("choose a writable --out"):
+        main(tyro.cli(WorldFlags, description=__doc__).out)
