@@ -6,7 +6,7 @@ import platform
 import resource
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -46,29 +46,33 @@ def is_first_process() -> bool:
 
 @contextmanager
 def recorded(folder: Path, stage: str) -> Iterator[None]:
-    """Add the seconds, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
+    """Add seconds, processor time, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
 
-    Seconds and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only
-    the first counts.
+    Times and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only the
+    first counts.
     """
-    start, energy = time.monotonic(), gpu_energy_wh()
+    start, busy, energy = time.monotonic(), time.process_time(), gpu_energy_wh()
     try:
         yield
     finally:
         if is_first_process():
             used = gpu_energy_wh()
-            _add(folder, stage, time.monotonic() - start, None if energy is None or used is None else used - energy)
+            spent = {
+                "seconds": time.monotonic() - start,
+                "processor_seconds": time.process_time() - busy,
+                "energy_wh": None if energy is None or used is None else used - energy,
+            }
+            _add(folder, stage, spent)
 
 
-def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
+def _add(folder: Path, stage: str, spent: Mapping[str, float | None]) -> None:
     path = RunFolder(folder).provenance
     with WorkLocks(RunFolder(folder).locks).acquire(path.name):
         record = json.loads(read_text(path)) if path.exists() else {"stage": {}}
-        before = record["stage"].get(stage, {"seconds": 0.0, "energy_wh": 0.0})
-        energies = (before.get("energy_wh"), energy_wh)
+        before = record["stage"].get(stage, dict.fromkeys(spent, 0.0))
+        sums = {name: (before.get(name), value) for name, value in spent.items()}  # None: not measured, now or before
         record["stage"][stage] = {
-            "seconds": round(before["seconds"] + seconds, 1),
-            "energy_wh": None if None in energies else round(sum(energies), 2),
+            **{name: None if None in pair else round(sum(pair), 2) for name, pair in sums.items()},
             "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
