@@ -144,7 +144,19 @@ def runs(table: TableResult, links: Links = NO_LINKS) -> str:
         return _report("<p>No row of this table has a run.</p>")
     stages = {stage for row in table.rows for run in row.runs for stage in run.stages}  # rows share trainings
     total = sum(stage.seconds or 0.0 for stage in stages)
-    heads = ["row", "seed", "state", "run", "stage", "time", "peak memory", "commit"]
+    heads = [
+        "row",
+        "seed",
+        "state",
+        "run",
+        "stage",
+        "steps",
+        "images seen",
+        "time",
+        "processor time",
+        "peak memory",
+        "commit",
+    ]
     configs = "".join(_config(row, row.runs[0]) for row in table.rows if row.runs)
     return _report(
         f"<details><summary>All {len(stages)} stages</summary>{grid(heads, body)}</details>"
@@ -156,14 +168,15 @@ def runs(table: TableResult, links: Links = NO_LINKS) -> str:
 def _stages(row: Row, run: Run, links: Links) -> Iterable[str]:
     head = [escape_html(row.title), str(run.seed), badge(run.state, run.state)]
     for stage in run.stages:
-        time = format.MISSING if stage.seconds is None else format.seconds(stage.seconds)
+        times = [format.MISSING if s is None else format.seconds(s) for s in (stage.seconds, stage.processor_seconds)]
+        length = [format.MISSING if n is None else f"{n:,}" for n in (stage.steps, stage.images)]
         size = format.MISSING if stage.peak_memory_gib is None else f"{stage.peak_memory_gib:.2f} GiB"
-        numbers = [f'<span class="unbroken">{text}</span>' for text in (time, size)]
+        numbers = [f'<span class="unbroken">{text}</span>' for text in (*length, *times, size)]
         commit = escape_html((stage.commit or format.MISSING)[:12]) + (" with local changes" if stage.dirty else "")
         yield line([*head, _linked(stage.run, links), escape_html(stage.name), *numbers, commit])
         head = ["", "", ""]
     if not run.stages:
-        yield line([*head, _linked(run.name, links), *[format.MISSING] * 4])
+        yield line([*head, _linked(run.name, links), *[format.MISSING] * 7])
 
 
 def _linked(run: str, links: Links) -> str:

@@ -127,10 +127,14 @@ def stages(folder: Path) -> Iterator[Stage]:
     stored, config = side_json(RunFolder(folder).provenance).get("stage"), read_config(folder)
     for name, record in stored.items() if isinstance(stored, dict) else ():
         if isinstance(record, dict):
+            steps, images = _length(config) if name == "train" else (None, None)
             yield Stage(
                 run=folder.name,
                 name=name,
                 seconds=_number(record.get("seconds")),
+                processor_seconds=_number(record.get("processor_seconds")),
+                steps=steps,
+                images=images,
                 peak_memory_gib=_number(record.get("peak_memory_gib")),
                 gpus=_gpus(name, record, config),
                 energy_wh=_number(record.get("energy_wh")),
@@ -139,6 +143,15 @@ def stages(folder: Path) -> Iterator[Stage]:
                 hardware=_text(record.get("hardware")),
                 job=_text(record.get("slurm_job")),
             )
+
+
+def _length(config: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Return the steps of a training and the images that it sees."""
+    trainer, batch_size = config.get("trainer"), config.get("batch_size")
+    steps = trainer.get("max_steps") if isinstance(trainer, dict) else None
+    if not isinstance(steps, int):
+        return None, None
+    return steps, steps * batch_size if isinstance(batch_size, int) else None
 
 
 def _gpus(stage: str, record: dict[str, Any], config: dict[str, Any]) -> int:

@@ -75,6 +75,12 @@ class Stage:
     name: str
     seconds: float | None
     """Wall-clock time, summed over resumed parts."""
+    processor_seconds: float | None
+    """Time of all cores of the first process, likewise; None if an older version did not measure it."""
+    steps: int | None
+    """Optimizer steps of a training, counted in batches."""
+    images: int | None
+    """Images that a training sees, repetitions included."""
     peak_memory_gib: float | None
     gpus: int
     """Number of GPUs used; 0 if it ran on the CPU."""

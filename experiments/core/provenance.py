@@ -6,7 +6,7 @@ import resource
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -47,36 +47,36 @@ def is_first_process() -> bool:
 
 @contextmanager
 def recorded(folder: Path, stage: str) -> Iterator[None]:
-    """Add the seconds, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
+    """Add seconds, processor time, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
 
-    Seconds and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only
-    the first counts. A record that cannot be read is begun again, one that cannot be written is a warning: neither costs
-    the result of the block.
+    Times and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only the
+    first counts. A record that cannot be read is begun again, one that cannot be written is a warning: neither costs the
+    result of the block.
     """
-    start, energy = time.monotonic(), gpu_energy_wh()
+    start, busy, energy = time.monotonic(), time.process_time(), gpu_energy_wh()
     try:
         yield
     finally:
         if is_first_process():
             used = gpu_energy_wh()
-            spent = None if energy is None or used is None else used - energy
+            spent = {
+                "seconds": time.monotonic() - start,
+                "processor_seconds": time.process_time() - busy,
+                "energy_wh": None if energy is None or used is None else used - energy,
+            }
             try:
-                _add(folder, stage, time.monotonic() - start, spent)
+                _add(folder, stage, spent)
             except OSError as error:
                 warnings.warn(f"{RunFolder(folder).provenance} was not written ({error}).", stacklevel=3)
 
 
-def _add(folder: Path, stage: str, seconds: float, energy_wh: float | None) -> None:
+def _add(folder: Path, stage: str, spent: Mapping[str, float | None]) -> None:
     path = RunFolder(folder).provenance
     with WorkLocks(RunFolder(folder).locks).acquire(path.name):
         stages = stages_of(path)
-        before = stages.get(stage, {"seconds": 0.0, "energy_wh": 0.0})
-        energy = before.get("energy_wh")
+        before = stages.get(stage, dict.fromkeys(spent, 0.0))
         stages[stage] = {
-            "seconds": round(before["seconds"] + seconds, 1),
-            "energy_wh": round(energy + energy_wh, 2)
-            if isinstance(energy, int | float) and energy_wh is not None
-            else None,
+            **{name: _sum(before.get(name), value) for name, value in spent.items()},
             "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
@@ -89,6 +89,11 @@ def stages_of(path: Path) -> dict[str, dict[str, Any]]:
     stages = stored_json(path).get("stage")
     records = stages.items() if isinstance(stages, dict) else ()
     return {n: r for n, r in records if isinstance(r, dict) and isinstance(r.get("seconds"), int | float)}
+
+
+def _sum(before: Any, now: float | None) -> float | None:
+    """Return the sum of what was spent before and now; None if either is not known."""
+    return round(before + now, 2) if isinstance(before, int | float) and now is not None else None
 
 
 def _git(*arguments: str) -> str:

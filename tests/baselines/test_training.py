@@ -117,6 +117,16 @@ def test_each_loss_reaches_its_own_network_only(name: str) -> None:
         assert not touched(other)
 
 
+@pytest.mark.parametrize("name", small.CONFIGS)
+def test_a_measurement_on_held_out_images_changes_nothing_and_gives_both_losses(name: str) -> None:
+    model = small.CONFIGS[name].build(seed=0).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    first, second = (model.held_out(batch(name), torch.Generator().manual_seed(2)) for _ in range(2))
+    assert set(first) == {"loss", "discriminator_loss"}
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
 def test_cycles_of_identities_cost_nothing() -> None:
     model = small.CONFIGS["cyclegan"].build(seed=0)
     assert isinstance(model, CycleGAN)

@@ -120,8 +120,10 @@ def make_table(tmp_path: Path) -> Callable[..., Path]:
         ):
             write_run(root / name, {fd: a, iou: b}, spread=0.03, shared=shared)
         (root / "face-model").mkdir()
-        train = {"seconds": 600, "peak_memory_gib": 2, "commit": "0123456789abcdef"}
+        train = {"seconds": 600, "processor_seconds": 1100, "peak_memory_gib": 2, "commit": "0123456789abcdef"}
         (root / "face-model" / "provenance.json").write_text(json.dumps({"stage": {"train": train}}))
+        config = {"type": "TrainRun", "trainer": {"max_steps": 300}, "batch_size": 32}
+        (root / "face-model" / "config.json").write_text(json.dumps(config))
         (root / "pix2pixhd").mkdir()
         (root / "pix2pixhd" / "failed.txt").write_text("Traceback:\nNaN loss at step 12 <b>")
         (root / "started").mkdir()

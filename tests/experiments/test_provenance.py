@@ -1,0 +1,27 @@
+"""What the provenance of a run says about its cost."""
+
+import json
+from pathlib import Path
+
+from experiments.core.provenance import recorded
+from lightning_mmdiff.runtime.run_folder import RunFolder
+
+
+def record(folder: Path) -> dict:
+    return json.loads(RunFolder(folder).provenance.read_text())["stage"]["train"]
+
+
+def test_times_of_a_resumed_stage_add_up_and_what_one_part_did_not_measure_stays_unknown(tmp_path) -> None:
+    with recorded(tmp_path, "train"):
+        sum(range(1_500_000))
+    first = record(tmp_path)
+    assert 0 < first["processor_seconds"] <= first["seconds"] + 0.1
+    with recorded(tmp_path, "train"):
+        sum(range(1_500_000))
+    assert record(tmp_path)["processor_seconds"] > first["processor_seconds"]
+    path = RunFolder(tmp_path).provenance
+    path.write_text(path.read_text().replace("processor_seconds", "of_an_older_version"))
+    with recorded(tmp_path, "train"):
+        pass
+    assert record(tmp_path)["processor_seconds"] is None
+    assert record(tmp_path)["seconds"] > 0
