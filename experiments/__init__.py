@@ -12,11 +12,12 @@ CD = "Collaborative Diffusion (CVPR 2023)"
 LECTURE = "Multimodal Models (Bereyhi, lecture of 2025)"
 INDEX = (
     Entry(
-        name="table1", source=f"{UC}, Table 1", mini="13 min", paper="4 x 100k steps at 256 px; 12 x 3,000 images",
+        name="table1", source=f"{UC}, Table 1", mini="24 min",
+        paper="4 x 100k steps at 256 px, 8 GANs with 50 passes over each data set; 20 x 3,000 images",
         shows="hair map + face map to face, CelebA-HQ: ours, single experts, average, one model with both, fair rows",
     ),
     Entry(
-        name="table2", source=f"{UC}, Table 2", mini="6 min after table1", paper="12 x 3,000 images after table1",
+        name="table2", source=f"{UC}, Table 2", mini="6 min after table1", paper="20 x 3,000 images after table1",
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
@@ -46,11 +47,13 @@ INDEX = (
         shows="generation, classifier guidance and restoration of class-conditional ADM and MT-Diffusion",
     ),
     Entry(
-        name="table8", source=f"{MT}, Table 4", mini="3 min", paper="2 x 1M steps at 256 px; 3 x 500 images",
+        name="table8", source=f"{MT}, Table 4", mini="5 min",
+        paper="2 x 1M steps at 256 px, 2 GANs with 595k; 5 x 500 images",
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),
     Entry(
-        name="night2day", source=f"{MT}, App. E.1", mini="4 min", paper="2 x 1M steps at 256 px; 3 x 2,300 images",
+        name="night2day", source=f"{MT}, App. E.1", mini="6 min",
+        paper="2 x 1M steps at 256 px, 2 GANs with 595k; 5 x 2,300 images",
         shows="night to day: single-task diffusion and ours",
     ),
     Entry(
