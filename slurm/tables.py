@@ -8,6 +8,7 @@ from experiments.core.results import has_results
 from experiments.spec import plan
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
+from reports.table_folder import TableFolder
 from slurm.chain import FullQueueError, Limits, submit
 from slurm.jobs import jobs
 from slurm.order import Order
@@ -82,6 +83,6 @@ def is_finished(order: Order) -> bool:
     """Return whether every run of a table has its results and the report is written."""
     tables = order.tables()
     folders = ((run, RunFolder(order.runs / run.name)) for run in plan(tables))
-    return (order.runs / "tables" / tables[0].name / "metrics.json").is_file() and all(
+    return TableFolder.of(order.runs, tables[0].name).metrics.is_file() and all(
         has_results(folder, run, tables) for run, folder in folders
     )

@@ -4,6 +4,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
@@ -76,9 +77,11 @@ def _initialize(module: LightningModule, source: Released) -> None:
 
 def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> Trainer:
     """Return the Lightning trainer of a training run; ``StopAfter`` ends it."""
+    together = config.devices * config.num_nodes > 1
     return Trainer(
         default_root_dir=folder, max_epochs=-1, precision=config.precision,
         devices=config.devices, num_nodes=config.num_nodes, gradient_clip_val=config.gradient_clip_val,
+        sync_batchnorm=together and torch.cuda.is_available(),  # norms see the whole batch; PyTorch has it for GPUs alone
         callbacks=[*callbacks, StopAfter(config.max_steps)], **QUIET,
     )  # fmt: skip
 

@@ -96,11 +96,6 @@ def stages_of(path: Path) -> dict[str, dict[str, Any]]:
     return {n: r for n, r in records if isinstance(r, dict) and isinstance(r.get("seconds"), int | float)}
 
 
-def _sum(before: Any, now: float | None) -> float | None:
-    """Return the sum of what was spent before and now; None if either is not known."""
-    return round(before + now, 2) if isinstance(before, int | float) and now is not None else None
-
-
 def _git(*arguments: str) -> str:
     try:
         return subprocess.run(

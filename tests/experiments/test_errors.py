@@ -94,7 +94,7 @@ def test_unreadable_image_is_named(tmp_path, damaged, failing) -> None:
 
 
 def test_masks_of_another_size_are_named(tmp_path, damaged, failing) -> None:
-    Image.fromarray(np.full((9, 9), 255, np.uint8)).save(damaged / MASKS / "00002_hair.png")
+    Image.fromarray(255 * np.eye(9, dtype=np.uint8)).save(damaged / MASKS / "00002_hair.png")
     assert "masks of one face differ in size" in failing("--data", damaged, "--out", tmp_path / "out")
 
 
