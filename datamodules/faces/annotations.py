@@ -19,7 +19,7 @@ def attributes(path: Path) -> dict[int, np.ndarray]:
         UserError: naming the file and the row, if it is damaged.
     """
     rows = text.rows(path)
-    announced = int(rows.pop(0)[1]) if rows and rows[0][1].isdecimal() else None
+    announced = int(rows.pop(0)[1]) if rows and text.is_number(rows[0][1]) else None
     if not rows or tuple(rows[0][1].split()) != ATTRIBUTES:
         raise UserError(f"{path}: its first or second line must be CelebA's 40 attribute names in their order.")
     values = {}
@@ -42,9 +42,9 @@ def partition(path: Path) -> dict[int, str]:
     found = []
     for number, row in text.rows(path):
         words = row.replace(",", " ").split()
-        if number == 1 and not words[0].isdecimal():
+        if number == 1 and not text.is_number(words[0]):
             continue  # a heading
-        if len(words) != 3 or not (words[0].isdecimal() and words[1].isdecimal()):
+        if len(words) != 3 or not (text.is_number(words[0]) and text.is_number(words[1])):
             raise text.wrong_row(path, number, row, "a number, CelebA's number and its file")
         found.append((words[0], _part(int(words[1]))))
     return text.by_number(path, found)

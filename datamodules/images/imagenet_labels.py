@@ -60,7 +60,7 @@ def read_map(path: Path) -> list[str]:
     wnids = {}
     for number, row in text.rows(path):
         wnid, label, *_ = *re.split(r"[\s,;:]+", row), ""
-        if not WNID.fullmatch(wnid) or not label.isdecimal():
+        if not WNID.fullmatch(wnid) or not text.is_number(label):
             raise text.wrong_row(path, number, row, 'a wnid, its label and a name, such as "n02119789 1 kit_fox"')
         wnids[int(label)] = wnid
     if sorted(wnids) != list(range(1, len(wnids) + 1)) or len(set(wnids.values())) != len(wnids):

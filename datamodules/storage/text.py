@@ -13,7 +13,7 @@ T = TypeVar("T")
 SHOWN = 40
 """Characters of a row shown in a message."""
 DIGITS = 12
-"""Most digits of an image's number."""
+"""Most digits of a number; Python refuses those of thousands."""
 
 
 def content(path: Path) -> str:
@@ -71,10 +71,15 @@ def wrong_row(path: Path, number: int, row: str, expected: str) -> UserError:
     return UserError(f"{path}: row {number} is {shown!r}, expected {expected}; fetch the file again.")
 
 
+def is_number(word: str) -> bool:
+    """Return whether ``word`` is digits alone, and few enough to be a number of a file of a data set."""
+    return word.isascii() and word.isdecimal() and len(word) <= DIGITS
+
+
 def image_number(name: str) -> int | None:
     """Return 17 for "17", "17.jpg", "00017.png" or "images/00017.jpg", and None for a name that is no number."""
     stem = Path(name).stem
-    return int(stem) if stem.isascii() and stem.isdecimal() and len(stem) <= DIGITS else None
+    return int(stem) if is_number(stem) else None
 
 
 def by_number(path: Path, named: Iterable[tuple[str, T]]) -> dict[int, T]:

@@ -112,6 +112,13 @@ def test_cut_rows_are_named(faces) -> None:
     refused(faces, r"captions_hq.json: is not whole JSON \(row 1: .*\), perhaps cut", **NEEDS["captions_hq.json"])
 
 
+def test_a_number_that_python_does_not_read(faces) -> None:
+    mapping = faces / MAPPING_FILE
+    mapping.write_text(mapping.read_text() + f"9 {'9' * 5000} 000009.jpg\n")
+    with pytest.raises(UserError, match="expected a number, CelebA's number and its file"):
+        annotations.partition(mapping)
+
+
 def test_other_spellings_of_attributes_and_mapping(faces) -> None:
     path = faces / ATTRIBUTE_FILE
     usual = annotations.attributes(path)
@@ -351,6 +358,7 @@ def test_captions_of_imagenet(tmp_path) -> None:
         (lambda t: t[: t.rindex(" 3 ")], "row 3 is 'n01443537', expected a wnid, its label and a name"),
         (lambda t: PAGE, "holds a web page"),
         (lambda t: t.replace(" 2 ", " two "), "row 2 is 'n01440764 two thing', expected"),
+        (lambda t: t.replace(" 2 ", f" {'2' * 5000} "), "row 2 is 'n01440764 2222"),
     ],
 )
 def test_a_damaged_order_of_labels(tmp_path, change, message) -> None:
