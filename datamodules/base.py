@@ -74,6 +74,7 @@ class PackedDataModule(LightningDataModule):
         self.seed, self.flip, self.num_workers, self.cache = seed, flip, num_workers, cache
         self.start_step = 0  # first training step if there is no Trainer
         self.prepared = False  # whether ``prepare_data`` uses what is packed: a command reads files once, at its start
+        self.expected: str | None = None  # fingerprint of the run that opens the data
         self.cached: dict[str, Callable[[Tensor], Tensor]] = {}  # see ``TrainBatches``
         self.predict_batches: list[list[int]] | None = None  # image numbers of each batch to sample
 
@@ -136,6 +137,16 @@ class PackedDataModule(LightningDataModule):
     def earlier_fingerprint(self) -> str:
         """Return the digest of names and sizes that earlier versions recorded in a run; labels may differ where it is equal."""
         return self._digest("by_name")
+
+    def require_expected(self) -> None:
+        """Raise UserError if what is packed is not what the run was begun on; ``setup`` asks when it has opened the arrays.
+
+        Between the start of a run and this moment another process may have packed files that somebody edited.
+        """
+        if self.expected not in (None, self.fingerprint(), self.earlier_fingerprint()):
+            raise UserError(
+                f"{self.folder}: was packed from other files while a run opened it; run the same command again."
+            )
 
     def _digest(self, entry: str) -> str:
         return hashlib.sha256(json.dumps(read_index(self.folder)[entry], sort_keys=True).encode()).hexdigest()[:16]

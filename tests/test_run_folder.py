@@ -1,6 +1,7 @@
 """File names of a run's and of a table's folder stand in one place each; what is done is told by the files alone."""
 
 import ast
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import small_runs
 
 from experiments.core.results import has_results, protocols_of
 from lightning_mmdiff.metrics.results import MetricResult, save_results
-from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.run_folder import RULES, RunFolder
 from reports.table_folder import TableFolder
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,17 @@ def test_a_value_that_cannot_be_read_is_missing(tmp_path, name, content) -> None
     write_values(folder, SSIM=0.5)
     (tmp_path / name).unlink() if content is None else (tmp_path / name).write_text(content)
     assert folder.missing(["FID", "SSIM"]) == ["FID", "SSIM"]
+
+
+def test_a_value_of_older_rules_is_there_and_made_again(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    write_values(folder, FID=20.0, SSIM=0.5)
+    values = json.loads(folder.metrics.read_text())
+    assert [values[name].pop("rules") for name in ("FID", "SSIM")] == [RULES, RULES]
+    values["SSIM"]["rules"] = RULES
+    folder.metrics.write_text(json.dumps(values))
+    assert folder.missing(["FID", "SSIM"]) == ["FID"]
+    assert folder.measured()["FID"][0]["value"] == 20
 
 
 def test_a_run_has_results_when_every_table_has_what_it_asks_for(tmp_path) -> None:

@@ -142,6 +142,7 @@ class FaceDataModule(PackedDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Memory-map the packed arrays and split them."""
         packed = open_packed(self.folder)
+        self.require_expected()
         for why in self._absent(packed).values():
             raise MissingFileError(f"{self.folder}: {why}, but was packed without; call prepare_data() again.")
         texts = packed.read_captions(self.captions) if self.captions else None

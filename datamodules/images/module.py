@@ -55,6 +55,7 @@ class ArrayDataModule(PackedDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Memory-map the packed arrays and split them."""
         packed = open_arrays(self.folder)
+        self.require_expected()
         self.require(packed)
         self.train = self.part(packed, 0, packed.num_train)
         self.test = self.part(packed, packed.num_train, packed.num_test)

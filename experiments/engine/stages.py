@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from datamodules.base import PackedDataModule
 from datamodules.batches.steps import PredictBatches
+from datamodules.config import DataConfig
+from datamodules.regimes import AlternatingData
 from experiments.core import build, edits
 from experiments.core.costs import data_of
 from experiments.core.provenance import recorded
@@ -43,7 +45,7 @@ from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
-from lightning_mmdiff.runtime.stored import stored_array
+from lightning_mmdiff.runtime.stored import stored_array, stored_json
 from lightning_mmdiff.source import ModelSource
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -87,6 +89,7 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     folder, config = RunFolder(workspace.runs / run.name), run.trainer
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
     data = training_data(run, workspace.data, workspace.cache)
+    _expect(folder, zip(run.data, data.data if isinstance(data, AlternatingData) else [data]))
     validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
     locks = WorkLocks(folder.locks)
     still_ours = StillOurs(locks, TRAINING)
@@ -122,6 +125,7 @@ def sample(workspace: Workspace, run: SampleRun, tables: Sequence[Table] = ()) -
     data, locks = workspace.open(run.data), WorkLocks(folder.locks)
     if not method.makes_images:
         return  # the run's model itself is measured
+    _expect(folder, [(run.data, data)])
     if method.preparation is not None:
         others = [row.sample for table in tables for row in table.rows if row.sample is not None]
         _edit(workspace, edits.alike(run, others), locked_shards(folder.samples, run.num_images, run.shard_size, locks))
@@ -150,7 +154,16 @@ def score(workspace: Workspace, run: SampleRun, tables: Sequence[Table]) -> None
     trained = {evaluator.name: evaluator for t in tables for evaluator in t.evaluators}
     evaluators = scoring.Evaluators(trained, workspace.runs)
     with recorded(folder, "score"):
-        scoring.score(folder, run, _metrics(run, tables), evaluators, workspace.open(run.data))
+        data = workspace.open(run.data)
+        _expect(RunFolder(folder), [(run.data, data)])
+        scoring.score(folder, run, _metrics(run, tables), evaluators, data)
+
+
+def _expect(folder: RunFolder, opened: Iterable[tuple[DataConfig, PackedDataModule]]) -> None:
+    """Let data modules refuse, when they open their arrays, what the run was not begun on."""
+    begun = stored_json(folder.config).get("fingerprints", {})
+    for config, module in opened:
+        module.expected = begun.get(config.dataset)
 
 
 def _edit(workspace: Workspace, runs: Sequence[SampleRun], numbers: Iterator[list[int]]) -> None:

@@ -15,6 +15,7 @@ from lightning_mmdiff.metrics.inception_score import inception_score_result
 from lightning_mmdiff.metrics.kid import unit_length
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
 from lightning_mmdiff.metrics.results import Better, MetricResult, frechet_result, kernel_result
+from lightning_mmdiff.runtime.run_folder import RULES
 
 CLEAN = Features(network=Inception, output="pool")
 ADM = Features(network=AdmInception, output="pool")
@@ -119,7 +120,7 @@ def real_distance(samples: Samples, features: Features, reference: Reference, fi
         found = frechet_result("real", samples.training(features, first), reference.gaussian(), seed=1)
         return {"value": np.array(found.value), "replicates": found.replicates}
 
-    key = f"{first} against {reference.facts['reference']}"
+    key = f"{first} against {reference.facts['reference']}, rules {RULES}"
     kept = samples.kept(f"{features.label}-frechet-{first}", key, compute)
     return MetricResult(
         protocol="real", value=float(kept["value"]), n=first, better="lower", replicates=kept["replicates"]

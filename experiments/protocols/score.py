@@ -56,7 +56,8 @@ def score(
             if samples.show_data and result.n > len(data.test):
                 result = replace(result, extra={**result.extra, "test_images": len(data.test)})
             with locks.acquire(files.metrics.name):
-                results = sorted([*_stored(folder), result], key=lambda r: r.protocol)
+                others = (other for other in _stored(folder) if other.protocol != name)
+                results = sorted([*others, result], key=lambda r: r.protocol)
                 locks.require(files.metrics.name)  # who stopped in between would drop the others' results
                 save_results(folder, results)
     _save_reasons(folder, reasons, locks)
@@ -97,7 +98,7 @@ def _stored(folder: Path) -> list[MetricResult]:
     return [
         MetricResult(
             protocol=protocol, value=entry["value"], n=entry["n"], better=entry["better"],
-            replicates=replicates, share=entry.get("share", False),
+            replicates=replicates, share=entry.get("share", False), rules=entry.get("rules", 1),
             extra={k: v for k, v in entry.items() if k not in RESERVED},
         )
         for protocol, (entry, replicates) in RunFolder(folder).measured().items()

@@ -17,8 +17,12 @@ class StillOurs(Callback):
         self._asked = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._asked = time.monotonic()
+        """Ask before anything is written: what this process read of the run may be old by now.
+
+        Raises:
+            LostLockError: if another process trains now.
+        """
+        self._leave_if(trainer, lost=trainer.is_global_zero and not self.is_ours())
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Ask if it is time to; of several processes the first holds the lock, and all leave together.
@@ -27,7 +31,9 @@ class StillOurs(Callback):
             LostLockError: if another process trains now.
         """
         due = time.monotonic() - self._asked >= self.locks.heartbeat
-        lost = trainer.is_global_zero and due and not self.is_ours()
+        self._leave_if(trainer, lost=trainer.is_global_zero and due and not self.is_ours())
+
+    def _leave_if(self, trainer: Trainer, *, lost: bool) -> None:
         if trainer.strategy.reduce_boolean_decision(lost, all=False):
             raise LostLockError(f"{self.locks.folder / self.name} belongs to another process now")
 

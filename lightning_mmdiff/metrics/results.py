@@ -1,6 +1,6 @@
 """A measured number with its protocol and its bootstrap replicates, and how it is stored on disk.
 
-``metrics.json``: {protocol: {"value", "n", "interval": [low, high], "better", "share" if it is one, ...extra}}.
+``metrics.json``: {protocol: {"value", "n", "interval": [low, high], "better", "rules", "share" if it is one, ...extra}}.
 ``replicates.npz``: {protocol: float64 [R]}, made with common resampling indices (see ``bootstrap``).
 """
 
@@ -17,10 +17,10 @@ from lightning_mmdiff.metrics.bootstrap import bootstrap_mean, interval, wilson_
 from lightning_mmdiff.metrics.frechet import Gaussian, fit_gaussian, frechet_between, influences
 from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replicates
 from lightning_mmdiff.runtime.files import atomic_path, write_json
-from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.run_folder import RULES, RunFolder
 
 Better = Literal["lower", "higher"]
-RESERVED = ("value", "n", "interval", "better", "share")
+RESERVED = ("value", "n", "interval", "better", "share", "rules")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class MetricResult:
     better: Better
     replicates: NDArray[np.float64]  # [R], the value under each common resample of the images
     share: bool = False  # whether every image scores 0 or 1 and the value is their mean
+    rules: int = RULES  # by which the replicates were made
     extra: dict[str, Any] = field(default_factory=dict)  # facts that a reader must know: reference, sizes, failures
 
     def __post_init__(self) -> None:
@@ -45,6 +46,7 @@ class MetricResult:
         """Return the entry of this result in ``metrics.json``."""
         bounds = wilson_interval(self.value, self.n) if self.share else interval(self.value, self.replicates, self.n)
         entry = {"value": float(self.value), "n": self.n, "interval": list(bounds), "better": self.better}
+        entry["rules"] = self.rules
         return {**entry, **({"share": True} if self.share else {}), **self.extra}
 
 

@@ -12,6 +12,11 @@ from lightning_mmdiff.runtime.stored import stored_arrays, stored_json
 
 HELD_OUT = "held_out_"
 """Start of the names of the columns of ``RunFolder.loss_curve`` that hold values on held-out images."""
+RULES = 2
+"""Rules by which replicates are made; results of older ones are made again, so that no table pairs two kinds of intervals.
+
+2: influences and pseudo-values where 1, which results did not name, had resamples.
+"""
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,9 @@ class RunFolder:
         return self.metrics.is_file()
 
     def missing(self, protocols: Iterable[str]) -> list[str]:
-        """Return the protocols without a measured value; all of them if the values or replicates cannot be read."""
-        measured = self.measured()
-        return [protocol for protocol in protocols if protocol not in measured]
+        """Return the protocols without a value by today's ``RULES``; all of them if the files cannot be read."""
+        current = {name for name, (entry, _) in self.measured().items() if entry.get("rules") == RULES}
+        return [protocol for protocol in protocols if protocol not in current]
 
     def measured(self) -> dict[str, tuple[dict[str, Any], NDArray[Any]]]:
         """Return protocol -> (its entry in the values, its replicates), where both are whole."""

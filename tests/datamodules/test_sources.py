@@ -163,6 +163,24 @@ def test_a_run_made_on_other_label_maps_is_an_error(tmp_path) -> None:
         stages.is_done(place, run, [])
 
 
+def test_a_run_never_opens_data_that_were_packed_anew_since_it_began(tmp_path) -> None:
+    data, run = small_runs.write_data(tmp_path / "data"), small_runs.expert(steps=1)
+    place = small_runs.workspace(data, tmp_path / "runs")
+    prepare_data(place, [run])
+    assert not stages.is_done(place, run, [])
+    masks = data / "CelebAMask-HQ" / "CelebAMask-HQ-mask-anno" / "0"
+    (masks / "00003_hair.png").write_bytes((masks / "00003_skin.png").read_bytes())
+    prepare_data(place, [run])  # another process, just now
+    with pytest.raises(
+        UserError, match="was packed from other files while a run opened it; run the same command again"
+    ):
+        stages.train(place, run)
+    module = place.open(run.data[0])
+    for known in (module.fingerprint(), module.earlier_fingerprint(), None):
+        module.expected = known
+        module.setup()
+
+
 def earlier_fingerprint(data) -> str:
     """As version 793e9cd computed it from the names and sizes of files."""
 

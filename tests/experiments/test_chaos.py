@@ -94,7 +94,7 @@ class Chaos:
     def follow(self, sentence: str) -> None:
         """Do what a sentence asks for; it must be one that can be followed."""
         self.sentences.append(sentence)
-        if "was made with other settings (fingerprints" in sentence:
+        if "was made with other settings (fingerprints" in sentence or "was packed from other files while" in sentence:
             assert self.edited  # the label map is the old one again by now
         elif found := re.match(r"(\S+) is damaged .*; delete it and run the same command", sentence):
             if damaged(Path(found[1])):  # the other worker may have followed already
@@ -130,8 +130,12 @@ class Chaos:
             assert self.warm.wait(worker.pid) == 0
 
     def possible(self) -> list[Callable[[Worker], None]]:
-        found = [self.killed, self.stopped, self.stopped_for_long, self.stale, self.ahead, self.edit]
+        found = [self.killed, self.stopped, self.stopped_for_long, self.stale, self.ahead]
         found += [self.cut_checkpoint, self.cut_weights]
+        if (
+            self.out / "smoke" / "expert" / "config.json"
+        ).exists():  # what begins on an edit is of the edit, and says so
+            found.append(self.edit)
         return found + ([self.full] if self.out.parent.is_mount() else [])
 
     def killed(self, worker: Worker) -> None:
@@ -173,14 +177,14 @@ class Chaos:
         before = one.read_bytes()
         self.killed(worker)
         worker.ended()
-        one.write_bytes(other.read_bytes())
+        rewrite(one, other.read_bytes())
         try:
             worker.begin()
             end = time.monotonic() + 2
             while time.monotonic() < end and started(worker.pid) is not None:
                 time.sleep(0.01)
         finally:
-            one.write_bytes(before)
+            rewrite(one, before)
 
     def cut_checkpoint(self, worker: Worker) -> None:
         self._cut(self.out.glob("smoke/expert/checkpoints/step=*.ckpt"))
@@ -196,6 +200,12 @@ class Chaos:
                 half = newest.with_name("half")
                 half.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
                 half.rename(newest)
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Replace the file at once: nobody can read half of it."""
+    path.with_suffix(".new").write_bytes(content)
+    path.with_suffix(".new").rename(path)
 
 
 def damaged(weights: Path) -> bool:

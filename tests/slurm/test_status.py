@@ -1,11 +1,13 @@
 """What status says: the reason of a failure, whatever failed; done is what lies on disk."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 from queries import started, state
 
+from lightning_mmdiff.runtime.run_folder import RULES
 from slurm import __main__ as commands
 from slurm import scheduler, status
 from slurm.logs import last_words
@@ -101,7 +103,7 @@ def test_samples_are_done_when_their_metrics_are_there_or_say_why_not(cluster, o
     finished()
     folder = cluster / "runs" / "smoke" / "other-samples"
     assert state(cluster)["other-samples"].state == "done"
-    (folder / "metrics.json").write_text('{"SSIM": {"value": 0.5}}')
+    (folder / "metrics.json").write_text(json.dumps({"SSIM": {"value": 0.5, "rules": RULES}}))
     assert state(cluster)["other-samples"].state == "failed"
     (folder / "unmeasured.json").write_text('{"PD-EffNetLite0": "no weights here"}')
     line = state(cluster)["other-samples"]

@@ -55,10 +55,12 @@ def measure(folder: Path, protocols: Sequence[str]) -> None:
     """Write a value of each protocol, beside what is measured already."""
     import numpy as np
 
+    from lightning_mmdiff.runtime.run_folder import RULES
+
     path = folder / "metrics.json"
     names = [*(json.loads(path.read_text()) if path.exists() else {}), *protocols]
     np.savez(folder / "replicates.npz", **{name: np.zeros(2) for name in names})
-    path.write_text(json.dumps({name: {"value": 0.5} for name in names}))
+    path.write_text(json.dumps({name: {"value": 0.5, "rules": RULES} for name in names}))
 
 
 if __name__ == "__main__":
