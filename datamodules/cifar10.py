@@ -11,7 +11,7 @@ from PIL import Image
 
 from datamodules.images.folder import FolderFiles, number_of
 from datamodules.images.labeled import LabeledDataModule
-from datamodules.storage.data_files import DataFiles, Decoder
+from datamodules.storage.data_files import DataFiles, Decoder, ItemFiles
 from datamodules.storage.listing import expected, is_folder, require_images, require_root
 from datamodules.storage.reading import require_no_enlarging, require_square, some
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -50,7 +50,7 @@ class CIFAR10FolderFiles(FolderFiles):
         return image if image.width == size else image.resize((size, size), Image.Resampling.BOX)
 
 
-class CIFAR10BatchFiles(DataFiles):
+class CIFAR10BatchFiles(ItemFiles):
     """The official batches: dicts of "data", uint8 [10000, 3072], and "labels", pickled by Python 2."""
 
     def __init__(self, root: Path) -> None:

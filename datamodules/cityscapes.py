@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
-from datamodules.storage.data_files import DataFiles, Decoder
+from datamodules.storage.data_files import Decoder, ItemFiles
 from datamodules.storage.label_images import ids_in, read_ids
 from datamodules.storage.listing import expected, files, folders, require_root
 from datamodules.storage.reading import read_image, require_no_enlarging, some
@@ -78,7 +78,7 @@ LAYOUT = f"""\
   gtFine/{{train,val}}/{{aachen,...}}/{{city}}_{{000000}}_{{000019}}{LABEL}"""
 
 
-class CityscapesFiles(DataFiles):
+class CityscapesFiles(ItemFiles):
     """Frames of "train" for training and of "val" for testing; those of "test" have no labels and are not read."""
 
     def __init__(self, root: Path) -> None:

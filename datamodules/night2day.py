@@ -11,7 +11,7 @@ from PIL import Image
 from datamodules.images.folder import list_images, number_of
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
-from datamodules.storage.data_files import DataFiles, Decoder
+from datamodules.storage.data_files import Decoder, ItemFiles
 from datamodules.storage.listing import expected, is_folder, require_root
 from datamodules.storage.reading import read_image, require_no_enlarging
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -21,7 +21,7 @@ LAYOUT = """\
   val/*.jpg     to test on; test/*.jpg where there is no val"""
 
 
-class Night2DayFiles(DataFiles):
+class Night2DayFiles(ItemFiles):
     """Training pairs, and test pairs from "val" (or "test")."""
 
     def __init__(self, root: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.storage import listing, text
-from datamodules.storage.data_files import IMAGE_SUFFIXES, DataFiles, Decoder
+from datamodules.storage.data_files import IMAGE_SUFFIXES, Decoder, ItemFiles
 from datamodules.storage.listing import require_root
 from datamodules.storage.reading import read_image, some
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -19,7 +19,7 @@ CAPTION_FILE = "captions.json"
 Listing = dict[str, list[Path]]  # class -> its images
 
 
-class FolderFiles(DataFiles):
+class FolderFiles(ItemFiles):
     """Images in class folders; a class is the rank of its folder among the sorted folder names.
 
     The items of a part are sorted by the numbers in their names and alternate between classes, so that the first few

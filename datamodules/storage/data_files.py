@@ -51,17 +51,13 @@ class DataFiles(Source):
     def shapes(self, size: int) -> dict[str, tuple[int, ...]]:
         """Return the uint8 arrays to fill, each with the shape of one item."""
 
-    def decoder(self, size: int) -> Decoder:
-        """Return the function that reads one item; arrays that hold all items override ``fill`` and ``open_some`` instead."""
-        raise NotImplementedError
-
+    @abstractmethod
     def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
         """Read every item into its row of the arrays [num_train + num_test, ...]; raise ValueError for bad files."""
-        fill_rows(arrays, self.decoder(size), len(self), f"packing {self.root.name} at {size} px")
 
+    @abstractmethod
     def open_some(self, size: int, most: int) -> int:
         """Read up to ``most`` items as ``fill`` does; return how many. Raise ValueError for bad files."""
-        return open_rows(self.decoder(size), len(self), most, self.root.name)
 
     @abstractmethod
     def paths(self) -> Iterable[Path]:
@@ -87,6 +83,22 @@ class DataFiles(Source):
         files = found["files"]
         lines = (f"{name} {size}\n" for name, size in zip(files.names, files.stamps[:, 0]))
         return {"files": hashlib.sha256("".join(lines).encode()).hexdigest()[:16]}
+
+
+class ItemFiles(DataFiles):
+    """Files that are read item by item."""
+
+    @abstractmethod
+    def decoder(self, size: int) -> Decoder:
+        """Return the function that reads one item."""
+
+    def fill(self, arrays: dict[str, np.ndarray], size: int) -> None:
+        """Read every item into its row."""
+        fill_rows(arrays, self.decoder(size), len(self), f"packing {self.root.name} at {size} px")
+
+    def open_some(self, size: int, most: int) -> int:
+        """Read up to ``most`` items."""
+        return open_rows(self.decoder(size), len(self), most, self.root.name)
 
 
 def fill_rows(arrays: Mapping[str, Any], decode: Decoder, count: int, title: str) -> None:
