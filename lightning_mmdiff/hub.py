@@ -9,9 +9,10 @@ from typing import Any
 from huggingface_hub import HfApi, snapshot_download
 
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.loading import ROLES, load
+from lightning_mmdiff.loading import load
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import read_json
+from lightning_mmdiff.source import HELPERS
 
 CARD = """---
 library_name: lightning_mmdiff
@@ -90,7 +91,7 @@ def _with_helpers(run: Path) -> Iterator[Path]:
     """Yield the folder of a run and those of the runs that its model is built on."""
     yield run
     settings = read_json(RunFolder(run).config)
-    for role in ROLES:
+    for role in HELPERS:
         sources = settings.get(role) or []
         for source in sources if isinstance(sources, list) else [sources]:
             if source["type"] != "Released":
