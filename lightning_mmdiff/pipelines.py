@@ -1,12 +1,14 @@
 """Methods of this package as pipelines of diffusers: united experts, collaborating ones, or any other that predicts noise."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline, ImagePipelineOutput, UNet2DModel
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.unets.unet_2d import UNet2DModel
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline, ImagePipelineOutput
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
@@ -21,6 +23,9 @@ class CombinationPipeline(DiffusionPipeline):
     It holds modules of this package, which ``lightning_mmdiff.hub`` stores; ``save_pretrained`` of diffusers does not.
     """
 
+    method: SamplingModule
+    scheduler: Any
+
     def __init__(self, method: SamplingModule, scheduler: Any = None) -> None:
         """Sample by ``method``; the scheduler defaults to DDIM over the method's own noise schedule."""
         super().__init__()
@@ -29,7 +34,7 @@ class CombinationPipeline(DiffusionPipeline):
     @torch.no_grad()
     def __call__(
         self, conditions: Mapping[str, Any], *, num_inference_steps: int = 25, latents: Tensor | None = None,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None, output_type: str = "pil",
+        generator: torch.Generator | None = None, output_type: str = "pil",
     ) -> ImagePipelineOutput:  # fmt: skip
         """Sample an image for each row of ``conditions``.
 
@@ -42,7 +47,7 @@ class CombinationPipeline(DiffusionPipeline):
         """
         method, count = self.method, len(next(iter(conditions.values())))
         if latents is None:
-            latents = torch.randn((count, *method.shape), generator=generator)  # type: ignore[call-overload]
+            latents = torch.randn((count, *method.shape), generator=generator)
         z, encoded = latents.to(method.device), method.encode_conditions(conditions)
         self.scheduler.set_timesteps(num_inference_steps, device=z.device)
         options = {}
