@@ -9,10 +9,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.schedules import Sampler
-from lightning_mmdiff.source import ModelSource
-
-HELPERS = ("embedder", "autoencoder", "decoder", "experts")
-"""Roles of the frozen models that a model is built on."""
+from lightning_mmdiff.source import HELPERS, ModelSource
 
 
 @dataclass(frozen=True, kw_only=True)
