@@ -51,13 +51,13 @@ def list_tables(
         console.print(f"  state at {profile}: {state(TableFolder.of(out / profile, entry.name))}")
     if not entries:
         console.print(_grid(profile, out))
-        console.print("mmdiff run NAME --profile {smoke,mini,paper}; mmdiff list NAME shows more of a table")
+        console.print("mmdiff run NAME --profile {smoke,mini,paper}; mmdiff list NAME says more")
 
 
 def _grid(profile: Profile, out: Path) -> Grid:
     """Return one line for each table, below the paper that it is from."""
     grid = Grid(box=None, pad_edge=False)
-    grid.add_column("name", no_wrap=True)
+    grid.add_column("name", no_wrap=True, min_width=max(len(entry.name) for entry in INDEX))
     for heading in ("from", "mini, 2 cores", f"state at {profile}"):
         grid.add_column(heading, no_wrap=True, overflow="ellipsis")
     for paper, entries in groupby(INDEX, _paper):
