@@ -21,12 +21,21 @@ INDEX = (
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
+        name="table3", source=f"{UC}, Table 3", mini="15 min on one core", paper="14 x 500 images, released models",
+        shows="scenes from a text and a class: text model, two texts, ours over reliability, fair rows",
+    ),
+    Entry(
         name="table4", source=f"{UC}, Table 4", mini="seconds after table1", paper="seconds after table1",
         shows="what uniting adds to one condition, and to both conditions in one model",
     ),
     Entry(
         name="reliability_sweep", source=f"{UC}, Fig. 6, 7, 9-12", mini="3 min after table1", paper="8 x 128 images after table1",
         shows="rows of pictures and masks' mIoU over reliability and weight",
+    ),
+    Entry(
+        name="reliability_scenes", source=f"{UC}, Fig. 6, 7, 9-12, 25-26", mini="8 min after table3, on one core",
+        paper="25 x 250 images, released models",
+        shows="scenes over reliability and weight from the same noise; texts that contradict the class",
     ),
     Entry(
         name="four_modalities", source=f"{UC}, Fig. 28-32", mini="8 min after table1", paper="2 x 100k steps; 7 x 256 images",

@@ -7,3 +7,7 @@ class UserError(ValueError):
 
 class MissingFileError(UserError, FileNotFoundError):
     """A missing file that the user can provide."""
+
+
+class UnmeasurableError(UserError):
+    """Samples that a metric cannot measure; their row says so in place of a number."""

@@ -13,6 +13,7 @@ from experiments.protocols import (
     manifolds,
     memorization,
     pairs,
+    scenes,
     segmentation,
 )
 from experiments.protocols.protocol import Protocol
@@ -26,6 +27,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     *pairs.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
+    *scenes.PROTOCOLS,
     *labels.PROTOCOLS,
     *embeddings.PROTOCOLS,
     *influence.PROTOCOLS,
