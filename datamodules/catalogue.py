@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from datamodules.base import PackedDataModule, require_known
+from datamodules.base import PackedDataModule
 from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ
 from datamodules.cifar10 import CIFAR10
 from datamodules.cityscapes import Cityscapes
@@ -24,6 +24,7 @@ from datamodules.mini.scene_layouts import write_balanced_scenes, write_scenes
 from datamodules.night2day import Night2Day
 from datamodules.scene_prompts import ScenePrompts
 from datamodules.scenes import Scenes
+from lightning_mmdiff.errors import require_known
 
 
 class Render(Protocol):
