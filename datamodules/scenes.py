@@ -81,7 +81,8 @@ class SceneFiles(ItemFiles):
             require_no_enlarging(path, min(image.size), size)
             pixels = np.asarray(image.resize((size, size), Image.Resampling.BOX)).transpose(2, 0, 1)
             other = self.things.index(picture["other"])
-            return {"images": pixels, "scenes": np.uint8(picture["scene"]), "others": np.uint8(other)}
+            numbers = {"scenes": picture["scene"], "others": other}
+            return {"images": pixels, **{name: np.array(number, np.uint8) for name, number in numbers.items()}}
 
         return decode
 

@@ -3,6 +3,7 @@
 import colorsys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,9 +47,9 @@ def condition_strips(evaluation: Samples) -> Iterator[Strip]:
     )
     if "caption" in batch["conditions"]:
         yield "text", words(batch["conditions"]["caption"])
-        names = evaluation.data.test.packed.classes if "label" in batch["conditions"] else None
-        if names:
-            yield "class", words([names[label] for label in batch["conditions"]["label"].tolist()])
+        packed: Any = getattr(evaluation.data.test, "packed", None)
+        if "label" in batch["conditions"] and packed and packed.classes:
+            yield "class", words([packed.classes[label] for label in batch["conditions"]["label"].tolist()])
     for name, value in batch["conditions"].items():
         if isinstance(value, torch.Tensor) and value.ndim == 4:
             yield f"condition: {name.replace('_', ' ')}", _condition(value.numpy())

@@ -51,7 +51,7 @@ def rendered_quality(samples: Samples) -> NDArray[np.float64]:
     block = min(BLOCK, samples.run.data.image_size // 2)
 
     def compute() -> dict[str, np.ndarray]:
-        images = samples.data.train.batch(range(min(PRISTINE, len(samples.data.train))))["image"]
+        images = samples.data.train.batch(list(range(min(PRISTINE, len(samples.data.train)))))["image"]
         found = niqe.fit(np.concatenate([niqe.block_features(image, block) for image in niqe.luma(images)]))
         return {"mean": found.mean, "covariance": found.covariance}
 

@@ -26,7 +26,7 @@ from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.image_text import build_vocabulary
 from lightning_mmdiff.networks.presets import mini_classifier
-from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.schedules import Sampler, SamplerName
 
 NIQE, CLIP, ACCURACY, SCENE, OTHER = "NIQE", "CLIP", "Acc", "Scene", "Text's thing"
 BOTH, FD, CALLS = "Both", "FD to the asked", "Calls"
@@ -111,7 +111,7 @@ class Experts:
             longer: factor on the number of steps.
         """
         seed = self.seed if method.needs else 0
-        kind = "spaced-ddpm" if eta else "spaced-ddim"
+        kind: SamplerName = "spaced-ddpm" if eta else "spaced-ddim"
         published = SampleRun(
             name=seeded(f"scenes-{name}", seed),
             method=method,
