@@ -26,7 +26,7 @@ INDEX = (
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
-        name="table3", source=f"{UC}, Table 3", mini="15 min on one core", paper="14 x 500 images, released models",
+        name="table3", source=f"{UC}, Table 3", mini="about 15 min (estimated)", paper="14 x 500 images, released models",
         shows="scenes from a text and a class: text model, two texts, ours over reliability, fair rows",
     ),
     Entry(
@@ -38,7 +38,7 @@ INDEX = (
         shows="rows of pictures and masks' mIoU over reliability and weight",
     ),
     Entry(
-        name="reliability_scenes", source=f"{UC}, Fig. 6, 7, 9-12, 25-26", mini="8 min after table3, on one core",
+        name="reliability_scenes", source=f"{UC}, Fig. 6, 7, 9-12, 25-26", mini="about 10 min after table3 (estimated)",
         paper="25 x 250 images, released models",
         shows="scenes over reliability and weight from the same noise; texts that contradict the class",
     ),
