@@ -9,10 +9,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.schedules import Sampler
-from lightning_mmdiff.source import ModelSource
-
-HELPERS = ("embedder", "autoencoder", "experts")
-"""Roles of the frozen models that a model is built on."""
+from lightning_mmdiff.source import HELPERS, ModelSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +56,8 @@ class TrainRun(Config, ModelSource):
     """Frozen image-text model that provides the embeddings to condition on."""
     autoencoder: ModelSource | None = None
     """Frozen autoencoder whose latents are diffused."""
+    decoder: ModelSource | None = None
+    """Frozen generator of images whose styles an encoder learns to give."""
     experts: tuple[ModelSource, ...] = ()
     """Frozen diffusion models that are combined, in order."""
     initial: ModelSource | None = None
@@ -123,7 +122,9 @@ class TrainRun(Config, ModelSource):
     @property
     def sources(self) -> tuple[ModelSource, ...]:
         """Helpers and ``initial``, each once, in the order of their roles."""
-        return tuple(dict.fromkeys(s for s in (self.embedder, self.autoencoder, *self.experts, self.initial) if s))
+        return tuple(
+            dict.fromkeys(s for s in (self.embedder, self.autoencoder, self.decoder, *self.experts, self.initial) if s)
+        )
 
     @property
     def calls_per_step(self) -> int:
@@ -163,13 +164,13 @@ class SampleRun(Config):
         if (self.sampler is None) == self.method.takes_sampler:
             says = "needs a sampler" if self.sampler is None else "takes no sampler"
             raise UserError(f"{self.name}: {type(self.method).__name__} {says}.")
-        if self.sampler and self.sampler.clip and any(run.is_latent for run in self.needs):
+        if self.sampler and self.sampler.clip and any(source.is_latent for source in self.method.needs):
             raise UserError(f"{self.name} samples latents, which are not in [-1, 1]: its sampler needs clip=False.")
 
     def check(self) -> None:
         """Raise UserError if the sampler needs a variance that a model does not learn."""
         learned = self.sampler is not None and self.sampler.variance == "learned_range"
-        if learned and not all(getattr(run.model, "learned_variance", True) for run in self.needs):
+        if learned and not all(getattr(source.model, "learned_variance", True) for source in self.method.needs):
             raise UserError(
                 f"{self.name} samples with variance='learned_range'; its models need learned_variance=True."
             )

@@ -1,12 +1,13 @@
 """The definition of a table: rows x metrics, and the runs that fill it; equal runs exist only once on disk."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from experiments import Profile
 from experiments.runs import Run, SampleRun, TrainRun
 from lightning_mmdiff.configs import Config
+from lightning_mmdiff.methods.config import ExpertUse
 
 Range = tuple[float | None, float | None]
 """Smallest and largest value that a metric can have; None where there is no bound."""
@@ -28,6 +29,8 @@ class Metric(Config):
     """Whether the paper's number can be compared with ours; a measured result may know better."""
     basis: str = ""
     """What the comparison rests on where the paper is silent, or what stands in its way."""
+    explanations: tuple[str, ...] = ()
+    """What in the protocol could explain a difference from the paper's number (PITFALLS)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,16 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Experts whose predictions a figure compares over time, with each other and with a model of all conditions."""
+
+    united: SampleRun
+    """United by Eq. 10."""
+    joint: ExpertUse | None = None
+    """A model trained on all conditions together."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows x metrics, the claims they decide and the evaluators they need."""
 
@@ -79,11 +92,30 @@ class Table:
     """Models used only to measure: face parser, attribute classifier."""
     influence: bool = False
     """Whether to draw the influence maps of the rows whose experts collaborate."""
+    agreement: Agreement | None = None
+    """Experts to compare over time in a figure."""
 
     def source_of(self, metric: Metric) -> str:
         """Return where the paper shows a column; empty if the column is ours."""
         printed = any(metric.column in (row.published or ()) for row in self.rows)
         return metric.source or (self.paper if printed else "")
+
+
+def of_images(table: Table, count: int) -> Table:
+    """Return the table with at most ``count`` images a row, in runs of their own names."""
+
+    def fewer(row: Row) -> Row:
+        if row.sample is None or row.sample.num_images <= count:
+            return row
+        return replace(row, sample=replace(row.sample, name=f"{row.sample.name}-of-{count}", num_images=count))
+
+    return replace(table, rows=tuple(fewer(row) for row in table.rows))
+
+
+def trainings(agreement: Agreement) -> tuple[TrainRun, ...]:
+    """Return the trained models that a figure of agreement needs."""
+    joint = [agreement.joint.run] if agreement.joint else []
+    return (*agreement.united.needs, *(run for run in joint if isinstance(run, TrainRun)))
 
 
 TableFunction = Callable[[Profile, int], Table]

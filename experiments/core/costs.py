@@ -11,9 +11,10 @@ from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig, Preparation
 from lightning_mmdiff.networks.network import NetworkConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.source import ModelSource
 
-CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None}
+CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None, "released": None}
 """Seconds per network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images per second).
 None: the profile runs on GPUs."""
 GPU_SECONDS = {32: 0.0005, 64: 0.001, 128: 0.003, 256: 0.01, 512: 0.04}
@@ -95,9 +96,11 @@ def data_of(run: Run) -> tuple:
     return (run.data,) if run.method.reads_data else ()
 
 
-def trainings(run: Run) -> tuple[TrainRun, ...]:
+def models_of(run: Run) -> tuple[TrainRun | Released, ...]:
     """Return the models that a run holds in memory."""
-    return (run, *run.needs) if isinstance(run, TrainRun) else run.needs
+    if isinstance(run, TrainRun):
+        return (run, *run.needs)
+    return tuple(source for source in run.method.needs if isinstance(source, TrainRun | Released))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +112,8 @@ class Size:
 
 
 @cache
-def size(run: TrainRun) -> Size | None:
-    """Return the parameter counts of the run's own model, without allocating the parameters.
+def size(source: TrainRun | Released) -> Size | None:
+    """Return the parameter counts of a model, without allocating the parameters; those of released experts count with it.
 
     Return None if that takes weights that are not on disk.
     """
@@ -118,8 +121,10 @@ def size(run: TrainRun) -> Size | None:
 
     try:
         with torch.device("meta"):
-            module = build.model(run, None)
+            module = build.model(source, None) if isinstance(source, TrainRun) else source.entry.architecture()
     except UserError:
+        return None
+    if module is None:
         return None
     counts = {True: 0, False: 0}
     for parameter in module.parameters():
@@ -137,7 +142,7 @@ def network_parameters(network: NetworkConfig) -> int:
 
 def tuned_parameters(source: ModelSource) -> int:
     """Count the parameters of the network that is tuned for an image: the U-Net of a trained model."""
-    assert isinstance(source, TrainRun)
+    assert isinstance(source, TrainRun | Released)
     return network_parameters(source.model.network_for(()))
 
 
@@ -146,12 +151,12 @@ def gpu_memory_gib(run: Run) -> float | None:
 
     Return None if a model's parameters cannot be counted.
     """
-    counted = {model: size(model) for model in trainings(run)}
+    counted = {model: size(model) for model in models_of(run)}
     sizes = {model: found for model, found in counted.items() if found is not None}
     if len(sizes) < len(counted):
         return None
     pixels = max((config.image_size for config in data_of(run)), default=0) ** 2
-    frozen = sum(sizes[need].trained + sizes[need].frozen for need in run.needs)
+    frozen = sum(found.trained + found.frozen for model, found in sizes.items() if model != run)
     if isinstance(run, SampleRun):
         per_pixel = ACTIVATION_BYTES / 20  # nothing is kept for a backward pass
         return (4 * frozen + run.shard_size * pixels * per_pixel + _preparation_bytes(run.method, pixels)) / 2**30

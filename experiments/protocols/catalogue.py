@@ -15,6 +15,7 @@ from experiments.protocols import (
     pairs,
     scenes,
     segmentation,
+    spread,
 )
 from experiments.protocols.protocol import Protocol
 from experiments.spec import Metric
@@ -25,6 +26,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     *manifolds.PROTOCOLS,
     *memorization.PROTOCOLS,
     *pairs.PROTOCOLS,
+    *spread.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
     *scenes.PROTOCOLS,

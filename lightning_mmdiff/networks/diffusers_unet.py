@@ -5,7 +5,7 @@ It lacks ADM's adaptive norm of embeddings, patches and class tokens; a config t
 
 from dataclasses import dataclass
 
-from diffusers import UNet2DModel
+from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
 from lightning_mmdiff.errors import UserError
@@ -47,7 +47,14 @@ class DiffusersUNet(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
-        """Return the output [B, C, H, W] for x [B, C', H, W] at t [B]; it takes no embedding."""
+        """Return the output, [B, out_channels, H, W].
+
+        Args:
+            x: noisy image and condition channels, [B, in_channels, H, W].
+            t: timesteps, [B] or one for all.
+            embedding: always None.
+            labels: classes, int64 [B]; -1 is null.
+        """
         assert embedding is None
         if labels is not None:
             labels = labels % self.unet.config["num_class_embeds"]  # -1, the null class, is the last one
