@@ -11,12 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.protocols.protocol import AT_LEAST_0, COSINE, SHARE, Protocol, image_mean
-from experiments.protocols.samples import DEVICE, Samples
-from lightning_mmdiff import weights
+from experiments.protocols.samples import Samples
 from lightning_mmdiff.metrics import niqe
-from lightning_mmdiff.metrics.clip_score import load_clip, text_similarity
-from lightning_mmdiff.metrics.efficientnet_b7 import EfficientNetB7
-from lightning_mmdiff.networks.farl import ClipEmbedder
+from lightning_mmdiff.metrics.clip_score import text_similarity
 
 BLOCK = 16
 """Side in pixels of the blocks whose statistics are compared in images of 32 pixels; half of a smaller image."""
@@ -58,49 +55,11 @@ def rendered_quality(samples: Samples) -> NDArray[np.float64]:
     return niqe.niqe(samples.images, niqe.Statistics(**samples.kept("quality", f"{PRISTINE} {block}", compute)), block)
 
 
-def published_quality(samples: Samples) -> NDArray[np.float64]:
-    """Return NIQE of each image, [N]."""
-    return niqe.niqe(samples.images, niqe.published(weights.require("niqe")))
-
-
-def clip(samples: Samples) -> ClipEmbedder:
-    """Return CLIP ViT-B/32."""
-    return load_clip().to(DEVICE)
-
-
-def clip_cosines(samples: Samples) -> NDArray[np.float64]:
-    """Return the cosine of each image and its full prompt by CLIP ViT-B/32, [N]."""
-    return text_similarity(samples.once(clip), samples.images, samples.test["conditions"]["full_caption"])
-
-
-def class_is_right(samples: Samples) -> NDArray[np.bool_]:
-    """Return whether EfficientNet-B7's most likely class is the asked one, [N]."""
-    network = EfficientNetB7(weights.require("efficientnet_b7")).to(DEVICE)
-    with torch.inference_mode():
-        found = torch.cat([network(batch.to(DEVICE)).argmax(dim=1).cpu() for batch in samples.images.split(8)])
-    return (found == samples.test["conditions"]["label"]).numpy()
-
-
-def text_is_nearest(samples: Samples) -> NDArray[np.bool_]:
-    """Return whether CLIP ViT-B/32 finds each image nearer to the text of its scene than to those of all others, [N]."""
-    embedder, number = samples.once(clip), samples.test["conditions"]["scene"]
-    text_of = dict(zip(number.tolist(), samples.test["conditions"]["caption"]))
-    numbers = torch.tensor(sorted(text_of))
-    texts = embedder.embed_text([text_of[i] for i in numbers.tolist()])  # [K, D]
-    nearest = torch.cat([(embedder.embed_images(b) @ texts.T).argmax(dim=1).cpu() for b in samples.images.split(32)])
-    return (numbers[nearest] == number).numpy()
-
-
-def class_and_text_are_right(samples: Samples) -> NDArray[np.bool_]:
-    """Return whether each image shows its class and its scene, [N]."""
-    return samples.once(class_is_right) & samples.once(text_is_nearest)
-
-
-def _share(name: str, right: Callable[[Samples], NDArray], description: str, weights: tuple[str, ...] = ()) -> Protocol:
+def _share(name: str, right: Callable[[Samples], NDArray], description: str) -> Protocol:
     def score(samples: Samples) -> NDArray:
         return samples.once(right)
 
-    return image_mean(name, score, better="higher", description=description, weights=weights, range=SHARE)
+    return image_mean(name, score, better="higher", description=description, range=SHARE)
 
 
 PROTOCOLS = (
@@ -127,27 +86,5 @@ PROTOCOLS = (
     _share(
         "Both-MiniJudges", both_are_right,
         "Share of samples that show both: the thing of the class, and the scene of the text.",
-    ),
-    image_mean(
-        "NIQE-BasicSR", published_quality, better="lower", range=AT_LEAST_0, weights=("niqe",),
-        description="NIQE (Mittal et al. 2013) of the brightness in blocks of 96 pixels, with the parameters that BasicSR has.",
-    ),
-    image_mean(
-        "CLIPCosine", clip_cosines, better="higher", range=COSINE, weights=("clip",),
-        description="Cosine of sample and full prompt (scene and thing) by CLIP ViT-B/32.",
-    ),
-    _share(
-        "Accuracy-EffNetB7", class_is_right,
-        "Share of samples whose most likely class by EfficientNet-B7 (Noisy Student, 600 pixels) is the asked one.",
-        ("efficientnet_b7",),
-    ),
-    _share(
-        "Scene-CLIP", text_is_nearest,
-        "Share of samples that CLIP ViT-B/32 finds nearer to the text of their scene than to those of all other scenes.",
-        ("clip",),
-    ),
-    _share(
-        "Both-EffNetB7-CLIP", class_and_text_are_right,
-        "Share of samples with both: Accuracy-EffNetB7 and Scene-CLIP.", ("efficientnet_b7", "clip"),
     ),
 )  # fmt: skip

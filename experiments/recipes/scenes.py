@@ -14,7 +14,7 @@ from datamodules.scenes import CAPTIONS, full_caption
 from experiments.protocols.catalogue import column
 from experiments.recipes.beside_fid import KID
 from experiments.recipes.profiles import few_images
-from experiments.recipes.settings.scenes import Settings, of
+from experiments.recipes.settings.scenes import Settings, Trained, of
 from experiments.runs import SampleRun, TrainRun, seeded
 from experiments.spec import Metric, Profile
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
@@ -50,7 +50,7 @@ def metrics(*columns: str) -> tuple[Metric, ...]:
 def judges(profile: Profile) -> tuple[TrainRun, ...]:
     """Return the models that measure: classifiers of things and of scenes, and an image-text model that conditions nothing."""
     settings = of(profile)
-    if settings is None:
+    if settings.trained is None:
         return ()
     return (
         _classifier(settings, "thing-judge", "label", len(objects.NAMES) + 1),
@@ -69,7 +69,7 @@ class Experts:
     def text(self, prompt: str = "caption", *, weight: float = WEIGHT, a: float | None = None) -> ExpertUse:
         """Return the model of scenes, in the role of GLIDE, under a prompt of the batch (``datamodules.scenes``)."""
         trained_on = _data(self.settings, "scenes", "caption")
-        conditions = ConditionConfig(embedding=("text", self.settings.embedding_dim))
+        conditions = ConditionConfig(embedding=("text", _trained(self.settings).embedding_dim))
         run = _expert(self.settings, self.seed, "scene-text-expert", trained_on, conditions)
         return ExpertUse(run=run, conditions=(f"text@{prompt}",), weight=weight, reliability=a)
 
@@ -135,13 +135,17 @@ def _data(settings: Settings, dataset: str, *conditions: str) -> DataConfig:
     return DataConfig(dataset=dataset, image_size=settings.image_size, conditions=conditions)
 
 
+def _trained(settings: Settings) -> Trained:
+    assert settings.trained is not None, "released models are not trained"
+    return settings.trained
+
+
 def _expert(settings: Settings, seed: int, name: str, trained_on: DataConfig, conditions: ConditionConfig) -> TrainRun:
     """Return the training of an expert that loses its condition in an eighth of the images, to learn its null."""
-    training, embedded = settings.class_training, conditions.embedding is not None
-    if embedded:
-        training = settings.text_training
+    trained, embedded = _trained(settings), conditions.embedding is not None
+    training = trained.text_training if embedded else trained.class_training
     network = replace(
-        settings.network,
+        trained.network,
         embedding_dim=conditions.embedding[1] if conditions.embedding else None,
         num_classes=conditions.label[1] if conditions.label else None,
     )
@@ -151,7 +155,7 @@ def _expert(settings: Settings, seed: int, name: str, trained_on: DataConfig, co
         image_size=settings.image_size,
         subsets=((conditions.names, 0.875), ((), 0.125)),
         optimizer=training.optimizer,
-        **vars(settings.loss),
+        **vars(trained.loss),
     )
     return TrainRun(
         name=seeded(name, seed), model=model, data=(trained_on,), batch_size=training.batch_size, trainer=training.trainer,
@@ -160,7 +164,7 @@ def _expert(settings: Settings, seed: int, name: str, trained_on: DataConfig, co
 
 
 def _classifier(settings: Settings, name: str, label: str, classes: int) -> TrainRun:
-    training = settings.judges.classes
+    training = _trained(settings).judges.classes
     model = NoisyClassifierConfig(
         network=mini_classifier(classes, image_size=settings.image_size), label=label, noised=False,
         degradation=Degradation(), optimizer=training.optimizer,
@@ -170,8 +174,9 @@ def _classifier(settings: Settings, name: str, label: str, classes: int) -> Trai
 
 
 def _image_text(settings: Settings, name: str, dataset: str) -> TrainRun:
-    length = settings.judges.texts
-    config = ContrastiveConfig(vocabulary=_words(), max_length=16, embedding_dim=settings.embedding_dim)
+    trained = _trained(settings)
+    length = trained.judges.texts
+    config = ContrastiveConfig(vocabulary=_words(), max_length=16, embedding_dim=trained.embedding_dim)
     optimizer = replace(config.optimizer, decay_steps=length.trainer.max_steps)
     return TrainRun(
         name=name, model=replace(config, optimizer=optimizer), data=(_data(settings, dataset, "caption"),),

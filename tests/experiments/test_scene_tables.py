@@ -8,7 +8,7 @@ import torch
 from timm.data import ImageNetInfo
 
 from datamodules.images.scene_pairs import FIGURES, OURS, PAIRS
-from experiments import reliability_scenes, table3
+from experiments import table3
 from experiments.protocols import scenes
 from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import Samples
@@ -34,7 +34,8 @@ def test_all_rows_of_a_seed_start_from_the_same_noise_and_ask_for_the_same() -> 
     for seed in (0, 2):
         runs = [row.sample for row in table3.table("mini", seed).rows if row.sample and not row.sample.method.is_real]
         assert {run.seed for run in runs} == {seed}
-        assert len({(run.data, run.num_images) for run in runs}) == 1
+        assert len({run.data for run in runs}) == 1
+        assert {run.num_images for run in runs} == {256, 128}
 
 
 def calls(run) -> float:
@@ -53,24 +54,30 @@ def test_rows_at_equal_calls_have_equal_calls() -> None:
 
 
 def test_claims_name_rows_and_columns_that_exist() -> None:
-    for table in (table3.table("mini", 0), reliability_scenes.table("mini", 0)):
-        labels, columns = {row.label for row in table.rows}, {metric.column for metric in table.metrics}
-        for claim in table.claims:
-            assert {claim.better, claim.worse} <= labels, claim
-            assert claim.metric in columns, claim
-            assert claim.better != claim.worse
-        assert len(labels) == len(table.rows)
-    assert {claim.id for claim in table3.claims()} >= {"UC6", "UC7", "fair"}
-    assert {claim.id for claim in reliability_scenes.claims()} >= {"UC7", "UC8"}
+    table = table3.table("mini", 0)
+    labels, columns = {row.label for row in table.rows}, {metric.column for metric in table.metrics}
+    for claim in table.claims:
+        assert {claim.better, claim.worse} <= labels, claim
+        assert claim.metric in columns, claim
+        assert claim.better != claim.worse
+    assert len(labels) == len(table.rows)
+    assert {claim.id for claim in table.claims} == {"UC6", "UC7", "UC8", "fair", "ours"}
 
 
-def test_the_sweep_trains_nothing_that_the_table_does_not() -> None:
-    first, second = ({run.name for run in plan([t]) if not hasattr(run, "method")} for t in tables())
-    assert second <= first
+def test_contradictory_rows_differ_in_weight_or_reliability_alone() -> None:
+    rows = by_label()
+    for label, (a, thing, text) in table3.CONTRADICTIONS.items():
+        first, second = rows[label].sample.method.experts
+        assert (first.weight, second.weight, second.reliability) == (thing, text, a)
+        assert (first.conditions, second.conditions) == (("label",), ("text@other_caption",))
+        assert thing + text == 10
 
 
-def tables():
-    return table3.table("mini", 0), reliability_scenes.table("mini", 0)
+def test_at_paper_the_rows_say_why_they_are_not_measured() -> None:
+    ours, theirs = (table3.table(profile, 0).rows for profile in ("mini", "paper"))
+    assert [row.label for row in ours] == [row.label for row in theirs]
+    assert all(row.sample is None and row.why for row in theirs)
+    assert plan([table3.table("paper", 0)]) == []
 
 
 def test_published_pairs_are_classes_of_imagenet() -> None:
@@ -109,24 +116,6 @@ def test_shares_of_right_things_scenes_and_both() -> None:
     assert values == {
         "Accuracy-ThingJudge": 0.5, "Accuracy-SceneJudge": 0.75, "Both-MiniJudges": 0.25, "Other-ThingJudge": 0.5
     }  # fmt: skip
-
-
-class Embedder:
-    """Texts and images on the axes of the plane that their first letter or pixel names."""
-
-    def embed_text(self, texts: list[str]) -> torch.Tensor:
-        return torch.eye(26)[[ord(text[0]) - ord("a") for text in texts]]
-
-    def embed_images(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.eye(26)[image[:, 0, 0, 0].long()]
-
-
-def test_the_nearest_text_is_sought_among_all_scenes(monkeypatch) -> None:
-    samples = judged([0, 1, 2], label=[0, 0, 0], scene=[0, 1, 2])
-    samples.test["conditions"]["caption"] = ["a", "b", "b"]
-    samples.test["conditions"]["scene"] = torch.tensor([0, 1, 1])
-    monkeypatch.setattr(scenes, "clip", lambda _: Embedder())
-    assert scenes.text_is_nearest(samples).tolist() == [True, True, False]
 
 
 def test_a_sample_without_statistics_is_named_in_place_of_a_number(tmp_path) -> None:

@@ -21,11 +21,9 @@ class Judges(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Config):
+class Trained(Config):
     """Experts and judges of small rendered scenes."""
 
-    image_size: int
-    """Height and width in pixels."""
     network: UNetConfig
     """Network of both experts; recipes set the embedding and the classes."""
     embedding_dim: int
@@ -34,7 +32,18 @@ class Settings(Config):
     text_training: Training
     class_training: Training
     judges: Judges
-    samples: FewerImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Config):
+    """Models and samples of scenes."""
+
+    image_size: int
+    """Height and width of a sample in pixels."""
+    trained: Trained | None
+    """Models that are trained. None: GLIDE and ADM as they were released, and published networks that measure."""
+    samples: FewerImages | None
+    """Reduction of the samples. None: 500 images, deterministic DDIM with 100 steps."""
 
 
 def _classes(steps: int, batch_size: int) -> Training:
@@ -44,26 +53,33 @@ def _classes(steps: int, batch_size: int) -> Training:
     )
 
 
+PAPER = Settings(image_size=256, trained=None, samples=None)
 MINI = Settings(
     image_size=32,
-    network=mini_unet(3, 3),
-    embedding_dim=64,
-    loss=SHORT_LOSS,
-    text_training=short_training(1000),
-    class_training=short_training(800),
-    judges=Judges(texts=in_fifths(400, batch_size=128), classes=_classes(500, 64)),
+    trained=Trained(
+        network=mini_unet(3, 3),
+        embedding_dim=64,
+        loss=SHORT_LOSS,
+        text_training=short_training(1000),
+        class_training=short_training(800),
+        judges=Judges(texts=in_fifths(400, batch_size=128), classes=_classes(500, 64)),
+    ),
     samples=MINI_IMAGES,
 )
-SMOKE = replace(
-    MINI,
+SMOKE = Settings(
     image_size=16,
-    text_training=short_training(6, batch_size=4, checkpoint_every=2),
-    class_training=short_training(6, batch_size=4, checkpoint_every=2),
-    judges=Judges(texts=in_fifths(4, batch_size=8), classes=_classes(4, 4)),
+    trained=Trained(
+        network=mini_unet(3, 3),
+        embedding_dim=64,
+        loss=SHORT_LOSS,
+        text_training=short_training(6, batch_size=4, checkpoint_every=2),
+        class_training=short_training(6, batch_size=4, checkpoint_every=2),
+        judges=Judges(texts=in_fifths(4, batch_size=8), classes=_classes(4, 4)),
+    ),
     samples=SMOKE_IMAGES,
 )
 
 
-def of(profile: Profile) -> Settings | None:
-    """Return the settings of ``profile``; None at paper, where both models are released ones."""
-    return {"paper": None, "mini": MINI, "smoke": SMOKE}[profile]
+def of(profile: Profile) -> Settings:
+    """Return the settings of ``profile``."""
+    return {"paper": PAPER, "released": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
