@@ -27,6 +27,10 @@ INDEX = (
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
+        name="table3", source=f"{UC}, Table 3", mini="about 15 min (estimated)", paper="14 x 500 images, released models",
+        shows="scenes from a text and a class: text model, two texts, ours over reliability, fair rows",
+    ),
+    Entry(
         name="table4", source=f"{UC}, Table 4", mini="seconds after table1", paper="seconds after table1",
         shows="what uniting adds to one condition, and to both conditions in one model",
     ),
