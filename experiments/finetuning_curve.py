@@ -3,6 +3,7 @@
 python -m experiments.finetuning_curve --profile mini
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.engine.cli import main
@@ -14,6 +15,7 @@ from experiments.runs import TrainRun, seeded
 from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.single import Classify
+from reports.galleries import Figure, Line
 
 JOINT, ALONE = "MT-Diffusion-E", "classification alone"
 FIGURE = "MT-Diffusion (ICLR 2024), Fig. 6"
@@ -79,7 +81,15 @@ def table(profile: Profile, seed: int) -> Table:
             for count, text in texts
         ),
         notes=NOTES,
+        figures=(_figure(tuple(curves), steps),),
     )
+
+
+def _figure(names: Sequence[str], steps: Sequence[int]) -> Figure:
+    """Return the paper's figure: both models in one panel."""
+    lines = (Line(label=name, points=tuple((float(n), label_of(name, n)) for n in steps)) for name in names)
+    caption = "Shaded: the 95% intervals."
+    return Figure(title="Accuracy over fine-tuning", caption=caption, x="fine-tuning steps", lines=tuple(lines))
 
 
 if __name__ == "__main__":

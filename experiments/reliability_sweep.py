@@ -10,10 +10,23 @@ from experiments.recipes.faces import metrics
 from experiments.recipes.unite_and_conquer import face, face_models, unite, united
 from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.config import ExpertUse
+from reports.galleries import Figure, Line
 
 RELIABILITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 WEIGHTS = (1.0, 1.5, 2.0, 3.0)
 ONE_NULL = "one published network serves both maps: its null is the only one, so a changes nothing"
+
+BARS = "Shaded: the 95% intervals."
+FIGURES = (
+    Figure(
+        title="Over the reliability a of the hair expert, both weights 1", caption=BARS, x="reliability a",
+        lines=(Line(label="w = 1", points=tuple((a, f"a = {a:g}") for a in RELIABILITIES)),),
+    ),
+    Figure(
+        title="Over the weight w of both experts, a = 1/2", caption=BARS, x="weight w",
+        lines=(Line(label="a = 1/2", points=((1.0, "a = 0.5"), *((w, f"w = {w:g}") for w in WEIGHTS[1:]))),),
+    ),
+)  # fmt: skip
 
 
 def row(profile: Profile, seed: int, group: str, label: str, *, reliability: float = 0.5, weight: float = 1.0) -> Row:
@@ -71,6 +84,7 @@ def table(profile: Profile, seed: int) -> Table:
             "The hair expert knows CelebA-HQ, the face expert FFHQ; with a = 1 Eq. 10's unconditional part is CelebA-HQ's.",
         ),
         evaluators=face_parser(profile),
+        figures=FIGURES,
     )
 
 

@@ -8,6 +8,7 @@ from experiments import Profile
 from experiments.runs import Run, SampleRun, TrainRun
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.methods.config import ExpertUse
+from reports.galleries import Figure
 
 Range = tuple[float | None, float | None]
 """Smallest and largest value that a metric can have; None where there is no bound."""
@@ -20,7 +21,7 @@ class Metric(Config):
 
     column: str
     protocol: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "neither"]
     description: str
     range: Range = UNBOUNDED
     source: str = ""
@@ -90,6 +91,8 @@ class Table:
     notes: tuple[str, ...] = ()
     evaluators: tuple[TrainRun, ...] = ()
     """Models used only to measure: face parser, attribute classifier."""
+    figures: tuple[Figure, ...] = ()
+    """Lines over a quantity, if the paper draws its rows so."""
     influence: bool = False
     """Whether to draw the influence maps of the rows whose experts collaborate."""
     agreement: Agreement | None = None

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import tyro
 from torch import Tensor
@@ -24,7 +23,8 @@ from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.engine.endings import endings
 from experiments.engine.work import Work
-from experiments.figures.galleries import Strip, sheet
+from experiments.figures import palette, sheets
+from experiments.figures.galleries import Strip
 from experiments.recipes.profiles import with_steps
 from experiments.recipes.unite_and_conquer import expert
 from experiments.runs import TrainRun
@@ -128,25 +128,24 @@ def strips(given: dict[str, Tensor], *, num_steps: int = 25) -> list[Strip]:
     images = method.predict_step({"index": torch.arange(len(given["image"])), "conditions": conditions})
     share = (255 * method.moved / method.moved.sum(0)).byte().unsqueeze(2).expand(-1, -1, 3, -1, -1)
     return [
-        *((label, _picture(given[name])) for name, label in CONDITIONS.items()),
-        ("united: all three", _picture(images)),
-        *((f"influence of the {label}", _picture(maps)) for label, maps in zip(CONDITIONS.values(), share)),
-        ("the faces that the conditions are of", _picture(given["image"])),
+        *(_strip(label, given[name], name) for name, label in CONDITIONS.items()),
+        _strip("united: all three", images),
+        *(_strip(f"influence of the {label}", maps) for label, maps in zip(CONDITIONS.values(), share)),
+        _strip("the faces that the conditions are of", given["image"]),
     ]
 
 
-def _picture(maps: Tensor) -> np.ndarray:
-    """Return maps or images, uint8 [B, C, H, W], as pictures [B, H, W, 3]: gray, RGB, or a gray level for each channel."""
-    if maps.shape[1] > 3:
-        levels = torch.linspace(255 / maps.shape[1], 255, maps.shape[1]).view(1, -1, 1, 1)
-        maps = ((maps > 0) * levels).amax(1, keepdim=True).byte()
-    return maps.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+def _strip(label: str, maps: Tensor, condition: str = "") -> Strip:
+    """Return maps or images, uint8 [B, C, H, W], as a row of the picture, conditions in the colors of reports."""
+    classes = condition in palette.CLASS_CONDITIONS
+    return Strip(label=label, pictures=palette.condition(condition, maps.numpy()), shows_classes=classes)
 
 
 def write(rows: Sequence[Strip], folder: Path) -> Path:
     """Write the picture and the page around it; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    sheet(rows, folder / "faces.png", height=80)
+    legend = palette.legend(row.pictures for row in rows if row.shows_classes)
+    sheets.draw(folder / "faces.png", rows, legend=legend)
     page = folder / "index.html"
     with atomic_path(page) as temporary:
         temporary.write_text(PAGE, encoding="utf-8")

@@ -1,5 +1,6 @@
 """What stands behind the numbers of a table, in words that all renderings share: images, trainings, intervals, code, machine."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from reports import format
@@ -80,6 +81,12 @@ def columns(table: TableResult) -> str:
     if len(same) == 1 and not any(" against " in text for text in same):
         return ""
     return "; ".join(f"{text}: {', '.join(names)}" for text, names in same.items())
+
+
+def usual(table: TableResult) -> str:
+    """Return the images and seeds behind most measured rows; empty if nothing is measured."""
+    found = Counter(made_from(row) for row in table.measured)
+    return found.most_common(1)[0][0] if found else ""
 
 
 def rows(table: TableResult) -> str:

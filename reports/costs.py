@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reports import format
-from reports.format import escape_html
 from reports.schema import Stage, TableResult
-from reports.style import grid, line
 
 ENERGY_UNKNOWN = "not measured"
 
@@ -71,30 +69,19 @@ def of_table(table: TableResult) -> list[Stage]:
     return list(dict.fromkeys(stage for r in table.rows for run in r.runs for stage in run.stages))
 
 
-def costs(table: TableResult) -> str:
-    """Return the cost by stage and by machine."""
-    stages = of_table(table)
-    if not stages:
-        return '<div class="report"><p>No run of this table has recorded its time yet.</p></div>'
-    return f'<div class="report">{breakdown(stages)}</div>'
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Cost of one kind of stage on one kind of machine."""
+
+    stage: str
+    machine: str
+    cost: Cost
 
 
-def breakdown(stages: list[Stage]) -> str:
-    """Return a table with a line for each kind of stage on each machine, and their sum."""
+def breakdown(stages: list[Stage]) -> list[Line]:
+    """Return a line for each kind of stage on each machine, and their sum."""
     groups: dict[tuple[str, str], list[Stage]] = {}
     for stage in stages:
         groups.setdefault((stage.name, stage.hardware or "unknown machine"), []).append(stage)
-    lines = [
-        line([escape_html(name), escape_html(machine), *_numbers(add_up(part))])
-        for (name, machine), part in groups.items()
-    ]
-    lines.append(line(["<b>all</b>", "", *_numbers(add_up(stages))], "ceiling"))
-    heads = ["stage", "machine", "times", "hours", "largest process", "energy of GPUs"]
-    note = "GPU hours are wall clock times the GPUs used. CPU hours are the wall clock of one process on the whole machine."
-    return f'{grid(heads, lines)}<p class="small">{note}</p>'
-
-
-def _numbers(cost: Cost) -> list[str]:
-    untimed = f" ({cost.untimed} not timed)" if cost.untimed else ""
-    texts = (str(cost.stages), hours(cost) + untimed, memory(cost), energy(cost))
-    return [f'<span class="unbroken">{text}</span>' for text in texts]
+    lines = [Line(stage=name, machine=machine, cost=add_up(part)) for (name, machine), part in groups.items()]
+    return [*lines, Line(stage="all", machine="", cost=add_up(stages))]

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from reports import basis, evidence, format
 from reports.claims import MIN_SEEDS
-from reports.format import escape_html
 from reports.schema import Claim, Row, TableResult
 from reports.settings import ABSENT, differences
-from reports.style import grid, line
 
 OTHER_RUN = re.compile(
     r"^(?:.*\.)?(?:run|initial|classifier|embedder|autoencoder|models?\[\d+\]|method\.model"
@@ -29,8 +27,8 @@ class Deviation:
 
 
 def deviations(table: TableResult) -> list[Deviation]:
-    """Return the columns, rows, settings and outcomes that differ from the publication; our own additions do not."""
-    return [*_columns(table), *_rows(table), *_settings(table), *_verdicts(table), *_claims(table)]
+    """Return the columns, rows and outcomes that differ from the publication; our own additions do not."""
+    return [*_columns(table), *_rows(table), *_verdicts(table), *_claims(table)]
 
 
 def _columns(table: TableResult) -> Iterator[Deviation]:
@@ -54,7 +52,7 @@ def _rows(table: TableResult) -> Iterator[Deviation]:
         yield Deviation(what=format.titles(ours), paper="no such row", here="added", why=why)
 
 
-def _settings(table: TableResult) -> Iterator[Deviation]:
+def settings(table: TableResult) -> Iterator[Deviation]:
     """Yield one line per setting in which first seeds differ from the paper profile, if that is known."""
     with_runs = [r for r in table.rows if r.runs]
     found: dict[str, dict[tuple[str, str], set[int]]] = {}
@@ -107,19 +105,3 @@ def _claims(table: TableResult) -> Iterator[Deviation]:
 
 def _stays_undecided(claim: Claim) -> bool:
     return claim.decision == "undecided" and len(claim.seeds) >= MIN_SEEDS
-
-
-def differed(table: TableResult) -> str:
-    """Return the deviations as a table, and the notes of the experiment's author."""
-    lines = []
-    for d in deviations(table):
-        lines.append(line([escape_html(text) for text in (d.what, d.paper, d.here, d.why)], text=(0, 2, 3)))
-    found = "<p>Nothing that the results know of.</p>"
-    if lines:
-        found = grid(["what", "published", "here", "why"], lines, "differed")
-    known = any(run.paper_config for r in table.rows for run in r.runs)
-    unknown = "" if known or table.profile == "paper" else (
-        "<p>Settings of the paper profile are not on disk, so they are not compared one by one.</p>"
-    )  # fmt: skip
-    notes = "".join(f"<li>{escape_html(note)}</li>" for note in table.notes)
-    return f'<div class="report">{found}{unknown}' + (f"<p>Notes:</p><ul>{notes}</ul>" if notes else "") + "</div>"

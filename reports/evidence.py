@@ -90,3 +90,15 @@ def published_pair(claim: Claim) -> str:
     if claim.printed is None:
         return MISSING
     return " vs ".join(claim.printed) + (" (contradicts the claim)" if claim.contradicted else "")
+
+
+def plain_difference(claim: Claim) -> str:
+    """Return the difference alone, short enough for a pill, with a real minus; empty if there is none."""
+    return "" if claim.difference is None else f"{claim.difference:+.3g}".replace("-", "−")
+
+
+def legend(claims: Iterable[Claim]) -> str:
+    """Explain the symbols of the decisions that occur."""
+    words = {"holds": "holds", "fails": "fails", "undecided": "undecided", "open": "a row has no number yet"}
+    found = {claim.decision for claim in claims}
+    return ", ".join(f"{symbol} {words[d]}" for d, symbol in DECISION_SYMBOLS.items() if d in found) + "."

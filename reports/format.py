@@ -1,6 +1,7 @@
 """Words and digits that all renderings share, and the escaping of text for each of them."""
 
 import html
+import itertools
 import math
 import re
 import string
@@ -12,7 +13,7 @@ from reports.schema import Cell, Metric, Row, TableResult
 
 VERDICT_SYMBOLS = {"agrees": "=", "within noise": "≈", "differs": "≠", "not comparable": "n/c"}
 MISSING = "—"
-ARROWS = {"lower": "↓", "higher": "↑"}
+ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 
 _LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -34,11 +35,6 @@ _LATEX = {
     "−": "$-$",
 }
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$])")
-
-
-def escape_html(text: object) -> str:
-    """Escape text for HTML, attributes included."""
-    return html.escape(str(text), quote=True)
 
 
 def escape_latex(text: object) -> str:
@@ -63,15 +59,18 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def decimals(table: TableResult, column: int) -> int:
-    """Return the decimals of the measured numbers in a column."""
-    largest = max((abs(value) for row in table.rows if (value := row.cells[column].value) is not None), default=0.0)
+    """Return the decimals of the measured numbers in a column; none where all are whole numbers that only describe."""
+    values = [value for row in table.rows if (value := row.cells[column].value) is not None]
+    if table.metrics[column].better == "neither" and all(value.is_integer() for value in values):
+        return 0
+    largest = max(map(abs, values), default=0.0)
     return 3 if largest < 2 else 2 if largest < 100 else 1
 
 
 def header(metric: Metric) -> str:
     """Return the heading of a column: our name for the number, its direction and, if the paper has the column, its name there."""
     published = f"\n(paper: {metric.column})" if metric.source and metric.protocol != metric.column else ""
-    return f"{metric.protocol} {ARROWS[metric.better]}{published}"
+    return f"{metric.protocol} {ARROWS[metric.better]}".rstrip() + published
 
 
 def seconds(value: float) -> str:
@@ -140,12 +139,11 @@ def titles(rows: Iterable[Row]) -> str:
 
 
 def groups(table: TableResult) -> Iterable[tuple[str, list[Row]]]:
-    """Yield the rows by consecutive group, in the table's order."""
-    rows: list[Row] = []
-    for row in table.rows:
-        if rows and rows[-1].group != row.group:
-            yield rows[0].group, rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows[0].group, rows
+    """Yield the rows of a table by consecutive group, in the table's order."""
+    return grouped(table.rows)
+
+
+def grouped(rows: Iterable[Row]) -> Iterable[tuple[str, list[Row]]]:
+    """Yield rows by consecutive group, in their order."""
+    for group, found in itertools.groupby(rows, key=lambda row: row.group):
+        yield group, list(found)

@@ -1,14 +1,111 @@
-"""A table as LaTeX (booktabs)."""
+r"""A table as LaTeX: ``table.tex`` for a paper, in the width of a page, and ``table-full.tex`` with everything that is known.
+
+Both need ``\usepackage{booktabs,graphicx}``; the full one also ``amssymb`` for check marks.
+"""
+
+from collections.abc import Iterator, Sequence
 
 from reports import basis, format
 from reports.format import Footnotes, escape_latex, one_line
-from reports.schema import Row, TableResult
+from reports.schema import Cell, Metric, Row, TableResult
 
-ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
+ARROWS = {"lower": r"$\,\downarrow$", "higher": r"$\,\uparrow$", "neither": ""}
+COLUMNS = 5
+"""Most columns side by side; further ones stand below, with the rows again."""
+NEEDS = r"needs \usepackage{booktabs,graphicx}"
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Makes what follows as wide as the text, if it is wider."""
+FIT_HEIGHT = r"\resizebox*{!}{\ifdim\totalheight>.8\textheight .8\textheight\else\totalheight\fi}{"
+"""Leaves room for the caption on a page, if what follows is higher."""
 
 
 def latex(table: TableResult) -> str:
-    r"""Return a ``table`` environment for ``\usepackage{booktabs}``: measured, with its interval, beside published if any is."""
+    """Return what was measured as a ``table`` environment: best in bold, intervals small, n and seeds in the caption."""
+    columns = [i for i in range(len(table.metrics)) if any(row.cells[i].value is not None for row in table.measured)]
+    blocks = [columns[i : i + COLUMNS] for i in range(0, len(columns), COLUMNS)]
+    left_out = len(table.rows) - len(table.measured)
+    lines = [
+        *_comments(table),
+        *([f"% {left_out} rows that are not measured are in table-full.tex"] if left_out else []),
+        *(r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{3pt}"),
+        rf"\caption{{{_caption(table)}}}",
+        rf"\label{{{_label(table)}}}",
+    ]
+    lines += [FIT_HEIGHT + r"\begin{minipage}{\linewidth}\centering"]
+    for number, block in enumerate(blocks):
+        lines += [r"\par\medskip"] if number else []
+        lines += [FIT, *_block(table, block), "}"]
+    return "\n".join([*lines, r"\end{minipage}}", r"\end{table}"]) + "\n"
+
+
+def _comments(table: TableResult) -> Iterator[str]:
+    yield f"% {one_line(basis.made_by(table))}"
+    yield f"% {one_line(table.command)}; {NEEDS}"
+
+
+def _label(table: TableResult) -> str:
+    return f"tab:{''.join(c for c in table.name if c.isalnum() or c == '-')}"
+
+
+def _caption(table: TableResult) -> str:
+    watermark = rf"\textbf{{{escape_latex(table.watermark)}.}} " if table.watermark else ""
+    reading = [basis.rows(table), *_meaning_of_intervals(table), "bold: best measured"]
+    profile = "" if table.profile == "paper" else f"{table.profile} profile; "
+    return f"{watermark}{escape_latex(table.title)}. {escape_latex(profile + '; '.join(filter(None, reading)))}."
+
+
+def _meaning_of_intervals(table: TableResult) -> Iterator[str]:
+    covers = {cell.over for row in table.measured for cell in row.cells if cell.over}
+    if covers:
+        words = [basis.COVER[over] for over in ("trainings", "images") if over in covers]
+        yield f"95% intervals {', or '.join(words)}" + (f" where marked {basis.MARK}" if len(covers) > 1 else "")
+
+
+def _block(table: TableResult, columns: Sequence[int]) -> Iterator[str]:
+    yield rf"\begin{{tabular}}{{@{{}}p{{10em}}{'r' * len(columns)}@{{}}}}"
+    yield r"\toprule"
+    yield " & ".join(["", *(_head(table.metrics[i]) for i in columns)]) + r" \\"
+    for group, rows in format.grouped(table.measured):
+        yield r"\midrule"
+        if group:
+            yield rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l}}{{\emph{{{escape_latex(group)}}}}} \\"
+        for row in rows:
+            label = escape_latex(row.label) + (" (ceiling)" if row.ceiling else "")
+            cells = [_cell(table, i, row.cells[i]) for i in columns]
+            yield " & ".join([rf"\raggedright {label}", *cells]) + r" \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+
+
+def _head(metric: Metric) -> str:
+    r"""Return the heading of a column, broken at the hyphens of long names."""
+    name = escape_latex(metric.protocol)
+    broken = name.replace("-", r"-\\") if len(metric.protocol) > 8 else name
+    return rf"\shortstack[r]{{{broken}{ARROWS[metric.better]}}}"
+
+
+def _cell(table: TableResult, column: int, cell: Cell) -> str:
+    text = format.number(cell.value, format.decimals(table, column))
+    text = "---" if cell.value is None else rf"\textbf{{{text}}}" if cell.best else text
+    interval = _interval(table, column, cell)
+    published = f" ({escape_latex(cell.printed)})" if cell.printed and cell.verdict != "not comparable" else ""
+    return text + (rf"\,{{\scriptsize {interval}}}" if interval else "") + published
+
+
+def _interval(table: TableResult, column: int, cell: Cell) -> str:
+    """Return an interval as ``+-`` half its width, or as its ends where the value is not in its middle."""
+    if cell.interval is None or cell.value is None or cell.interval[0] == cell.interval[1]:
+        return ""
+    decimals = format.decimals(table, column)
+    low, high = cell.interval
+    mark = escape_latex(basis.mark(table, cell))
+    if abs((low + high) / 2 - cell.value) < 0.5 * 10**-decimals:
+        return rf"$\pm${format.number((high - low) / 2, decimals)}{mark}"
+    return f"{{[}}{format.number(low, decimals)}, {format.number(high, decimals)}]{mark}"
+
+
+def full(table: TableResult) -> str:
+    """Return everything as a ``table`` environment: every row, published values, footnotes and the origin of the numbers."""
     notes, escape = Footnotes(), escape_latex
     printed = [any(row.cells[i].published is not None for row in table.rows) for i in range(len(table.metrics))]
     total = 1 + sum(map(_width, printed))
@@ -16,20 +113,18 @@ def latex(table: TableResult) -> str:
     for group, rows in format.groups(table):
         body += [r"\midrule"]
         body += [rf"\multicolumn{{{total}}}{{l}}{{\emph{{{escape(group)}}}}} \\"] if group else []
-        body += [_row(table, row, printed, notes) for row in rows]
+        body += [_full_row(table, row, printed, notes) for row in rows]
     watermark = rf"\textbf{{{escape(table.watermark)}.}} " if table.watermark else ""
     caption = f"{escape(table.title)}. {escape(basis.made_by(table))}."
     remarks = [basis.reading(table), basis.rows(table), basis.columns(table), format.verdict_legend(table)]
     remarks = [f"{remark}." for remark in remarks if remark]
     remarks += [f"({letter}) {reason}." for reason, letter in notes.letters.items()]
-    label = "".join(c for c in table.name if c.isalnum() or c == "-")
     lines = [
-        rf"% {one_line(basis.made_by(table))}",
-        rf"% {one_line(table.command)}; needs \usepackage{{booktabs}} and, for check marks, \usepackage{{amssymb}}",
-        *(r"\begin{table}", r"\centering", rf"\caption{{{watermark}{caption}}}", rf"\label{{tab:{label}}}"),
-        *(rf"\begin{{tabular}}{{l{'r' * (total - 1)}}}", r"\toprule"),
-        *(*_heads(table, printed), *body),
-        *(r"\bottomrule", r"\end{tabular}"),
+        *_comments(table),
+        *(r"\begin{table}", r"\centering", rf"\caption{{{watermark}{caption}}}", rf"\label{{{_label(table)}-full}}"),
+        *(FIT, rf"\begin{{tabular}}{{l{'r' * (total - 1)}}}", r"\toprule"),
+        *(*_full_heads(table, printed), *body),
+        *(r"\bottomrule", r"\end{tabular}}"),
         *([r"\par\smallskip\footnotesize " + " ".join(escape(remark) for remark in remarks)] if remarks else []),
         r"\end{table}",
     ]
@@ -40,7 +135,7 @@ def _width(printed: bool) -> int:
     return 2 if printed else 1
 
 
-def _heads(table: TableResult, printed: list[bool]) -> list[str]:
+def _full_heads(table: TableResult, printed: list[bool]) -> list[str]:
     heads, rules, names, column = [""], [], [""], 2
     for metric, beside in zip(table.metrics, printed):
         width = _width(beside)
@@ -51,7 +146,7 @@ def _heads(table: TableResult, printed: list[bool]) -> list[str]:
     return [" & ".join(heads) + r" \\", "".join(rules), " & ".join(names) + r" \\"]
 
 
-def _row(table: TableResult, row: Row, printed: list[bool], notes: Footnotes) -> str:
+def _full_row(table: TableResult, row: Row, printed: list[bool], notes: Footnotes) -> str:
     mark = notes.mark(format.row_reason(row))
     label = escape_latex(row.label) + (" (ceiling)" if row.ceiling else "")
     cells = [label + (rf"\,\textsuperscript{{{mark}}}" if mark else "")]

@@ -7,23 +7,17 @@ from urllib.parse import quote
 
 from reports import against, basis, evidence, format
 from reports.format import Footnotes, escape_markdown, header, one_line
-from reports.schema import Cell, Claim, Gallery, Row, TableResult
+from reports.galleries import Gallery
+from reports.schema import Cell, Claim, Metric, Row, TableResult
 
 
 def markdown(table: TableResult) -> str:
     """Return GitHub-flavored Markdown: the table, its claims, its protocols."""
-    notes, escape = Footnotes(), escape_markdown
+    escape = escape_markdown
     lines = [f"# {escape(table.title)}", "", f"{escape(table.paper)}. {escape(basis.made_by(table))}.", ""]
     if table.watermark:
         lines += [f"**{table.watermark}**", ""]
-    lines += pipes(["row", *(escape(header(m)) for m in table.metrics), "made from"], head=True)
-    for group, rows in format.groups(table):
-        if group:
-            lines += pipes([f"*{escape(group)}*", *("" for _ in table.metrics), ""])
-        lines += [line for row in rows for line in _row(table, row, notes)]
-    lines += ["", *(f"{escape(text)}." for text in (basis.reading(table), basis.columns(table)) if text)]
-    lines += [escape(format.verdict_legend(table)), ""]
-    lines += [f"- {letter}: {escape(reason)}" for reason, letter in notes.letters.items()]
+    lines += results(table)
     lines += [f"- {escape(note)}" for note in table.notes]
     lines += _against(table)
     if table.claims:
@@ -31,9 +25,26 @@ def markdown(table: TableResult) -> str:
     for heading, claims in evidence.by_source(table.claims).items():
         lines += [f"### {heading}", "", *_claims(claims), "", f"{escape(evidence.tally(claims))}.", ""]
     lines += ["", "## Protocols", ""]
-    lines += [f"- **{escape(m.protocol)}** ({m.better} is better): {escape(m.description)}" for m in table.metrics]
+    lines += [f"- **{escape(m.protocol)}**{_better(m)}: {escape(m.description)}" for m in table.metrics]
     lines += ["", *(line for gallery in table.galleries for line in _gallery(gallery, table.folder))]
     return "\n".join([*lines, f"Made by `{one_line(table.command).replace('`', '')}`.", ""])
+
+
+def _better(metric: Metric) -> str:
+    return "" if metric.better == "neither" else f" ({metric.better} is better)"
+
+
+def results(table: TableResult) -> list[str]:
+    """Return the lines of the table, and below it what stands behind its numbers."""
+    notes, escape = Footnotes(), escape_markdown
+    lines = pipes(["row", *(escape(header(m)) for m in table.metrics), "made from"], head=True)
+    for group, rows in format.groups(table):
+        if group:
+            lines += pipes([f"*{escape(group)}*", *("" for _ in table.metrics), ""])
+        lines += [line for row in rows for line in _row(table, row, notes)]
+    lines += ["", *(f"{escape(text)}." for text in (basis.reading(table), basis.columns(table)) if text)]
+    lines += [escape(format.verdict_legend(table)), ""]
+    return lines + [f"- {letter}: {escape(reason)}" for reason, letter in notes.letters.items()]
 
 
 def _row(table: TableResult, row: Row, notes: Footnotes) -> list[str]:

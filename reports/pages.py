@@ -1,124 +1,132 @@
-"""The page of one table, made from fragments without a kernel: standalone (pictures embedded) or as part of a site."""
+"""The page of one table: standalone, with everything in one file, or as part of a site."""
 
-import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from reports import basis, figures, html
-from reports.costs import costs
-from reports.curves import curves
-from reports.deviations import differed
-from reports.format import escape_html
-from reports.html import NO_LINKS, Links
-from reports.schema import TableResult
-from reports.style import page
+from markupsafe import Markup
+
+from reports import basis, charts, curves, deviations, figures, format, matrix, pictures, summary
+from reports.costs import of_table
+from reports.format import Footnotes
+from reports.latex import latex
+from reports.markdown import markdown
+from reports.pictures import ShownGallery
+from reports.schema import Row, State, TableResult
+from reports.templating import badge, render
 
 FIXED = "fixed seeds, uncurated"
-Fragment = Callable[[TableResult, Links], str]
-
-# Anchor, heading, introduction, content. To extend the report, add a line here and one in notebook.SECTIONS.
-SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
-    ("table", "Table", "Every row, measured or not.", html.results),
-    ("claims", "Claims", "Who beats whom.", lambda table, _: html.claims(table)),
-    (
-        "plot",
-        "Measured values with their intervals",
-        figures.LEGEND,
-        lambda table, _: _embed(figures.plot(table), "all metrics"),
-    ),
-)
-ORIGIN_SECTIONS: tuple[tuple[str, str, str, Fragment], ...] = (
-    ("curves", "Curves", "Over training, a line for each seed.", lambda table, _: curves(table)),
-    ("differed", "What differs from the publication, and why", "", lambda table, _: differed(table)),
-    ("cost", "Cost", "Every stage of every run behind the table, once.", lambda table, _: costs(table)),
-    ("protocols", "How each number was made", "The protocol of each column:", lambda table, _: html.protocols(table)),
-    ("runs", "", "The runs behind the rows:", html.runs),
-    ("origin", "", "The machine and the code:", lambda table, _: html.origin(table)),
-    ("missing", "What was not measured, and why", "", lambda table, _: html.missing(table)),
-)
+BARS = "bars: the intervals on one scale for each column; dotted: the ceiling; diamonds: published values, where comparable"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """Addresses of pictures relative to the page, or the pictures themselves as ``data:`` addresses."""
+class Links:
+    """Addresses in a site that its tables link to; a standalone page has none."""
 
-    galleries: Sequence[str]
-    """One address for each gallery of the table; empty if the file is missing or broken."""
-    sheets: Mapping[int, str] = field(default_factory=dict)
-    """Row number -> address of its first samples."""
+    samples: dict[int, str] = field(default_factory=dict)
+    """Row number -> address of its samples."""
+    configs: dict[str, str] = field(default_factory=dict)
+    """Run name -> address of its config.json."""
 
 
 def standalone(table: TableResult) -> str:
-    """Return a single HTML file that holds everything, galleries included."""
-    whole = [figures.is_image(gallery.file) for gallery in table.galleries]
-    sources = [_data(figures.sheet(table, i)) if ok else "" for i, ok in enumerate(whole)]
-    return page(table.title, body(table, Pictures(galleries=sources)), table.watermark)
+    """Return a single HTML file that holds everything, pictures included."""
+    beside = [(f"{table.name}.ipynb", "Notebook"), ("table.csv", "CSV")]
+    downloads = [(name, file) for file, name in beside if (table.folder / file).is_file()]
+    return page(table, pictures.show(table, pictures.embed(table)), downloads=downloads)
 
 
-def body(table: TableResult, pictures: Pictures, *, links: Links = NO_LINKS, head: str = "") -> str:
-    """Return everything between the banners.
+def page(
+    table: TableResult,
+    galleries: Sequence[ShownGallery],
+    *,
+    sheets: Mapping[int, str] | None = None,
+    links: Links | None = None,
+    downloads: Sequence[tuple[str, str]] = (),
+    state: Markup | str = "",
+    navigation: Markup | str = "",
+) -> str:
+    """Return the page of a table.
 
     Args:
         table: table of the page.
-        pictures: galleries and samples of the table.
+        galleries: its pictures.
+        sheets: row number -> address of its first samples.
         links: addresses that the table links to.
-        head: HTML below the title.
+        downloads: name and address of its other forms.
+        state: line below the verdict.
+        navigation: top of the page.
     """
-    parts = [f"<h1>{escape_html(table.title)}</h1><p>{escape_html(table.paper)}</p>"]
-    parts += [f'<p class="small">{escape_html(basis.made_by(table))}</p>{head}']
-    parts += [_section(table, links, *section) for section in SECTIONS]
-    parts += [_galleries(table, pictures), _sheets(table, pictures, links)]
-    parts += [_section(table, links, *section) for section in ORIGIN_SECTIONS]
-    return "".join(parts)
+    links = links or Links()
+    quoted = [row for row in table.rows if _is_quoted(row)]
+    strip, stages = pictures.first_strip(table, list(galleries)), of_table(table)
+    return render(
+        "table.html",
+        title=table.title, watermark=table.watermark, navigation=navigation, table=table, state=state, fixed=FIXED,
+        subtitle=_subtitle(table), verdict=summary.verdict(table), downloads=downloads, links=links,
+        latex=latex(table), markdown=markdown(table), parts=matrix.parts(table.claims), columns=matrix.columns(table),
+        strip=strip, strip_words=_strip_words(strip), rows=[row for row in table.rows if row not in quoted],
+        quoted=quoted, notes=Footnotes(), remarks=_remarks(table), figures=figures.draw(table),
+        bars=BARS, bar=charts.interval, galleries=galleries, sheets=sheets or {},
+        deviations=[(d.what, d.paper, d.here, d.why) for d in deviations.deviations(table)],
+        settings=[(d.what, d.paper, d.here, d.why) for d in deviations.settings(table)],
+        settings_known=table.profile == "paper" or any(run.paper_config for r in table.rows for run in r.runs),
+        missing_rows=_missing(table), curves=curves.panels(curves.curves(table)), stages=stages,
+        stages_seconds=sum(stage.seconds or 0.0 for stage in stages), stage_lines=list(_stage_lines(table, links)),
+        origin_items={"command": table.command, "profile": table.profile, **table.provenance},
+    )  # fmt: skip
 
 
-def contents(table: TableResult, pictures: Pictures) -> str:
-    """Return links to the sections of a page."""
-    entries = [(anchor, heading) for anchor, heading, *_ in SECTIONS]
-    entries += [("galleries", "Galleries")] if table.galleries else []
-    entries += [("samples", "Samples of each row")] if pictures.sheets else []
-    entries += [(anchor, heading) for anchor, heading, *_ in ORIGIN_SECTIONS if heading]
-    return "<nav>" + "".join(f'<a href="#{anchor}">{escape_html(text)}</a>' for anchor, text in entries) + "</nav>"
+def _is_quoted(row: Row) -> bool:
+    return row.state == "not measured" and any(cell.published is not None for cell in row.cells)
 
 
-def _section(table: TableResult, links: Links, anchor: str, heading: str, text: str, fragment: Fragment) -> str:
-    title = f"<h2>{escape_html(heading)}</h2>" if heading else ""
-    words = f"<p>{escape_html(text)}</p>" if text else ""
-    return f'<section id="{anchor}">{title}{words}{fragment(table, links)}</section>'
+def _subtitle(table: TableResult) -> str:
+    seconds = sum(stage.seconds or 0.0 for stage in of_table(table))
+    parts = [table.paper, f"{table.profile} profile", basis.usual(table)]
+    parts += [f"{format.seconds(seconds)} of computing"] if seconds else []
+    commit = table.provenance.get("commit")
+    return " · ".join([*filter(None, parts), *([f"commit {str(commit)[:12]}"] if commit else [])])
 
 
-def _galleries(table: TableResult, pictures: Pictures) -> str:
-    if not table.galleries:
-        return ""
-    parts = []
-    for number, (gallery, source) in enumerate(zip(table.galleries, pictures.galleries, strict=True), 1):
-        words = f"<h3>{escape_html(gallery.title)}</h3><p>{escape_html(gallery.caption)} ({FIXED})</p>"
-        missing = f"<p>{escape_html(gallery.file.name)} is missing or broken.</p>"
-        image = f'<img alt="{escape_html(gallery.title)}" src="{escape_html(source)}">'
-        shown = f'<div class="scroll" tabindex="0">{image}</div>' if source else missing
-        parts.append(f'<div class="sheet" id="gallery-{number}">{words}{shown}</div>')
-    return f'<section id="galleries"><h2>Galleries</h2>{"".join(parts)}</section>'
+def _strip_words(strip: ShownGallery | None) -> str:
+    row = next((s.row for s in strip.strips if s.row), "") if strip else ""
+    return f"First test images, {FIXED}; samples of {row}. All rows are below." if strip else ""
 
 
-def _sheets(table: TableResult, pictures: Pictures, links: Links) -> str:
-    if not pictures.sheets:
-        return ""
-    parts = []
-    for number, source in pictures.sheets.items():
-        row = table.rows[number]
-        config = next((links.configs[run.name] for run in row.runs if run.name in links.configs), "")
-        link = f' <a class="small" href="{escape_html(config)}">config</a>' if config else ""
-        title = escape_html(row.title)
-        image = f'<img alt="first samples: {title}" src="{escape_html(source)}">'
-        parts.append(f'<figure class="sheet" id="samples-{number}"><h3>{title}{link}</h3>{image}</figure>')
-    head = f"<h2>Samples of each row</h2><p>The first images of the first seed ({FIXED}).</p>"
-    return f'<section id="samples">{head}<div class="sheets">{"".join(parts)}</div></section>'
+def _remarks(table: TableResult) -> list[str]:
+    texts = (basis.reading(table), basis.rows(table), basis.columns(table), format.verdict_legend(table))
+    return [text for text in texts if text]
 
 
-def _embed(image: bytes, words: str) -> str:
-    return f'<div class="scroll" tabindex="0"><img alt="{escape_html(words)}" src="{_data(image)}"></div>'
+def _missing(table: TableResult) -> list[tuple[Any, ...]]:
+    """Return the rows and cells without a number, each with its full reason."""
+    alike: dict[tuple[State, str], list[Row]] = {}
+    for row in table.unmeasured:
+        alike.setdefault((row.state, row.reason), []).append(row)
+    rows = [(format.titles(found), badge(state, state), reason) for (state, reason), found in alike.items()]
+    partly = ((row, format.row_reason(row)) for row in table.measured)
+    return [*rows, *((row.title, badge("partly", "running"), reason) for row, reason in partly if reason)]
 
 
-def _data(image: bytes) -> str:
-    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+def _stage_lines(table: TableResult, links: Links) -> Iterable[list[Any]]:
+    """Yield a line for each stage of each run: time, memory and commit."""
+    pairs = [(row, run) for row in table.rows for run in row.runs]
+    for row, run in pairs:
+        head = [row.title, run.seed, badge(run.state, run.state)]
+        for stage in run.stages:
+            times = [
+                format.MISSING if s is None else format.seconds(s) for s in (stage.seconds, stage.processor_seconds)
+            ]
+            length = [format.MISSING if n is None else f"{n:,}" for n in (stage.steps, stage.images)]
+            size = format.MISSING if stage.peak_memory_gib is None else f"{stage.peak_memory_gib:.2f} GiB"
+            commit = (stage.commit or format.MISSING)[:12] + (" with local changes" if stage.dirty else "")
+            yield [*head, _linked(stage.run, links), stage.name, *length, *times, size, commit]
+            head = ["", "", ""]
+        if not run.stages:
+            yield [*head, _linked(run.name, links), *[format.MISSING] * 7]
+
+
+def _linked(run: str, links: Links) -> Markup | str:
+    address = links.configs.get(run)
+    return Markup('<a href="{}">{}</a>').format(address, run) if address else run

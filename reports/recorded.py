@@ -90,6 +90,7 @@ def read(path: Path) -> TableResult:
             rows=tuple(_read_row(row, metrics) for row in stored["rows"]),
             claims=tuple(dataclasses.replace(NO_CLAIM, **_tuples(claim)) for claim in stored["claims"]),
             galleries=(),
+            figures=(),
             folder=path.parent,
         )
     except OSError as error:

@@ -13,9 +13,10 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.links import is_name
 from lightning_mmdiff.runtime.stored import read_json
 from reports.claims import decide
+from reports.galleries import read_figure, read_gallery
 from reports.old_configs import upgrade
 from reports.runs import load_run, side_json
-from reports.schema import Cell, Gallery, Interval, Metric, Over, Row, Run, Score, State, TableResult
+from reports.schema import Cell, Interval, Metric, Over, Row, Run, Score, State, TableResult
 from reports.statistics import cut, share_interval, t_interval
 from reports.table_folder import TableFolder
 from reports.verdicts import known_better, verdict_of
@@ -49,7 +50,8 @@ def load_table(path: str | Path) -> TableResult:
         claims=tuple(
             decide(claim, metrics, rows, meaningless=stored["profile"] == "smoke") for claim in stored["claims"]
         ),
-        galleries=tuple(_gallery(g, path) for g in stored["galleries"]),
+        galleries=tuple(read_gallery(g, path) for g in stored["galleries"]),
+        figures=tuple(read_figure(f) for place in (stored, *stored["galleries"]) for f in place.get("figures", ())),
         provenance=stored["provenance"],
         folder=path.parent,
     )
@@ -144,14 +146,6 @@ def _run_folder(run: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _gallery(stored: dict[str, Any], path: Path) -> Gallery:
-    if not is_name(stored["file"]):
-        raise UserError(
-            f"{path}: the picture {stored['file']!r} is not beside it; only pictures of this folder are shown."
-        )
-    return Gallery(title=stored["title"], caption=stored["caption"], file=path.parent / stored["file"])
-
-
 def _row_state(runs: tuple[Run, ...], why: str | None) -> tuple[State, str]:
     """Return a row's state and reason: measured as soon as one seed is, with what the other seeds lack as the reason."""
     if not runs:
@@ -229,7 +223,8 @@ def _mark_best(rows: tuple[Row, ...], metrics: tuple[Metric, ...]) -> tuple[Row,
         values = [v for row in rows if not row.ceiling and (v := row.cells[i].value) is not None]
         first = (min if metric.better == "lower" else max)(values, default=None)
         tied = sum(value == first for value in values)
-        best.append(first if len(values) > 1 and (tied == 1 or 3 * tied <= len(values)) else None)
+        decides = metric.better != "neither" and len(values) > 1 and (tied == 1 or 3 * tied <= len(values))
+        best.append(first if decides else None)
     return tuple(
         dataclasses.replace(
             row,

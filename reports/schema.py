@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from reports.galleries import Figure, Gallery
+
 PUBLISHED_SETTING = ("paper", "released")
 """Profiles at the published setting, whose numbers can agree with the paper's."""
 State = Literal["measured", "not measured", "pending", "running", "failed"]
@@ -13,6 +15,8 @@ Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
 Decision = Literal["holds", "fails", "undecided", "open"]
 """Outcome according to the interval; open if a row of the claim has no number."""
 Interval = tuple[float, float]
+Better = Literal["lower", "higher", "neither"]
+"""Which scores are better; neither for numbers that only describe, such as a batch size."""
 Over = Literal["images", "trainings", ""]
 """What an interval covers: other images, or other trainings too; empty without an interval."""
 
@@ -38,7 +42,7 @@ class Metric:
 
     column: str
     protocol: str
-    better: Literal["lower", "higher"]
+    better: Better
     description: str
     range: tuple[float | None, float | None]
     """Smallest and largest value; None where there is no bound."""
@@ -206,15 +210,6 @@ class Claim:
     """Why no numbers of this kind could decide the claim; empty if they can."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gallery:
-    """A sheet of images."""
-
-    title: str
-    caption: str
-    file: Path
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TableResult:
     """A table of a paper with our measurements."""
@@ -229,6 +224,8 @@ class TableResult:
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
     galleries: tuple[Gallery, ...]
+    figures: tuple[Figure, ...]
+    """Lines over a quantity, as the paper draws them."""
     provenance: dict[str, Any]
     folder: Path
     """Folder of table.json."""

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from markupsafe import Markup
+
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.links import require_own
 from lightning_mmdiff.runtime.run_folder import RunFolder
-from reports import exports, figures, notebook, pages, samples, site_pages
-from reports.format import escape_html
-from reports.html import Links
+from reports import exports, notebook, pages, pictures, samples, site_pages
 from reports.overview import ORDER, Overview, Standing, look
-from reports.pages import Pictures
+from reports.pages import Links
+from reports.pictures import Address, ShownGallery
 from reports.schema import Entry, TableResult
-from reports.style import badge, page
 from reports.table_folder import TableFolder
+from reports.templating import badge
 from reports.write import write_all, write_text
 
 
@@ -40,40 +41,30 @@ def write_site(profile: Path, tables: Sequence[Entry], *, with_notebooks: bool =
     overview, troubles = look(profile, tables), []
     site, now = profile / "site", datetime.now(UTC)
     addresses = {table.name: f"{slug(table.name)}.html" for table in overview.started}
-    configs = _copy_configs(overview, site)
+    configs, strips = _copy_configs(overview, site), {}
     for standing in overview.started:
         assert standing.result
         try:
             write_all(standing.result.folder, with_notebook=with_notebooks)
         except notebook.NotebookError as error:
             troubles.append(str(error))
-        text = _table_page(standing, site, configs, _navigation(addresses, standing.name))
-        write_text(site / addresses[standing.name], text)
+        shown = pictures.show(standing.result, _copied(standing.result, site))
+        strips[standing.name] = pictures.first_strip(standing.result, shown)
+        navigation = site_pages.navigation(overview, addresses, standing.name)
+        write_text(site / addresses[standing.name], _table_page(standing, shown, site, configs, navigation))
     results = [table.result for table in overview.started if table.result]
     for name, make in exports.FILES.items():
         write_text(site / name, make(results))
-    title, watermark = f"All tables, {overview.profile}", next((r.watermark for r in results), "")
-    runs = site_pages.all_runs(overview, configs, now)
-    write_text(
-        site / "runs.html", page(f"All runs, {overview.profile}", runs, watermark, _navigation(addresses, "runs"))
-    )
-    body = site_pages.index(overview, addresses, list(exports.FILES), now)
-    return write_text(site / "index.html", page(title, body, watermark, _navigation(addresses, "index"))), troubles
+    watermark = next((result.watermark for result in results), "")
+    write_text(site / "runs.html", site_pages.all_runs(overview, addresses, configs, watermark, now))
+    body = site_pages.index(overview, addresses, strips, list(exports.FILES), now)
+    return write_text(site / "index.html", body), troubles
 
 
 def slug(name: str) -> str:
     """Return a file name of harmless characters, unique for each name."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _navigation(addresses: Mapping[str, str], here: str) -> str:
-    places = {"index": "index.html", **addresses, "runs": "runs.html"}
-    links = []
-    for name, address in places.items():
-        current = ' aria-current="page"' if name == here else ""
-        links.append(f'<a href="{escape_html(address)}"{current}>{escape_html(name)}</a>')
-    return f"<nav>{''.join(links)}</nav>"
 
 
 def _copy_configs(overview: Overview, site: Path) -> dict[str, str]:
@@ -85,30 +76,38 @@ def _copy_configs(overview: Overview, site: Path) -> dict[str, str]:
     return addresses
 
 
-def _table_page(standing: Standing, site: Path, configs: Mapping[str, str], navigation: str) -> str:
+def _table_page(
+    standing: Standing, shown: Sequence[ShownGallery], site: Path, configs: Mapping[str, str], navigation: Markup
+) -> str:
     table = standing.result
     assert table
     folder = slug(table.name)
-    pictures = Pictures(galleries=_copy_galleries(table, site, folder), sheets=_write_sheets(table, site, folder))
-    links = Links(samples={number: f"#samples-{number}" for number in pictures.sheets}, configs=dict(configs))
-    head = _state_line(standing) + _copy_downloads(table, site, folder) + pages.contents(table, pictures)
-    return page(table.title, pages.body(table, pictures, links=links, head=head), table.watermark, navigation)
+    sheets = _write_sheets(table, site, folder)
+    links = Links(samples={number: f"#samples-{number}" for number in sheets}, configs=dict(configs))
+    return pages.page(
+        table, shown, sheets=sheets, links=links, downloads=_copy_downloads(table, site, folder),
+        state=_state_line(standing), navigation=navigation,
+    )  # fmt: skip
 
 
-def _state_line(standing: Standing) -> str:
-    counts = " ".join(badge(f"{standing.rows[s]} {s}", s) for s in ORDER if standing.rows[s])
+def _state_line(standing: Standing) -> Markup:
+    """Return the state of the rows of a table that is not done; a finished one says enough by its numbers."""
+    if standing.state == "done":
+        return Markup("")
+    counts = Markup(" ").join(badge(f"{standing.rows[s]} {s}", s) for s in ORDER if standing.rows[s])
     left = site_pages.left(standing.runs, standing.unclaimed)
-    return f"<p>Rows: {counts}" + ("" if left == "none" else f" Computing left: {escape_html(left)}.") + "</p>"
+    return Markup("<p>Rows: {}{}</p>").format(counts, "" if left == "none" else f" Computing left: {left}.")
 
 
-def _copy_galleries(table: TableResult, site: Path, folder: str) -> list[str]:
-    addresses = []
-    for gallery in table.galleries:
-        whole = figures.is_image(gallery.file)
-        addresses.append(f"{folder}/{slug(gallery.file.name)}" if whole else "")
-        if whole:
-            _copy(gallery.file, site / addresses[-1])
-    return addresses
+def _copied(table: TableResult, site: Path) -> Address:
+    """Return an address in the site, to which the picture is copied."""
+
+    def address(path: Path) -> str:
+        target = f"{slug(table.name)}/{slug(path.name)}"
+        _copy(path, site / target)
+        return target
+
+    return address
 
 
 def _write_sheets(table: TableResult, site: Path, folder: str) -> dict[int, str]:
@@ -123,17 +122,20 @@ def _write_sheets(table: TableResult, site: Path, folder: str) -> dict[int, str]
     return sheets
 
 
-def _copy_downloads(table: TableResult, site: Path, folder: str) -> str:
-    """Copy the other forms of the table; return links to them."""
-    links, files = [], TableFolder(table.folder)
+def _copy_downloads(table: TableResult, site: Path, folder: str) -> list[tuple[str, str]]:
+    """Copy the other forms of the table; return name and address of each."""
+    files, found = TableFolder(table.folder), []
     executed = files.notebook(table.name)
     current = notebook.is_current(executed, notebook.fingerprint(table))
-    for path in ([executed] if current else []) + [files.latex, files.markdown, files.csv, files.metrics]:
+    forms = [("Notebook", executed)] if current else []
+    forms += [("CSV", files.csv), ("JSON", files.metrics), ("LaTeX", files.latex), ("Markdown", files.markdown)]
+    if current and files.replicates.is_file():  # the notebook reads them, as it does the forms below
+        _copy(files.replicates, site / folder / files.replicates.name)
+    for name, path in forms:
         if path.is_file():
-            address = f"{folder}/{slug(path.name)}"
-            _copy(path, site / address)
-            links.append(f'<a href="{escape_html(address)}">{escape_html(path.name)}</a>')
-    return f'<p class="no-print">Download: {" · ".join(links)}</p>'
+            found.append((name, f"{folder}/{slug(path.name)}"))
+            _copy(path, site / found[-1][1])
+    return found
 
 
 def _copy(source: Path, target: Path) -> None:

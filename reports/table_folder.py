@@ -52,13 +52,23 @@ class TableFolder:
 
     @property
     def latex(self) -> Path:
-        """Table as LaTeX."""
+        """Measured rows as LaTeX, for a paper."""
         return self.path / "table.tex"
+
+    @property
+    def full_latex(self) -> Path:
+        """All that is known as LaTeX."""
+        return self.path / "table-full.tex"
 
     @property
     def csv(self) -> Path:
         """Every cell with every field."""
         return self.path / "table.csv"
+
+    @property
+    def replicates(self) -> Path:
+        """Bootstrap replicates of every run of the table, ``row number/seed/protocol`` -> float32 [R]."""
+        return self.path / "replicates.npz"
 
     def notebook(self, name: str) -> Path:
         """Return the path of the executed report, which keeps the name of the table wherever it is copied."""

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports import basis
+from reports.galleries import Gallery
 from reports.schema import TableResult
 
 
@@ -50,6 +51,8 @@ def as_json(table: TableResult) -> dict[str, Any]:
     return {
         "name": table.name,
         "profile": table.profile,
+        "title": table.title,
+        "paper": table.paper,
         "watermark": table.watermark,
         "metrics": [dataclasses.asdict(metric) for metric in table.metrics],
         "rows": [
@@ -64,8 +67,16 @@ def as_json(table: TableResult) -> dict[str, Any]:
             for row in table.rows
         ],
         "claims": [dataclasses.asdict(claim) for claim in table.claims],
+        "galleries": [_gallery(gallery) for gallery in table.galleries],
+        "figures": [dataclasses.asdict(figure) for figure in table.figures],
         "provenance": table.provenance,
     }
+
+
+def _gallery(gallery: Gallery) -> dict[str, Any]:
+    """Return a gallery, its files as names beside the table."""
+    strips = [{"label": s.label, "row": s.row, "file": s.file.name} for s in gallery.strips]
+    return {**dataclasses.asdict(gallery), "file": gallery.file.name, "strips": strips}
 
 
 def csv(table: TableResult) -> str:

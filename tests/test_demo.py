@@ -45,8 +45,8 @@ def test_each_expert_has_learned_its_condition(given) -> None:
 def test_the_page_has_conditions_samples_and_influence(given, tmp_path) -> None:
     rows = demo.strips(given, num_steps=3)
     assert len(rows) == 3 + 1 + 3 + 1
-    assert all(pictures.shape == (4, 32, 32, 3) and pictures.dtype == np.uint8 for _, pictures in rows)
-    influence = np.stack([pictures[..., 0].astype(int) for label, pictures in rows if label.startswith("influence")])
+    assert all(row.pictures.shape == (4, 32, 32, 3) and row.pictures.dtype == np.uint8 for row in rows)
+    influence = np.stack([row.pictures[..., 0].astype(int) for row in rows if row.label.startswith("influence")])
     assert np.abs(influence.sum(0) - 255).max() <= 3  # shares of one, each rounded down
     page = demo.write(rows, tmp_path / "demo")
     assert (page.parent / "faces.png").stat().st_size > 1000

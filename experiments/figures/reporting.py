@@ -15,7 +15,7 @@ from experiments import INDEX
 from experiments.core.provenance import environment, is_first_process
 from experiments.core.run_config import as_json
 from experiments.core.workspace import Workspace
-from experiments.figures import galleries
+from experiments.figures import galleries, sheets
 from experiments.figures import influence as influence_figures
 from experiments.figures.comparisons import comparisons
 from experiments.protocols import influence
@@ -102,6 +102,7 @@ def _description(workspace: Workspace, tables: Sequence[Table], folder: Path, co
         "metrics": [{**asdict(m), "source": first.source_of(m)} for m in first.metrics],
         "rows": [_row(workspace, [t.rows[i] for t in tables], folder) for i in range(len(first.rows))],
         "claims": [{**asdict(c), "published": None} for c in first.claims],  # the report reads the pair off the rows
+        "figures": [asdict(figure) for figure in first.figures],
         "provenance": {**environment(), "date": datetime.now(UTC).isoformat(timespec="seconds")},
     }
 
@@ -123,16 +124,16 @@ def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, A
     }
 
 
-def _pictures(workspace: Workspace, table: Table, folder: TableFolder) -> list[dict[str, str]]:
+def _pictures(workspace: Workspace, table: Table, folder: TableFolder) -> list[dict[str, Any]]:
     """Draw what can be drawn; without data or with damaged images, say so and keep the pictures that there are."""
     try:
-        return _galleries(workspace, table, folder.path)
+        return _drawn(workspace, table, folder)
     except UserError as error:
         Console(highlight=False).print(f"No new pictures: {escape(str(error))}", soft_wrap=True)
         return stored_json(folder.table).get("galleries", [])
 
 
-def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[str, str]]:
+def _drawn(workspace: Workspace, table: Table, files: TableFolder) -> list[dict[str, Any]]:
     """Draw the sheets of the first seed, unless they are newer than every result; rows without their images wait."""
     wanted = [
         r for r in table.rows if r.sample is not None and r.sample.method.makes_images and not r.sample.method.is_real
@@ -145,17 +146,19 @@ def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[st
         f" Not sampled yet: {'; '.join(r.label for r in wanted if r not in rows)}." if len(rows) < len(wanted) else ""
     )
     caption = f"{which} with their own conditions, training seed 0{parsed}.{absent}"
+    old = {e["file"]: e for e in stored_json(files.table).get("galleries", []) if "strips" in e}
     entries = []
     for number, part in enumerate(parts, 1):
-        file = f"gallery-{number}.png"
-        folders = [RunFolder(workspace.runs / r.sample.name) for r in part if r.sample]
-        if not _is_newer(folder / file, [path for run in folders for path in (run.samples, run.metrics)]):
-            _draw(workspace, table, part, folder / file)
+        file = files.path / f"gallery-{number}.png"
         title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"
-        entries.append({"title": title, "caption": caption, "file": file})
+        folders = [RunFolder(workspace.runs / r.sample.name) for r in part if r.sample]
+        if file.name in old and _is_newer(file, [path for run in folders for path in (run.samples, run.metrics)]):
+            entries.append({**old[file.name], "title": title, "caption": caption})
+        else:
+            entries.append(_draw(workspace, table, part, file, title, caption))
     influences = [r for r in rows if r.sample and r.sample.method.has_influence] if table.influence else []
-    entries += _influence_figures(workspace, table, influences, folder) if influences else []
-    return [*entries, *comparisons(workspace, table, TableFolder(folder))]
+    entries += [_influence(workspace, table, row, files.path, i) for i, row in enumerate(influences, 1)]
+    return [*entries, *comparisons(workspace, table, files)]
 
 
 def _has_images(workspace: Workspace, row: Row) -> bool:
@@ -166,22 +169,17 @@ def _has_images(workspace: Workspace, row: Row) -> bool:
     )
 
 
-def _influence_figures(workspace: Workspace, table: Table, rows: Sequence[Row], folder: Path) -> list[dict[str, str]]:
-    """Draw the influence in collaborative rows of the first seed."""
-    evaluations = [_evaluation(workspace, table, row) for row in rows]
-    entries = []
-    for number, (row, evaluation) in enumerate(zip(rows, evaluations), 1):
-        file = f"influence-{number}.png"
-        galleries.sheet(list(influence_figures.influence_strips(row.label, evaluation)), folder / file)
-        caption = "First samples; below them the influence of each modality at five times: dark is 0, bright is 1."
-        entries.append({"title": f"Influence: {row.label}", "caption": caption, "file": file})
-    pairs = [(row.label, evaluation) for row, evaluation in zip(rows, evaluations)]
-    influence_figures.plot_over_time(pairs, folder / "influence-over-time.png")
-    caption = (
+def _influence(workspace: Workspace, table: Table, row: Row, folder: Path, number: int) -> dict[str, Any]:
+    """Draw the influence in a collaborative row of the first seed: maps, and lines over time."""
+    evaluation = _evaluation(workspace, table, row)
+    caption = "First samples; below them the influence of each modality at five times."
+    strips = list(influence_figures.influence_strips(galleries.title_of(row), evaluation))
+    path = folder / f"influence-{number}.png"
+    entry = sheets.write(path, f"Influence: {row.label}", caption, strips, bar=influence_figures.color_bar())
+    mean = (
         f"Mean over the first {influence.NUM_IMAGES} samples, training seed 0. Contours: pixels next to another class."
     )
-    title = "Influence of the mask over time"
-    return [*entries, {"title": title, "caption": caption, "file": "influence-over-time.png"}]
+    return {**entry, "figures": [asdict(influence_figures.over_time(row.label, evaluation, mean))]}
 
 
 def _evaluation(workspace: Workspace, table: Table, row: Row) -> Samples:
@@ -204,9 +202,13 @@ def _is_newer(file: Path, others: Sequence[Path]) -> bool:
     return file.exists() and all(file.stat().st_mtime > o.stat().st_mtime for o in others if o.exists())
 
 
-def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -> None:
+def _draw(
+    workspace: Workspace, table: Table, rows: Sequence[Row], path: Path, title: str, caption: str
+) -> dict[str, Any]:
+    """Draw a sheet of some rows; conditions are repeated where they look different, captions stand where all rows share them."""
     strips: list[galleries.Strip] = []
     above: list[galleries.Strip] = []
+    texts = set()
     for row in rows:
         evaluation = _evaluation(workspace, table, row)
         conditions = list(galleries.condition_strips(evaluation))
@@ -214,7 +216,8 @@ def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -
             strips += conditions
             above = conditions
         strips += galleries.sample_strips(row, evaluation, parsed=_has_parser(workspace, table))
-    galleries.sheet(strips, path)
+        texts.add(galleries.captions(evaluation))
+    return sheets.write(path, title, caption, strips, captions=texts.pop() if len(texts) == 1 else ())
 
 
 def show_current(workspace: Workspace, tables: Sequence[Table], command: str) -> bool:

@@ -11,6 +11,7 @@ from experiments.protocols.protocol import Protocol, comparable
 from experiments.runs import TrainRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.config import ExpertUse
+from lightning_mmdiff.metrics.results import Better
 from lightning_mmdiff.networks.network import NetworkConfig
 
 
@@ -48,18 +49,28 @@ def _module(run: TrainRun) -> Any:
         return build.model(run, None)
 
 
-def of_expert(name: str, number: Callable[[ExpertUse], float], description: str) -> Protocol:
-    """Return a protocol that reads a number off the first expert of a run."""
-    return comparable(constant(name, lambda samples: number(samples.run.method.uses[0]), description))
+def of_expert(
+    name: str, number: Callable[[ExpertUse], float], description: str, better: Better = "neither"
+) -> Protocol:
+    """Return a protocol that reads a number off the first expert of a run; most are settings, of which none is better.
+
+    Args:
+        name: name of the protocol.
+        number: reads the number.
+        description: description for the reader of a report.
+        better: lower for sizes.
+    """
+    return comparable(constant(name, lambda samples: number(samples.run.method.uses[0]), description, better=better))
 
 
 PROTOCOLS = (
     of_expert(
-        "Parameters (M)", lambda use: unet_parameters(use) / 1e6, "Parameters of the U-Net alone, counted on the network."
+        "Parameters (M)", lambda use: unet_parameters(use) / 1e6, "Parameters of the U-Net alone, counted on the network.",
+        "lower",
     ),
     of_expert(
         "Trained with it (M)", lambda use: trained_parameters(run_of(use)) / 1e6,
-        "All parameters that its run trains: the encoder of the condition too, or both dynamic diffusers.",
+        "All parameters that its run trains: the encoder of the condition too, or both dynamic diffusers.", "lower",
     ),
     of_expert("Latent side", lambda use: _module(run_of(use)).shape[-1], "Height and width of what is diffused."),
     of_expert("Latent channels", lambda use: _module(run_of(use)).shape[0], "Channels of what is diffused."),

@@ -17,7 +17,7 @@ from experiments.protocols.samples import Samples
 from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
-from lightning_mmdiff.metrics.results import MetricResult
+from lightning_mmdiff.metrics.results import Better, MetricResult
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet
 from lightning_mmdiff.networks.unet import UNet
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -27,25 +27,31 @@ NUM_REPLICATES = 1000
 
 
 def constant(
-    name: str, value: Callable[[Samples], float], description: str, *, of_all_images: bool = False
+    name: str,
+    value: Callable[[Samples], float],
+    description: str,
+    *,
+    of_all_images: bool = False,
+    better: Better = "lower",
 ) -> Protocol:
-    """Return a protocol for a number without a spread; lower is better.
+    """Return a protocol for a number without a spread.
 
     Args:
         name: name of the protocol.
         value: computes the number.
         description: description for the reader of a report.
         of_all_images: whether the number comes from every image of the run, or from one.
+        better: neither for a setting, which only describes.
     """
 
     def measure(samples: Samples) -> MetricResult:
         number = value(samples)
         return MetricResult(
-            protocol=name, value=number, n=samples.run.num_images if of_all_images else 1, better="lower",
+            protocol=name, value=number, n=samples.run.num_images if of_all_images else 1, better=better,
             replicates=np.full(NUM_REPLICATES, number), extra={"exact": True},
         )  # fmt: skip
 
-    return Protocol(name=name, better="lower", description=description, measure=measure, range=AT_LEAST_0)
+    return Protocol(name=name, better=better, description=description, measure=measure, range=AT_LEAST_0)
 
 
 def trained_parameters(models: Iterable[TrainRun]) -> int:

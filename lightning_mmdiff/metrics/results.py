@@ -19,7 +19,7 @@ from lightning_mmdiff.metrics.kid import kernel_distance, kernel_distance_replic
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.runtime.run_folder import RULES, RunFolder
 
-Better = Literal["lower", "higher"]
+Better = Literal["lower", "higher", "neither"]
 RESERVED = ("value", "n", "interval", "better", "share", "rules")
 
 

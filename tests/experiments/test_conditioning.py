@@ -144,8 +144,9 @@ def test_a_sheet_shows_the_digits_in_order(tmp_path, data) -> None:
     labels = data.test.batch(range(297))["conditions"]["label"].tolist()
     assert [labels[i] for i in numbers] == list(range(10))
     assert numbers == [labels.index(digit) for digit in range(10)]
-    (_, pictures) = next(iter(galleries.condition_strips(found)))
-    assert np.array_equal(pictures.transpose(0, 3, 1, 2), found.images[numbers].numpy())
+    strip = next(iter(galleries.condition_strips(found)))
+    assert galleries.captions(found) == tuple(f"class {digit}" for digit in range(10))
+    assert np.array_equal(strip.pictures.transpose(0, 3, 1, 2), found.images[numbers].numpy())
 
 
 def test_time_is_what_was_recorded_and_real_images_cost_nothing(tmp_path) -> None:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = [entry.name for entry in INDEX]
 QUICK = "table4"
 """The table of the default suite; the others share its runs and are marked slow."""
-REPORT = ("table.json", "metrics.json", "table.md", "table.tex", "table.csv")
+REPORT = ("table.json", "metrics.json", "table.md", "table.tex", "table-full.tex", "table.csv")
 
 
 def command(folder: Path, name: str, *flags: str) -> str:
@@ -68,7 +68,8 @@ def test_second_call_computes_nothing(folder, monkeypatch) -> None:
     changed = {p.relative_to(folder) for p, modified in files(folder).items() if before.get(p) != modified}
     report = Path("runs/smoke/tables") / QUICK
     changed = {path for path in changed if path.name != SOURCES}  # files were too new to be known by their times
-    assert changed <= {report / name for name in REPORT}, changed  # the notebook is current, so it is kept
+    again = {report / name for name in (*REPORT, f"{QUICK}.html", "replicates.npz")}
+    assert changed <= again, changed  # the notebook is current, so it is kept
 
 
 def test_only_does_one_run_and_no_report(folder, monkeypatch) -> None:
@@ -107,6 +108,24 @@ def test_table_and_report(folder, name) -> None:
             assert all(cell["value"] is not None for cell in row["cells"].values())
     for run in plan([table]):
         assert {"config.json"} <= {p.name for p in (folder / "runs" / "smoke" / run.name).iterdir()}
+
+
+@pytest.mark.slow
+def test_a_notebook_samples_again_with_another_reliability(folder) -> None:
+    report = folder / "runs" / "smoke" / "tables" / QUICK
+    notebook = json.loads((report / f"{QUICK}.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    (again,) = [cell for cell in cells if cell.startswith("a = 0.25")]
+    code = "\n".join(
+        [cells[0], "def sample(a):", *(f"    {line}" for line in again.splitlines()[1:]), "    return images"]
+    )
+    code += "\nprint((sample(0.25) != sample(1.0)).double().mean().item(), (sample(0.5) == sample(0.5)).all().item())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=report, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    differ, same = done.stdout.split()
+    assert float(differ) > 0.1
+    assert same == "True"
 
 
 @pytest.mark.slow

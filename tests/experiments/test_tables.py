@@ -19,7 +19,7 @@ import lightning_mmdiff
 from experiments import INDEX
 from experiments.core import build
 from experiments.engine.cli import TableFlags, main
-from experiments.figures import galleries, reporting
+from experiments.figures import reporting, sheets
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import Row, Table, plan
@@ -211,7 +211,7 @@ class Pictures:
         values = torch.tensor([10 * i for i in numbers], dtype=torch.uint8)
         maps = torch.full((len(numbers), 1, 8, 8), 100 + self.shade, dtype=torch.uint8)
         image = values.view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
-        return {"image": image, "conditions": {"hair": maps}}
+        return {"image": image, "conditions": {"sketch": maps, "caption": ["a face"] * len(numbers)}}
 
 
 def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, tmp_path) -> None:
@@ -226,12 +226,14 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
         return SimpleNamespace(run=row.sample, data=data, images=torch.full((4, 3, 8, 8), color, dtype=torch.uint8))
 
     monkeypatch.setattr(reporting, "_evaluation", evaluation)
-    reporting._draw(None, small_runs.table_of(run), rows, tmp_path / "sheet.png")
+    entry = reporting._draw(None, small_runs.table_of(run), rows, tmp_path / "sheet.png", "Samples", "The first ones.")
+    assert (entry["count"], entry["captions"], entry["legend"]) == (4, ["a face"] * 4, [])
+    assert [strip["row"] for strip in entry["strips"]] == ["", "", "first", "second", "", "", "third"]
     side = 80 + 2
     with Image.open(tmp_path / "sheet.png") as drawn:
-        assert drawn.size == (galleries.LABEL_WIDTH + 4 * side, 7 * side)
+        assert drawn.size == (sheets.LABEL_WIDTH + 4 * side, 7 * side + 2 * sheets.LINE)  # a line of captions below
         pixels = np.asarray(drawn.convert("RGB"))
-    centers = pixels[40::side, galleries.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
+    centers = pixels[40 : 7 * side : side, sheets.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
     assert (centers == centers[..., :1]).all()
     own, expected = (
         [0, 10, 20, 0],
@@ -241,19 +243,8 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
         own, expected(100), expected(200), expected(210),  # the second row has the same conditions
         own, expected(107), expected(220),
     ]  # fmt: skip
-    ink = (pixels[:, : galleries.LABEL_WIDTH] < 128).any(axis=2)
+    ink = (pixels[:, : sheets.LABEL_WIDTH] < 128).any(axis=2)
     assert all(ink[line * side : (line + 1) * side].any() for line in range(7))  # every strip is labeled
-
-
-def test_texts_are_drawn_inside_their_pictures_and_cut_with_dots() -> None:
-    pictures = galleries.words(["", "a meadow", "a field of snow and a mushroom in the photo", "word " * 40])
-    assert pictures.shape == (4, galleries.HEIGHT, galleries.HEIGHT, 3)
-    ink = (pictures < 128).any(axis=3)
-    assert not ink[0].any()
-    assert ink[1:].any(axis=(1, 2)).all()
-    assert ink[2].sum() > 2 * ink[1].sum()
-    assert not ink[:, [0, -1]].any()
-    assert not ink[:, :, [0, -1]].any()
 
 
 def test_a_batch_that_devices_cannot_share_is_refused_before_anything_runs() -> None:

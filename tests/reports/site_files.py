@@ -1,15 +1,19 @@
 """Reads the pages of a site as a browser would, with the standard library: links, anchors, pictures, ids."""
 
+import base64
+import hashlib
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from reports.templating import TEMPLATES
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 ADDRESSES = {"href", "src", "srcset", "action", "data", "poster"}
 
 
 class Page(HTMLParser):
-    """Tags, addresses and ids of one page; checks that tags are closed in order and that nothing runs."""
+    """Tags, addresses, ids and scripts of one page; checks that tags are closed in order and have no code of their own."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -18,6 +22,7 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.open: list[str] = []
         self.words = ""
+        self.scripts: list[str] = []
         self.feed(text)
         assert not self.open, f"never closed: {self.open}"
 
@@ -39,7 +44,19 @@ class Page(HTMLParser):
         assert tag == expected, f"</{tag}> where </{expected}> was due, line {self.getpos()[0]}"
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        else:
+            self.words += data
+
+
+def only_our_script(text: str) -> None:
+    """Check that a page has the one script of its template, and allows no other."""
+    script = (TEMPLATES / "page.js").read_text()
+    assert Page(text).scripts == [script]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert not {"iframe", "object", "embed"} & set(Page(text).tags)
 
 
 def pages(site: Path) -> dict[Path, Page]:

@@ -15,6 +15,7 @@ from reports import notebook
 from reports.__main__ import main
 from reports.results import load_table
 from reports.site import write_site
+from reports.write import write_all
 
 PLANTED = (
     *("pandas.py", "numexpr.py", "bottleneck.py", "torch.py", "json.py", "IPython.py", "matplotlib.py", "reports.py"),
@@ -25,6 +26,7 @@ SECRET = "a private key"
 
 def test_a_notebook_imports_nothing_from_its_folder(make_table, monkeypatch) -> None:
     folder = make_table()
+    write_all(folder, with_notebook=False)
     marker = folder / "ran.txt"
     code = f"open({str(marker)!r}, 'a').write(__name__ + chr(10))\n"
     beside = folder.parents[1]  # looks like a checkout, so that the notebook might add it to the path

@@ -17,7 +17,7 @@ from reports.render import STYLES, terminal
 from reports.results import load_table
 from reports.site import write_site
 from reports.statistics import cut, share_interval
-from reports.style import STYLE
+from reports.templating import TEMPLATES
 from reports.values import frame
 from reports.write import write_all
 
@@ -156,7 +156,7 @@ def test_a_wider_interval_is_no_success(make_table, half, published):
     else:
         assert cell.verdict == ("within noise" if half >= published - 0.5 else "differs")
     assert STYLES["within noise"] == "yellow"
-    assert not re.search(r"\.within[^{]*\{color:var\(--good\)", STYLE)
+    assert not re.search(r"\.within[^{]*\{color:var\(--good\)", (TEMPLATES / "style.css").read_text())
 
 
 def test_published_numbers_print_as_published(make_table):
@@ -229,12 +229,14 @@ def written(make_table):
 def test_every_format_says_what_stands_behind_its_numbers(written):
     """Images, reference images, seeds, kind of interval, commit, profile, hardware."""
     executed = nbformat.read(written / "table1.ipynb", as_version=4)
-    outputs = [out.data.get("text/html", "") for c in executed.cells if c.cell_type == "code" for out in c.outputs]
+    outputs = [
+        out.get("data", {}).get("text/html", "") for c in executed.cells if c.cell_type == "code" for out in c.outputs
+    ]
     terminal_text = Console(file=io.StringIO(), width=400)
     terminal_text.print(terminal(load_table(written / "table.json")))
     texts = {
         "md": (written / "table.md").read_text(),
-        "tex": (written / "table.tex").read_text(),
+        "tex": (written / "table-full.tex").read_text(),
         "html": (written / "table1.html").read_text(),
         "ipynb": " ".join(c.source for c in executed.cells if c.cell_type == "markdown") + " ".join(outputs),
         "terminal": terminal_text.file.getvalue(),
@@ -281,7 +283,7 @@ def test_what_earlier_versions_wrote_still_reports(make_table):
         "metrics.json does not say of how many images FD-EffNetLite0 is, so nothing can be paired",
     )
     assert claims["UC4"].decision == "holds"  # by three trainings
-    for name in ("table.md", "table.tex", "table.csv", "table1.html"):
+    for name in ("table.md", "table-full.tex", "table.csv", "table1.html"):
         assert "131.91" in (folder / name).read_text(), name
 
 

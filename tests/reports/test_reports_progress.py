@@ -9,8 +9,9 @@ import pytest
 from half_runs import training
 
 from reports import progress
+from reports.charts import HEIGHT, WIDTH, Series, lines
 from reports.costs import add_up, energy, hours
-from reports.curves import HEIGHT, WIDTH, Curve, chart, metric_curves, panels, read
+from reports.curves import metric_curves, panels, read
 from reports.results import load_table
 from reports.runs import stages
 
@@ -68,23 +69,21 @@ def test_held_out_losses_are_dashed_beside_those_of_training_and_parts_are_folde
         ("loss", True, False, 2),
         ("kl", True, True, 2),
     ]
-    page = panels(found)
-    drawn, folded = page.split("<summary>Parts of the losses</summary>")
-    assert "loss over 30 optimizer steps, 2 seeds; dashed: held-out images" in drawn
-    assert drawn.count("<figure>") == folded.count("<figure>") == 1
-    assert re.findall(r'<polyline class="([^"]+)"', drawn) == [
+    loss, part = panels(found)
+    assert (loss.quantity, loss.part, part.quantity, part.part) == ("loss", False, "kl", True)
+    assert loss.words.startswith(", 2 seeds; dashed: held-out images; last ")
+    assert "0.5, held-out images" in loss.words
+    assert re.findall(r'<polyline class="([^"]+)"', loss.svg) == [
         "line s0",
         "line held-out s0",
         "line s1",
         "line held-out s1",
     ]
-    assert "<td>loss, held-out images</td><td>30</td><td>0.5</td>" in folded
 
 
 @pytest.mark.parametrize("values", [(0.5, 0.5), (0.0, 0.0), (-2.0, 3.0), (1e-4, 0.9), (1e-9, 1e-9), (1e5, 1.1e5)])
 def test_axes_cover_the_values(values):
-    curve = Curve(run="model", quantity="loss", points=((10, values[0]), (20, values[1])))
-    drawn = chart([curve], "a chart")
+    drawn = lines([Series(label="model", points=((10, values[0]), (20, values[1])))], "a chart", x_name="steps")
     (points,) = re.findall(r'points="([^"]+)"', drawn)
     places = [tuple(map(float, point.split(","))) for point in points.split()]
     assert len(places) == 2
@@ -144,4 +143,4 @@ def test_a_metric_of_a_model_that_is_trained_further_is_a_curve(make_table):
     (curve,) = [c for c in metric_curves(table) if c.quantity == "FD-EffNetLite0"]
     assert curve.run == "first"
     assert curve.points == ((300, value["spade"]), (350, value["spade-c"]), (370, value["oasis"]))
-    assert chart([curve], "a chart").count('class="dot') == 3
+    assert panels([curve])[0].svg.count('class="dot') == 3

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from reports.format import Footnotes, escape_latex, escape_markdown, seconds
-from reports.html import results
-from reports.latex import latex
+from reports.latex import full, latex
 from reports.markdown import markdown
+from reports.pages import standalone
 from reports.render import terminal
 from reports.results import load_table
 from reports.values import csv
@@ -42,7 +42,7 @@ def test_terminal_marks_the_best_bold(table):
     assert console.file.getvalue().count("\x1b[1m40.00") == 2
 
 
-@pytest.mark.parametrize("render", [text_of, markdown, latex])
+@pytest.mark.parametrize("render", [text_of, markdown, latex, full])
 def test_smoke_is_watermarked(make_table, render):
     assert "SMOKE: meaningless numbers" in render(load_table(make_table("smoke") / "table.json"))
 
@@ -59,25 +59,27 @@ def test_markdown_table_is_rectangular_and_harmless(table):
     assert "gallery-lost" not in text
 
 
-def test_latex_is_balanced(table):
-    text = latex(table)
+@pytest.mark.parametrize(("render", "cells"), [(latex, 2), (full, 4)])
+def test_latex_is_balanced(table, render, cells):
+    text = render(table)
     plain = re.sub(r"\\[{}]", "", text)
     depth = 0
     for c in plain:
         depth += {"{": 1, "}": -1}.get(c, 0)
         assert depth >= 0
     assert depth == 0
-    assert re.findall(r"\\begin{(\w+)}", text) == ["table", "tabular"]
-    assert re.findall(r"\\end{(\w+)}", text) == ["tabular", "table"]
+    opened = re.findall(r"\\begin{(\w+)}", text)
+    assert opened == (["table", "minipage", "tabular"] if render is latex else ["table", "tabular"])
+    assert re.findall(r"\\end{(\w+)}", text) == opened[::-1]
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     rows = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert len(rows) == 1 + len(table.rows)
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {2 * len(table.metrics)}
+    assert len(rows) == 1 + len(table.rows if render is full else table.measured)
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {cells}
     assert not re.search(r"(?<!\\)[%_#]", body)
     assert not re.search(r"\\\\\s*[\[*]", body)  # they would be read as arguments of the line break
 
 
-@pytest.mark.parametrize("render", [text_of, markdown, latex, results])
+@pytest.mark.parametrize("render", [text_of, markdown, full, standalone])
 def test_only_what_the_paper_prints_is_called_its_column(make_table, render):
     def change(stored):
         stored["metrics"][0]["source"], stored["metrics"][1]["source"] = "", "A paper, Table 1"
