@@ -20,7 +20,7 @@ setup: .venv/.ready
 	touch $@
 
 table1: setup
-	$(BIN)/python -m experiments.table1
+	$(BIN)/python -m experiments.table1 --workers 0
 
 test: setup
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"

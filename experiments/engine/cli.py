@@ -41,7 +41,7 @@ class TableFlags:
     seeds: int = 1
     """Number of training seeds; with more than one, the intervals cover them."""
     workers: int = 1
-    """Number of processes on this machine that share the work and divide the CPU cores."""
+    """Number of processes on this machine that share the work and divide the CPU cores; 0: one for each core, at most 8."""
     part: Literal["all", "data", "report"] = "all"
     """all: runs, then the report. data: only render, check and pack the data sets. report: only report existing results."""
     debug: bool = False
@@ -74,9 +74,9 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
 @contextmanager
 def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
     """Prepare the data and yield the work to do, phase by phase; report at the end. Yield nothing to do if none is done here."""
-    for name in ("seeds", "workers"):
-        if getattr(flags, name) < 1:
-            raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least 1.")
+    for name, least in (("seeds", 1), ("workers", 0)):
+        if getattr(flags, name) < least:
+            raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least {least}.")
     tables = [table(flags.profile, seed) for seed in range(flags.seeds)]
     runs = _chosen(plan(tables), flags.only)
     if flags.launcher == "local":
@@ -97,7 +97,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.fitting import require_fitting
-    from experiments.engine.launch import check_gpu, check_launch
+    from experiments.engine.launch import check_gpu, check_launch, use_tensor_cores
     from experiments.engine.workers import gpus
     from experiments.figures import reporting
 
@@ -109,6 +109,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     if flags.part == "all":
         check_launch(runs)
         check_gpu(flags.profile)
+        use_tensor_cores()
     if flags.part != "report":
         prepare_data(workspace, runs, partial(require_fitting, tables=tables, runs=runs))
         reporting.announce(workspace, tables, papers, _command(flags))
@@ -124,7 +125,7 @@ def _phases(workspace: "Workspace", runs: list[Run], tables: list[Table], flags:
     """Return the phases of the work, one after the other: what is done in one is known to the next."""
     from experiments.engine.launch import is_group
     from experiments.engine.phases import in_group, phases, together
-    from experiments.engine.workers import gpus
+    from experiments.engine.workers import cores, gpus
 
     if is_group(runs):
         yield in_group(workspace, runs, tables)
@@ -132,7 +133,7 @@ def _phases(workspace: "Workspace", runs: list[Run], tables: list[Table], flags:
     devices = gpus()
     for part in phases(runs, tables):
         words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in part)))]  # names: no report
-        yield together(workspace, part, tables, words, workers=flags.workers, devices=devices)
+        yield together(workspace, part, tables, words, workers=flags.workers or cores(), devices=devices)
 
 
 def _submit(flags: TableFlags) -> None:
