@@ -8,7 +8,7 @@ export GOMP_SPINCOUNT ?= 2000
 
 TEST_WORKERS ?= 2
 
-.PHONY: setup table1 test test-slow lint smoke bench clean
+.PHONY: setup docs table1 test test-slow lint smoke bench clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,9 @@ smoke: setup
 	for table in $$($(BIN)/python -c "from experiments import INDEX; print(*[entry.name for entry in INDEX])"); do \
 	  $(BIN)/python -m experiments.$$table --profile smoke || exit 1; \
 	done
+
+docs: setup
+	$(BIN)/python -m mkdocs build --strict
 
 bench: setup
 	for file in sampling data packing features training multitask collaborative scaling checkpointing; do $(BIN)/python -m benchmarks.$$file || exit 1; done

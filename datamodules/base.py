@@ -3,8 +3,7 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,17 +21,8 @@ from datamodules.batches.steps import (
     TrainBatches,
 )
 from datamodules.storage.packing import read_index
-from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.errors import UserError, require_known
 from lightning_mmdiff.runtime.steps import steps_done
-
-
-def require_known(what: str, name: object, known: Iterable[str]) -> None:
-    """Raise UserError, suggesting the closest known name, if ``name`` is not among ``known``."""
-    names = tuple(known)
-    if name not in names:
-        nearest = get_close_matches(str(name), names, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-        raise UserError(f"Unknown {what} {name!r}: choose from {', '.join(names)}{hint}")
 
 
 class PackedDataModule(LightningDataModule):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from datamodules.base import PackedDataModule, require_known
+from datamodules.base import PackedDataModule
 from datamodules.celebamask_hq import CelebAHQ, CelebAMaskHQ
 from datamodules.cifar10 import CIFAR10
 from datamodules.cityscapes import Cityscapes
@@ -21,6 +21,7 @@ from datamodules.mini.image_layouts import (
 )
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from datamodules.night2day import Night2Day
+from lightning_mmdiff.errors import require_known
 
 
 class Render(Protocol):

@@ -8,14 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from datamodules.base import require_known
 from datamodules.images.module import ArrayDataModule
 from datamodules.images.packed import ArraySplit, PackedArrays, tensor
 from datamodules.storage.data_files import Decoder, ItemFiles
 from datamodules.storage.label_images import ids_in, read_ids
 from datamodules.storage.listing import expected, files, folders, require_root
 from datamodules.storage.reading import read_image, require_no_enlarging, some
-from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.errors import MissingFileError, UserError, require_known
 
 VOID = 255  # train id of everything that is not evaluated
 

@@ -97,4 +97,4 @@ def _place(folder: Path) -> str:
 
 if __name__ == "__main__":
     with readable_end():
-        tyro.cli(prepare)
+        tyro.cli(prepare, prog="python -m datamodules.prepare")

@@ -1,7 +1,12 @@
 """Index of the tables of three papers, and of those we add: one module per table. ``python -m experiments`` lists them."""
 
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
+from lightning_mmdiff.errors import UserError, require_known
+from lightning_mmdiff.runtime import stand_ins
 from reports.schema import Entry
 
 Profile = Literal["smoke", "mini", "paper"]
@@ -124,3 +129,30 @@ INDEX = (
         shows="label sampling, label embedding, FiLM and cross-attention at equal training, on real digits",
     ),
 )  # fmt: skip
+
+
+def find_table(name: str) -> Entry:
+    """Return the entry of a table.
+
+    Raises:
+        UserError: if there is none; suggests the closest name.
+    """
+    require_known("table", name, (entry.name for entry in INDEX))
+    return next(entry for entry in INDEX if entry.name == name)
+
+
+def _begin(words: Sequence[str]) -> None:
+    """Begin ``python -m experiments.NAME``: refuse an unknown name, and import no PyTorch before there is work to do."""
+    package, _, name = words[words.index("-m") + 1].partition(".")
+    if package != __name__ or not name:  # another package's command, which imports this one
+        return
+    if not (Path(__file__).parent / f"{name}.py").exists():
+        try:
+            find_table(name)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+    stand_ins.install()
+
+
+if sys.argv[:1] == ["-m"] and "-m" in sys.orig_argv:  # python is on its way to the module
+    _begin(sys.orig_argv)

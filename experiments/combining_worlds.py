@@ -180,4 +180,4 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     with readable_end("choose a writable --out"):
-        main(tyro.cli(WorldFlags, description=__doc__).out)
+        main(tyro.cli(WorldFlags, prog="python -m experiments.combining_worlds", description=__doc__).out)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from experiments import INDEX
+from experiments import find_table
 from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
 from experiments.core.space import stored_bytes
@@ -166,9 +166,7 @@ def _commands(cluster: Cluster | None) -> Iterator[Finding]:
 
 def main(flags: DoctorFlags) -> int:
     """Print the diagnosis and return the exit code."""
-    if flags.table not in {entry.name for entry in INDEX}:
-        raise UserError(f"No table is called {flags.table!r}; there are {', '.join(e.name for e in INDEX)}.")
-    module = importlib.import_module(f"experiments.{flags.table}")
+    module = importlib.import_module(f"experiments.{find_table(flags.table).name}")
     findings = diagnose([module.table(flags.profile, seed) for seed in range(flags.seeds)], flags)
     grid = Grid("what", "", "found", "what to do", title=f"{flags.table} at {flags.profile}", show_lines=True)
     for f in findings:
@@ -182,4 +180,4 @@ def main(flags: DoctorFlags) -> int:
 
 if __name__ == "__main__":
     with readable_end():
-        sys.exit(main(tyro.cli(DoctorFlags, description=__doc__)))
+        sys.exit(main(tyro.cli(DoctorFlags, prog="python -m experiments.doctor", description=__doc__)))

@@ -22,10 +22,10 @@ import tyro
 from tqdm import tqdm
 
 from datamodules.catalogue import DATA_SETS, Archive
-from experiments import INDEX
+from experiments import find_table
 from experiments.spec import plan
 from lightning_mmdiff import weights
-from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.errors import MissingFileError, UserError, require_known
 from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.weights.download import download
 
@@ -51,9 +51,8 @@ def main(flags: PrefetchFlags) -> None:
         return
     archives = {entry.name: entry.archive for entry in DATA_SETS if entry.archive}
     known = [*(w.name for w in weights.WEIGHTS), *archives]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UserError(f"{', '.join(unknown)}: not in the table; there are {', '.join(known)}.")
+    for name in names:
+        require_known("file", name, known)
     for name in dict.fromkeys(names):
         if name in archives:
             fetch_archive(archives[name], flags.data)
@@ -64,9 +63,7 @@ def main(flags: PrefetchFlags) -> None:
 def _needed(table: str) -> list[str]:
     from experiments.protocols.needed_weights import needed_weights  # imports every method
 
-    if table not in {entry.name for entry in INDEX}:
-        raise UserError(f"No table is called {table!r}; there are {', '.join(e.name for e in INDEX)}.")
-    tables = [importlib.import_module(f"experiments.{table}").table("paper", 0)]
+    tables = [importlib.import_module(f"experiments.{find_table(table).name}").table("paper", 0)]
     return [weight.name for weight in needed_weights(tables, plan(tables))]
 
 
@@ -183,4 +180,4 @@ def list_all(flags: PrefetchFlags) -> None:
 
 if __name__ == "__main__":
     with readable_end():
-        main(tyro.cli(PrefetchFlags, description=__doc__))
+        main(tyro.cli(PrefetchFlags, prog="python -m experiments.prefetch", description=__doc__))

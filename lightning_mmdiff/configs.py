@@ -1,13 +1,13 @@
 """The base class of every config: frozen, keyword-only dataclasses that reject invalid values on creation."""
 
-import difflib
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.errors import UserError, did_you_mean
 
 
 class Config:
@@ -23,10 +23,8 @@ class Config:
             value = getattr(self, name)
             for item in value if isinstance(value, tuple) else (value,):
                 if item not in choices:
-                    listed = ", ".join(map(str, choices))
-                    raise UserError(
-                        f"{config.__name__} has {name}={value!r}; expected one of {listed}{_hint(item, choices)}"
-                    )
+                    listed, hint = ", ".join(map(str, choices)), did_you_mean(item, filter(None, choices))
+                    raise UserError(f"{config.__name__} has {name}={value!r}; expected one of {listed}{hint}")
 
     def _positive(self, *names: str) -> None:
         """Reject numbers that are not above 0."""
@@ -81,8 +79,45 @@ def _fields_with_choices(config: Any) -> tuple[tuple[str, tuple[Any, ...]], ...]
     return tuple((name, choices) for name, choices in found if choices)
 
 
-def _hint(value: Any, choices: tuple[Any, ...]) -> str:
-    """Return the end of the sentence, suggesting the choice closest to ``value`` if there is one."""
-    names = {str(choice).lower(): str(choice) for choice in choices if choice is not None}
-    nearest = difflib.get_close_matches(str(value).lower(), names, n=1)
-    return f"; did you mean {names[nearest[0]]}?" if nearest else "."
+def as_json(value: Any) -> Any:
+    """Return nested dataclasses as plain JSON values, each with its type name."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__name__, **{f.name: as_json(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, tuple | list):
+        return [as_json(v) for v in value]
+    return value
+
+
+def from_json(expected: Any, value: Any) -> Any:
+    """Return the config or plain value that JSON describes; the inverse of ``as_json``.
+
+    Args:
+        expected: annotation of the value; objects are of a dataclass in it, or of a subclass.
+        value: JSON value. Fields that it lacks have their defaults.
+
+    Raises:
+        UserError: if an object is of no known type, or has a field that its type lacks.
+    """
+    if isinstance(value, list):
+        parts = [part for part in get_args(expected) if part is not Ellipsis] or [expected]
+        return tuple(from_json(expected if len(parts) > 1 else parts[0], item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    known = {kind.__name__: kind for kind in _kinds(expected)}
+    name = value.get("type")
+    if name not in known:
+        raise UserError(f"A config is of type {name!r}; import the module that defines it{did_you_mean(name, known)}")
+    hints, names = get_type_hints(known[name]), {field.name for field in fields(known[name])}
+    if unknown := value.keys() - names - {"type"}:
+        raise UserError(f"{name} has no field {', '.join(sorted(unknown))}: it was written by another version.")
+    return known[name](**{key: from_json(hints[key], item) for key, item in value.items() if key != "type"})
+
+
+def _kinds(expected: Any) -> Iterator[Any]:
+    """Yield the dataclasses in an annotation, and their subclasses."""
+    for part in get_args(expected):
+        yield from _kinds(part)
+    if isinstance(expected, type) and dataclasses.is_dataclass(expected):
+        yield expected
+        for kind in expected.__subclasses__():
+            yield from _kinds(kind)

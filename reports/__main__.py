@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.links import require_own
 from reports import results_page
@@ -56,8 +56,8 @@ def _write_tables(names: Sequence[str], profile: Path, notebook: bool) -> None:
     unknown = sorted(set(names) - set(there))
     if unknown:
         raise UserError(
-            f"{tables_folder(profile)}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}. "
-            f"Run python -m experiments.{unknown[0]} --profile {profile.name} first."
+            f"{tables_folder(profile)}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}"
+            f"{did_you_mean(unknown[0], there)} python -m experiments lists the tables and says how far each has come."
         )
     for name in names:
         folder = TableFolder.of(profile, name)

@@ -134,13 +134,8 @@ def submit(flags: Annotated[SubmitFlags, tyro.conf.arg(name="")]) -> None:
     order_jobs(flags)
 
 
+COMMANDS: dict[str, Any] = {"submit": submit, "status": status, "logs": logs, "cancel": cancel, "resubmit": resubmit}
+
 if __name__ == "__main__":
-    commands: dict[str, Any] = {
-        "submit": submit,
-        "status": status,
-        "logs": logs,
-        "cancel": cancel,
-        "resubmit": resubmit,
-    }
     with readable_end("choose a writable --out"):
-        tyro.extras.subcommand_cli_from_dict(commands, description=__doc__)
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m slurm", description=__doc__)

@@ -88,4 +88,4 @@ def _many(flags: SubmitFlags) -> Iterator[str]:
 
 if __name__ == "__main__":
     with readable_end("choose a writable --out"):
-        main(tyro.cli(SubmitFlags, description=__doc__))
+        main(tyro.cli(SubmitFlags, prog="python -m slurm.submit", description=__doc__))

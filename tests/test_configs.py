@@ -66,10 +66,10 @@ def test_the_walk_finds_the_configs() -> None:
 @pytest.mark.parametrize(("name", "meant"), [("DDIM", "ddim"), ("dimm", "ddim"), ("dpm", "ddpm")])
 def test_a_typo_gets_the_nearest_name(name: str, meant: str) -> None:
     with pytest.raises(
-        UserError, match=f"^Sampler has name='{name}'; expected one of ddpm, .*; did you mean {meant}\\?$"
+        UserError, match=f"^Sampler has name='{name}'; expected one of ddpm, .*; did you mean '{meant}'\\?$"
     ):
         Sampler(name=name, num_steps=10)
-    with pytest.raises(UserError, match="did you mean released"):
+    with pytest.raises(UserError, match="did you mean 'released"):
         InfluenceConfig(schedule="relesed")
     with pytest.raises(UserError, match="spaced-ddpm, spaced-ddim.$"):
         Sampler(name="euler", num_steps=10)

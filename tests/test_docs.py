@@ -13,6 +13,7 @@ import tyro
 from test_readme import REFERENCE, TABLES, blocks, defined, flags_of
 
 from datamodules.prepare import prepare
+from experiments.__main__ import list_tables
 from experiments.core.cluster import Cluster, read_cluster
 from experiments.engine.cli import TableFlags
 from reports.__main__ import command as reports_command
@@ -38,7 +39,7 @@ def parser_of(words: list[str]) -> tuple[Callable, list[str]]:
     module, arguments = words[2], words[3:]
     if module == "reports":
         return reports_command(arguments)
-    functions = {"datamodules.prepare": prepare, "lightning_mmdiff.weights": lambda: None}
+    functions = {"datamodules.prepare": prepare, "experiments": list_tables, "lightning_mmdiff.weights": lambda: None}
     if module in functions:
         return functions[module], arguments
     if module == "slurm":

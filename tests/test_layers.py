@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "reports": ("reports", *RUNTIME),
     "experiments": ("experiments", "reports", "datamodules", "lightning_mmdiff"),
     "slurm": ("slurm", "experiments", "reports", "datamodules", "lightning_mmdiff"),
+    "mmdiff": ("mmdiff", "slurm", "experiments", "reports", "datamodules", "lightning_mmdiff"),
     "benchmarks": ("benchmarks", "slurm", "experiments", "reports", "datamodules", "lightning_mmdiff"),
 }
 """Package -> what of ours it may import."""

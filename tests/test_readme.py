@@ -16,15 +16,25 @@ from datamodules.faces import classes as face_classes
 from datamodules.faces.module import FaceDataModule
 from datamodules.prepare import prepare
 from experiments import INDEX
+from experiments.core import build
 from experiments.engine.cli import TableFlags, main
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.runs import TrainRun
 from experiments.spec import Profile
+from lightning_mmdiff.configs import as_json
+from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.files import write_json
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.weights import WEIGHTS
 from reports.__main__ import command as reports_command
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+MOVED = ("tables", "runs", "numbers", "data", "weights", "own-models", "state")
+"""Pages of docs/ whose commands are checked as the README's are."""
+TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in MOVED)])
+OWN = (ROOT / "docs" / "own-models.md").read_text()
+MOST_WORDS = 1000
 PAGES = ("README.md", "PITFALLS.md", "CONTRIBUTING.md", "CHANGELOG.md")
 REFERENCE = re.compile(r"`([\w./]+\.py)(?::([\w.]+))?`")
 
@@ -35,11 +45,11 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands(prefix: str) -> list[list[str]]:
-    """Words of every command in the README that starts with ``prefix``: lines of code blocks, and code in the text."""
-    lines = [line for block in blocks(README, "bash") for line in block.splitlines()]
-    lines += re.findall(r"`([^`\n]+)`", README)
+    """Words of every command in the pages that starts with ``prefix``: lines of code blocks, and code in the text."""
+    lines = [line for block in blocks(TEXT, "bash") for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", TEXT)
     found = [shlex.split(line, comments=True) for line in lines if line.startswith(prefix) and "<" not in line]
-    assert found, f"the README has no command {prefix}"
+    assert found, f"no page has a command {prefix}"
     return found
 
 
@@ -87,31 +97,59 @@ def test_make_targets_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize("entry", INDEX, ids=lambda e: e.name)
-def test_the_index_is_in_the_readme(entry) -> None:
-    rows = [line for line in README.splitlines() if line.startswith(f"| `python -m experiments.{entry.name}`")]
+def test_the_index_is_in_the_list_of_tables(entry) -> None:
+    page = (ROOT / "docs" / "tables.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith(f"| `python -m experiments.{entry.name}`")]
     assert len(rows) == 1
     assert entry.source in rows[0]
     assert f"| {entry.mini} |" in rows[0]
 
 
-def test_every_weight_file_is_in_the_readme_with_its_license() -> None:
+def test_every_weight_file_is_listed_with_its_license() -> None:
+    lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
     for weight in WEIGHTS:
-        assert any(f"`{weight.file}`" in line and weight.license in line for line in README.splitlines()), weight.file
+        assert any(f"`{weight.file}`" in line and weight.license in line for line in lines), weight.file
+
+
+def test_the_readme_is_short_and_has_a_picture() -> None:
+    assert len(README.split()) <= MOST_WORDS
+    (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert (ROOT / picture).stat().st_size < 600_000
+
+
+def test_the_commands_of_the_readme_parse() -> None:
+    for words in commands("mmdiff "):
+        if words[1] == "run":
+            assert f"experiments.{words[2]}" in TABLES
+            tyro.cli(TableFlags, args=words[3:])
+
+
+def test_the_snippet_of_the_readme_runs_on_trained_models(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run in (recipes.hair_expert("mini", 0), recipes.face_expert("mini", 0)):
+        folder = RunFolder(tmp_path / "runs" / "mini" / run.name)
+        write_json(folder.config, {**as_json(run), "fingerprints": {"celebamask_hq": "0"}})
+        checkpoints.save_weights(build.model(run, None), folder.weights, {})
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks(README, "python")
+    namespace: dict = {}
+    exec(block.replace("num_steps=25", "num_steps=2"), namespace)
+    assert namespace["images"].shape == (2, 3, 32, 32)
+    assert namespace["images"].dtype == torch.uint8
 
 
 def test_snippets_run() -> None:
     namespace: dict = {}
-    for block in (b for b in blocks(README, "python") if not b.startswith("# in ")):
+    for block in (b for b in blocks(OWN, "python") if not b.startswith("# in ")):
         exec(block.replace("num_steps=25", "num_steps=2").replace("num_steps=10", "num_steps=2"), namespace)
         assert namespace["images"].shape == (2, 3, 32, 32)
         assert namespace["images"].dtype == torch.uint8
 
 
 def test_the_recipe_snippet_is_a_run_of_every_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = re.findall(r'`("eyes": .*?),`', README)
+    (line,) = re.findall(r'`("eyes": .*?),`', OWN)
     monkeypatch.setitem(face_classes.LABEL_CONDITIONS, "eyes", ast.literal_eval("{" + line + "}")["eyes"])
     monkeypatch.setattr(FaceDataModule, "known_conditions", (*face_classes.CONDITIONS, "eyes"))
-    (block,) = [b for b in blocks(README, "python") if b.startswith("# in experiments/recipes/unite_and_conquer.py")]
+    (block,) = [b for b in blocks(OWN, "python") if b.startswith("# in experiments/recipes/unite_and_conquer.py")]
     namespace = dict(vars(recipes))
     exec(block, namespace)
     profiles: tuple[Profile, ...] = ("smoke", "mini", "paper")

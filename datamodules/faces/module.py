@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from datamodules.base import PackedDataModule, require_known
+from datamodules.base import PackedDataModule
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import CONDITIONS, LABEL_CONDITIONS
 from datamodules.faces.decoding import FaceDecoder
@@ -20,7 +20,7 @@ from datamodules.storage.data_files import open_rows
 from datamodules.storage.listing import expected
 from datamodules.storage.packing import is_current
 from datamodules.storage.reading import some
-from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.errors import MissingFileError, UserError, require_known
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ from functools import cache
 
 import torch
 
-from experiments.core.tracing import traced
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
@@ -175,12 +174,16 @@ def gpu_memory_gib(run: Run) -> float | None:
         total += WEIGHT_BYTES * max(
             own.trained - inside, 0
         )  # gradients of the encoders; a trace has those of its U-Net
-        total += sum(
-            traced(network, own.side, images, training=True, mixed=mixed, tokens=TOKENS).bytes
-            for network in run.model.networks
-        )
+        total += sum(_bytes(network, own.side, images, training=True, mixed=mixed) for network in run.model.networks)
         total += max((_call_bytes(expert, own.side, images, mixed=mixed) for expert in _experts(run)), default=0.0)
     return total / 2**30
+
+
+def _bytes(network: NetworkConfig, side: int, rows: int, *, training: bool, mixed: bool) -> int:
+    """Return the bytes of a call without the weights in 32-bit; arguments as of ``tracing.traced``."""
+    from experiments.core.tracing import traced  # needs PyTorch, which lists and plans do not load
+
+    return traced(network, side, rows, training=training, mixed=mixed, tokens=TOKENS).bytes
 
 
 def _pixels(run: Run) -> int:
@@ -201,7 +204,7 @@ def _sampling_bytes(run: SampleRun, sizes: Mapping[TrainRun, Size]) -> float:
 
 def _call_bytes(model: TrainRun, side: int, rows: int, *, mixed: bool) -> float:
     """Estimate the bytes of the largest call of a model without a backward pass."""
-    found = (traced(n, side, rows, training=False, mixed=mixed, tokens=TOKENS).bytes for n in model.model.networks)
+    found = (_bytes(n, side, rows, training=False, mixed=mixed) for n in model.model.networks)
     return max(found, default=0.0)
 
 
@@ -218,6 +221,6 @@ def _preparation_bytes(method: MethodConfig, sizes: Mapping[TrainRun, Size]) -> 
         assert isinstance(model, TrainRun)
         side, network = sizes[model].side or 0, model.model.network_for(())
         count = method.preparation.batch_size
-        kept = traced(network, side, count, training=True, mixed=False, tokens=TOKENS).bytes
+        kept = _bytes(network, side, count, training=True, mixed=False)
         training = max(training, states * network_parameters(network) + kept)
     return max(training, WEIGHT_BYTES * sum(tuned_parameters(model) for model in method.preparation.models))

@@ -17,6 +17,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from experiments.core.energy import gpu_energy_wh
+from lightning_mmdiff.runtime import stand_ins
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -24,13 +25,14 @@ from lightning_mmdiff.runtime.stored import stored_json
 
 PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
 
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Files of the drivers of CUDA, ROCm and WSL; without one PyTorch sees no GPU."""
+
 
 @cache
 def environment() -> dict[str, Any]:
     """Return the commit, whether the tree was dirty, package versions, processor and GPUs."""
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    gpus = gpu_names()
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain")),
@@ -40,9 +42,18 @@ def environment() -> dict[str, Any]:
     }
 
 
+def gpu_names() -> list[str]:
+    """Return the names of the GPUs that PyTorch sees, without asking it where there is no driver."""
+    if stand_ins.are_installed() and not any(Path(device).exists() for device in DRIVERS):
+        return []
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
 def is_first_process() -> bool:
     """Return whether this process is the first of its job, or the only one."""
-    return getattr(rank_zero_only, "rank", 0) == 0
+    return stand_ins.are_installed() or getattr(rank_zero_only, "rank", 0) == 0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs import Run
+from lightning_mmdiff.configs import as_json
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -15,16 +16,6 @@ from reports.old_configs import upgrade
 
 SHOWN = 4
 """Maximum number of differences shown in a message."""
-
-
-def as_json(value: Any) -> Any:
-    """Return nested dataclasses as plain JSON values, each with its type name."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: as_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, tuple | list):
-        return [as_json(v) for v in value]
-    return value
 
 
 def check_run_config(folder: Path, run: Run, data: Mapping[str, str], earlier: Mapping[str, str] | None = None) -> None:

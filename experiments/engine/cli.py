@@ -14,7 +14,8 @@ import tyro
 from experiments.engine.endings import endings
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Profile, Table, TableFunction, plan
-from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.errors import UserError, did_you_mean
+from lightning_mmdiff.runtime import stand_ins
 from lightning_mmdiff.runtime.links import require_own
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
         flags: None reads the command line; an error then ends the process with one sentence and exit code 1.
     """
     command_line = flags is None
-    flags = flags or tyro.cli(TableFlags, description=(sys.modules["__main__"].__doc__ or "").strip() or None)
+    if flags is None:
+        about = (sys.modules["__main__"].__doc__ or "").strip() or None
+        flags = tyro.cli(TableFlags, prog=f"python -m {_module()}", description=about)
     with endings(flags.out, debug=flags.debug) if command_line else nullcontext(), session(table, flags) as phases:
         for phase in phases:
             from experiments.engine import stages  # heavy imports: not for --help and dry runs
@@ -97,7 +100,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     """Run the session on this machine."""
     from experiments.core.workspace import Workspace, prepare_data  # heavy imports: not for --help and dry runs
     from experiments.engine.fitting import require_fitting
-    from experiments.engine.launch import check_gpu, check_launch, use_tensor_cores
+    from experiments.engine.launch import check_gpu, check_launch
     from experiments.engine.workers import gpus
     from experiments.figures import reporting
 
@@ -109,7 +112,6 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     if flags.part == "all":
         check_launch(runs)
         check_gpu(flags.profile)
-        use_tensor_cores()
     if flags.part != "report":
         prepare_data(workspace, runs, partial(require_fitting, tables=tables, runs=runs))
         reporting.announce(workspace, tables, papers, _command(flags))
@@ -117,6 +119,9 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
         yield _phases(workspace, runs, tables, flags)
     else:
         yield ()
+    made = stand_ins.are_installed() and flags.part == "all" and not flags.only  # nothing was left to do
+    if made and reporting.show_current(workspace, tables, _command(flags)):
+        return
     if flags.part == "report" or (flags.part == "all" and not flags.only):
         reporting.report(workspace, tables, papers, _command(flags))
 
@@ -160,7 +165,10 @@ def _words(flags: TableFlags) -> list[str]:
 def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
     unknown = sorted(set(only) - {r.name for r in runs})
     if unknown:
-        raise UserError(f"--only {' '.join(unknown)}: no such run; this table has {', '.join(r.name for r in runs)}.")
+        names = [r.name for r in runs]
+        raise UserError(
+            f"--only {' '.join(unknown)}: no such run; this table has {', '.join(names)}{did_you_mean(unknown[0], names)}"
+        )
     return [r for r in runs if not only or r.name in only]
 
 

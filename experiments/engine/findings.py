@@ -85,7 +85,7 @@ def _one_set(
         opened[place] = opened.get(place) or _opened(module, files)
     except (OSError, UserError) as error:
         first, _, rest = str(error).partition("\n")
-        return "missing", first, rest or "see Real data in README.md"
+        return "missing", first, rest or "see docs/data.md"
     return "note" if fetch else "ok", f"{found}, {opened[place]}", fetch
 
 

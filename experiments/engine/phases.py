@@ -12,11 +12,12 @@ import torch
 
 from experiments.core.costs import processes
 from experiments.core.workspace import Workspace
-from experiments.engine.launch import is_group
+from experiments.engine.launch import is_group, use_tensor_cores
 from experiments.engine.work import Work, needed
 from experiments.engine.workers import VISIBLE, helpers, start
 from experiments.runs import Run
 from experiments.spec import Table
+from lightning_mmdiff.runtime import stand_ins
 
 
 def phases(runs: Sequence[Run], tables: Sequence[Table]) -> list[list[Run]]:
@@ -50,6 +51,9 @@ def together(
         devices: the GPUs; each has a process of its own.
     """
     work = Work(workspace, runs, tables)
+    if work.left:
+        stand_ins.require_libraries()
+        use_tensor_cores()
     if work.left and processes(runs[0]) > 1:
         torch.cuda.empty_cache()  # the group needs this GPU too
         _run_apart(command)
@@ -63,6 +67,8 @@ def together(
 def in_group(workspace: Workspace, runs: Sequence[Run], tables: Sequence[Table]) -> Iterator[Work]:
     """Yield what this process does as one of a group, or as its first, which starts the others."""
     assert is_group(runs)
+    stand_ins.require_libraries()
+    use_tensor_cores()
     yield Work(workspace, runs, tables)
 
 

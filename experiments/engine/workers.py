@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from experiments.core.provenance import gpu_names
 from experiments.engine.parent import PARENT
+from lightning_mmdiff.runtime import stand_ins
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -20,7 +22,7 @@ console = Console(highlight=False)
 
 def gpus() -> list[str]:
     """Return the names of the GPUs that this process sees, as ``VISIBLE`` has them."""
-    count = torch.cuda.device_count()
+    count = len(gpu_names())
     named = os.environ.get(VISIBLE, "").split(",")
     return named[:count] if len(named) >= count and named[0] else [str(number) for number in range(count)]
 
@@ -81,7 +83,7 @@ def start(words: Sequence[str], log: Path | None, environment: dict[str, str]) -
         log: file for its output; None leaves it on the terminal.
         environment: its environment.
     """
-    environment = environment | {PARENT: str(os.getpid())}
+    environment = environment | {PARENT: str(os.getpid()), stand_ins.LOADED: "1"}
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the child
     try:
         if log:

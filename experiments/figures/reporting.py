@@ -213,3 +213,25 @@ def _draw(workspace: Workspace, table: Table, rows: Sequence[Row], path: Path) -
             above = conditions
         strips += galleries.sample_strips(row, evaluation, parsed=_has_parser(workspace, table))
     galleries.sheet(strips, path)
+
+
+def show_current(workspace: Workspace, tables: Sequence[Table], command: str) -> bool:
+    """Print the report again if it is there and nothing that it says has changed since; return whether it was.
+
+    Args:
+        workspace: locations of data and runs.
+        tables: one table per seed.
+        command: command that makes the table.
+    """
+    folder, name = TableFolder.of(workspace.runs, tables[0].name), tables[0].name
+    old, new = stored_json(folder.table), _description(workspace, tables, folder.path, command)
+    new = json.loads(json.dumps({**new, "galleries": old.get("galleries")}))
+    page = folder.page(name)
+    samples = [row.sample.name for table in tables for row in table.rows if row.sample]
+    if _with_older_date(new, folder.table) != old or not _is_newer(
+        page, [RunFolder(workspace.runs / sample).metrics for sample in samples]
+    ):
+        return False
+    show(load_table(folder.table))
+    Console(highlight=False).print(f"\nNothing to do. The report is {os.path.relpath(page)}", soft_wrap=True)
+    return True

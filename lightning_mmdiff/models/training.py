@@ -4,14 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import reduce
 from operator import add
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import lightning
 import torch
 from torch import Tensor
 
 from lightning_mmdiff import seeding
+from lightning_mmdiff.configs import as_json, from_json
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.optimization import OptimizerConfig, adamw
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.steps import steps_done
@@ -69,7 +72,8 @@ class SeededTraining(lightning.LightningModule, ABC):
         return adamw([p for p in self.parameters() if p.requires_grad], self.optimizer_config)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remove the frozen helpers from the checkpoint."""
+        """Remove the frozen helpers from the checkpoint; add the config, from which ``load_from_checkpoint`` builds the model."""
+        checkpoint["config"], checkpoint["seed"] = as_json(getattr(self, "config", None)), self.seed
         checkpoint["state_dict"] = checkpoints.saved(self, checkpoint["state_dict"])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -77,6 +81,27 @@ class SeededTraining(lightning.LightningModule, ABC):
         own = self.state_dict()
         helpers = {k: v for k, v in own.items() if k not in checkpoints.saved(self, own)}
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **helpers}
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, **helpers: Any) -> Self:  # type: ignore[override]
+        """Return the model of a checkpoint on the CPU, with the weights of its last step, not their running average.
+
+        Args:
+            checkpoint_path: a Lightning checkpoint that a run of this package wrote.
+            helpers: frozen models that it is built on, by role, such as ``autoencoder=``.
+
+        Raises:
+            UserError: if the checkpoint has no config, or that of another model.
+        """
+        stored = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+        if stored.get("config") is None:
+            raise UserError(f"{checkpoint_path} has no config: it was written by an earlier version, or elsewhere.")
+        module = from_json(ModelConfig, stored["config"]).build(seed=stored["seed"], **helpers)
+        if not isinstance(module, cls):
+            raise UserError(f"{checkpoint_path} is a {type(module).__name__}, not a {cls.__name__}.")
+        module.on_load_checkpoint(stored)
+        module.load_state_dict(stored["state_dict"])
+        return module
 
 
 def summed(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

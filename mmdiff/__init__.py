@@ -1,0 +1,1 @@
+"""One command for everything: ``mmdiff {list,run,report,doctor,prefetch,slurm}``."""

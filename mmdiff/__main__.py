@@ -1,0 +1,81 @@
+"""Train, sample, score and report multi-modal diffusion models, one table of a paper at a time.
+
+``mmdiff run table1 --profile smoke`` is ``python -m experiments.table1 --profile smoke``; the other commands too are those of
+``python -m``. ``mmdiff --tyro-print-completion bash`` prints a completion script for bash (zsh, tcsh).
+"""
+
+import runpy
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, Union
+
+import tyro
+
+from experiments import INDEX, find_table
+from lightning_mmdiff.errors import require_known
+from lightning_mmdiff.runtime import stand_ins
+from lightning_mmdiff.runtime.commands import readable_end
+from reports.schema import Entry
+
+
+def commands() -> dict[str, Any]:
+    """Return what each word calls. Their modules stand in for PyTorch until there is work to do."""
+    from experiments import doctor, prefetch
+    from experiments.__main__ import list_tables
+    from reports.__main__ import main as report
+    from slurm.__main__ import COMMANDS
+
+    def run(table: _one_of({entry.name: _table(entry) for entry in INDEX})) -> None:  # type: ignore[valid-type]
+        """Train, sample, score and report a table. Running it again resumes where it stopped."""
+
+    def check(flags: Annotated[doctor.DoctorFlags, tyro.conf.arg(name="")]) -> None:
+        """Check that everything a table needs is present."""
+        sys.exit(doctor.main(flags))
+
+    def fetch(flags: Annotated[prefetch.PrefetchFlags, tyro.conf.arg(name="")]) -> None:
+        """Download weights and public data sets, or list them."""
+        prefetch.main(flags)
+
+    def jobs(command: _one_of(COMMANDS)) -> None:  # type: ignore[valid-type]
+        """Submit and manage jobs."""
+
+    return {
+        "list": list_tables, "run": run, "report": report, "doctor": check, "prefetch": fetch, "slurm": jobs,
+    }  # fmt: skip
+
+
+def _table(entry: Entry) -> Callable[..., None]:
+    """Return the command of a table: it becomes ``python -m experiments.NAME``, which reads the same flags again."""
+    from experiments.engine.cli import TableFlags
+
+    def command(flags: Annotated[TableFlags, tyro.conf.arg(name="")]) -> None:
+        words = sys.argv[2:]
+        words.remove(entry.name)
+        sys.argv = [sys.argv[0], *words]
+        runpy.run_module(f"experiments.{entry.name}", run_name="__main__", alter_sys=True)
+
+    command.__doc__ = f"{entry.source}: {entry.shows}."
+    return command
+
+
+def _one_of(functions: dict[str, Callable[..., None]]) -> Any:
+    """Return the type of a subcommand that calls one of ``functions``."""
+    parts = (Annotated[Any, tyro.conf.subcommand(name=n, constructor=f)] for n, f in functions.items())
+    return Annotated[Union.__getitem__(tuple(parts)), tyro.conf.arg(name="")]
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    stand_ins.install()
+    words = sys.argv[1:]
+    with readable_end("choose a writable --out"):
+        functions = commands()
+        if words and not words[0].startswith("-"):
+            require_known("command", words[0], functions)
+        if words[:1] in (["run"], ["doctor"]) and words[1:] and not words[1].startswith("-"):
+            find_table(words[1])
+        tyro.extras.subcommand_cli_from_dict(functions, prog="mmdiff", description=__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""All tables in one command: order, time left, what is kept when one fails, and how it stops."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import INDEX, record
+from experiments.record import RecordFlags, chosen, minutes, run, words
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.interruption import Interrupted, raising
+from reports import recorded, results_page
+from reports.table_folder import TableFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_tables_keep_the_order_of_the_index() -> None:
+    assert chosen(()) == list(INDEX)
+    assert [entry.name for entry in chosen(("table10", "table1"))] == ["table1", "table10"]
+    with pytest.raises(UserError, match="No table is called tabel1; there are table1"):
+        chosen(("tabel1",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("24 min", 24), ("6 min after table1", 6), ("seconds after table1", 0.5), ("about 30 min", 30)],
+)
+def test_minutes_are_read_from_the_index(text: str, expected: float) -> None:
+    assert minutes(replace(INDEX[0], mini=text)) == expected
+
+
+def test_a_table_gets_the_flags() -> None:
+    given = words("table1", RecordFlags(seeds=3, workers=2, out=Path("o"), data=Path("d")))
+    assert " ".join(given) == "-m experiments.table1 --profile mini --seeds 3 --workers 2 --out o --data d"
+
+
+def test_a_failed_table_is_named_after_all_others_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran, kept = [], []
+    monkeypatch.setattr(record, "run", lambda arguments: ran.append(arguments[1]) or int("table4" in arguments[1]))
+    monkeypatch.setattr(results_page, "record", lambda profile, name, folder: kept.append((profile, name)) or folder)
+    with pytest.raises(UserError, match=r"not recorded: table4 \(exit code 1\); the others are"):
+        record.main(RecordFlags(tables=("table2", "table4", "table11"), out=tmp_path))
+    assert ran == ["experiments.table2", "experiments.table4", "experiments.table11"]
+    assert kept == [(tmp_path / "mini", "table2"), (tmp_path / "mini", "table11")]
+
+
+def test_exit_codes_of_a_command() -> None:
+    assert run(["-c", "raise SystemExit(3)"]) == 3
+    for stopped in ("raise SystemExit(130)", "import os; os.kill(os.getpid(), 2 * 9 // 2)"):
+        with pytest.raises(Interrupted):
+            run(["-c", stopped])
+
+
+def test_sigterm_reaches_the_table_and_waits_for_it(tmp_path: Path) -> None:
+    saves = tmp_path / "saved"
+    script = (
+        "import signal, sys, time; from pathlib import Path\n"
+        f"def save(*_): time.sleep(.5); Path({str(saves)!r}).touch(); sys.exit(143)\n"
+        f"signal.signal(signal.SIGTERM, save); Path({str(tmp_path / 'ready')!r}).touch(); time.sleep(60)"
+    )
+
+    def stop() -> None:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(Interrupted), raising():
+        run(["-c", script])
+    assert saves.exists()
+
+
+@pytest.mark.slow
+def test_a_real_table_is_run_and_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "docs" / "results"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "results" / "page.md", folder)
+    flags = ["table11", "--seeds", "1", "--out", str(tmp_path / "runs"), "--docs", str(tmp_path / "docs")]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.record", *flags], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = recorded.read(folder / "table11.json")
+    metrics = json.loads(TableFolder.of(tmp_path / "runs" / "mini", "table11").metrics.read_text(encoding="utf-8"))
+    assert [row.label for row in kept.rows] == [row["label"] for row in metrics["rows"]]
+    assert "[1 of 1] table11: about" in done.stdout
