@@ -1,6 +1,8 @@
 """List of the data sets. To add one, write a file of its own and add a ``DataSet`` here."""
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
@@ -112,11 +114,33 @@ DATA_SETS = (
 )  # fmt: skip
 
 
+_ADDED: dict[str, DataSet] = {}
+
+
+def add(entry: DataSet) -> None:
+    """Make a data set of your own known to this process; call it in the module that defines your table.
+
+    An installed package names its data sets as entry points of the group "lightning_mmdiff.data_sets" instead.
+    """
+    _ADDED[entry.name] = entry
+
+
+def data_sets() -> tuple[DataSet, ...]:
+    """Return those of this list, of installed packages, and those that were added."""
+    return (*DATA_SETS, *_installed(), *_ADDED.values())
+
+
+@cache
+def _installed() -> tuple[DataSet, ...]:
+    return tuple(point.load() for point in entry_points(group="lightning_mmdiff.data_sets"))
+
+
 def data_set(name: str) -> DataSet:
     """Return the data set with this name.
 
     Raises:
         UserError: if there is none; suggests the closest name.
     """
-    require_known("data set", name, (entry.name for entry in DATA_SETS))
-    return next(entry for entry in DATA_SETS if entry.name == name)
+    known = data_sets()
+    require_known("data set", name, (entry.name for entry in known))
+    return next(entry for entry in known if entry.name == name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from datamodules.base import PackedDataModule
 from datamodules.batches.masking import MaskConfig
-from datamodules.catalogue import DATA_SETS, DataSet, data_set
+from datamodules.catalogue import DataSet, data_set, data_sets
 from datamodules.faces.captions import CaptionKind
 from datamodules.faces.classes import LABEL_CONDITIONS
 from datamodules.faces.split import Split
@@ -44,7 +44,7 @@ class DataConfig(Config):
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name not in (*COMMON, *module.options) and value != field.default:
-                takers = ", ".join(entry.name for entry in DATA_SETS if field.name in entry.module.options)
+                takers = ", ".join(entry.name for entry in data_sets() if field.name in entry.module.options)
                 raise UserError(
                     f"{self.dataset} takes no {field.name}, but {field.name}={value!r} was given: "
                     f"leave it out, or choose one of {takers}."

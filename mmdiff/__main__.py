@@ -11,11 +11,10 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from experiments import INDEX, find_table
 from lightning_mmdiff.errors import require_known
 from lightning_mmdiff.runtime import stand_ins
 from lightning_mmdiff.runtime.commands import readable_end
-from reports.schema import Entry
+from mmdiff.tables import modules
 
 
 def commands() -> dict[str, Any]:
@@ -25,7 +24,9 @@ def commands() -> dict[str, Any]:
     from reports.__main__ import main as report
     from slurm.__main__ import COMMANDS
 
-    def run(table: _one_of({entry.name: _table(entry) for entry in INDEX})) -> None:  # type: ignore[valid-type]
+    known = {name: _table(name, *found) for name, found in modules(sys.argv[1:]).items()}
+
+    def run(table: _one_of(known)) -> None:  # type: ignore[valid-type]
         """Train, sample, score and report a table. Running it again resumes where it stopped."""
 
     def check(flags: Annotated[doctor.DoctorFlags, tyro.conf.arg(name="")]) -> None:
@@ -44,17 +45,17 @@ def commands() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(entry: Entry) -> Callable[..., None]:
-    """Return the command of a table: it becomes ``python -m experiments.NAME``, which reads the same flags again."""
+def _table(name: str, module: str, about: str) -> Callable[..., None]:
+    """Return the command of a table: it becomes ``python -m MODULE``, which reads the same flags again."""
     from experiments.engine.cli import TableFlags
 
     def command(flags: Annotated[TableFlags, tyro.conf.arg(name="")]) -> None:
         words = sys.argv[2:]
-        words.remove(entry.name)
+        words.remove(name)
         sys.argv = [sys.argv[0], *words]
-        runpy.run_module(f"experiments.{entry.name}", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
-    command.__doc__ = f"{entry.source}: {entry.shows}."
+    command.__doc__ = about
     return command
 
 
@@ -73,7 +74,7 @@ def main() -> None:
         if words and not words[0].startswith("-"):
             require_known("command", words[0], functions)
         if words[:1] in (["run"], ["doctor"]) and words[1:] and not words[1].startswith("-"):
-            find_table(words[1])
+            require_known("table", words[1], modules(words))
         tyro.extras.subcommand_cli_from_dict(functions, prog="mmdiff", description=__doc__)
 
 

@@ -20,7 +20,7 @@ from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
 from lightning_mmdiff.models.training import summed
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
 from lightning_mmdiff.networks.network import NetworkConfig
-from lightning_mmdiff.networks.unet import UNet, UNetConfig
+from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.prediction import denoising_losses, noise_from
@@ -36,6 +36,7 @@ class DenoiserConfig(ModelConfig):
     conditions: ConditionConfig
     image_size: int
     """Height and width in pixels."""
+    image_channels: int = 3
     schedule: schedules.ScheduleName = "linear"
     prediction: Prediction = "eps"
     learned_variance: bool = False
@@ -52,7 +53,7 @@ class DenoiserConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "image_size")
+        self._at_least(1, "image_size", "image_channels")
         self._positive("min_snr")
         network, embedding, label = self.network, self.conditions.embedding, self.conditions.label
         if self.image_size % network.multiple:
@@ -61,11 +62,12 @@ class DenoiserConfig(ModelConfig):
             )
         if self.learned_variance and self.prediction != "eps":
             raise UserError(f"learned_variance needs prediction='eps', not {self.prediction!r}.")
-        channels = (3 + self.conditions.channels, 6 if self.learned_variance else 3)
+        own = self.image_channels
+        channels = (own + self.conditions.channels, (2 if self.learned_variance else 1) * own)
         if (network.in_channels, network.out_channels) != channels:
             raise UserError(
                 f"The network has {network.in_channels} input and {network.out_channels} output channels; expected "
-                f"{channels[0]}, 3 of the image and {self.conditions.channels} of the conditions, and {channels[1]} "
+                f"{channels[0]}, {own} of the image and {self.conditions.channels} of the conditions, and {channels[1]} "
                 f"(learned_variance={self.learned_variance})."
             )
         if network.embedding_dim != (embedding[1] if embedding else None):
@@ -136,7 +138,7 @@ class Denoiser(DiffusionModel):
         super().__init__(
             sampler=sampler or schedules.Sampler(name="ddim", num_steps=50),
             schedule=schedules.by_name(config.schedule),
-            shape=(3, config.image_size, config.image_size),
+            shape=(config.image_channels, config.image_size, config.image_size),
             sampling_seed=seed,
         )
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
@@ -144,7 +146,7 @@ class Denoiser(DiffusionModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.condition_encoder = ConditionEncoder(config.conditions)
-            self.network = UNet(config.network)
+            self.network = config.network.build()
         self.embedder = embedder.requires_grad_(False).eval() if embedder is not None else None
 
     def embed(self, batch: Mapping[str, Any]) -> dict[str, Any]:

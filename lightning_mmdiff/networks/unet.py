@@ -57,7 +57,7 @@ class UNetConfig(RunningConfig):
     norm_groups: int = 32
 
     def build(self) -> "UNet":
-        """Build the network with fresh weights."""
+        """Build the network with fresh weights; a subclass may build any module that is called as ``UNet`` is."""
         return UNet(self)
 
     def __post_init__(self) -> None:
