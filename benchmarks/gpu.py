@@ -194,10 +194,11 @@ def photographs(m: Measurement, root: Path) -> None:
     assert isinstance(data, PackedDataModule)
     data.prepare_data()
     data.setup()
-    model, batches = run.model.build(seed=run.seed).to(m.flags.device).train(), data.train_batches()
+    model: Any = run.model.build(seed=run.seed).to(m.flags.device).train()
+    batches = data.train_batches()
     optimizer: Any = model.configure_optimizers()
     optimizer = optimizer["optimizer"] if isinstance(optimizer, dict) else optimizer
-    losses, start = [], time.monotonic()
+    losses, start = list[torch.Tensor](), time.monotonic()
     while m.left > 20 or not losses:
         batch = {
             key: value.to(m.flags.device) if key == "image" else value for key, value in batches(len(losses)).items()

@@ -30,7 +30,7 @@ def load(ref: Path) -> SimpleNamespace:
     """Return the modules ``unet``, ``script_util`` and ``train_util`` of the clone at ``ref``."""
     comm = SimpleNamespace(rank=0, size=1, Get_rank=lambda: 0, Get_size=lambda: 1)
     comm.bcast, comm.gather = (lambda x, root=0: x), (lambda x: [x])
-    stubs = {
+    stubs: dict[str, dict[str, Any]] = {
         "blobfile": {"join": os.path.join, "exists": os.path.exists, "BlobFile": open, "dirname": os.path.dirname},
         "mpi4py": {"MPI": SimpleNamespace(COMM_WORLD=comm)},
     }

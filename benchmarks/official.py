@@ -3,8 +3,8 @@
     python -m benchmarks.official --ref DIR --clock cpu --threads 1
 
 DIR holds clones of https://github.com/openai/guided-diffusion and https://github.com/ziqihuangg/Collaborative-Diffusion (which
-needs ``einops``); a comparison whose clone is not there is left out. The networks have their published structure at a part of
-their width, so that a CPU can run them.
+needs ``einops`` and ``omegaconf``); a comparison whose clone is not there is left out. The networks have their published
+structure at a part of their width, so that a CPU can run them.
 """
 
 import sys

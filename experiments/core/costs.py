@@ -166,7 +166,7 @@ def gpu_memory_gib(run: Run) -> float | None:
         return _sampling_bytes(run, sizes) / 2**30
     own, images, mixed = sizes[run], run.rows, run.trainer.precision != "32-true"
     states = WEIGHT_BYTES + MOMENT_BYTES + (WEIGHT_BYTES if run.trainer.ema_decay is not None else 0)
-    total = states * own.trained + WEIGHT_BYTES * own.frozen
+    total: float = states * own.trained + WEIGHT_BYTES * own.frozen
     if own.side is None or not run.model.networks:
         total += WEIGHT_BYTES * own.trained + (0.6 if mixed else 1.0) * images * _pixels(run) * ACTIVATION_BYTES
     else:

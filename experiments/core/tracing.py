@@ -7,32 +7,18 @@ attention as one fused kernel, as GPUs do.
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.unet import UNetConfig
-
-IN_16_BIT = (
-    F.linear,
-    F.conv1d,
-    F.conv2d,
-    torch.conv1d,
-    torch.conv2d,
-    torch.matmul,
-    torch.bmm,
-    Tensor.matmul,
-    Tensor.__matmul__,
-)
-"""Operations that mixed precision does in 16 bit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,30 +75,40 @@ class _Fused(torch.autograd.Function):
         return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])
 
 
-class Autocast(TorchFunctionMode):
-    """Fused attention and, if ``mixed``, the casts of mixed precision; weights are cast once."""
+class Autocast:
+    """Inside, attention is fused and, if ``mixed``, layers have the casts of mixed precision; weights are cast once.
+
+    It replaces functions of ``torch.nn.functional``: modes are not asked when a backward pass computes activations again.
+    """
 
     def __init__(self, *, mixed: bool) -> None:
-        super().__init__()
         self.mixed, self.attention_flops = mixed, 0
         self._cast: dict[int, Tensor] = {}
+        self._before = {
+            name: getattr(F, name) for name in ("linear", "conv1d", "conv2d", "scaled_dot_product_attention")
+        }
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Cast the arguments of an operation that is done in 16 bit."""
-        kwargs = kwargs or {}
-        attends = func is F.scaled_dot_product_attention
-        if self.mixed and (attends or func in IN_16_BIT):
-            args, kwargs = tree_map(self._half, args), tree_map(self._half, kwargs)
-        if not attends:
-            return func(*args, **kwargs)
-        q, k, v = (
-            args[:3] if len(args) > 2 else (*args, *(kwargs[name] for name in ("query", "key", "value")[len(args) :]))
-        )
+    def __enter__(self) -> "Autocast":
+        for name in ("linear", "conv1d", "conv2d"):
+            setattr(F, name, partial(self._layer, self._before[name]))
+        F.scaled_dot_product_attention = self._attend  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, function in self._before.items():
+            setattr(F, name, function)
+
+    def _layer(self, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        return function(*tree_map(self._half, args), **tree_map(self._half, kwargs))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return attention as one kernel; masks and dropout change no size."""
+        q, k, v = (self._half(each) for each in (query, key, value))
         self.attention_flops += 2 * q.numel() * k.shape[-2] + 2 * q.shape[:-1].numel() * k.shape[-2] * v.shape[-1]
         return _Fused.apply(q, k, v)
 
     def _half(self, value: Any) -> Any:
-        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+        if not self.mixed or not isinstance(value, Tensor) or value.dtype != torch.float32:
             return value
         if not isinstance(value, torch.nn.Parameter):
             return value.to(torch.bfloat16)

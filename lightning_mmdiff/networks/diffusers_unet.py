@@ -4,6 +4,7 @@ It lacks ADM's adaptive norm of embeddings, patches and class tokens; a config t
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from diffusers import UNet2DModel
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class DiffusersUNet(nn.Module):
         attends = [level in config.attention_levels for level in levels]
         heads = config.head_channels or config.channels * config.channel_mult[-1] // (config.num_heads or 1)
         classes = config.num_classes and config.num_classes + 1  # the last one is null
-        self.unet = UNet2DModel(
+        self.unet: Any = UNet2DModel(
             in_channels=config.in_channels, out_channels=config.out_channels, layers_per_block=config.num_res_blocks,
             block_out_channels=tuple(config.channels * factor for factor in config.channel_mult),
             down_block_types=tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in attends),

@@ -203,6 +203,7 @@ def test_extract_streams_and_refuses_nothing():
         extract([], MeanColor())
 
 
+@pytest.mark.slow
 def test_shards_give_the_same_features_for_one_and_two_processes(shards, tmp_path):
     one = extract_shards(shards, MeanColor, tmp_path / "one")
     two = extract_shards(shards, MeanColor, tmp_path / "two", num_processes=2)
@@ -240,6 +241,7 @@ def test_an_output_that_a_network_lacks_is_named(shards, tmp_path):
         extract_outputs([], Parts(), ("pool",))
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_process_reaches_the_caller(shards, tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         extract_shards(shards, Failing, tmp_path / "cache", num_processes=2)
