@@ -18,11 +18,11 @@ LECTURE = "Multimodal Models (Bereyhi, lecture of 2025)"
 INDEX = (
     Entry(
         name="table1", source=f"{UC}, Table 1", mini="24 min",
-        paper="4 x 100k steps at 256 px, 8 GANs with 50 passes over each data set; 20 x 3,000 images",
+        paper="4 x 100k steps at 256 px, 8 GANs with 50 passes over each data set, an encoder with 500k; 21 x 3,000 images",
         shows="hair map + face map to face, CelebA-HQ: ours, single experts, average, one model with both, fair rows",
     ),
     Entry(
-        name="table2", source=f"{UC}, Table 2", mini="6 min after table1", paper="20 x 3,000 images after table1",
+        name="table2", source=f"{UC}, Table 2", mini="6 min after table1", paper="21 x 3,000 images after table1",
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(

@@ -9,19 +9,24 @@ from experiments.engine.cli import main
 from experiments.recipes.conditioning import (
     CROSS_ATTENTION,
     FILM,
+    drawn,
     evaluator,
+    gan,
     generated,
     metrics,
     of_each_label,
     unconditional,
+    vae,
     with_label,
 )
 from experiments.recipes.settings.lecture import of
 from experiments.runs import TrainRun
 from experiments.spec import Claim, Profile, Row, Table
+from lightning_mmdiff.baselines.adversarial import Generate
 
 TEN, EMBEDDING, FILMED, ATTENTION = "label sampling, ten models", "label embedding", "FiLM", "cross-attention"
 NONE, TEN_SMALL, FIRST = "no condition", "label sampling, ten small models", "FiLM after the first layer only"
+GAN, GAN_FILM, VAE, VAE_FILM = (f"{kind}, {layers}" for kind in ("GAN", "VAE") for layers in (EMBEDDING, FILMED))
 ACCURACY, KID = "Label-DigitClassifier", "KID-EffNetLite0"
 LECTURE = (TEN, EMBEDDING, FILMED, ATTENTION)
 CLAIMS = (
@@ -31,6 +36,15 @@ CLAIMS = (
     *(("fair", f"{row} beats ten models, at equal parameters", KID, row, TEN_SMALL) for row in LECTURE[1:]),
 )
 """Kind, text, column, row claimed to be better, row claimed to be worse: at each budget."""
+OTHER_CLAIMS = (
+    *(("lecture", f"{row} follows the label", ACCURACY, row, NONE) for row in (GAN, GAN_FILM, VAE, VAE_FILM)),
+    *(
+        ("lecture", f"{kind}: the label should show up in every layer", metric, film, embedding)
+        for kind, film, embedding in (("GAN", GAN_FILM, GAN), ("VAE", VAE_FILM, VAE))
+        for metric in (ACCURACY, KID)
+    ),
+)
+"""The same, at the first budget only."""
 SOURCES = {"lecture": "Chapter 7"}
 """Kind -> where the lecture makes the claim; the others are ours."""
 NOTES = (
@@ -43,6 +57,9 @@ NOTES = (
     "The U-Net applies the features of the timestep by adaptive norm in every block. Label embedding adds the class to them, "
     "so here it reaches every layer too. FiLM and cross-attention are further layers after each residual block, FiLM with one "
     "vector a class, cross-attention with four: over a single one attention has nothing to choose.",
+    "GAN and VAE have as many steps of as many images, each of a GAN's two networks; they are smaller, and make an image "
+    "in one call. Label embedding is a part of their input: of the noise, or of the pixels that the other network reads. FiLM "
+    "acts after every convolution.",
     "The ceiling compares training digits with the test digits; its accuracy is that of the evaluator on the test digits.",
 )
 
@@ -70,24 +87,43 @@ def table(profile: Profile, seed: int) -> Table:
             for text, (name, runs) in models.items()
         )
 
+    budgets = of(profile).budgets
     real = Row(group="Ceiling", label="real images", sample=generated(profile, "digits-real", 0))
     return Table(
         name="conditioning",
         title="Ways to condition on a label, digits",
         paper="Multimodal Models and Conditional Generation (Bereyhi, lecture of 2025)",
         metrics=metrics(),
-        rows=(*(row for budget in of(profile).budgets for row in rows(budget)), real),
+        rows=(*(row for budget in budgets for row in rows(budget)), *others(profile, seed, budgets[0]), real),
         claims=tuple(
             Claim(
                 id=kind, text=f"{text}, {budget} steps", metric=metric, better=label_of(better, budget),
                 worse=label_of(worse, budget), source=SOURCES.get(kind, ""),
             )
-            for budget in of(profile).budgets
-            for kind, text, metric, better, worse in CLAIMS
+            for budget in budgets
+            for kind, text, metric, better, worse in (*CLAIMS, *(OTHER_CLAIMS if budget == budgets[0] else ()))
         ),
         notes=NOTES,
         evaluators=(evaluator(profile),),
     )  # fmt: skip
+
+
+def others(profile: Profile, seed: int, budget: int) -> tuple[Row, ...]:
+    """Return the rows of models that are no diffusion models."""
+    models: dict[str, tuple[str, TrainRun]] = {
+        GAN: ("gan-embedding", gan(profile, seed, budget, "embedding")),
+        GAN_FILM: ("gan-film", gan(profile, seed, budget, "film")),
+        VAE: ("vae-embedding", vae(profile, seed, budget, "embedding")),
+        VAE_FILM: ("vae-film", vae(profile, seed, budget, "film")),
+    }
+    return tuple(
+        Row(
+            group=f"Lecture, other models, {budget} steps",
+            label=label_of(text, budget),
+            sample=drawn(profile, f"digits-{name}-{budget}-generated", seed, Generate(model=run)),
+        )
+        for text, (name, run) in models.items()
+    )
 
 
 def label_of(text: str, budget: int) -> str:

@@ -13,7 +13,7 @@ from lightning_mmdiff.source import ModelSource
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 """Names of ``lightning.Trainer``."""
-HELPERS = ("embedder", "autoencoder", "experts")
+HELPERS = ("embedder", "autoencoder", "decoder", "experts")
 """Roles of the frozen models that a model is built on."""
 
 
@@ -61,6 +61,8 @@ class TrainRun(Config, ModelSource):
     """Frozen image-text model that provides the embeddings to condition on."""
     autoencoder: ModelSource | None = None
     """Frozen autoencoder whose latents are diffused."""
+    decoder: ModelSource | None = None
+    """Frozen generator of images whose styles an encoder learns to give."""
     experts: tuple[ModelSource, ...] = ()
     """Frozen diffusion models that are combined, in order."""
     initial: ModelSource | None = None
@@ -125,7 +127,9 @@ class TrainRun(Config, ModelSource):
     @property
     def sources(self) -> tuple[ModelSource, ...]:
         """Helpers and ``initial``, each once, in the order of their roles."""
-        return tuple(dict.fromkeys(s for s in (self.embedder, self.autoencoder, *self.experts, self.initial) if s))
+        return tuple(
+            dict.fromkeys(s for s in (self.embedder, self.autoencoder, self.decoder, *self.experts, self.initial) if s)
+        )
 
     @property
     def calls_per_step(self) -> int:

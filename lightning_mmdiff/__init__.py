@@ -4,6 +4,7 @@
 ``MTDiffusion`` combine modalities. Names are imported when they are asked for, so that importing the package takes no PyTorch.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
     from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
     from lightning_mmdiff.schedules import Sampler
+
+if sys.platform == "win32":
+    raise ImportError(
+        "lightning_mmdiff runs on Linux and macOS; on Windows, install and run it inside WSL (wsl --install)."
+    )
 
 __version__ = "0.1.0"
 __all__ = [

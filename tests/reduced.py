@@ -70,6 +70,8 @@ SHRINK: dict[str, Shrink] = {
     "width": narrow,
     "discriminator_width": narrow,
     "encoder_width": narrow,
+    "widths": lambda config, channels: tuple(min(c, 16) for c in channels),
+    "units": lambda config, numbers: (1,) * len(numbers),
     "label_width": to(8),
     "last_width": to(8),
     "discriminator_widths": lambda config, channels: tuple(min(c, 8) for c in channels),

@@ -16,6 +16,8 @@ from experiments.engine.work import Work
 from experiments.protocols.catalogue import column
 from experiments.runs import Run, SampleRun, TrainerConfig, TrainRun
 from experiments.spec import Profile, Row, Table
+from lightning_mmdiff.baselines.adversarial import Generate
+from lightning_mmdiff.baselines.pix2pixhd import Pix2PixHDConfig
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.runtime import locks, owners
@@ -73,6 +75,20 @@ def samples(run: TrainRun, *, num_images: int = 32, num_steps: int = 20) -> Samp
     )  # fmt: skip
 
 
+def gan(*, steps: int, checkpoint_every: int = 10, name: str = "expert", devices: int = 1) -> TrainRun:
+    """A tiny adversarial model without batch norm, so that each image is trained on alone; two optimizers."""
+    model = Pix2PixHDConfig(
+        image_size=16, labels=(("hair", 1),), width=4, num_downs=2, num_blocks=1, discriminator_width=4, perceptual=None
+    )
+    trainer = TrainerConfig(max_steps=steps, checkpoint_every=checkpoint_every, devices=devices)
+    return TrainRun(name=name, model=model, data=(HAIR,), batch_size=4, trainer=trainer)
+
+
+def generated(run: TrainRun) -> SampleRun:
+    """Shards of four images of an adversarial model."""
+    return SampleRun(name="samples", method=Generate(model=run), data=HAIR, num_images=24, shard_size=4)
+
+
 def table_of(run: SampleRun, protocols: tuple[str, ...] = PROTOCOLS) -> Table:
     """One measured row."""
     metrics = tuple(column(p) for p in protocols)
@@ -87,6 +103,11 @@ def long_table(profile: Profile, seed: int) -> Table:
 def brief_table(profile: Profile, seed: int) -> Table:
     """The same, a good second of work."""
     return table_of(samples(expert(steps=60), num_images=24, num_steps=10), ("SSIM", "FD-EffNetLite0"))
+
+
+def adversarial_table(profile: Profile, seed: int) -> Table:
+    """A training with two optimizers in place of the expert's."""
+    return table_of(generated(gan(steps=80)), ("SSIM", "FD-EffNetLite0"))
 
 
 def pair_table(profile: Profile, seed: int) -> Table:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
 from lightning_mmdiff.metrics.celebamask_parser import CelebAMaskParser
 from lightning_mmdiff.metrics.lapa_parser import FACE, HAIR
 from lightning_mmdiff.networks import farl, stable_diffusion, tokens
@@ -32,6 +33,7 @@ CLIP = farl.ClipSize(
     image_size=32, patch_size=8, vision_width=48, vision_layers=2, vision_heads=4, text_width=32, text_layers=2,
     text_heads=2, vocabulary_size=len(BYTE_PAIRS), end_token=len(BYTE_PAIRS) - 1,
 )  # fmt: skip
+STYLEGAN2 = StyleGAN2Config(image_size=64, channels=(16, 8, 8, 8, 8), style_dim=16, mapping_layers=2)
 reduction = Reduction()
 
 
@@ -99,7 +101,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "clip_h": _clip(1024),
     "bert_tokenizer": _word_pieces,
     "stable_diffusion_2": _stable_diffusion,
-    **dict.fromkeys(("farl", "face_parser", "face_detector", "yunet", "sface"), Path.touch),  # read by no code of ours
+    **dict.fromkeys(
+        ("farl", "face_parser", "face_detector", "yunet", "sface", "stylegan2_ffhq"), Path.touch
+    ),  # read by no code of ours
 }
 """Name of a weight -> writer of its stand-in."""
 
@@ -130,11 +134,13 @@ def _opencv() -> tuple[SimpleNamespace, SimpleNamespace]:
 
 
 def _small(entry: ReleasedModel) -> ReleasedModel:
-    """Return a released autoencoder made small; other entries read their file into whatever they are given."""
+    """Return a released autoencoder or generator made small; other entries read their file into whatever they are given."""
     with torch.device("meta"):
         module = entry.architecture()
     if module is None:
         return entry
+    if isinstance(module, StyleGenerator):
+        return replace(entry, architecture=lambda: StyleGenerator(STYLEGAN2), load=lambda: StyleGenerator(STYLEGAN2))
     config = reduction(module.config)
     return replace(
         entry, architecture=lambda: VAE(config), load=lambda: stable_diffusion.load_autoencoder(config)

@@ -18,6 +18,7 @@ from experiments.core.workspace import prepare_data, training_data
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[1]
+NAMES = ("before", "both", "after", "gan")
 
 
 def numbers(path: Path) -> list[list[int]]:
@@ -32,7 +33,7 @@ def out(tmp_path_factory) -> Path:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "two_devices", "--profile", "smoke", "--data", str(data), "--out", str(out)]
-    command += ["--only", *(f"{name}{part}" for name in ("before", "both", "after") for part in ("", "-samples"))]
+    command += ["--only", *(f"{name}{part}" for name in NAMES for part in ("", "-samples"))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return out
@@ -52,15 +53,17 @@ def alone(out, tmp_path_factory) -> Path:
         prepare_data(workspace, [run])
         samples = small_runs.samples(run, num_images=10, num_steps=4)
         small_runs.do(workspace, run, replace(samples, name=f"{name}-samples"))
+    small_runs.do(workspace, small_runs.gan(steps=two_devices.STEPS, name="gan"))
     return there
 
 
 def test_every_training_is_done_once_by_the_processes_that_it_takes(out) -> None:
     who = sorted(str(path.relative_to(out / "smoke")) for path in out.glob("smoke/*/rank*.txt"))
-    assert who == ["after/rank0of1.txt", "before/rank0of1.txt", "both/rank0of2.txt", "both/rank1of2.txt"]
+    together = [f"{name}/rank{rank}of2.txt" for name in ("both", "gan") for rank in (0, 1)]
+    assert who == ["after/rank0of1.txt", "before/rank0of1.txt", *together]
     for path in out.glob("smoke/*/rank*.txt"):
         assert len(numbers(path)) == two_devices.STEPS
-    for name in ("before", "both", "after"):
+    for name in NAMES:
         rows = (folder(out, name) / "loss.csv").read_text().split()
         assert [row.split(",")[0] for row in rows] == ["step", "10", "12"]
         assert not list(folder(out, name).rglob("*.ckpt"))
@@ -78,17 +81,21 @@ def test_the_two_halves_make_the_batches_of_one_process(out) -> None:
         assert list(rows) == [expected[0::2], expected[1::2]]
 
 
-def test_two_processes_have_the_loss_curve_and_weights_of_one(out, alone) -> None:
-    """Rounding of the mean over processes apart; timesteps, noise and dropped conditions are those of one process."""
+@pytest.mark.parametrize(("name", "columns"), [("both", 3), ("gan", 5)])
+def test_two_processes_have_the_loss_curve_and_weights_of_one(name: str, columns: int, out, alone) -> None:
+    """Rounding of the mean over processes apart; timesteps, noise and dropped conditions are those of one process.
+
+    The adversarial model has two optimizers, and losses of both networks.
+    """
     two, one = (
-        np.genfromtxt(folder(o, "both") / "loss.csv", delimiter=",", skip_header=1, filling_values=0)
+        np.genfromtxt(folder(o, name) / "loss.csv", delimiter=",", skip_header=1, filling_values=0)
         for o in (out, alone)
     )
-    assert two.shape == one.shape == (2, 3)
+    assert two.shape == one.shape == (2, columns)
     np.testing.assert_allclose(two, one, rtol=2e-5)
-    weights, expected = (load_file(folder(o, "both") / "weights.safetensors") for o in (out, alone))
-    for name, value in weights.items():
-        np.testing.assert_allclose(value, expected[name], atol=2e-5, err_msg=name)
+    weights, expected = (load_file(folder(o, name) / "weights.safetensors") for o in (out, alone))
+    for key, value in weights.items():
+        np.testing.assert_allclose(value, expected[key], atol=2e-5, err_msg=key)
 
 
 def test_what_single_processes_do_beside_a_group_is_the_same_bit_for_bit(out, alone) -> None:

@@ -23,11 +23,13 @@ def expert(name: str, devices: int) -> TrainRun:
 
 
 def table(profile, seed) -> Table:
-    """Samples of two models: of one process each, and of two together."""
+    """Samples of models of one process each, and of two together, one of them with two optimizers."""
     rows = [
         replace(small_runs.samples(expert(name, devices), num_images=10, num_steps=4), name=f"{name}-samples")
         for name, devices in (("before", 1), ("both", 2), ("after", 1))
     ]
+    gan = small_runs.gan(steps=STEPS, name="gan", devices=2)
+    rows.append(replace(small_runs.generated(gan), name="gan-samples"))
     found = small_runs.table_of(rows[0], ("SSIM",))
     return replace(found, name="two_devices", rows=tuple(Row(label=row.name, sample=row) for row in rows))
 

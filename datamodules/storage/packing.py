@@ -127,8 +127,11 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Create a uint8 .npy file with reserved disk space, so that a full disk is an error now, not a crash later."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     try:
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        elif shutil.disk_usage(path.parent).free < path.stat().st_size:  # macOS cannot reserve
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         if error.errno == errno.ENOSPC:
             need = path.stat().st_size / 2**30

@@ -4,6 +4,7 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -88,11 +89,17 @@ def _add(folder: Path, stage: str, spent: Mapping[str, float | None]) -> None:
         before = stages.get(stage, dict.fromkeys(spent, 0.0))
         stages[stage] = {
             **{name: _sum(before.get(name), value) for name, value in spent.items()},
-            "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+            "peak_memory_gib": round(_peak_memory() / 2**30, 2),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
         }
         write_json(path, {"stage": stages})
+
+
+def _peak_memory() -> int:
+    """Return the most bytes that this process held; the system counts them in kilobytes, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _sum(before: Any, value: float | None) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from datamodules.base import PackedDataModule
 from datamodules.config import DataConfig
@@ -31,14 +31,25 @@ class Workspace:
     """Whether missing data sets are rendered by us."""
     cache: Path | None
     """Folder for packed data sets; None packs them next to their files."""
+    logger: Literal["csv", "tensorboard", "wandb"] = "csv"
+    """Where the loss goes besides loss.csv."""
 
     @classmethod
-    def make(cls, profile: Profile, out: Path, data: Path | None) -> "Workspace":
-        """Return the workspace for the command line's flags."""
+    def make(
+        cls, profile: Profile, out: Path, data: Path | None, logger: Literal["csv", "tensorboard", "wandb"] = "csv"
+    ) -> "Workspace":
+        """Return the workspace for the command line's flags.
+
+        Args:
+            profile: profile of the runs.
+            out: root of all run folders.
+            data: root of the data sets; None renders them, except at paper.
+            logger: where the loss goes besides loss.csv.
+        """
         rendered = data is None and profile != "paper"
         root = Path("data") / profile if rendered else data or Path("data")
         cache = out / "packed" if data is not None else None  # a given folder may be read-only, or not ours
-        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache)
+        return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache, logger=logger)
 
     def open(self, config: DataConfig) -> PackedDataModule:
         """Return the data module of one data set."""

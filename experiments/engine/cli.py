@@ -45,6 +45,8 @@ class TableFlags:
     """Number of processes on this machine that share the work and divide the CPU cores; 0: one for each core, at most 8."""
     part: Literal["all", "data", "report"] = "all"
     """all: runs, then the report. data: only render, check and pack the data sets. report: only report existing results."""
+    logger: Literal["csv", "tensorboard", "wandb"] = "csv"
+    """Where losses and sample images of trainings go besides loss.csv: below their run's folder, or to wandb.ai."""
     debug: bool = False
     """Print the traceback of a bug in the program; the run's failed.txt has it in any case."""
 
@@ -107,7 +109,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     if flags.workers > 1 and len(gpus()) > 1:
         raise UserError(f"--workers {flags.workers} divides CPU cores; here each GPU has a process: leave it out.")
     tables, papers = ([table(p, seed) for seed in range(flags.seeds)] for p in (flags.profile, "paper"))
-    workspace = Workspace.make(flags.profile, flags.out, flags.data)
+    workspace = Workspace.make(flags.profile, flags.out, flags.data, flags.logger)
     require_own(workspace.runs)
     if flags.part == "all":
         check_launch(runs)
@@ -137,7 +139,8 @@ def _phases(workspace: "Workspace", runs: list[Run], tables: list[Table], flags:
         return
     devices = gpus()
     for part in phases(runs, tables):
-        words = ["-m", _module(), *_words(replace(flags, only=tuple(run.name for run in part)))]  # names: no report
+        only = replace(flags, only=tuple(run.name for run in part))  # names: no report
+        words = ["-m", _module(), "--logger", flags.logger, *_words(only)]
         yield together(workspace, part, tables, words, workers=flags.workers or cores(), devices=devices)
 
 

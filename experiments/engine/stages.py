@@ -27,6 +27,7 @@ from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
 from lightning_mmdiff.callbacks.ema import EMA
+from lightning_mmdiff.callbacks.experiment_log import ExperimentLog
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.ownership import StillOurs
 from lightning_mmdiff.callbacks.progress import RunProgress
@@ -93,11 +94,14 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
     locks = WorkLocks(folder.locks)
     still_ours = StillOurs(locks, TRAINING)
+    log = _experiment_log(workspace, run, validation)
+    also = log[0].write if log else lambda *_: None
     callbacks = [
         still_ours,
         *([average] if average else []),
         StepSeeds(run.seed),
-        LossCurve(folder.loss_curve, validation=validation, may_write=still_ours.is_ours),
+        *log,  # before the curve, which writes to it
+        LossCurve(folder.loss_curve, validation=validation, may_write=still_ours.is_ours, also=also),
         RunProgress(run.name, max_steps=config.max_steps),
         Checkpoints(folder.checkpoints, every=config.checkpoint_every),
     ]
@@ -114,6 +118,14 @@ def train(workspace: Workspace, run: TrainRun) -> None:
         for path in checkpoints.by_step(folder.checkpoints):
             path.unlink(missing_ok=True)  # only needed to resume
     trainer.strategy.barrier()  # no process continues without the weights
+
+
+def _experiment_log(workspace: Workspace, run: TrainRun, validation: Validation) -> list[ExperimentLog]:
+    """Return the callback of ``--logger``, if there is one: images five times in a training."""
+    if workspace.logger == "csv":
+        return []
+    folder, every = workspace.runs / run.name, max(1, run.trainer.max_steps // 5)
+    return [ExperimentLog(workspace.logger, folder, every=every, conditions=lambda: validation.batches()[0])]
 
 
 def sample(workspace: Workspace, run: SampleRun, tables: Sequence[Table] = ()) -> None:

@@ -14,9 +14,6 @@ LABELS_TO_FACE = ("SPADE", "OASIS", "Pix2PixHD", "INADE")
 """Rows of Tables 1 and 2 of Unite and Conquer that are made from hard label maps."""
 REGIMES: dict[str, Regime] = {"Fine-tuning": "fine_tuning", "Combined": "combined"}
 """The paper's name of each way to train on two data sets."""
-TEDIGAN_WHY = (
-    "TediGAN is not built: it needs a StyleGAN2 of faces, and no script for mask and text together was published"
-)
 
 
 def labels_to_face(profile: Profile, seed: int, baseline: str, group: str) -> TrainRun:

@@ -1,7 +1,8 @@
 """Ways to condition on a label, on scikit-learn's digits (lecture, Bereyhi 2025): models, samples and evaluator.
 
-The lecture prints no numbers and no settings, so nothing here is published: ``settings/lecture.py`` has ours. Digits stay at
-their own 8 x 8 pixels. Rows are compared at one budget of optimizer steps; the ten models of label sampling share it.
+Besides the diffusion models there are a GAN and a VAE. The lecture prints no numbers and no settings, so nothing here is
+published: ``settings/lecture.py`` has ours. Digits stay at their own 8 x 8 pixels. Rows are compared at one budget of optimizer
+steps; the ten models of label sampling share it.
 """
 
 from dataclasses import replace
@@ -12,9 +13,13 @@ from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.lecture import of
 from experiments.runs import SampleRun, TrainerConfig, TrainRun, seeded
 from experiments.spec import Metric, Profile
+from lightning_mmdiff.baselines.label_gan import LabelGANConfig
+from lightning_mmdiff.baselines.label_networks import LabelLayers, LabelNetworkConfig
+from lightning_mmdiff.baselines.label_vae import LabelVAEConfig
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.label_sampling import SampleByLabel
 from lightning_mmdiff.methods.single import Denoise, RealImages
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.evaluators import Degradation
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
@@ -83,6 +88,35 @@ def with_label(profile: Profile, seed: int, budget: int, name: str, layers: Clas
     return _run(profile, seed, f"digits-{name}", network, digits("label"), budget)
 
 
+def gan(profile: Profile, seed: int, budget: int, layers: LabelLayers) -> TrainRun:
+    """Return the training run of a GAN whose two networks read the label.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        budget: optimizer steps of each network.
+        layers: how they read it.
+    """
+    rate = OptimizerConfig(lr=of(profile).adversarial_lr, betas=(0.5, 0.99))
+    network = _label_networks(profile, layers)
+    model = LabelGANConfig(image_size=PIXELS, network=network, optimizer=rate, discriminator_optimizer=rate)
+    run = _training(profile, seed, f"digits-gan-{layers}", model, budget)
+    return replace(run, trainer=replace(run.trainer, gradient_clip_val=None))
+
+
+def vae(profile: Profile, seed: int, budget: int, layers: LabelLayers) -> TrainRun:
+    """Return the training run of a VAE whose two networks read the label.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        budget: optimizer steps.
+        layers: how they read it.
+    """
+    model = LabelVAEConfig(network=_label_networks(profile, layers), optimizer=_optimizer(profile, budget))
+    return _training(profile, seed, f"digits-vae-{layers}", model, budget)
+
+
 def evaluator(profile: Profile) -> TrainRun:
     """Return the classifier of real digits."""
     steps = of(profile).evaluator_steps
@@ -116,6 +150,18 @@ def generated(profile: Profile, name: str, seed: int, *runs: TrainRun) -> Sample
     method: MethodConfig = RealImages()
     if runs:
         method = Denoise(model=runs[0]) if len(runs) == 1 else SampleByLabel(models=runs)
+    return drawn(profile, name, seed, method)
+
+
+def drawn(profile: Profile, name: str, seed: int, method: MethodConfig) -> SampleRun:
+    """Return the run in which ``method`` makes digits for the labels of the test digits.
+
+    Args:
+        profile: profile of the run.
+        name: name of the run.
+        seed: sampling seed.
+        method: makes the digits.
+    """
     published = SampleRun(
         name=seeded(name, seed),
         method=method,
@@ -133,8 +179,14 @@ def _network(profile: Profile, *, small: bool = False) -> UNetConfig:
     return replace(mini_unet(3, 3), patch_size=1, channels=of(profile).channels // (3 if small else 1))
 
 
+def _label_networks(profile: Profile, layers: LabelLayers) -> LabelNetworkConfig:
+    """Return the networks of GAN and VAE, with twice the U-Net's channels, as they have far fewer layers."""
+    return LabelNetworkConfig(
+        image_size=PIXELS, num_classes=CLASSES, label_layers=layers, channels=2 * of(profile).channels
+    )
+
+
 def _run(profile: Profile, seed: int, name: str, network: UNetConfig, data: DataConfig, steps: int) -> TrainRun:
-    settings = of(profile)
     model = DenoiserConfig(
         network=network,
         conditions=ConditionConfig(label=("label", CLASSES) if network.num_classes else None),
@@ -142,14 +194,30 @@ def _run(profile: Profile, seed: int, name: str, network: UNetConfig, data: Data
         schedule="cosine",
         prediction="z0",
         min_snr=5.0,
-        optimizer=OptimizerConfig(
-            lr=settings.lr, betas=(0.9, 0.99), warmup_steps=min(50, steps // 4), decay_steps=steps
-        ),
+        optimizer=_optimizer(profile, steps),
     )
+    return replace(_training(profile, seed, name, model, steps), data=(data,))
+
+
+def _optimizer(profile: Profile, steps: int) -> OptimizerConfig:
+    return OptimizerConfig(lr=of(profile).lr, betas=(0.9, 0.99), warmup_steps=min(50, steps // 4), decay_steps=steps)
+
+
+def _training(profile: Profile, seed: int, name: str, model: ModelConfig, steps: int) -> TrainRun:
+    """Return the training of ``model`` on digits with their labels.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        name: start of the name of the run.
+        model: what is trained.
+        steps: optimizer steps.
+    """
+    settings = of(profile)
     trainer = TrainerConfig(
         max_steps=steps, ema_decay=0.99, gradient_clip_val=1.0, checkpoint_every=settings.checkpoint_every
     )
     return TrainRun(
-        name=seeded(f"{name}-{steps}-steps", seed), model=model, data=(data,), batch_size=settings.batch_size,
-        trainer=trainer, seed=seed,
+        name=seeded(f"{name}-{steps}-steps", seed), model=model, data=(digits("label"),),
+        batch_size=settings.batch_size, trainer=trainer, seed=seed,
     )  # fmt: skip

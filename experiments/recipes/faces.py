@@ -1,12 +1,15 @@
 """Rows, metrics and claims that Tables 1, 2 and 4 of Unite and Conquer share."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from experiments.protocols.catalogue import column
-from experiments.recipes import baselines
+from experiments.recipes import baselines, tedigan
 from experiments.recipes.baselines import LABELS_TO_FACE
 from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid, enough_images, protocols
 from experiments.recipes.evaluators import face_parser
+from experiments.recipes.profiles import with_steps
+from experiments.recipes.settings.baselines import of as budgets
 from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
     both_conditions,
@@ -18,7 +21,7 @@ from experiments.recipes.unite_and_conquer import (
     unite,
     united,
 )  # fmt: skip
-from experiments.runs import SampleRun
+from experiments.runs import SampleRun, seeded
 from experiments.spec import Claim, Metric, Profile, Row, Table
 from lightning_mmdiff.baselines.adversarial import Generate
 from lightning_mmdiff.methods.composable import Compose
@@ -26,7 +29,8 @@ from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.single import RealImages
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
-BOTH, OURS = "one model, both conditions", "OURS"
+BOTH, TEDIGAN, OURS = "one model, both conditions", "TediGAN", "OURS"
+FAIR, HURRIED = "Fair comparison (not in the paper)", "OURS, in the processor time of one baseline"
 SOURCES = {"UC1": "Sec. 4.3", "UC2": "Sec. 4.3", "UC3": "Sec. 4.3", "UC4": "Sec. 5"}
 """Claim -> where the paper makes it; the others are ours."""
 
@@ -57,9 +61,9 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[R
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
     maps = ("hair", face(profile))
-    alone, fair = "Same experts, not united", "Fair comparison (not in the paper)"
+    alone = "Same experts, not united"
 
-    def row(label: str, name: str, method: MethodConfig, *, group: str = fair) -> Row:
+    def row(label: str, name: str, method: MethodConfig, *, group: str = FAIR) -> Row:
         return Row(group=group, label=label, sample=united(profile, name, dataset, method))
 
     two = (guided(hair, "hair"), guided(skin, maps[1]))
@@ -82,6 +86,19 @@ def ours(profile: Profile, seed: int, dataset: str) -> SampleRun:
     """Return the sample run of the paper's last row: hair and face experts united, w = 1, a = 1/N (Sec. 4.1)."""
     hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
     return united(profile, "ours", dataset, unite(guided(hair, "hair"), guided(skin, face(profile))))
+
+
+def in_the_time_of_a_baseline(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
+    """Return ours with experts trained for the processor time of one baseline, both together; no row if it is not known."""
+    steps = budgets(profile).expert_steps
+    if steps is None:
+        return ()
+    hair, skin = (
+        replace(with_steps(run, steps), name=seeded(f"{name}-short", seed))
+        for run, name in ((hair_expert(profile, seed), "hair-expert"), (face_expert(profile, seed), "face-expert"))
+    )
+    method = unite(guided(hair, "hair"), guided(skin, face(profile)))
+    return (Row(group=FAIR, label=HURRIED, sample=united(profile, "ours-short", dataset, method)),)
 
 
 def claims(*columns: str) -> tuple[Claim, ...]:
@@ -113,7 +130,7 @@ def baseline_claims() -> tuple[Claim, ...]:
             source=SOURCES[i],
         )
         for i, metric in (("UC1", "FID"), ("UC2", "mIoU"), ("UC2", "F1"))
-        for label in LABELS_TO_FACE
+        for label in (*LABELS_TO_FACE, TEDIGAN)
     )  # fmt: skip
     regimes = tuple(
         Claim(
@@ -129,9 +146,13 @@ NOTES = (
     "Uniting two experts with w = 1 and a = 1/2 is averaging their conditional predictions with classifier-free guidance of "
     "strength 2: e1 + e2 - (u1 + u2)/2 = 2 mean(e) - mean(u). The rows 'guidance 2' give the baselines the same.",
     "Ours trains two experts; the rows 'twice the training' give the single model as many optimizer steps as both together.",
+    "The report says images seen, steps and processor time of every training. One row has ours in the processor time of one "
+    "baseline: its two experts are trained for about as long together.",
     "Conditions of a test image are its own hair map and face map. No training image ever came with both.",
-    "SPADE, Pix2PixHD and INADE train on a perceptual loss: on VGG19 at paper, else on the EfficientNet-Lite0 whose features "
-    "FD, KID and PD are measured on too, which favors them in those columns.",
+    "TediGAN is trained with pairs, as in the paper: its training images have both maps. Its generator is a StyleGAN2 of FFHQ "
+    "at paper, else one of the rendered faces of both data sets, trained first.",
+    "SPADE, Pix2PixHD, INADE and TediGAN's encoder train on a perceptual loss: on VGG19 (TediGAN: AlexNet) at paper, else on the "
+    "EfficientNet-Lite0 whose features FD, KID and PD are measured on too, which favors them in those columns.",
 )
 
 COLUMNS = ("FID", "LPIPS", "SSIM", "mIoU", "F1")
@@ -152,12 +173,12 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
     """
 
     def row(group: str, label: str, values: tuple[float, ...]) -> Row:
-        sample = ours(profile, seed, dataset) if label == OURS else None
         if label in LABELS_TO_FACE:
             run = baselines.labels_to_face(profile, seed, label, group)
             sample = united(profile, run.name.split("-seed")[0], dataset, Generate(model=run))
-        why = None if sample else baselines.TEDIGAN_WHY
-        return Row(group=group, label=label, published=dict(zip(COLUMNS, values)), sample=sample, why=why)
+        else:
+            sample = {TEDIGAN: tedigan.maps_to_face, OURS: ours}[label](profile, seed, dataset)
+        return Row(group=group, label=label, published=dict(zip(COLUMNS, values)), sample=sample)
 
     printed = tuple(row(g, label, values) for g, rows in published.items() for label, values in rows.items())
     return Table(
@@ -165,7 +186,11 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
         title=title,
         paper=f"Unite and Conquer (CVPR 2023), Table {name.removeprefix('table')}",
         metrics=metrics(profile, *COLUMNS, *BESIDE_FID, COPIES),
-        rows=(*printed, *single_and_united_rows(profile, seed, dataset)),
+        rows=(
+            *printed,
+            *single_and_united_rows(profile, seed, dataset),
+            *in_the_time_of_a_baseline(profile, seed, dataset),
+        ),
         claims=(*baseline_claims(), *claims("mIoU", KID, "FID")),
         notes=NOTES,
         evaluators=face_parser(profile),

@@ -1,1 +1,1 @@
-"""Adversarial baselines of the papers' tables: SPADE, OASIS, Pix2PixHD, INADE, pix2pix and CycleGAN, from their papers."""
+"""Baselines of the papers' tables: SPADE, OASIS, Pix2PixHD, INADE, TediGAN, pix2pix, CycleGAN; the lecture's GAN and VAE."""

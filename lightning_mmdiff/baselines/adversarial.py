@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -182,13 +183,13 @@ def layers_of(module: nn.Module, kind: type[nn.Module]) -> Iterator[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Generate(MethodConfig):
-    """Images of an adversarial model: no sampler, one call of the generator."""
+    """Images of a model that needs no sampler: one call of its generator."""
 
     takes_sampler: ClassVar[bool] = False
     model: ModelSource
 
-    def build(self, trained: Trained, *, sampler: Sampler | None, seed: int) -> AdversarialModel:
+    def build(self, trained: Trained, *, sampler: Sampler | None, seed: int) -> LightningModule:
         """Return the trained model."""
-        model: AdversarialModel = trained(self.model)
+        model = trained(self.model)
         model.sampling_seed = seed
         return model

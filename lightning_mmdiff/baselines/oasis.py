@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from lightning_mmdiff.baselines.adversarial import AdversarialConfig, AdversarialModel, Example, Noise, frozen_call
 from lightning_mmdiff.baselines.labels import LabelMaps, num_classes, one_hot
 from lightning_mmdiff.baselines.oasis_discriminator import SegmentingDiscriminator
-from lightning_mmdiff.baselines.spatially_adaptive import ResidualDecoder, SpatiallyAdaptiveNorm, xavier
+from lightning_mmdiff.baselines.spatially_adaptive import (
+    INIT_GAIN,
+    ResidualDecoder,
+    SpatiallyAdaptiveNorm,
+    rescale,
+    xavier,
+)
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions
 
@@ -36,6 +42,8 @@ class OasisConfig(AdversarialConfig):
     """Channels after the discriminator's last step up."""
     mix_weight: float = 10.0
     """Weight of LabelMix."""
+    initial_gain: float = INIT_GAIN
+    """Gain of the initial weights under spectral norm. It changes no output, but how far a step of Adam turns the weights."""
     average_decay: float = 0.9999
     """Weight of the old average of the generator at each step; images are made by the average."""
     statistics_batches: int = 50
@@ -47,6 +55,7 @@ class OasisConfig(AdversarialConfig):
         super().__post_init__()
         self._at_least(1, "width", "label_width", "noise_channels", "last_width", "statistics_batches")
         self._at_least(0, "mix_weight")
+        self._positive("initial_gain")
         self._decays("average_decay")
 
     def build(self, *, seed: int) -> "Oasis":
@@ -117,10 +126,11 @@ class Oasis(AdversarialModel):
         """Set the generator, its average and the discriminator."""
         config = self.config
         self.generator = OasisGenerator(config)
-        self.average = deepcopy(self.generator).requires_grad_(False)
         self.discriminator = SegmentingDiscriminator(
             config.discriminator_widths, config.last_width, num_classes(config.labels) + 1
         )
+        rescale(self, config.initial_gain)
+        self.average = deepcopy(self.generator).requires_grad_(False)
 
     def condition(self, conditions: Conditions, like: Tensor) -> Tensor:
         """Return the one-hot label map, [B, K, S, S]."""
@@ -141,10 +151,11 @@ class Oasis(AdversarialModel):
         labels, real = example.condition, example.image
         with torch.no_grad():
             fake = self.generator(labels, self.noise(len(real), generator)(self.config.noise_channels))
-        on_fake, on_real = self.discriminator(fake), self.discriminator(real)
-        loss = fake_loss(on_fake) + segmentation_loss(on_real, labels, weights=class_weights(labels))
         mask = mix_mask(labels, generator)
-        on_mixed = self.discriminator(mask * real + (1 - mask) * fake)
+        on_fake, on_real, on_mixed = self.discriminator(torch.cat([fake, real, mask * real + (1 - mask) * fake])).chunk(
+            3
+        )
+        loss = fake_loss(on_fake) + segmentation_loss(on_real, labels, weights=class_weights(labels))
         return loss + self.config.mix_weight * F.mse_loss(on_mixed, mask * on_real + (1 - mask) * on_fake)
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:  # type: ignore[override]

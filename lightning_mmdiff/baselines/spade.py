@@ -18,7 +18,13 @@ from lightning_mmdiff.baselines.labels import LabelMaps, num_classes, one_hot
 from lightning_mmdiff.baselines.losses import feature_matching, hinge_discriminator, hinge_generator
 from lightning_mmdiff.baselines.patches import MultiScaleDiscriminator
 from lightning_mmdiff.baselines.perceptual import WEIGHTS, Perceptual, PerceptualNetwork
-from lightning_mmdiff.baselines.spatially_adaptive import ResidualDecoder, SpatiallyAdaptiveNorm, xavier
+from lightning_mmdiff.baselines.spatially_adaptive import (
+    INIT_GAIN,
+    ResidualDecoder,
+    SpatiallyAdaptiveNorm,
+    rescale,
+    xavier,
+)
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions
 
@@ -39,6 +45,8 @@ class SpadeConfig(AdversarialConfig):
     """Network of the perceptual loss; None omits it."""
     feature_weight: float = 10.0
     perceptual_weight: float = 10.0
+    initial_gain: float = INIT_GAIN
+    """Gain of the initial weights under spectral norm. It changes no output, but how far a step of Adam turns the weights."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=1e-4, betas=(0.0, 0.9))
     discriminator_optimizer: OptimizerConfig = OptimizerConfig(lr=4e-4, betas=(0.0, 0.9))
 
@@ -46,6 +54,7 @@ class SpadeConfig(AdversarialConfig):
         super().__post_init__()
         self._at_least(1, "width", "label_width", "discriminator_width")
         self._at_least(0, "feature_weight", "perceptual_weight")
+        self._positive("initial_gain")
 
     def build(self, *, seed: int) -> "LabelsToImage":
         """Build both networks."""
@@ -101,11 +110,12 @@ class LabelsToImage(AdversarialModel):
         return one_hot(conditions, self.config.labels, like)
 
     def build_discriminator(self) -> None:
-        """Set the discriminator of label maps and images, and the perceptual loss."""
+        """Set the discriminator of label maps and images, and the perceptual loss; scale both networks' weights."""
         config = self.config
         channels = num_classes(config.labels) + 3
         self.discriminator = MultiScaleDiscriminator(channels, config.discriminator_width, "spectral-instance")
         self.perceptual = Perceptual(config.perceptual, self.stage_weights) if config.perceptual else None
+        rescale(self, config.initial_gain)
 
     def compared(
         self, example: Example, fake: Tensor, *, frozen: bool

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 Norm = Callable[[int], nn.Module]
@@ -32,6 +34,14 @@ def convolution(width_in: int, width_out: int, size: int = 3, **options: Any) ->
         options: further arguments of ``nn.Conv2d``.
     """
     return spectral_norm(xavier(nn.Conv2d(width_in, width_out, size, padding=size // 2, **options)))
+
+
+@torch.no_grad()
+def rescale(module: nn.Module, gain: float) -> None:
+    """Give the weights under spectral norm the size that Xavier's rule with ``gain`` would have given them."""
+    for layer in module.modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            layer.parametrizations.weight.original.mul_(gain / INIT_GAIN)  # type: ignore[union-attr]
 
 
 class SpatiallyAdaptiveNorm(nn.Module):

@@ -25,7 +25,7 @@ class LossCurve(Callback):
 
     def __init__(
         self, path: Path, every: int = 10, validation: Validation | None = None,
-        may_write: Callable[[], bool] = lambda: True,
+        may_write: Callable[[], bool] = lambda: True, also: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
     ):  # fmt: skip
         """Write to ``path``.
 
@@ -34,8 +34,9 @@ class LossCurve(Callback):
             every: training steps between rows.
             validation: each of its measurements makes a row, too.
             may_write: asked before each row; false if another process writes the file now.
+            also: takes the step and the values of each row, too.
         """
-        self.path, self.every, self.validation, self.may_write = path, every, validation, may_write
+        self.path, self.every, self.validation, self.may_write, self.also = path, every, validation, may_write, also
         self._columns: list[str] = ["step", "loss"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -56,6 +57,7 @@ class LossCurve(Callback):
         means = trainer.strategy.reduce(torch.stack([logged[name].float() for name in names]), reduce_op="mean")
         if trainer.is_global_zero and self.may_write():
             values = dict(zip(names, means.tolist())) | {f"{HELD_OUT}{k}": v for k, v in held_out.items()}
+            self.also(steps_done(trainer), values)
             self._append({"step": str(steps_done(trainer))} | {k: f"{v:.6g}" for k, v in values.items()})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class Validation:
         count = sum(len(batch["image"]) for batch in batches)
         names: list[str] = []
         total = torch.zeros(())
-        with _evaluation(pl_module), trainer.precision_plugin.val_step_context():
+        with evaluation(pl_module), trainer.precision_plugin.val_step_context():
             for number, whole in enumerate(batches):
                 batch, draws, rows = _share(whole, number, trainer.global_rank, trainer.world_size)
                 if rows or not names:  # a process without a share knows the names nonetheless
@@ -91,7 +91,7 @@ def _rows(batch: Mapping[str, Any], rank: int, world_size: int) -> dict[str, Any
 
 
 @contextmanager
-def _evaluation(module: LightningModule) -> Iterator[None]:
+def evaluation(module: LightningModule) -> Iterator[None]:
     """Put ``module`` into evaluation mode, and each of its parts back into its own mode at the end."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()

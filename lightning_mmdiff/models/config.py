@@ -17,7 +17,7 @@ class ModelConfig(Config):
     """Base of the frozen dataclasses that configure a model.
 
     A subclass defines ``build(self, *, seed, ...)``; its other arguments are the roles of the frozen models it uses, among
-    "embedder", "autoencoder" and "experts". A role without a default is required.
+    "embedder", "autoencoder", "decoder" and "experts". A role without a default is required.
     """
 
     build: ClassVar[Callable[..., LightningModule]]

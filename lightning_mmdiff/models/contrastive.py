@@ -107,7 +107,11 @@ class ContrastiveModel(SupervisedModel):
 
     def encode_images(self, image: Tensor) -> Tensor:
         """Return unit vectors [B, D] for images, uint8 [B, 3, S, S], with gradient."""
-        return F.normalize(self.image_encoder(images.to_float(image)), dim=-1)
+        return self.embed_pixels(images.to_float(image))
+
+    def embed_pixels(self, x: Tensor) -> Tensor:
+        """Return unit vectors [B, D] for images in model range, float [B, 3, S, S], with gradient."""
+        return F.normalize(self.image_encoder(x), dim=-1)
 
     def encode_text(self, captions: Sequence[str]) -> Tensor:
         """Return unit vectors [B, D] for captions, with gradient."""

@@ -53,7 +53,14 @@ class DiffusersUNet(nn.Module):
         prepare(self, config)
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
-        """Return the output [B, C, H, W] for x [B, C', H, W] at t [B]; it takes no embedding."""
+        """Return the output, [B, out_channels, H, W].
+
+        Args:
+            x: noisy image and condition channels, [B, in_channels, H, W].
+            t: timesteps, [B] or one for all.
+            embedding: always None.
+            labels: classes, int64 [B]; -1 is null.
+        """
         assert embedding is None
         if labels is not None:
             labels = labels % self.unet.config["num_class_embeds"]  # -1, the null class, is the last one

@@ -188,7 +188,15 @@ class ClipEmbedder(nn.Module):
     @torch.no_grad()
     def embed_images(self, image: Tensor) -> Tensor:
         """Return unit vectors [B, D] of images, uint8 [B, 3, S, S]."""
-        pixels = normalize(self.resize(image.float() / 255, self.model.config.vision_config.image_size))
+        return self._embed(image.float() / 255)
+
+    def embed_pixels(self, x: Tensor) -> Tensor:
+        """Return unit vectors [B, D] of images in model range, float [B, 3, S, S], with gradient."""
+        return self._embed((x + 1) / 2)
+
+    def _embed(self, image: Tensor) -> Tensor:
+        """Return unit vectors [B, D] of images in [0, 1], float [B, 3, S, S]."""
+        pixels = normalize(self.resize(image, self.model.config.vision_config.image_size))
         features = self.model.vision_model(pixel_values=pixels.to(self.model.dtype)).pooler_output
         return F.normalize(self.model.visual_projection(features).float(), dim=-1)
 

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from lightning_mmdiff import weights
+from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks import stable_diffusion
 from lightning_mmdiff.networks.vae import VAE
+from lightning_mmdiff.released import inade, picture_to_picture, stylegan2
 from lightning_mmdiff.source import ModelSource
 
 
@@ -41,6 +44,12 @@ def _clip_h() -> nn.Module:
     return load_clip(weights.require("clip_h"))
 
 
+def _clip() -> nn.Module:
+    from lightning_mmdiff.networks.farl import load_clip
+
+    return load_clip(weights.require("clip"))
+
+
 def _kl_f8(image_size: int) -> ReleasedModel:
     config = stable_diffusion.kl_f8(image_size)
     return ReleasedModel(
@@ -51,9 +60,28 @@ def _kl_f8(image_size: int) -> ReleasedModel:
 
 RELEASED = (
     ReleasedModel(name="farl", weights=("farl", "clip"), load=_farl),
+    ReleasedModel(name="clip", weights=("clip",), load=_clip),
     ReleasedModel(name="clip_h", weights=("clip_h",), load=_clip_h),
     _kl_f8(256),
     _kl_f8(768),
+    ReleasedModel(
+        name="stylegan2_ffhq",
+        weights=("stylegan2_ffhq",),
+        load=stylegan2.load_generator,
+        architecture=lambda: StyleGenerator(StyleGAN2Config()),
+    ),
+    ReleasedModel(name="psp_mask", weights=("psp_mask",), load=stylegan2.load_mask_encoder),
+    ReleasedModel(name="inade_celeba", weights=("inade_generator", "inade_encoder"), load=inade.load),
+    ReleasedModel(
+        name="pix2pix_day2night",
+        weights=("pix2pix_day2night",),
+        load=partial(picture_to_picture.load_pix2pix, "pix2pix_day2night"),
+    ),
+    ReleasedModel(
+        name="cyclegan_photo2label",
+        weights=("cyclegan_photo2label",),
+        load=partial(picture_to_picture.load_cyclegan, "cyclegan_photo2label"),
+    ),
     ReleasedModel(
         name="stable_diffusion_2",
         weights=("stable_diffusion_2",),

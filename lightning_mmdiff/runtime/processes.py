@@ -12,6 +12,11 @@ def environment_number(name: str, default: int) -> int:
     return int(value) if value.isdecimal() else default
 
 
+def cores() -> int:
+    """Return the number of CPU cores that this process may use; all of them on a system that does not tell (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def machine() -> str:
     """Return a name for this machine and its process numbers (containers on one host may count their own)."""

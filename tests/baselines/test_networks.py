@@ -1,9 +1,12 @@
 """The networks of the baselines: published sizes, and identities that need no reference code."""
 
+import dataclasses
+
 import pytest
 import small
 import torch
 import torch.nn.functional as F  # noqa: N812
+from small import millions
 from torch import nn
 
 from lightning_mmdiff.baselines.adversarial import AdversarialConfig
@@ -18,10 +21,6 @@ from lightning_mmdiff.baselines.spade import SpadeConfig
 from lightning_mmdiff.baselines.spatially_adaptive import SpatiallyAdaptiveNorm
 
 PUBLISHED = {"image_size": 256, "labels": (("mask", 18),)}  # 19 classes with the background
-
-
-def millions(module: nn.Module) -> float:
-    return round(sum(p.numel() for p in module.parameters()) / 1e6, 2)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +106,16 @@ def test_inade_keeps_its_last_class() -> None:
     assert not torch.equal(
         model.generate(labels, noise), model.generate(last, model.noise_of([torch.Generator().manual_seed(0)]))
     )
+
+
+@pytest.mark.parametrize("name", ["spade", "inade", "oasis"])
+def test_the_initial_gain_changes_the_weights_under_spectral_norm_and_no_output(name: str) -> None:
+    published = small.CONFIGS[name]
+    large = dataclasses.replace(published, initial_gain=1.0)
+    one, other = (config.build(seed=0).eval() for config in (published, large))
+    key = next(key for key in one.state_dict() if key.startswith("generator") and key.endswith("weight.original"))
+    assert torch.allclose(one.state_dict()[key] * 50, other.state_dict()[key])
+    labels = torch.zeros(1, 3, *2 * (published.image_size,))
+    labels[:, 1] = 1
+    images = [m.generate(labels, m.noise_of([torch.Generator().manual_seed(0)])) for m in (one, other)]
+    assert torch.allclose(*images, atol=1e-5)

@@ -159,6 +159,19 @@ def test_four_kills(warm, tmp_path, data) -> None:
     assert_equal(runs, quiet.runs)
 
 
+def test_a_training_with_two_optimizers_killed_twice(warm, tmp_path, data) -> None:
+    quiet = Killing(warm, "adversarial_table", data, tmp_path / "quiet")
+    undisturbed = quiet.start()
+    killing = Killing(warm, "adversarial_table", data, tmp_path / "killed")
+    for step in (20, 50):
+        here = killing.runs / "expert" / "checkpoints"
+        assert killing.kill(signal.SIGKILL, lambda there=here / f"step={step}.ckpt": there.exists())
+        assert not (killing.runs / "expert" / "weights.safetensors").exists()
+    killing.finish(killing.start())
+    quiet.finish(undisturbed)
+    assert_equal(killing.runs, quiet.runs)
+
+
 @pytest.mark.slow
 def test_thirty_kills(warm, tmp_path, data) -> None:
     quiet = Killing(warm, "long_table", data, tmp_path / "quiet")

@@ -19,6 +19,8 @@ class Settings(Config):
     """Number of channels of the U-Net; a third as many give about a tenth of the parameters."""
     lr: float
     """Peak learning rate."""
+    adversarial_lr: float
+    """Learning rate of both networks of a GAN, which stays."""
     checkpoint_every: int
     """Number of optimizer steps between checkpoints."""
     evaluator_steps: int
@@ -32,6 +34,7 @@ PAPER = Settings(
     batch_size=64,
     channels=48,
     lr=1e-3,
+    adversarial_lr=2e-4,
     checkpoint_every=200,
     evaluator_steps=2000,
     samples=None,
@@ -42,6 +45,7 @@ MINI = replace(
     batch_size=32,
     channels=24,
     lr=2.5e-3,
+    adversarial_lr=1e-3,
     evaluator_steps=500,
     samples=replace(MINI_IMAGES, num_images=297),  # each test digit once
 )
