@@ -49,7 +49,7 @@ class DiffusersUNet(nn.Module):
             num_class_embeds=classes, resnet_time_scale_shift="scale_shift", act_fn="silu",
         )  # fmt: skip
         if config.checkpointing:
-            self.unet.enable_gradient_checkpointing()
+            self.unet.enable_gradient_checkpointing()  # type: ignore[attr-defined]
         prepare(self, config)
 
     def forward(self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
