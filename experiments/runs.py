@@ -9,12 +9,10 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.schedules import Sampler
-from lightning_mmdiff.source import ModelSource
+from lightning_mmdiff.source import HELPERS, ModelSource
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 """Names of ``lightning.Trainer``."""
-HELPERS = ("embedder", "autoencoder", "decoder", "experts")
-"""Roles of the frozen models that a model is built on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Literal
 from experiments import Profile
 from experiments.runs import Run, SampleRun, TrainRun
 from lightning_mmdiff.configs import Config
+from lightning_mmdiff.methods.config import ExpertUse
 
 Range = tuple[float | None, float | None]
 """Smallest and largest value that a metric can have; None where there is no bound."""
@@ -65,6 +66,16 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Experts whose predictions a figure compares over time, with each other and with a model of all conditions."""
+
+    united: SampleRun
+    """United by Eq. 10."""
+    joint: ExpertUse | None = None
+    """A model trained on all conditions together."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows x metrics, the claims they decide and the evaluators they need."""
 
@@ -79,11 +90,19 @@ class Table:
     """Models used only to measure: face parser, attribute classifier."""
     influence: bool = False
     """Whether to draw the influence maps of the rows whose experts collaborate."""
+    agreement: Agreement | None = None
+    """Experts to compare over time in a figure."""
 
     def source_of(self, metric: Metric) -> str:
         """Return where the paper shows a column; empty if the column is ours."""
         printed = any(metric.column in (row.published or ()) for row in self.rows)
         return metric.source or (self.paper if printed else "")
+
+
+def trainings(agreement: Agreement) -> tuple[TrainRun, ...]:
+    """Return the trained models that a figure of agreement needs."""
+    joint = [agreement.joint.run] if agreement.joint else []
+    return (*agreement.united.needs, *(run for run in joint if isinstance(run, TrainRun)))
 
 
 TableFunction = Callable[[Profile, int], Table]

@@ -24,7 +24,8 @@ NOTES = (
     "Influence as the paper prints it (Eq. 5-7). The released sampler multiplies that of the mask by a cosine of the time on "
     "top, which neither the paper nor the training has: the row 'released influence schedule'.",
     "TediGAN: the mask's styles in the 8 coarse layers of 18 (at mini 4 of 8), the text's in the others. No script for both was "
-    "published; the split is the control mechanism of its authors.",
+    "published; the split is the control mechanism of its authors. Its StyleGAN2 is that of Tables 1 and 2: of FFHQ at paper, of "
+    "the rendered faces of both data sets at mini.",
     "Captions speak of hair color, glasses, hat, sex and smile at mini, of beard and age in the paper.",
 )
 

@@ -8,10 +8,14 @@ from typing import Any
 
 from lightning_mmdiff.baselines.cyclegan import CycleGANConfig
 from lightning_mmdiff.baselines.inade import InadeConfig
+from lightning_mmdiff.baselines.label_gan import LabelGANConfig
+from lightning_mmdiff.baselines.label_vae import LabelVAEConfig
 from lightning_mmdiff.baselines.oasis import OasisConfig
 from lightning_mmdiff.baselines.pix2pix import Pix2PixConfig
 from lightning_mmdiff.baselines.pix2pixhd import Pix2PixHDConfig
 from lightning_mmdiff.baselines.spade import SpadeConfig
+from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config
+from lightning_mmdiff.baselines.tedigan import MaskEncoderConfig
 from lightning_mmdiff.configs import from_json
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.methods.collaborative.model import CollaborativeConfig
@@ -28,14 +32,15 @@ from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import read_json
+from lightning_mmdiff.source import HELPERS
 
 MODELS = (
     AttributeClassifierConfig, AutoencoderConfig, CollaborativeConfig, ContrastiveConfig, CycleGANConfig, DenoiserConfig,
-    FaceParserConfig, InadeConfig, LatentDenoiserConfig, MTDiffusionConfig, NoisyClassifierConfig, OasisConfig,
-    Pix2PixConfig, Pix2PixHDConfig, ReliabilityConfig, SpadeConfig,
+    FaceParserConfig, InadeConfig, LabelGANConfig, LabelVAEConfig, LatentDenoiserConfig, MaskEncoderConfig,
+    MTDiffusionConfig, NoisyClassifierConfig, OasisConfig, Pix2PixConfig, Pix2PixHDConfig, ReliabilityConfig, SpadeConfig,
+    StyleGAN2Config,
 )  # fmt: skip
 """Configs of the models that come with the package; a ModelConfig of yours is found too once its module is imported."""
-ROLES = ("embedder", "autoencoder", "experts")
 
 
 def load(folder: str | Path) -> Any:
@@ -57,7 +62,7 @@ def _load(folder: Path, *, helps: bool) -> Any:
     """Load a model, or of a model that helps others the part that they use."""
     settings = _settings(folder)
     config = _config(settings)
-    given = {role: settings[role] for role in ROLES if settings.get(role)}
+    given = {role: settings[role] for role in HELPERS if settings.get(role)}
     helpers = {
         role: [_helper(s, folder) for s in source] if isinstance(source, list) else _helper(source, folder)
         for role, source in given.items()

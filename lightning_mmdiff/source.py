@@ -1,5 +1,8 @@
 """The base class of sources of trained models."""
 
+HELPERS = ("embedder", "autoencoder", "decoder", "experts")
+"""Roles of the frozen models that a model is built on."""
+
 
 class ModelSource:
     """A training run or a released checkpoint: a model that is, or will be, trained. Configs hold it in place of the model."""

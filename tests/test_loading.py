@@ -19,7 +19,7 @@ from experiments.runs import TrainRun
 from experiments.spec import plan
 from lightning_mmdiff.configs import as_json, from_json
 from lightning_mmdiff.errors import MissingFileError, UserError
-from lightning_mmdiff.loading import config_of, load
+from lightning_mmdiff.loading import MODELS, config_of, load
 from lightning_mmdiff.methods.learned_reliability import LearnedReliability
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.denoiser import Denoiser
@@ -43,6 +43,7 @@ def test_the_model_config_of_every_run_comes_back(profile) -> None:
     tables = [importlib.import_module(f"experiments.{entry.name}").table(profile, 0) for entry in INDEX]
     models = {run.model for table in tables for run in plan([table]) if isinstance(run, TrainRun)}
     assert len(models) > 20
+    assert {type(model) for model in models} <= set(MODELS)
     for model in models:
         assert from_json(ModelConfig, json.loads(json.dumps(as_json(model)))) == model
 

@@ -4,8 +4,10 @@ import importlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from experiments import INDEX
 from experiments.core.run_config import as_json
 from experiments.spec import plan
+from lightning_mmdiff.runtime import stand_ins
 
 ROOT = Path(__file__).parents[1]
 MOST_SECONDS, TRIES = 1.5, 3
@@ -135,6 +138,21 @@ def test_work_loads_the_libraries_and_a_second_call_does_not(start) -> None:
     shown, _, end = done.stdout.rpartition("\n\n")
     assert end == "Nothing to do. The report is runs/smoke/tables/table11/table11.html\n"
     assert shown in first
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what is loaded from /proc")
+def test_ctrl_c_while_the_libraries_load_is_a_sentence(tmp_path) -> None:
+    """It was a traceback through half of PyTorch (F6)."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.table1", "--profile", "smoke"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), stand_ins.LOADED: "1"},
+    )  # fmt: skip
+    mapped = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and "libtorch_cpu" not in mapped.read_text():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "Stopped. Run the same command again to go on.\n"
+    assert process.returncode in (130, -signal.SIGINT)
 
 
 def test_plans_are_the_same_with_and_without_the_libraries() -> None:

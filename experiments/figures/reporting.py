@@ -17,6 +17,7 @@ from experiments.core.run_config import as_json
 from experiments.core.workspace import Workspace
 from experiments.figures import galleries
 from experiments.figures import influence as influence_figures
+from experiments.figures.comparisons import comparisons
 from experiments.protocols import influence
 from experiments.protocols import score as scoring
 from experiments.protocols.samples import Samples
@@ -153,7 +154,8 @@ def _galleries(workspace: Workspace, table: Table, folder: Path) -> list[dict[st
         title = "Samples" if len(parts) == 1 else f"Samples, sheet {number} of {len(parts)}"
         entries.append({"title": title, "caption": caption, "file": file})
     influences = [r for r in rows if r.sample and r.sample.method.has_influence] if table.influence else []
-    return [*entries, *_influence_figures(workspace, table, influences, folder)] if influences else entries
+    entries += _influence_figures(workspace, table, influences, folder) if influences else []
+    return [*entries, *comparisons(workspace, table, TableFolder(folder))]
 
 
 def _has_images(workspace: Workspace, row: Row) -> bool:

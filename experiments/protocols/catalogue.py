@@ -14,6 +14,7 @@ from experiments.protocols import (
     memorization,
     pairs,
     segmentation,
+    spread,
 )
 from experiments.protocols.protocol import Protocol
 from experiments.spec import Metric
@@ -24,6 +25,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     *manifolds.PROTOCOLS,
     *memorization.PROTOCOLS,
     *pairs.PROTOCOLS,
+    *spread.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
     *labels.PROTOCOLS,

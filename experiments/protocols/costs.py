@@ -1,6 +1,6 @@
 """Cost of the images of a row: parameters trained for them, network calls and sampling time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from experiments.core import build, costs
 from experiments.core.provenance import stages_of
 from experiments.protocols.protocol import AT_LEAST_0, Protocol
 from experiments.protocols.samples import Samples
-from experiments.runs import SampleRun
+from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.methods.mt_diffusion.network import MTNetwork
 from lightning_mmdiff.metrics.results import MetricResult
@@ -48,9 +48,8 @@ def constant(
     return Protocol(name=name, better="lower", description=description, measure=measure, range=AT_LEAST_0)
 
 
-def trained_parameters(run: SampleRun) -> int:
-    """Count the trainable parameters of the models that ``run`` uses, each model once."""
-    models = run.needs
+def trained_parameters(models: Iterable[TrainRun]) -> int:
+    """Count the trainable parameters of ``models``."""
     sizes = {model: costs.size(model) for model in models}
     if unknown := [model.name for model, size in sizes.items() if size is None]:
         raise MissingFileError(f"{', '.join(unknown)} cannot be counted without weights that are not on disk.")
@@ -58,10 +57,10 @@ def trained_parameters(run: SampleRun) -> int:
 
 
 def million_parameters(samples: Samples, *, to_combine: bool) -> float:
-    """Return the parameters trained for the run, in 1e6; with ``to_combine``, 0 if experts are averaged as they are."""
-    if samples.are_real or (to_combine and samples.average_experts):
-        return 0.0
-    return trained_parameters(samples.run) / 1e6
+    """Return the parameters trained for the run, in 1e6; with ``to_combine``, without those of experts used as they are."""
+    method = samples.run.method
+    models = method.trained_to_combine if to_combine else method.needs
+    return trained_parameters(model for model in models if isinstance(model, TrainRun)) / 1e6
 
 
 def milliseconds_per_image(samples: Samples) -> float:
@@ -118,7 +117,7 @@ PROTOCOLS = (
     ),
     constant(
         "MillionParameters-Combination", partial(million_parameters, to_combine=True),
-        "Parameters that are trained for this way to combine; the average takes the experts as they are.",
+        "Parameters that are trained for this way to combine; most take the experts as they are.",
         of_all_images=True,
     ),
     constant(

@@ -70,11 +70,6 @@ class Samples:
         return self.run.method.is_real
 
     @property
-    def average_experts(self) -> bool:
-        """Whether the images come from several experts that are combined without another training."""
-        return len(self.run.method.uses) > 1
-
-    @property
     def show_data(self) -> bool:
         """Whether images are used; if only a configuration is counted, no data set is opened."""
         return self.run.method.reads_data

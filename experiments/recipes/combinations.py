@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from experiments.recipes.collaborative import (
     as_seen_by,
+    collaborated,
     condition_names,
     data,
     diffusers,
@@ -23,9 +24,9 @@ from experiments.recipes.profiles import with_steps
 from experiments.recipes.settings import unite_and_conquer
 from experiments.recipes.settings.combinations import of
 from experiments.recipes.unite_and_conquer import expert
-from experiments.runs import TrainRun, seeded
+from experiments.runs import SampleRun, TrainRun, seeded
 from experiments.spec import Profile
-from lightning_mmdiff.methods.config import ExpertUse
+from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.learned_reliability import ReliabilityConfig
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding, PairedImage
 from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
@@ -83,6 +84,46 @@ def across_spaces(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
         return ExpertUse(run=run, conditions=("mask",)), text
     run = _contender(profile, mask_token_expert(profile, seed, class_embedding=True))
     return text, ExpertUse(run=run, conditions=("mask_tokens",))
+
+
+def weak_experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
+    """Return copies of both experts trained for a quarter of their steps, for autoguidance."""
+    uses = [(use, use.run) for use in experts(profile, seed)]
+    return tuple(
+        replace(
+            use, run=replace(with_steps(run, run.trainer.max_steps // 4 or 1), name=seeded(f"weak-{bare(run)}", seed))
+        )
+        for use, run in uses
+        if isinstance(run, TrainRun)
+    )
+
+
+def soup_experts(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
+    """Return two experts fine-tuned from one base, each on its condition, of the joint model's architecture.
+
+    Base and experts together take as many steps as the two experts of this comparison; the base has half of them and learns
+    each condition apart. No image of theirs ever comes with both conditions.
+    """
+    whole = joint(profile, seed)
+    assert isinstance(whole.model, DenoiserConfig)
+    steps = of(profile).joint_steps or sum(run.trainer.max_steps for run in _experts(profile, seed))
+
+    def run(name: str, *kept: str, share: int, initial: TrainRun | None = None) -> TrainRun:
+        assert isinstance(whole.model, DenoiserConfig)
+        subsets = (*(((condition,), 0.875 / len(kept)) for condition in kept), ((), 0.125))
+        made = replace(whole, name=seeded(name, seed), model=replace(whole.model, subsets=subsets), initial=initial)
+        return with_steps(made, max(1, steps // share))
+
+    base = run("soup-base", "mask", "text", share=2)
+    return tuple(
+        ExpertUse(run=run(f"soup-{name}", name, share=4, initial=base), conditions=(name,)) for name in ("mask", "text")
+    )
+
+
+def compared(profile: Profile, name: str, method: MethodConfig) -> SampleRun:
+    """Return the run that samples a row of this comparison, as ``collaborated`` but for the number of images."""
+    run = collaborated(profile, name, method)
+    return replace(run, num_images=of(profile).num_images or run.num_images)
 
 
 def collaborators(profile: Profile, seed: int) -> TrainRun:
@@ -151,6 +192,11 @@ def _contender(profile: Profile, run: TrainRun) -> TrainRun:
     return with_steps(run, steps) if steps else run
 
 
+def bare(run: TrainRun) -> str:
+    """Return the name of a run without its seed."""
+    return run.name.split("-seed")[0]
+
+
 def _without_validation(run: TrainRun) -> TrainRun:
-    name = seeded(f"{run.name.split('-seed')[0]}-reduced", run.seed)
+    name = seeded(f"{bare(run)}-reduced", run.seed)
     return replace(run, name=name, data=tuple(replace(part, split="reduced") for part in run.data))

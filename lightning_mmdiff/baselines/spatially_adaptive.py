@@ -41,7 +41,8 @@ def rescale(module: nn.Module, gain: float) -> None:
     """Give the weights under spectral norm the size that Xavier's rule with ``gain`` would have given them."""
     for layer in module.modules():
         if parametrize.is_parametrized(layer, "weight"):
-            layer.parametrizations.weight.original.mul_(gain / INIT_GAIN)  # type: ignore[union-attr]
+            parametrizations: Any = layer.parametrizations
+            parametrizations.weight.original.mul_(gain / INIT_GAIN)
 
 
 class SpatiallyAdaptiveNorm(nn.Module):

@@ -7,6 +7,7 @@ weights are used, and nothing is trained here.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class StyleGAN2Config(AdversarialConfig):
         """Build both networks."""
         return StyleGAN2(self, seed=seed)
 
-    def build_helper(self, *, seed: int) -> "StyleGenerator":
+    def build_helper(self, *, seed: int, **helpers: Any) -> "StyleGenerator":
         """Build the generator alone."""
         return StyleGenerator(self)
 

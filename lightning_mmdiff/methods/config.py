@@ -88,6 +88,11 @@ class MethodConfig(Config):
         return tuple(dict.fromkeys(source for source in found if isinstance(source, ModelSource)))
 
     @property
+    def trained_to_combine(self) -> tuple[Any, ...]:
+        """The models trained for this way to combine: none of its own if several experts are used as they are."""
+        return () if len(self.uses) > 1 else self.needs
+
+    @property
     def calls_per_step(self) -> int:
         """Number of diffusion network evaluations per image and sampler step; by default, each model is asked once."""
         return sum(source.calls_per_step for source in self.needs)

@@ -6,7 +6,7 @@ It lacks ADM's adaptive norm of embeddings, patches and class tokens; a config t
 from dataclasses import dataclass
 from typing import Any
 
-from diffusers import UNet2DModel
+from diffusers.models.unets.unet_2d import UNet2DModel
 from torch import Tensor, nn
 
 from lightning_mmdiff.errors import UserError

@@ -102,11 +102,11 @@ class _Finder(MetaPathFinder, Loader):
 
 def install() -> None:
     """Stand in for all libraries from now on, unless one is loaded, or the process is one of several or started for work."""
+    sys.excepthook = _start_again
     works = os.environ.pop(LOADED, None) or any(name in os.environ for name in RANKS)
     if works or any(name in sys.modules for name in LIBRARIES):
         return
     sys.meta_path.insert(0, _Finder())
-    sys.excepthook = _start_again
 
 
 def are_installed() -> bool:
@@ -121,7 +121,10 @@ def require_libraries() -> None:
 
 
 def _start_again(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Replace the process by itself with the real libraries if they are needed; other errors are shown as always."""
+    """Replace the process by itself with the real libraries if they are needed; a Ctrl-C while they load is a sentence."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("Stopped. Run the same command again to go on.", file=sys.stderr)
+        return
     if not issubclass(kind, NeededError):
         sys.__excepthook__(kind, error, traceback)
         return

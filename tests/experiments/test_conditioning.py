@@ -71,7 +71,7 @@ def test_rows_of_a_group_have_the_same_budget(profile) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_parameters_are_about_equal_but_for_ten_full_models(profile) -> None:
     rows = of_budget(profile, settings.of(profile).budgets[0])
-    count = {label: measured_costs.trained_parameters(run) for label, run in rows.items()}
+    count = {label: measured_costs.trained_parameters(run.needs) for label, run in rows.items()}
     none = count.pop(conditioning.NONE)
     assert all(count.pop(label) < none for label in OTHERS)
     assert count.pop(conditioning.TEN) == 10 * none

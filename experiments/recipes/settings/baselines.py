@@ -145,16 +145,16 @@ def _small(faces: dict[str, Any], lengths: dict[str, tuple[int, int]], *, expert
 MINI = _small(
     _maps(unite_and_conquer.MINI, face_parts=7),
     {
-        "spade": (16, 340), "oasis": (8, 500), "pix2pixhd": (8, 700), "inade": (16, 320), "pix2pix": (8, 1500),
+        "spade": (16, 300), "oasis": (8, 460), "pix2pixhd": (8, 700), "inade": (16, 240), "pix2pix": (8, 1500),
         "cyclegan": (4, 700),
     },
-    expert_steps=280,
+    expert_steps=250,
 )  # fmt: skip
-"""Each baseline of faces has about 100 s of one core. In so few steps, the published gain of the weights under spectral norm,
-0.02, is no place to start from: the first steps of Adam are many times as large as the weights, and turn them at random. OASIS
-drew orange blobs from there (360 steps of 16 images at 1e-3), black hair and no features at 2e-3 (440 steps of 8 images), and
-faces with the gain 1 at 3e-3. EfficientNet's distances are not VGG19's: at the published weight, 10, the perceptual loss was
-most of SPADE's loss, so it weighs 2."""
+"""Each baseline of faces has about 80 s of one core, as two experts have in 250 steps each. In so few steps, the published
+gain of the weights under spectral norm, 0.02, is no place to start from: the first steps of Adam are many times as large as the
+weights, and turn them at random. OASIS drew orange blobs from there (360 steps of 16 images at 1e-3), black hair and no features
+at 2e-3 (440 steps of 8 images), and faces with the gain 1 at 3e-3. EfficientNet's distances are not VGG19's: at the published
+weight, 10, the perceptual loss was most of SPADE's loss, so it weighs 2."""
 NAMES = tuple(field.name for field in fields(Settings))
 SMOKE = _small(_maps(unite_and_conquer.SMOKE, face_parts=7), dict.fromkeys(NAMES, (4, 4)), expert_steps=3)
 

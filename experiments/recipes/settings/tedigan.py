@@ -46,10 +46,9 @@ def _small(image_size: int, channels: tuple[int, ...], generator: Length, encode
         generator: length of its training.
         encoder: length of its training.
     """
-    rates = {"lr": 4e-3, "betas": (0.0, 0.99)}
     style = StyleGAN2Config(
         image_size=image_size, channels=channels, style_dim=64, mapping_layers=3, r1_weight=0.1,
-        optimizer=OptimizerConfig(**rates),
+        optimizer=OptimizerConfig(lr=4e-3, betas=(0.0, 0.99)),
         discriminator_optimizer=OptimizerConfig(lr=4e-3 * LAZY, betas=(0.0, 0.99**LAZY)),
     )  # fmt: skip
     steps = encoder.trainer.max_steps
@@ -73,7 +72,7 @@ def _averaged(length: Length) -> Length:
     return replace(length, trainer=replace(length.trainer, ema_decay=0.998))
 
 
-MINI = _small(32, (64, 64, 32, 16), _averaged(in_fifths(1200, batch_size=16)), in_fifths(300, batch_size=16))
+MINI = _small(32, (64, 64, 32, 16), _averaged(in_fifths(1000, batch_size=16)), in_fifths(300, batch_size=16))
 SMOKE = _small(16, (16, 16, 16), _averaged(in_fifths(4, batch_size=4)), in_fifths(4, batch_size=4))
 
 

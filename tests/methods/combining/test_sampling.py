@@ -1,6 +1,7 @@
 """Samplers of the combinations: limits in which they are Eq. 10, batches that do not matter, and what they refuse."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,6 +10,7 @@ from tiny import tiny_denoiser
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.combining import worlds
+from lightning_mmdiff.methods.combining.autoguidance import Autoguided
 from lightning_mmdiff.methods.combining.choosing import (
     BlendBySaliency,
     SaliencyBlend,
@@ -26,6 +28,7 @@ from lightning_mmdiff.methods.combining.steps import ddim, intervals
 from lightning_mmdiff.methods.combining.superdiff import and_move, drift, log_density_gain, moved, or_weights
 from lightning_mmdiff.methods.combining.superdiff_sampling import SuperDiff
 from lightning_mmdiff.methods.combining.world_sampling import predict
+from lightning_mmdiff.methods.composable import Composable
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer, unite
 from lightning_mmdiff.respaced import respace
 from lightning_mmdiff.schedules import Sampler, cosine, linear
@@ -44,6 +47,7 @@ METHODS: dict[str, Callable] = {
     "and": partial(SuperDiff, operation="and", sampler=DETERMINISTIC),
     "or": partial(SuperDiff, operation="or", sampler=DETERMINISTIC),
     "particles": partial(FeynmanKac, particles=3, weighted_particles=True, sampler=STOCHASTIC),
+    "autoguided": partial(Autoguided, weak=EXPERTS[::-1], sampler=DETERMINISTIC),
     "random particle": partial(FeynmanKac, particles=3, weighted_particles=False, sampler=STOCHASTIC),
 }
 
@@ -82,6 +86,23 @@ def test_one_particle_is_equation_10_with_noise() -> None:
     one = FeynmanKac(EXPERTS, particles=1, weighted_particles=True, sampler=DETERMINISTIC)
     united = UniteAndConquer(EXPERTS, sampler=DETERMINISTIC)
     assert (one.predict_step(batch(0, 1)).int() - united.predict_step(batch(0, 1)).int()).abs().max() <= 1
+
+
+def test_strong_copies_of_no_condition_guide_as_the_null_condition_does() -> None:
+    null = [replace(e, conditions=()) for e in EXPERTS]
+    same = Autoguided(EXPERTS, null, sampler=DETERMINISTIC).predict_step(batch(0, 1))
+    assert (
+        same.int() - UniteAndConquer(EXPERTS, sampler=DETERMINISTIC).predict_step(batch(0, 1)).int()
+    ).abs().max() <= 1
+    other = Autoguided(EXPERTS, EXPERTS, sampler=DETERMINISTIC).predict_step(batch(0, 1))
+    assert not torch.equal(same, other)
+
+
+def test_guided_by_themselves_experts_are_their_average() -> None:
+    """w = 1, a = 1/2: e1 + e2 - (e1 + e2) / 2."""
+    own = Autoguided(EXPERTS, EXPERTS, sampler=DETERMINISTIC).predict_step(batch(0, 1))
+    average = Composable(EXPERTS, sampler=DETERMINISTIC).predict_step(batch(0, 1))
+    assert (own.int() - average.int()).abs().max() <= 1
 
 
 def test_tiny_corrections_change_nothing() -> None:

@@ -7,24 +7,17 @@ import math
 
 import pytest
 import torch
+from exact_laws import DEPENDENT, SCHEDULE, chain, feynman_kac
 from torch import Tensor
 
-from lightning_mmdiff import schedules
 from lightning_mmdiff.methods.combining import world_sampling as ways
 from lightning_mmdiff.methods.combining import worlds
 from lightning_mmdiff.methods.combining.feynman_kac import disagreement
 from lightning_mmdiff.methods.combining.langevin import langevin, metropolis
 from lightning_mmdiff.methods.combining.mixtures import mixture_world, sliced_distance
-from lightning_mmdiff.methods.combining.steps import Interval, clean_image, ddim, weighted
+from lightning_mmdiff.methods.combining.steps import weighted
 from lightning_mmdiff.methods.combining.world_sampling import Numbers, Sample
 from lightning_mmdiff.methods.combining.worlds import Gaussian, World, law
-
-SCHEDULE = schedules.linear()
-DEPENDENT = worlds.dependent_world()
-
-
-def chain(num_steps: int) -> list[Interval]:
-    return ways.chain(SCHEDULE, num_steps)
 
 
 def united(
@@ -107,63 +100,12 @@ def test_equation_10_is_exact_for_independent_parts_and_so_is_everything_else() 
         assert disagreement(ways.predict(world, z, step), world.coefficients).abs().max() < 1e-12
 
 
-def feynman_kac(world: World, num_steps: int, *, eta: float, sign: float = -0.5, nulls: bool = True) -> Gaussian:
-    """The law of infinitely many weighted particles: a Gaussian times the exponential of a quadratic stays Gaussian."""
-    here = Gaussian(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    coefficients = world.coefficients if nulls else torch.where(world.coefficients > 0, world.coefficients, 0)
-
-    def cost(z: Tensor, step: Interval) -> Tensor:
-        eps = ways.predict(world, z, step)
-        apart = eps - weighted(world.coefficients, eps)
-        return weighted(coefficients, apart.square().sum(dim=-1))
-
-    for step in chain(num_steps):
-        if not step.is_last:
-            # A quadratic of two variables is known by its values at six points.
-            unit = torch.eye(2, dtype=torch.float64)
-            value = {
-                (i, j): cost((unit[i] if i >= 0 else 0 * unit[0])[None] + (unit[j] if j >= 0 else 0 * unit[0]), step)[0]
-                for i in (-1, 0, 1)
-                for j in (-1, 0, 1)
-            }
-            zero = value[-1, -1]
-            hessian = torch.stack(
-                [torch.stack([value[i, j] - value[i, -1] - value[-1, j] + zero for j in (0, 1)]) for i in (0, 1)]
-            )
-            slope = torch.stack([value[i, -1] - zero - hessian[i, i] / 2 for i in (0, 1)])
-            scale = sign * step.log_snr_gain  # log weight = scale * cost
-            precision = here.covariance.inverse() - scale * hessian
-            shift = here.covariance.inverse() @ here.mean + scale * slope
-            here = Gaussian(torch.linalg.solve(precision, shift), precision.inverse())
-
-        def moved(z: Tensor, draw: Tensor | None, step: Interval = step) -> Tensor:
-            eps = weighted(world.coefficients, ways.predict(world, z, step))
-            return ddim(z, clean_image(z, eps, step), step, eta=eta, noise=draw)
-
-        origin = moved(torch.zeros(1, 2, dtype=torch.float64), None)[0]
-        matrix = (moved(torch.eye(2, dtype=torch.float64), None) - origin).T
-        std = step.noise_std(eta)
-        here = Gaussian(
-            origin + matrix @ here.mean,
-            matrix @ here.covariance @ matrix.T + std**2 * torch.eye(2, dtype=torch.float64),
-        )
-    return here
-
-
 @pytest.mark.parametrize(
     ("num_steps", "eta", "expected"), [(25, 1, 0.139), (25, 0, 0.540), (100, 1, 0.049), (100, 0, 0.034), (1000, 1, 0.0011)]
 )  # fmt: skip
 def test_feynman_kac_weights(num_steps: int, eta: float, expected: float) -> None:
     found = feynman_kac(DEPENDENT, num_steps, eta=eta).divergence_from(DEPENDENT.product)
     assert found == pytest.approx(expected, abs=6e-4)
-
-
-def test_wrong_feynman_kac_weights_are_told_apart() -> None:
-    def found(**wrong) -> float:
-        return feynman_kac(DEPENDENT, 100, eta=1, **wrong).divergence_from(DEPENDENT.product)
-
-    assert found(sign=0.5) == pytest.approx(25.4, abs=0.06)
-    assert found(nulls=False) == pytest.approx(0.266, abs=6e-4)
 
 
 def test_metropolis_keeps_the_product_where_plain_langevin_is_biased() -> None:

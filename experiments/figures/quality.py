@@ -1,0 +1,73 @@
+"""Quality over network evaluations per image, for every row of a table that counts them: what a user pays for."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from lightning_mmdiff.runtime.files import atomic_path
+from reports.format import ARROWS
+from reports.schema import Row, TableResult
+
+CALLS = "NetworkCalls"
+"""Protocol that counts the evaluations."""
+MARKERS = "osd^vPX*"
+
+
+def judged(table: TableResult) -> list[int]:
+    """Return the numbers of the columns that the table's claims are decided on."""
+    deciding = {claim.metric for claim in table.claims}
+    return [i for i, metric in enumerate(table.metrics) if metric.column in deciding]
+
+
+def can_draw(table: TableResult) -> bool:
+    """Return whether a table counts evaluations, and has a row with both numbers."""
+    return bool(judged(table)) and bool(_rows(table))
+
+
+def _calls(table: TableResult, row: Row) -> float | None:
+    columns = [i for i, metric in enumerate(table.metrics) if metric.protocol == CALLS]
+    return row.cells[columns[0]].value if columns else None
+
+
+def _rows(table: TableResult) -> list[tuple[Row, float]]:
+    """Return the measured rows but the ceiling, each with its evaluations per image, the cheapest first."""
+    found = [(row, calls) for row in table.measured if not row.ceiling and (calls := _calls(table, row))]
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def draw(table: TableResult, path: Path) -> None:
+    """Write a panel for each column that decides claims: a point for each row, with its 95% interval, and a line at the ceiling.
+
+    Points are numbered from the cheapest row on; the legend says which is which.
+    """
+    columns, rows = judged(table), _rows(table)
+    figure, axes = plt.subplots(
+        1, len(columns), figsize=(4 * len(columns) + 3.6, max(4.4, 0.19 * len(rows) + 0.6)), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for ax, column in zip(axes[0], columns):
+        _panel(ax, table, rows, column)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", fontsize=7.5)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+    plt.close(figure)
+
+
+def _panel(ax: Axes, table: TableResult, rows: list[tuple[Row, float]], column: int) -> None:
+    metric = table.metrics[column]
+    for number, (row, calls) in enumerate(rows, 1):
+        cell = row.cells[column]
+        if cell.value is None:
+            continue
+        color, marker = f"C{number % 10}", MARKERS[number // 10 % len(MARKERS)]
+        if cell.interval:
+            ax.plot((calls, calls), cell.interval, color=color, linewidth=1, alpha=0.4)
+        label = f"{number} {row.label} ({calls:g})"
+        ax.plot(calls, cell.value, color=color, marker=marker, linestyle="", markersize=5, label=label)
+        ax.annotate(str(number), (calls, cell.value), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    for row in table.measured:
+        if row.ceiling and (value := row.cells[column].value) is not None:
+            ax.axhline(value, color="0.4", linestyle=":", linewidth=1)
+    ax.set(xscale="log", xlabel="network evaluations per image", title=f"{metric.column} {ARROWS[metric.better]}")
+    ax.grid(alpha=0.3)
