@@ -9,7 +9,8 @@ from lightning_mmdiff.errors import UserError, require_known
 from lightning_mmdiff.runtime import stand_ins
 from reports.schema import Entry
 
-Profile = Literal["smoke", "mini", "paper"]
+Profile = Literal["smoke", "mini", "paper", "released"]
+"""released: the published setting with the authors' checkpoints in place of trainings."""
 
 UC = "Unite and Conquer (CVPR 2023)"
 MT = "MT-Diffusion (ICLR 2024)"

@@ -25,6 +25,7 @@ from experiments.core import costs
 from experiments.core.cluster import DEFAULT_PATH, Cluster, read_cluster
 from experiments.core.space import stored_bytes
 from experiments.core.workspace import Workspace
+from experiments.engine.cli import tables_of
 from experiments.engine.findings import Finding, State, data_findings, unreadable
 from experiments.protocols.needed_weights import needed_weights
 from experiments.runs import Run, TrainRun
@@ -48,6 +49,8 @@ class DoctorFlags:
     """Root of the data sets. Default: rendered data for mini and smoke, data/ for paper."""
     out: Path = Path("runs")
     seeds: int = 1
+    images: int | None = None
+    """At most so many images a row, as in the table's command."""
     cluster: Path | None = None
     """Cluster file. Default: slurm/cluster.toml if it exists; without one, GPUs and hours are listed but not judged."""
 
@@ -79,7 +82,8 @@ def _one_weight(weight: weights.Weight) -> Finding:
     get += f", or put it into ${weights.ENVIRONMENT_VARIABLE}"
     if path is None:
         place = weights.candidates(weight.name)[0]
-        return Finding(what=what, state="missing", found=f"{place} is not there ({weight.purpose})", remedy=get)
+        about = f", about {weight.bytes / 1e9:.1f} GB" if weight.bytes else ""
+        return Finding(what=what, state="missing", found=f"{place} is not there ({weight.purpose}{about})", remedy=get)
     if problem := weights.damage(weight, path):
         return Finding(what=what, state="missing", found=problem, remedy=f"delete it; {get}")
     checked = "checksum right" if weight.sha256 or weight.members else "no checksum known, not compared"
@@ -167,7 +171,7 @@ def _commands(cluster: Cluster | None) -> Iterator[Finding]:
 def main(flags: DoctorFlags) -> int:
     """Print the diagnosis and return the exit code."""
     module = importlib.import_module(f"experiments.{find_table(flags.table).name}")
-    findings = diagnose([module.table(flags.profile, seed) for seed in range(flags.seeds)], flags)
+    findings = diagnose(tables_of(module.table, flags.profile, flags.seeds, flags.images), flags)
     grid = Grid("what", "", "found", "what to do", title=f"{flags.table} at {flags.profile}", show_lines=True)
     for f in findings:
         grid.add_row(f.what, Text(f.state, style=COLORS[f.state]), Text(f.found), Text(f.remedy))

@@ -9,11 +9,9 @@ from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.recipes.faces import metrics, text_metric
 from experiments.recipes.unite_and_conquer import (
     face,
-    face_expert,
+    face_models,
     guided,
-    hair_expert,
-    sketch_expert,
-    text_expert,
+    maps_and_sketch,
     unite,
     united,
 )  # fmt: skip
@@ -27,10 +25,8 @@ MAPS, MAPS_SKETCH, ALL = "hair map + face map", "hair map + face map + sketch", 
 
 def table(profile: Profile, seed: int) -> Table:
     """Return the table: from no condition to four; the text expert has never seen a text."""
-    hair = guided(hair_expert(profile, seed), "hair")
-    skin = guided(face_expert(profile, seed), face(profile))
-    sketch = guided(sketch_expert(profile, seed), "sketch")
-    text = text_expert(profile, seed)
+    models = face_models(profile, seed)
+    hair, skin, text = guided(models.hair, "hair"), guided(models.face, face(profile)), models.text
 
     def row(label: str, name: str, method: MethodConfig) -> Row:
         sample = united(profile, f"four-{name}", "celebamask_hq", method, num_images=256, judged_attributes=True)
@@ -46,8 +42,8 @@ def table(profile: Profile, seed: int) -> Table:
             row(TEXT, "text", unite(guided(text, "text"))),
             row(TEXT_GUIDED, "text-guided", unite(guided(text, "text", weight=2))),
             row(MAPS, "maps", unite(hair, skin)),
-            row(MAPS_SKETCH, "maps-sketch", unite(hair, skin, sketch)),
-            row(ALL, "all", unite(hair, skin, sketch, guided(text, "text"))),
+            row(MAPS_SKETCH, "maps-sketch", maps_and_sketch(profile, seed)),
+            row(ALL, "all", maps_and_sketch(profile, seed, text=True)),
             row("real images", "real", RealImages()),
         ),
         claims=(

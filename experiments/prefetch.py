@@ -16,13 +16,13 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
 from datamodules.catalogue import DATA_SETS, Archive
-from experiments import find_table
+from experiments import Profile, find_table
 from experiments.spec import plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError, require_known
@@ -36,7 +36,8 @@ class PrefetchFlags:
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     table: str = ""
-    """Fetch the weights that this table needs at paper."""
+    """Fetch the weights that this table needs at the profile."""
+    profile: Literal["paper", "released"] = "paper"
     to: Path | None = None
     """Folder for weights. Default: $MMDIFF_WEIGHTS, or the cache folders of torch hub and Hugging Face."""
     data: Path = Path("data")
@@ -45,7 +46,7 @@ class PrefetchFlags:
 
 def main(flags: PrefetchFlags) -> None:
     """Fetch the named files, or list them all if none is named."""
-    names = [*flags.names, *(_needed(flags.table) if flags.table else ())]
+    names = [*flags.names, *(_needed(flags.table, flags.profile) if flags.table else ())]
     if not names:
         list_all(flags)
         return
@@ -60,10 +61,10 @@ def main(flags: PrefetchFlags) -> None:
             fetch_weight(weights.entry(name), flags.to)
 
 
-def _needed(table: str) -> list[str]:
+def _needed(table: str, profile: Profile) -> list[str]:
     from experiments.protocols.needed_weights import needed_weights  # imports every method
 
-    tables = [importlib.import_module(f"experiments.{find_table(table).name}").table("paper", 0)]
+    tables = [importlib.import_module(f"experiments.{find_table(table).name}").table(profile, 0)]
     return [weight.name for weight in needed_weights(tables, plan(tables))]
 
 
@@ -170,12 +171,13 @@ def list_all(flags: PrefetchFlags) -> None:
     """Print what can be fetched and what must be obtained by hand."""
     for weight in weights.WEIGHTS:
         state = "there" if weights.find(weight.name) else "missing" if weight.url else "missing, by hand"
-        print(f"{weight.name:22}{state:18}{weight.purpose}")
+        size = f" ({weight.bytes / 1e9:.1f} GB)" if weight.bytes else ""
+        print(f"{weight.name:25}{state:18}{weight.purpose}{size}")
     for entry in DATA_SETS:
         there = (flags.data / (entry.archive.contains if entry.archive else entry.folder)).exists()
         state = "there" if there else "missing" if entry.archive else "missing, by hand"
         source = entry.archive.url if entry.archive else entry.source or "its source is not known"
-        print(f"{entry.name:22}{state:18}data set, {source}")
+        print(f"{entry.name:25}{state:18}data set, {source}")
 
 
 if __name__ == "__main__":

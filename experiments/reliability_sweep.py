@@ -7,12 +7,13 @@ from experiments.engine.cli import main
 from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import metrics
-from experiments.recipes.unite_and_conquer import face, face_expert, hair_expert, unite, united
+from experiments.recipes.unite_and_conquer import face, face_models, unite, united
 from experiments.spec import Claim, Profile, Row, Table
 from lightning_mmdiff.methods.config import ExpertUse
 
 RELIABILITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 WEIGHTS = (1.0, 1.5, 2.0, 3.0)
+ONE_NULL = "one published network serves both maps: its null is the only one, so a changes nothing"
 
 
 def row(profile: Profile, seed: int, group: str, label: str, *, reliability: float = 0.5, weight: float = 1.0) -> Row:
@@ -26,10 +27,12 @@ def row(profile: Profile, seed: int, group: str, label: str, *, reliability: flo
         reliability: reliability of the hair expert; the face expert has the rest.
         weight: weight of both experts.
     """
-    hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
+    models = face_models(profile, seed)
+    if models.hair == models.face and reliability != 0.5:
+        return Row(group=group, label=label, why=ONE_NULL)
     uses = (
-        ExpertUse(run=hair, conditions=("hair",), weight=weight, reliability=reliability),
-        ExpertUse(run=skin, conditions=(face(profile),), weight=weight, reliability=1 - reliability),
+        ExpertUse(run=models.hair, conditions=("hair",), weight=weight, reliability=reliability),
+        ExpertUse(run=models.face, conditions=(face(profile),), weight=weight, reliability=1 - reliability),
     )
     name = f"sweep-a{reliability:g}-w{weight:g}"
     return Row(group=group, label=label, sample=united(profile, name, "celebamask_hq", unite(*uses), num_images=128))

@@ -169,13 +169,13 @@ class SampleRun(Config):
         if (self.sampler is None) == self.method.takes_sampler:
             says = "needs a sampler" if self.sampler is None else "takes no sampler"
             raise UserError(f"{self.name}: {type(self.method).__name__} {says}.")
-        if self.sampler and self.sampler.clip and any(run.is_latent for run in self.needs):
+        if self.sampler and self.sampler.clip and any(source.is_latent for source in self.method.needs):
             raise UserError(f"{self.name} samples latents, which are not in [-1, 1]: its sampler needs clip=False.")
 
     def check(self) -> None:
         """Raise UserError if the sampler needs a variance that a model does not learn."""
         learned = self.sampler is not None and self.sampler.variance == "learned_range"
-        if learned and not all(getattr(run.model, "learned_variance", True) for run in self.needs):
+        if learned and not all(getattr(source.model, "learned_variance", True) for source in self.method.needs):
             raise UserError(
                 f"{self.name} samples with variance='learned_range'; its models need learned_variance=True."
             )

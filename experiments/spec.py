@@ -1,7 +1,7 @@
 """The definition of a table: rows x metrics, and the runs that fill it; equal runs exist only once on disk."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from experiments import Profile
@@ -29,6 +29,8 @@ class Metric(Config):
     """Whether the paper's number can be compared with ours; a measured result may know better."""
     basis: str = ""
     """What the comparison rests on where the paper is silent, or what stands in its way."""
+    explanations: tuple[str, ...] = ()
+    """What in the protocol could explain a difference from the paper's number (PITFALLS)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,17 @@ class Table:
         """Return where the paper shows a column; empty if the column is ours."""
         printed = any(metric.column in (row.published or ()) for row in self.rows)
         return metric.source or (self.paper if printed else "")
+
+
+def of_images(table: Table, count: int) -> Table:
+    """Return the table with at most ``count`` images a row, in runs of their own names."""
+
+    def fewer(row: Row) -> Row:
+        if row.sample is None or row.sample.num_images <= count:
+            return row
+        return replace(row, sample=replace(row.sample, name=f"{row.sample.name}-of-{count}", num_images=count))
+
+    return replace(table, rows=tuple(fewer(row) for row in table.rows))
 
 
 def trainings(agreement: Agreement) -> tuple[TrainRun, ...]:

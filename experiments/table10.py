@@ -6,8 +6,9 @@ python -m experiments.table10 --profile mini
 from experiments.engine.cli import main
 from experiments.recipes.collaborative import metrics
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
+from experiments.recipes.settings.collaborative import of
 from experiments.spec import Profile, Row, Table
-from experiments.table9 import COLUMNS, COMPOSABLE, OURS, ceiling, claims, composable, judged, ours
+from experiments.table9 import COLUMNS, COMPOSABLE, OURS, RELEASED_NOTES, ceiling, claims, composable, judged, ours
 
 NO_SPACE, NO_TIME, NEITHER = "Ours w/o Spatial", "Ours w/o Temporal", "Ours w/o Spatial and Temporal"
 PUBLISHED = {NO_SPACE: (117.81, 24.36, 0.8008), NO_TIME: (117.34, 24.48, 0.7707), OURS: (111.36, 24.51, 0.8025)}
@@ -47,7 +48,7 @@ def table(profile: Profile, seed: int) -> Table:
             *claims(NO_TIME, "without temporal variation it is worse", judged(profile), id="CD3", source="Table 2"),
             *claims(NEITHER, "without any variation it is worse", judged(profile)),
         ),
-        notes=NOTES,
+        notes=(*NOTES, *(RELEASED_NOTES if of(profile).released else ())),
         evaluators=(*face_parser(profile), *attribute_evaluator(profile)),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from experiments.engine.cli import main
 from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid
 from experiments.recipes.evaluators import face_parser
-from experiments.recipes.faces import BOTH, FACE, NOTES, OURS, claims, metrics, ours, single_and_united_rows
+from experiments.recipes.faces import BOTH, FACE, OURS, claims, metrics, notes, ours, single_and_united_rows
 from experiments.spec import Claim, Profile, Row, Table
 
 COLUMNS = ("FID", "SSIM", "mIoU", "F1")
@@ -44,7 +44,7 @@ def table(profile: Profile, seed: int) -> Table:
         metrics=metrics(profile, *COLUMNS, *BESIDE_FID, COPIES),
         rows=(*printed, *(r for r in rows if r.label not in PUBLISHED)),
         claims=(*claims("FID", "SSIM", "mIoU", KID), *also_on_kid(UC5)),
-        notes=NOTES,
+        notes=notes(profile),
         evaluators=face_parser(profile),
     )
 

@@ -9,6 +9,13 @@ class ModelSource:
 
     experts: tuple["ModelSource", ...] = ()
     """Frozen models that it combines, in order."""
+    seed: int = 0
+    """Training seed; a released model has one only."""
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether the model, or one that it combines, diffuses the latents of an autoencoder."""
+        return False
 
     @property
     def calls_per_step(self) -> int:

@@ -29,7 +29,7 @@ def main(
     tables: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     /,
     *,
-    profile: Literal["smoke", "mini", "paper"] = "mini",
+    profile: Literal["smoke", "mini", "paper", "released"] = "mini",
     out: Path = Path("runs"),
     notebook: bool = True,
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from reports import basis, evidence, format
+from reports import against, basis, evidence, format
 from reports.format import Footnotes, escape_markdown, header, one_line
 from reports.schema import Cell, Claim, Gallery, Row, TableResult
 
@@ -25,6 +25,7 @@ def markdown(table: TableResult) -> str:
     lines += [escape(format.verdict_legend(table)), ""]
     lines += [f"- {letter}: {escape(reason)}" for reason, letter in notes.letters.items()]
     lines += [f"- {escape(note)}" for note in table.notes]
+    lines += _against(table)
     if table.claims:
         lines += ["", "## Claims", ""]
     for heading, claims in evidence.by_source(table.claims).items():
@@ -52,6 +53,23 @@ def cell(table: TableResult, column: int, found: Cell) -> str:
     parts = [f"**{text}**" if found.best else text, f"({found.printed})" if found.printed else ""]
     parts += [format.verdict_symbol(found), escape_markdown(basis.interval(table, column, found))]
     return " ".join(part for part in parts if part)
+
+
+def _against(table: TableResult) -> list[str]:
+    """Return the numbers against the paper's, and what could explain the differences; nothing below the published setting."""
+    found = against.comparisons(table)
+    if not found:
+        return []
+    lines = ["", "## Against the paper", ""]
+    lines += pipes(["row", "column", "published", "measured", "difference", "interval", "verdict"], head=True)
+    for one in found:
+        cells = (one.row, one.column, one.published, one.measured, one.difference, one.interval, one.verdict)
+        lines += pipes([escape_markdown(text) for text in cells])
+    reasons = [
+        f"- **{escape_markdown(metric.column)}**: {escape_markdown('; '.join(why))}"
+        for metric, why in against.explanations(table)
+    ]
+    return [*lines, *(["", "What could explain a difference:", "", *reasons] if reasons else [])]
 
 
 def _claims(claims: Iterable[Claim]) -> list[str]:

@@ -81,6 +81,7 @@ def _metric(column: dict[str, Any], stored: dict[str, Any]) -> Metric:
         source=column.get("source", stored["paper"] if printed else ""),
         comparable=column.get("comparable", column["protocol"] == column["column"]),
         basis=column.get("basis", ""),
+        explanations=tuple(column.get("explanations", ())),
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+PUBLISHED_SETTING = ("paper", "released")
+"""Profiles at the published setting, whose numbers can agree with the paper's."""
 State = Literal["measured", "not measured", "pending", "running", "failed"]
 Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
 Decision = Literal["holds", "fails", "undecided", "open"]
@@ -46,6 +48,8 @@ class Metric:
     """Whether the paper's number can be compared with ours, unless a score knows better."""
     basis: str = ""
     """What the comparison rests on where the paper is silent, or what stands in its way."""
+    explanations: tuple[str, ...] = ()
+    """What in the protocol could explain a difference from the paper's number."""
 
 
 @dataclass(frozen=True, kw_only=True)

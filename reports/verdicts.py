@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from reports.schema import Interval, Metric, Score, Verdict
+from reports.schema import PUBLISHED_SETTING, Interval, Metric, Score, Verdict
 
 # Retraining alone moves FID by 1-2% ("The FID Lottery", arXiv 2606.20536): a smaller gap means nothing.
 NOISE_FLOOR = 0.013
@@ -28,13 +28,13 @@ def verdict_of(
         value: measured value; None if there is none.
         interval: its 95% interval.
         published: published value; None if there is none.
-        profile: profile of the run; only "paper" can agree.
+        profile: profile of the run; only one at the published setting can agree.
     """
     if value is None:
         return None, "not measured"
     if published is None:
         return None, "nothing published"
-    obstacles = [f"the {profile} profile is not the published setting"] if profile != "paper" else []
+    obstacles = [f"the {profile} profile is not the published setting"] if profile not in PUBLISHED_SETTING else []
     if not metric.comparable:
         obstacles.append(metric.basis or f"{metric.protocol} is not {metric.column}")
     if obstacles:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.core.cluster import Cluster
-from experiments.core.costs import hours
+from experiments.core.costs import hours, on_gpus
 from experiments.core.results import protocols_of
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table, plan
@@ -87,7 +87,7 @@ def _job(run: Run, tables: Sequence[Table], order: Order, cluster: Cluster, comm
     """
     evaluators = {evaluator.name for table in tables for evaluator in table.evaluators}
     needs = [data, *(need.name for need in run.needs), *(() if isinstance(run, TrainRun) else sorted(evaluators))]
-    gpus = (run.trainer.devices if isinstance(run, TrainRun) else 1) if order.profile == "paper" else 0
+    gpus = (run.trainer.devices if isinstance(run, TrainRun) else 1) if on_gpus(order.profile) else 0
     nodes = run.trainer.num_nodes if isinstance(run, TrainRun) else 1
     if gpus > cluster.gpus_per_node or nodes > cluster.nodes:
         raise UserError(

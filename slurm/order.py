@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeGuard
 
 from experiments import INDEX, Profile
-from lightning_mmdiff.errors import MissingFileError, UserError
+from lightning_mmdiff.errors import MissingFileError, UserError, did_you_mean
 from lightning_mmdiff.runtime.files import read_text, write_json
 from slurm import records
 
@@ -69,7 +69,9 @@ class Order:
             raise UserError(f"--seeds is {self.seeds}; it must be at least 1.")
         table = getattr(self._imported(), "table", None)
         if not callable(table):
-            raise UserError(f"No table is called {self.table!r}; there are {', '.join(e.name for e in INDEX)}.")
+            names = [entry.name for entry in INDEX]
+            hint = did_you_mean(self.table, names)
+            raise UserError(f"No table is called {self.table!r}; there are {', '.join(names)}{hint}")
         return [table(self.profile, seed) for seed in range(self.seeds)]
 
     def _imported(self) -> ModuleType | None:

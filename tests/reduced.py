@@ -92,6 +92,7 @@ SHRINK: dict[str, Shrink] = {
     "num_steps": to(3),
     "num_images": to(8),
     "shard_size": to(4),
+    "vocabulary_size": to(64),
     "condition_steps": to(2),
     "network_steps": to(2),
 }

@@ -47,6 +47,8 @@ def parser_of(words: list[str]) -> tuple[Callable, list[str]]:
     if module in TABLES:
         importlib.import_module(module)
         return TableFlags, arguments
+    if module == "lightning_mmdiff.released":
+        return flags_of(f"{module}.__main__"), arguments
     return flags_of(module), arguments
 
 

@@ -106,7 +106,9 @@ def test_the_index_is_in_the_list_of_tables(entry) -> None:
 
 
 def test_every_weight_file_is_listed_with_its_license() -> None:
-    lines = (ROOT / "docs" / "weights.md").read_text().splitlines()
+    lines = [
+        line for page in ("weights", "released") for line in (ROOT / "docs" / f"{page}.md").read_text().splitlines()
+    ]
     for weight in WEIGHTS:
         assert any(f"`{weight.file}`" in line and weight.license in line for line in lines), weight.file
 

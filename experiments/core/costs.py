@@ -12,9 +12,10 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig, Preparation
 from lightning_mmdiff.models.diffusion import rows_per_call
 from lightning_mmdiff.networks.network import NetworkConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.source import ModelSource
 
-CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None}
+CPU_SECONDS: dict[Profile, float | None] = {"smoke": 0.01, "mini": 0.001, "paper": None, "released": None}
 """Seconds per network evaluation of one image on two CPU cores, measured (mini: 10 steps of 32 images per second).
 None: the profile runs on GPUs."""
 GPU_SECONDS = {32: 0.0005, 64: 0.001, 128: 0.003, 256: 0.01, 512: 0.04}
@@ -100,9 +101,14 @@ def data_of(run: Run) -> tuple:
     return (run.data,) if run.method.reads_data else ()
 
 
-def trainings(run: Run) -> tuple[TrainRun, ...]:
+Model = TrainRun | Released
+
+
+def models_of(run: Run) -> tuple[Model, ...]:
     """Return the models that a run holds in memory."""
-    return (run, *run.needs) if isinstance(run, TrainRun) else run.needs
+    if isinstance(run, TrainRun):
+        return (run, *run.needs)
+    return tuple(source for source in run.method.needs if isinstance(source, TrainRun | Released))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +123,8 @@ class Size:
 
 
 @cache
-def size(run: TrainRun) -> Size | None:
-    """Return the parameter counts of the run's own model, without allocating the parameters.
+def size(source: TrainRun | Released) -> Size | None:
+    """Return the parameter counts of a model, without allocating the parameters; those of released experts count with it.
 
     Return None if that takes weights that are not on disk.
     """
@@ -126,8 +132,10 @@ def size(run: TrainRun) -> Size | None:
 
     try:
         with torch.device("meta"):
-            module = build.model(run, None)
+            module = build.model(source, None) if isinstance(source, TrainRun) else source.entry.architecture()
     except UserError:
+        return None
+    if module is None:
         return None
     counts = {True: 0, False: 0}
     for parameter in module.parameters():
@@ -146,7 +154,7 @@ def network_parameters(network: NetworkConfig) -> int:
 
 def tuned_parameters(source: ModelSource) -> int:
     """Count the parameters of the network that is tuned for an image: the U-Net of a trained model."""
-    assert isinstance(source, TrainRun)
+    assert isinstance(source, TrainRun | Released)
     return network_parameters(source.model.network_for(()))
 
 
@@ -158,7 +166,7 @@ def gpu_memory_gib(run: Run) -> float | None:
 
     Return None if a model's parameters cannot be counted.
     """
-    counted = {model: size(model) for model in trainings(run)}
+    counted = {model: size(model) for model in models_of(run)}
     sizes = {model: found for model, found in counted.items() if found is not None}
     if len(sizes) < len(counted):
         return None
@@ -171,9 +179,7 @@ def gpu_memory_gib(run: Run) -> float | None:
         total += WEIGHT_BYTES * own.trained + (0.6 if mixed else 1.0) * images * _pixels(run) * ACTIVATION_BYTES
     else:
         inside = sum(network_parameters(network) for network in run.model.networks)
-        total += WEIGHT_BYTES * max(
-            own.trained - inside, 0
-        )  # gradients of the encoders; a trace has those of its U-Net
+        total += WEIGHT_BYTES * max(own.trained - inside, 0)  # gradients of encoders; a trace has those of its U-Net
         total += sum(_bytes(network, own.side, images, training=True, mixed=mixed) for network in run.model.networks)
         total += max((_call_bytes(expert, own.side, images, mixed=mixed) for expert in _experts(run)), default=0.0)
     return total / 2**30
@@ -190,7 +196,7 @@ def _pixels(run: Run) -> int:
     return max((config.image_size for config in data_of(run)), default=0) ** 2
 
 
-def _sampling_bytes(run: SampleRun, sizes: Mapping[TrainRun, Size]) -> float:
+def _sampling_bytes(run: SampleRun, sizes: Mapping[Model, Size]) -> float:
     """Estimate the bytes of all models, and of the largest call of one of them."""
     weights = WEIGHT_BYTES * sum(found.trained + found.frozen for found in sizes.values())
     mixed, terms = run.precision != "32-true", max(1, run.method.calls_per_step // max(1, len(sizes)))
@@ -202,23 +208,23 @@ def _sampling_bytes(run: SampleRun, sizes: Mapping[TrainRun, Size]) -> float:
     return weights + max(calls) + _preparation_bytes(run.method, sizes)
 
 
-def _call_bytes(model: TrainRun, side: int, rows: int, *, mixed: bool) -> float:
+def _call_bytes(model: Model, side: int, rows: int, *, mixed: bool) -> float:
     """Estimate the bytes of the largest call of a model without a backward pass."""
     found = (_bytes(n, side, rows, training=False, mixed=mixed) for n in model.model.networks)
     return max(found, default=0.0)
 
 
-def _experts(model: TrainRun) -> list[TrainRun]:
-    return [expert for expert in model.experts if isinstance(expert, TrainRun)]
+def _experts(model: Model) -> list[Model]:
+    return [expert for expert in model.experts if isinstance(expert, TrainRun | Released)]
 
 
-def _preparation_bytes(method: MethodConfig, sizes: Mapping[TrainRun, Size]) -> float:
+def _preparation_bytes(method: MethodConfig, sizes: Mapping[Model, Size]) -> float:
     """Estimate the bytes of what each image needs first: the largest of its networks in training, or all of them tuned."""
     if method.preparation is None:
         return 0.0
     states, training = 2 * WEIGHT_BYTES + MOMENT_BYTES, 0.0
     for model in method.preparation.models:
-        assert isinstance(model, TrainRun)
+        assert isinstance(model, TrainRun | Released)
         side, network = sizes[model].side or 0, model.model.network_for(())
         count = method.preparation.batch_size
         kept = _bytes(network, side, count, training=True, mixed=False)

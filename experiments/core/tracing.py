@@ -149,6 +149,7 @@ def inputs(network: NetworkConfig, side: int, rows: int, tokens: int) -> tuple[A
         if not isinstance(network, UNetConfig):
             return z, t, torch.empty(rows, tokens, network.context_dim)
         embedding = torch.empty(rows, network.embedding_dim) if network.embedding_dim else None
+        embedding = torch.empty(rows, tokens, network.context_dim) if network.context_dim else embedding
         labels = torch.zeros(rows, dtype=torch.int64) if network.num_classes else None
         return z, t, embedding, labels
 

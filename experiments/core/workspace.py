@@ -43,10 +43,10 @@ class Workspace:
         Args:
             profile: profile of the runs.
             out: root of all run folders.
-            data: root of the data sets; None renders them, except at paper.
+            data: root of the data sets; None renders them where they can be.
             logger: where the loss goes besides loss.csv.
         """
-        rendered = data is None and profile != "paper"
+        rendered = data is None and profile in RENDERED
         root = Path("data") / profile if rendered else data or Path("data")
         cache = out / "packed" if data is not None else None  # a given folder may be read-only, or not ours
         return cls(profile=profile, runs=out / profile, data=root, rendered=rendered, cache=cache, logger=logger)

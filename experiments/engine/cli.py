@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from experiments.engine.endings import endings
+from experiments.protocols.needed_weights import released_files
 from experiments.runs import Run, SampleRun, TrainRun
-from experiments.spec import Profile, Table, TableFunction, plan
+from experiments.spec import Profile, Table, TableFunction, of_images, plan
+from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime import stand_ins
 from lightning_mmdiff.runtime.links import require_own
@@ -30,7 +32,8 @@ class TableFlags:
     """Flags of every table command, which trains, samples, scores and reports. Running it again resumes where it stopped."""
 
     profile: Profile = "mini"
-    """mini: minutes on a laptop CPU, rendered data. smoke: seconds, meaningless numbers. paper: the published setting."""
+    """mini: minutes on a laptop CPU, rendered data. smoke: seconds, meaningless numbers. paper: the published setting.
+    released: the same with the authors' checkpoints in place of trainings (docs/released.md)."""
     launcher: Literal["local", "slurm", "dry-run"] = "local"
     """Run here, submit to SLURM with the cluster file (python -m slurm.submit has more options), or only print the runs."""
     only: tuple[str, ...] = ()
@@ -39,6 +42,8 @@ class TableFlags:
     """Root of all run folders."""
     data: Path | None = None
     """Root of the data sets (CelebAMask-HQ/, ffhq/). Default: rendered data for mini and smoke, data/ for paper."""
+    images: int | None = None
+    """At most so many images a row, for a quick look with wider intervals; they are runs of their own. Default: the profile's."""
     seeds: int = 1
     """Number of training seeds; with more than one, the intervals cover them."""
     workers: int = 1
@@ -79,10 +84,11 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
 @contextmanager
 def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
     """Prepare the data and yield the work to do, phase by phase; report at the end. Yield nothing to do if none is done here."""
-    for name, least in (("seeds", 1), ("workers", 0)):
-        if getattr(flags, name) < least:
-            raise UserError(f"--{name} is {getattr(flags, name)}; it must be at least {least}.")
-    tables = [table(flags.profile, seed) for seed in range(flags.seeds)]
+    for name, least in (("seeds", 1), ("workers", 0), ("images", 1)):
+        value = getattr(flags, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} is {value}; it must be at least {least}.")
+    tables = tables_of(table, flags.profile, flags.seeds, flags.images)
     runs = _chosen(plan(tables), flags.only)
     if flags.launcher == "local":
         with _local(table, flags, runs) as work:
@@ -93,8 +99,31 @@ def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
     else:
         for run in runs:
             after = ", ".join(n.name for n in run.needs) or "-"
-            print(f"{'train' if isinstance(run, TrainRun) else 'sample':7s}{run.name:36s} after {after}")
+            files = ", ".join(weights.entry(name).file for name in released_files(run))
+            reads = f", reads {files}" if files else ""
+            print(f"{'train' if isinstance(run, TrainRun) else 'sample':7s}{run.name:36s} after {after}{reads}")
     yield ()
+
+
+def tables_of(table: TableFunction, profile: Profile, seeds: int, images: int | None) -> list[Table]:
+    """Return the table of each training seed.
+
+    Args:
+        table: makes the table of a profile and training seed.
+        profile: profile of the runs.
+        seeds: number of training seeds.
+        images: most images a row; None is the profile's.
+
+    Raises:
+        UserError: if the profile trains nothing, but a model of the table is published by nobody.
+    """
+    found = [table(profile, seed) for seed in range(seeds)]
+    trained = [run.name for run in plan(found) if isinstance(run, TrainRun)]
+    if profile == "released" and trained:
+        raise UserError(
+            f"{found[0].name} has no released profile: nobody published {', '.join(trained[:3])}; choose another --profile."
+        )
+    return found if images is None else [of_images(table, images) for table in found]
 
 
 @contextmanager
@@ -108,7 +137,8 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
 
     if flags.workers > 1 and len(gpus()) > 1:
         raise UserError(f"--workers {flags.workers} divides CPU cores; here each GPU has a process: leave it out.")
-    tables, papers = ([table(p, seed) for seed in range(flags.seeds)] for p in (flags.profile, "paper"))
+    twin: Profile = "released" if flags.profile == "released" else "paper"  # whose settings are compared with ours
+    tables, papers = (tables_of(table, p, flags.seeds, flags.images) for p in (flags.profile, twin))
     workspace = Workspace.make(flags.profile, flags.out, flags.data, flags.logger)
     require_own(workspace.runs)
     if flags.part == "all":
@@ -148,6 +178,8 @@ def _submit(flags: TableFlags) -> None:
     """Delegate to ``slurm.submit``, which may import this package but not vice versa."""
     if flags.part != "all":
         raise UserError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
+    if flags.images:
+        raise UserError(f"--images {flags.images} is for a quick look on this machine; leave it out on a cluster.")
     if flags.workers > 1:
         raise UserError(
             f"--workers {flags.workers} is for this machine; on a cluster set sampling_jobs (docs/cluster.md)."
@@ -162,6 +194,7 @@ def _words(flags: TableFlags) -> list[str]:
     """Return the flags that choose the runs, as command line words."""
     words = ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
     words += ["--data", str(flags.data)] if flags.data else []
+    words += ["--images", str(flags.images)] if flags.images else []
     return words + (["--only", *flags.only] if flags.only else [])
 
 
@@ -177,6 +210,7 @@ def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
 
 def _command(flags: TableFlags) -> str:
     parts = [f"python -m {_module()}", f"--profile {flags.profile}"]
+    parts += [f"--images {flags.images}"] if flags.images else []
     return " ".join(parts + ([f"--seeds {flags.seeds}"] if flags.seeds > 1 else []))
 
 

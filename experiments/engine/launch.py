@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from experiments.core.costs import processes
+from experiments.core.costs import on_gpus, processes
 from experiments.core.provenance import is_first_process
 from experiments.engine.requeue import job_id
 from experiments.runs import Run, TrainRun
@@ -33,9 +33,9 @@ def check_gpu(profile: Profile) -> None:
     if job is None or torch.cuda.is_available():
         return
     granted = next((name for name, none in GRANTED.items() if os.environ.get(name, none) not in ("", none)), None)
-    if granted is None and profile != "paper":
+    if granted is None and not on_gpus(profile):
         return
-    why = f"{granted} is {os.environ[granted]!r}" if granted else "the paper profile is not for CPUs"
+    why = f"{granted} is {os.environ[granted]!r}" if granted else f"the {profile} profile is not for CPUs"
     raise UserError(
         f"Job {job} sees no GPU, although {why}: torch {torch.__version__} is built for {built_for()}. Check that "
         "nvidia-smi lists a GPU in the job, that torch is built for its driver, and that a container is started with --nv."

@@ -19,7 +19,12 @@ def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights
     protocols = {metric.protocol for table in tables for metric in table.metrics}
     names = {weight for protocol in protocols for weight in by_name(protocol).weights}
     for run in runs:
-        if isinstance(run, TrainRun):
-            released = [source.entry for source in run.sources if isinstance(source, Released)]
-            names |= {*run.model.weight_files, *(name for entry in released for name in entry.weights)}
+        names |= {*released_files(run), *(run.model.weight_files if isinstance(run, TrainRun) else ())}
     return [w for w in weights.WEIGHTS if w.name in names]
+
+
+def released_files(run: Run) -> tuple[str, ...]:
+    """Return the names of the files of the released models that a run builds on or samples from, in order."""
+    sources = run.sources if isinstance(run, TrainRun) else run.method.needs
+    names = (name for source in sources if isinstance(source, Released) for name in source.weights)
+    return tuple(dict.fromkeys(names))

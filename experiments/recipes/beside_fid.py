@@ -1,6 +1,6 @@
 """Columns and claims that stand beside a Frechet distance, which is biased: of two equal models, the less varied one wins."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from experiments.protocols.catalogue import by_name
@@ -32,6 +32,11 @@ def protocols(distance: str, *, kernel: str, copies: str) -> dict[str, str]:
 def enough_images(columns: Sequence[Metric], fewer: FewerImages | None) -> tuple[Metric, ...]:
     """Return the columns that can be measured on the images of a profile."""
     return tuple(c for c in columns if fewer is None or by_name(c.protocol).least_images <= fewer.num_images)
+
+
+def explained(columns: Sequence[Metric], explanations: Mapping[str, tuple[str, ...]]) -> list[Metric]:
+    """Return the columns with what could explain a difference from the paper's number."""
+    return [replace(c, explanations=explanations.get(c.column, ())) for c in columns]
 
 
 def also_on_kid(claims: Sequence[Claim], distance: str = "FID") -> Iterator[Claim]:

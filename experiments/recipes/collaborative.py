@@ -3,12 +3,12 @@
 The numbers are in ``settings/collaborative.py``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from datamodules.config import DataConfig
 from experiments.protocols.catalogue import column
-from experiments.recipes.beside_fid import enough_images, protocols
+from experiments.recipes.beside_fid import enough_images, explained, protocols
 from experiments.recipes.evaluators import rendered_words
 from experiments.recipes.profiles import few_images
 from experiments.recipes.settings.collaborative import of
@@ -21,9 +21,12 @@ from lightning_mmdiff.methods.single import CountParameters
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.latent_denoiser import released_sampler
 from lightning_mmdiff.networks.tokens import MaskTokensConfig, TokensConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import ModelSource
 
+RELEASED, RELEASED_512 = "codiff_256", "codiff_512"
+"""The authors' models of 256 and 512 pixels; the paper does not say at which its tables were measured."""
 FID, FID_ALL, TEXT, MASK, MIOU = "FID", "FID, all images", "Text", "Mask", "mIoU"
 """Columns. The authors' FID uses 50 images (their reply to an issue); they give Text and Mask in percent."""
 PUBLISHED = {
@@ -37,11 +40,21 @@ STAND_INS = {
 }  # fmt: skip
 
 
+SIZE = "256 or 512 pixels is not stated (PITFALLS 83)"
+EXPLANATIONS = {
+    FID: ("which 50 images is not stated: FID of 50 images varies and is biased (PITFALLS 83)", SIZE),
+    TEXT: ("which CLIP is not stated; captions are those of the split's file (PITFALLS 59)", SIZE),
+    MASK: ("the size at which masks are compared is not stated; a user found .46 for .80 (PITFALLS 84)", SIZE),
+}
+"""Column -> what in the protocol could explain a difference of a published checkpoint from the paper's number."""
+
+
 def metrics(profile: Profile, *names: str) -> tuple[Metric, ...]:
     """Return the columns ``names`` (default all), each under the protocol that ``profile`` can measure."""
     settings = of(profile)
     named = {FID: settings.first_fid, **(PUBLISHED if settings.published_metrics else STAND_INS)}
-    return enough_images([column(name, named[name]) for name in named if not names or name in names], settings.samples)
+    found = [column(name, named[name]) for name in named if not names or name in names]
+    return enough_images(explained(found, EXPLANATIONS) if settings.released else found, settings.samples)
 
 
 def autoencoder(profile: Profile) -> TrainRun:
@@ -112,6 +125,11 @@ def diffusers(profile: Profile, seed: int) -> TrainRun:
     )
 
 
+def collaboration(profile: Profile, seed: int) -> ModelSource:
+    """Return both experts with their dynamic diffusers: trained, or the authors'."""
+    return Released(RELEASED) if of(profile).released else diffusers(profile, seed)
+
+
 def condition_names(profile: Profile, *modalities: str) -> tuple[str, ...]:
     """Return the experts' names of the mask and the text: tokens for latent models, else the conditions themselves."""
     return tuple(f"{name}_tokens" for name in modalities) if of(profile).latent else modalities
@@ -119,24 +137,32 @@ def condition_names(profile: Profile, *modalities: str) -> tuple[str, ...]:
 
 def mask_and_text(profile: Profile, seed: int) -> tuple[ExpertUse, ...]:
     """Return both experts, each conditioned on its modality."""
+    mask, text = collaboration(profile, seed).experts
     return (
-        ExpertUse(run=mask_expert(profile, seed), conditions=condition_names(profile, "mask")),
-        ExpertUse(run=words_expert(profile, seed), conditions=condition_names(profile, "text")),
+        ExpertUse(run=mask, conditions=condition_names(profile, "mask")),
+        ExpertUse(run=text, conditions=condition_names(profile, "text")),
     )
 
 
-def collaborated(profile: Profile, name: str, method: MethodConfig) -> SampleRun:
+def collaborated(profile: Profile, name: str, method: MethodConfig, *, image_size: int | None = None) -> SampleRun:
     """Return the run that samples faces given mask and caption of the test images.
 
     Published: 3,000 images, DDIM with 50 steps and eta 1.
+
+    Args:
+        profile: profile of the run.
+        name: name of the run.
+        method: method that makes the images.
+        image_size: height and width in pixels; None is the profile's.
     """
     settings, seed = of(profile), method.needs[0].seed if method.needs else 0
-    latent = settings.latent or any(run.model.caches_latents for run in method.needs)
+    latent = settings.latent or any(source.is_latent for source in method.needs)
+    config = as_seen_by(method.needs, data(profile, *settings.sampled))
     sampler = released_sampler() if latent else Sampler(name="ddim", num_steps=50, eta=1.0)
     published = SampleRun(
         name=seeded(name, seed),
         method=method,
-        data=as_seen_by(method.needs, data(profile, *settings.sampled)),
+        data=replace(config, image_size=image_size or config.image_size),
         num_images=3000,
         sampler=sampler if method.takes_sampler else None,
         seed=seed,
@@ -165,10 +191,12 @@ def data(profile: Profile, *conditions: str) -> DataConfig:
     return DataConfig(dataset=CELEBA, image_size=settings.image_size, conditions=conditions, captions=settings.captions)
 
 
-def as_seen_by(models: Iterable[ModelSource], config: DataConfig) -> DataConfig:
+def as_seen_by(models: Sequence[ModelSource], config: DataConfig) -> DataConfig:
     """Return ``config`` with masks of the size that the models are trained on: that of their tokens, if they have any."""
-    trained = (model.data for model in models if isinstance(model, TrainRun))
-    sizes = (part.label_size for data in trained for part in data)
+    sizes = [part.label_size for model in models if isinstance(model, TrainRun) for part in model.data]
+    released = [part for model in models for part in (model, *model.experts)]
+    configs = [part.entry.model for part in released if isinstance(part, Released)]
+    sizes += [size for config in configs if config is not None for size in config.condition_sizes.values()]
     return replace(config, label_size=next((size for size in sizes if size is not None), None))
 
 

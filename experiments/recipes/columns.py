@@ -1,7 +1,7 @@
 """Columns of MT-Diffusion's tables: the paper's name of each metric, and the protocol that a profile can measure."""
 
 from experiments.protocols.catalogue import column
-from experiments.recipes.beside_fid import COPIES, COVERAGE, enough_images, protocols
+from experiments.recipes.beside_fid import COPIES, COVERAGE, enough_images, explained, protocols
 from experiments.recipes.mt_diffusion import noisy_classifier
 from experiments.recipes.settings.mt_diffusion import of
 from experiments.runs import TrainRun
@@ -23,6 +23,16 @@ STAND_INS = {
 }  # fmt: skip
 
 
+SETTINGS = "number of steps and guidance scale are not stated (250 and .5 here)"
+EXPLANATIONS = {
+    "IS": (SETTINGS, "chunks of 5,000, no bias (PITFALLS 71)"),
+    "FID": (SETTINGS, "another reference than ADM's own batch makes numbers incomparable", "order of the classes (75)"),
+    "sFID": (SETTINGS, "the floor depends on the number of images (PITFALLS 72)"),
+    **dict.fromkeys(("Precision", "Recall"), (SETTINGS, "ADM squares distances in 16 bits, here in 32 (PITFALLS 73)")),
+}
+"""Column -> what in the protocol could explain a difference of a published checkpoint from the paper's number."""
+
+
 def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric, ...]:
     """Return the columns ``names``, under the protocols of ``profile``; a name that no paper has is its own protocol.
 
@@ -31,7 +41,8 @@ def columns(profile: Profile, *names: str, objects: bool = True) -> tuple[Metric
     settings = of(profile)
     stand_ins = STAND_INS if objects else STAND_INS | {"IS": "IS-EffNetLite0"}
     named = PUBLISHED if settings.published_metrics else stand_ins
-    return enough_images([column(name, named.get(name)) for name in names], settings.samples)
+    found = [column(name, named.get(name)) for name in names]
+    return enough_images(explained(found, EXPLANATIONS) if settings.released else found, settings.samples)
 
 
 def copies_of_objects(profile: Profile) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from experiments.protocols.catalogue import column
-from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, diffusers, metrics
+from experiments.recipes.collaborative import MASK, MIOU, TEXT, collaborated, collaboration, metrics
 from experiments.recipes.settings.collaborative import of
 from experiments.runs import SampleRun, seeded
 from experiments.spec import Metric, Profile
@@ -32,7 +32,7 @@ def edit(profile: Profile, seed: int, name: str, alpha: float, *, modality: int 
     """
     settings = of(profile)
     method = EditTogether(
-        model=diffusers(profile, seed),
+        model=collaboration(profile, seed),
         name=seeded("edits", seed),
         imagic=settings.imagic,
         alpha=alpha,

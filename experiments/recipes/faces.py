@@ -6,16 +6,16 @@ from dataclasses import replace
 from experiments.protocols.catalogue import column
 from experiments.recipes import baselines, tedigan
 from experiments.recipes.baselines import LABELS_TO_FACE
-from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid, enough_images, protocols
+from experiments.recipes.beside_fid import BESIDE_FID, COPIES, KID, also_on_kid, enough_images, explained, protocols
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.profiles import with_steps
 from experiments.recipes.settings.baselines import of as budgets
 from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
-    both_conditions,
     both_conditions_twice,
     face,
     face_expert,
+    face_models,
     guided,
     hair_expert,
     unite,
@@ -27,10 +27,14 @@ from lightning_mmdiff.baselines.adversarial import Generate
 from lightning_mmdiff.methods.composable import Compose
 from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.single import RealImages
+from lightning_mmdiff.released.catalogue import Released
 
 HAIR, FACE, AVERAGE = "hair expert alone", "face expert alone", "average (Composable)"
 BOTH, TEDIGAN, OURS = "one model, both conditions", "TediGAN", "OURS"
 FAIR, HURRIED = "Fair comparison (not in the paper)", "OURS, in the processor time of one baseline"
+SHARED = "united, one shared model"
+UNPUBLISHED = "nobody published this model, so there is no checkpoint to sample from"
+IS_SHARED = "with the published checkpoint, ours is this row: one network serves both maps"
 SOURCES = {"UC1": "Sec. 4.3", "UC2": "Sec. 4.3", "UC3": "Sec. 4.3", "UC4": "Sec. 5"}
 """Claim -> where the paper makes it; the others are ours."""
 
@@ -48,7 +52,8 @@ def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     """Return the paper's columns, each under the protocol that ``profile`` can measure."""
     settings = of(profile)
     named = PUBLISHED if settings.published_metrics else STAND_INS
-    return enough_images([column(name, named.get(name)) for name in columns], settings.samples)
+    found = [column(name, named.get(name)) for name in columns]
+    return enough_images(explained(found, EXPLANATIONS) if settings.released else found, settings.samples)
 
 
 def text_metric(profile: Profile) -> Metric:
@@ -58,14 +63,19 @@ def text_metric(profile: Profile) -> Metric:
 
 def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
     """Return experts alone, their average, one model with both conditions, ours; then the fair rows and the ceiling."""
-    hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
-    both, twice = both_conditions(profile, seed), both_conditions_twice(profile, seed)
-    maps = ("hair", face(profile))
+    models, released = face_models(profile, seed), of(profile).released
+    hair, skin, both, maps = models.hair, models.face, models.both, ("hair", face(profile))
     alone = "Same experts, not united"
 
     def row(label: str, name: str, method: MethodConfig, *, group: str = FAIR) -> Row:
         return Row(group=group, label=label, sample=united(profile, name, dataset, method))
 
+    def twice(label: str, name: str, weight: float) -> Row:
+        if released:
+            return Row(group=FAIR, label=label, why=UNPUBLISHED)
+        return row(label, name, unite(guided(both_conditions_twice(profile, seed), *maps, weight=weight)))
+
+    shared = unite(guided(both, "hair"), guided(both, maps[1]))
     two = (guided(hair, "hair"), guided(skin, maps[1]))
     return (
         row(HAIR, "hair-alone", unite(two[0]), group=alone),
@@ -75,17 +85,25 @@ def single_and_united_rows(profile: Profile, seed: int, dataset: str) -> tuple[R
         row(f"{HAIR}, guidance 2", "hair-alone-guided", unite(guided(hair, "hair", weight=2))),
         row(f"{FACE}, guidance 2", "face-alone-guided", unite(guided(skin, maps[1], weight=2))),
         row(f"{BOTH}, guidance 2", "both-guided", unite(guided(both, *maps, weight=2))),
-        row(f"{BOTH}, twice the training", "both-twice", unite(guided(twice, *maps))),
-        row(f"{BOTH}, twice the training, guidance 2", "both-twice-guided", unite(guided(twice, *maps, weight=2))),
-        row("united, one shared model", "united-shared", unite(guided(both, "hair"), guided(both, maps[1]))),
+        twice(f"{BOTH}, twice the training", "both-twice", 1.0),
+        twice(f"{BOTH}, twice the training, guidance 2", "both-twice-guided", 2.0),
+        Row(group=FAIR, label=SHARED, why=IS_SHARED) if released else row(SHARED, "united-shared", shared),
         row("real images", "real", RealImages(), group="Ceiling"),
     )
 
 
 def ours(profile: Profile, seed: int, dataset: str) -> SampleRun:
     """Return the sample run of the paper's last row: hair and face experts united, w = 1, a = 1/N (Sec. 4.1)."""
-    hair, skin = hair_expert(profile, seed), face_expert(profile, seed)
-    return united(profile, "ours", dataset, unite(guided(hair, "hair"), guided(skin, face(profile))))
+    models = face_models(profile, seed)
+    return united(profile, "ours", dataset, unite(guided(models.hair, "hair"), guided(models.face, face(profile))))
+
+
+def inade_of_its_authors(profile: Profile, dataset: str) -> Row:
+    """Return the row of INADE's own weights, which read the whole mask and were trained on pairs of CelebAMask-HQ."""
+    sample = united(profile, "inade-published", dataset, Generate(model=Released("inade_celeba")))
+    data = replace(sample.data, conditions=(*sample.data.conditions, "mask"))
+    label = "INADE, its authors' weights on the whole mask"
+    return Row(group="Other published weights", label=label, sample=replace(sample, data=data))
 
 
 def in_the_time_of_a_baseline(profile: Profile, seed: int, dataset: str) -> tuple[Row, ...]:
@@ -155,6 +173,34 @@ NOTES = (
     "EfficientNet-Lite0 whose features FD, KID and PD are measured on too, which favors them in those columns.",
 )
 
+WEIGHTS_AND_SPLIT = ("published weights are not the average (PITFALLS 16)", "the split is not stated (18)")
+EXPLANATIONS = {
+    "FID": ("FID has several resizers, and the paper names none (PITFALLS 61)", *WEIGHTS_AND_SPLIT),
+    "LPIPS": ("the trunk is not named, and the value depends on image size (PITFALLS 65)", *WEIGHTS_AND_SPLIT),
+    "SSIM": ("window, border and range are not stated (PITFALLS 64)", *WEIGHTS_AND_SPLIT),
+    **dict.fromkeys(
+        ("mIoU", "F1"),
+        (
+            "the classes of the mean are not named (PITFALLS 66)", "images without a face count 0 here (67)",
+            "the network saw soft maps of another parser (55)", *WEIGHTS_AND_SPLIT,
+        ),
+    ),
+}  # fmt: skip
+"""Column -> what in the protocol could explain a difference of a published checkpoint from the paper's number."""
+RELEASED_NOTES = (
+    "One published network serves hair map and face map; by its file's name it has last weights, not averaged ones "
+    "(PITFALLS 16).",
+    "It was trained on soft maps of the LaPa parser, in an order of hair and face that its code contradicts (PITFALLS 15, "
+    "55); here the maps are CelebAMask-HQ's.",
+    "The paper names neither the split nor LPIPS' trunk, FID's resizer or the classes of mIoU (PITFALLS 18, 61, 65, 66).",
+)
+
+
+def notes(profile: Profile) -> tuple[str, ...]:
+    """Return what a reader of Tables 1, 2 and 4 must know."""
+    return (*NOTES, *RELEASED_NOTES) if of(profile).released else NOTES
+
+
 COLUMNS = ("FID", "LPIPS", "SSIM", "mIoU", "F1")
 Published = Mapping[str, Mapping[str, tuple[float, ...]]]
 """Group -> row -> one value per column of ``COLUMNS``."""
@@ -173,13 +219,17 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
     """
 
     def row(group: str, label: str, values: tuple[float, ...]) -> Row:
+        printed = dict(zip(COLUMNS, values))
+        if of(profile).released and label != OURS:
+            return Row(group=group, label=label, published=printed, why=UNPUBLISHED)
         if label in LABELS_TO_FACE:
             run = baselines.labels_to_face(profile, seed, label, group)
             sample = united(profile, run.name.split("-seed")[0], dataset, Generate(model=run))
         else:
             sample = {TEDIGAN: tedigan.maps_to_face, OURS: ours}[label](profile, seed, dataset)
-        return Row(group=group, label=label, published=dict(zip(COLUMNS, values)), sample=sample)
+        return Row(group=group, label=label, published=printed, sample=sample)
 
+    own = (inade_of_its_authors(profile, dataset),) if of(profile).released else ()
     printed = tuple(row(g, label, values) for g, rows in published.items() for label, values in rows.items())
     return Table(
         name=name,
@@ -188,10 +238,11 @@ def labels_to_face(profile: Profile, seed: int, *, name: str, dataset: str, titl
         metrics=metrics(profile, *COLUMNS, *BESIDE_FID, COPIES),
         rows=(
             *printed,
+            *own,
             *single_and_united_rows(profile, seed, dataset),
             *in_the_time_of_a_baseline(profile, seed, dataset),
         ),
         claims=(*baseline_claims(), *claims("mIoU", KID, "FID")),
-        notes=NOTES,
+        notes=notes(profile),
         evaluators=face_parser(profile),
     )

@@ -85,7 +85,7 @@ def sampled(
     """
     run = method.needs[0] if method.needs else None
     ancestral = Sampler(name="spaced-ddpm", num_steps=250, variance="learned_range")
-    sampler = released_sampler() if run and run.autoencoder else ancestral
+    sampler = released_sampler() if run and run.is_latent else ancestral
     published = SampleRun(
         name=seeded(name, run.seed if run else 0),
         method=method,

@@ -3,7 +3,7 @@
 The numbers are in ``settings/unite_and_conquer.py``.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from datamodules.config import DataConfig
 from datamodules.faces.captions import CaptionKind
@@ -16,7 +16,9 @@ from lightning_mmdiff.methods.config import ExpertUse, MethodConfig
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
+from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.schedules import Sampler
+from lightning_mmdiff.source import ModelSource
 
 CHANNELS = {"face_parts": 7, "mask": 19}
 """Number of channels of maps that have more than one."""
@@ -114,6 +116,65 @@ def released(profile: Profile, seed: int) -> TrainRun:
     return expert(profile, seed, "shared-network", data, text=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FaceModels:
+    """The models of faces by condition; the authors published one network for both maps and the text, and one for the sketch."""
+
+    hair: ModelSource
+    face: ModelSource
+    both: ModelSource
+    """Model given both maps in one pass."""
+    sketch: ModelSource
+    text: ModelSource
+
+
+def face_models(profile: Profile, seed: int, *, beside_text: bool = False) -> FaceModels:
+    """Return the models of faces: trained, each on its condition, or the authors'.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        beside_text: whether the text is among the conditions of the batch: the published network then has a second norm in every
+            row (PITFALLS 14).
+    """
+    if of(profile).released:
+        text, sketch = Released("unite_and_conquer_face"), Released("unite_and_conquer_sketch")
+        maps = text if beside_text else Released("unite_and_conquer_maps")
+        return FaceModels(hair=maps, face=maps, both=maps, sketch=sketch, text=text)
+    return FaceModels(
+        hair=hair_expert(profile, seed), face=face_expert(profile, seed), both=both_conditions(profile, seed),
+        sketch=sketch_expert(profile, seed), text=text_expert(profile, seed),
+    )  # fmt: skip
+
+
+def maps_and_sketch(profile: Profile, seed: int, *, text: bool = False) -> Unite:
+    """Return hair map, face map and sketch united, with the text or without; w = 1 and a = 1/N (Sec. 4.1).
+
+    The published networks are united as their code does: the sketch weighs .6, the face network's null is the only one.
+
+    Args:
+        profile: profile of the run.
+        seed: training seed.
+        text: whether the text takes part.
+    """
+    models = face_models(profile, seed, beside_text=text)
+    parts = {
+        "hair": models.hair,
+        face(profile): models.face,
+        "sketch": models.sketch,
+        **({"text": models.text} if text else {}),
+    }
+    if not of(profile).released:
+        return unite(*(guided(model, name) for name, model in parts.items()))
+    weights = {"sketch": 0.6, "text": 1.25} | ({} if text else {"hair": 1.2, face(profile): 1.2})
+    return unite(
+        *(
+            ExpertUse(run=model, conditions=(name,), weight=weights.get(name, 1.0), reliability=float(name == "hair"))
+            for name, model in parts.items()
+        )
+    )
+
+
 def united(
     profile: Profile, name: str, dataset: str, method: MethodConfig, *, num_images: int | None = None,
     judged_attributes: bool = False,
@@ -150,7 +211,7 @@ def unite(*uses: ExpertUse) -> Unite:
     return Unite(experts=uses)
 
 
-def guided(run: TrainRun, *conditions: str, weight: float = 1.0) -> ExpertUse:
+def guided(run: ModelSource, *conditions: str, weight: float = 1.0) -> ExpertUse:
     """Return one model under ``conditions``; ``weight`` 2 is classifier-free guidance of strength 2 (Eq. 11 with w = 1)."""
     return ExpertUse(run=run, conditions=conditions, weight=weight)
 

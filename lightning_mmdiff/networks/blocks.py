@@ -148,21 +148,27 @@ class Attention(nn.Module):
     """Self-attention over pixels. Rows of ``qkv``: all queries, all keys, all values (ADM's "new" order).
 
     ADM-128, ADM-256 and Unite and Conquer's networks store query, key and value head by head ("legacy"): their weights
-    must be permuted on loading. A wrong order raises no error; it only gives wrong images.
+    must be permuted on loading. A wrong order raises no error; it only gives wrong images. With ``context_dim``, the pixels
+    attend to the vectors of a text as well (GLIDE): ``context`` makes their keys, then their values, which go first.
     """
 
-    def __init__(self, channels: int, num_heads: int, *, groups: int) -> None:
+    def __init__(self, channels: int, num_heads: int, *, groups: int, context_dim: int | None = None) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.norm = GroupNorm(groups, channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.context = None if context_dim is None else nn.Conv1d(context_dim, 2 * channels, 1)
         self.out = zero(nn.Conv1d(channels, channels, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply attention and add the input, [B, C, H, W] -> [B, C, H, W]."""
+    def forward(self, x: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Apply attention to pixels and tokens [B, L, context_dim], and add the input, [B, C, H, W] -> [B, C, H, W]."""
         batch, channels, height, width = x.shape
-        tokens = x.flatten(2)  # [B, C, L]
-        qkv = self.qkv(self.norm(tokens)).view(batch, 3, self.num_heads, channels // self.num_heads, -1)
-        q, k, v = qkv.transpose(3, 4).unbind(1)  # [B, heads, L, C / heads] each
+        pixels = x.flatten(2)  # [B, C, H W]
+        qkv = self.qkv(self.norm(pixels)).view(batch, 3, self.num_heads, channels // self.num_heads, -1)
+        q, k, v = qkv.transpose(3, 4).unbind(1)  # [B, heads, H W, C / heads] each
+        if self.context is not None:
+            assert tokens is not None, "the network checks that they are given"
+            pairs = self.context(tokens.transpose(1, 2)).unflatten(1, (2, self.num_heads, -1))
+            k, v = (torch.cat(both, dim=2) for both in zip(pairs.transpose(3, 4).unbind(1), (k, v)))
         h = attend(q, k, v).transpose(2, 3).reshape(batch, channels, -1)
-        return (tokens + self.out(h)).view(batch, channels, height, width)
+        return (pixels + self.out(h)).view(batch, channels, height, width)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.networks.blocks import GroupNorm, ResBlock, attend, scale_shift, zero
+from lightning_mmdiff.networks.blocks import Attention, GroupNorm, ResBlock, attend, scale_shift, zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class CrossAttention(nn.Module):
 
 
 class Stack(nn.ModuleList):
-    """Layers in sequence: residual blocks receive timestep and embedding, class layers the class's vectors."""
+    """Layers in sequence: residual blocks receive timestep and embedding; class layers and attention the tokens."""
 
     def forward(self, h: Tensor, time: Tensor, embedding: Tensor | None, tokens: Tensor | None = None) -> Tensor:
         """Apply the layers in order.
@@ -100,7 +100,7 @@ class Stack(nn.ModuleList):
             h: activations, [B, C, H, W].
             time: SiLU of the timestep's features, [B, time_dim].
             embedding: SiLU of the embedding, [B, embedding_dim], or None.
-            tokens: the class's vectors, [B, K, D], or None.
+            tokens: vectors of the class or of a text, [B, K, D], or None.
 
         Returns:
             [B, C', H', W'].
@@ -109,7 +109,7 @@ class Stack(nn.ModuleList):
             if isinstance(layer, ResBlock):
                 h = layer(h, time, embedding)
             else:
-                h = layer(h, tokens) if isinstance(layer, FiLM | CrossAttention) else layer(h)
+                h = layer(h, tokens) if isinstance(layer, FiLM | CrossAttention | Attention) else layer(h)
         return h
 
 

@@ -1,10 +1,8 @@
 """ADM's classifier of noisy images (Dhariwal & Nichol 2021, Sec. 4): the downward half of its U-Net, and a pool.
 
 It guides ADM (Sec. 4.1), and is the head of MT-Diffusion-E and the baseline of its Fig. 6 (App. E.3). Layers are numbered
-as in the released checkpoints; their names differ as listed in ``unet`` and below. The checkpoints store the attention of
-the body in "legacy" order (see ``blocks.Attention``) and that of the pool in ours.
-
-    out.0 -> norm        out.2.positional_embedding, .qkv_proj, .c_proj -> pool.position, pool.qkv, pool.out
+as in the released checkpoints, whose names are in ``released.adm``. They store the attention of the body in "legacy" order (see
+``blocks.Attention``) and that of the pool in ours.
 """
 
 from dataclasses import dataclass

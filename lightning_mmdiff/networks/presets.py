@@ -1,5 +1,7 @@
 """Named networks: ADM and its classifiers (Dhariwal & Nichol 2021), Unite and Conquer's face networks, mini networks."""
 
+from dataclasses import replace
+
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.classifier import ClassifierConfig
 from lightning_mmdiff.networks.unet import UNetConfig
@@ -48,6 +50,34 @@ def adm_256(*, num_classes: int | None = 1000) -> UNetConfig:
     )
 
 
+def adm_512(*, num_classes: int | None = 1000) -> UNetConfig:
+    """Return ADM for ImageNet-512: linear schedule; 558,997,638 parameters, legacy order."""
+    return UNetConfig(
+        in_channels=3,
+        out_channels=6,
+        channels=256,
+        channel_mult=(0.5, 1, 1, 2, 2, 4, 4),
+        num_res_blocks=2,
+        attention_levels=(4, 5, 6),
+        head_channels=64,
+        num_classes=num_classes,
+    )
+
+
+def adm_upsampler_256(*, num_classes: int | None = 1000) -> UNetConfig:
+    """Return ADM's upsampler from 64 to 256 pixels, which also reads the small image, enlarged; 311,795,910 parameters."""
+    return UNetConfig(
+        in_channels=6,
+        out_channels=6,
+        channels=192,
+        channel_mult=(1, 1, 2, 2, 4, 4),
+        num_res_blocks=2,
+        attention_levels=(3, 4, 5),
+        num_heads=4,
+        num_classes=num_classes,
+    )
+
+
 def improved_ddpm() -> UNetConfig:
     """Return Improved DDPM for CIFAR-10 (Nichol & Dhariwal 2021, App. B), with a learned variance."""
     return UNetConfig(
@@ -84,6 +114,16 @@ def unite_and_conquer_face() -> UNetConfig:
     parameters, is in ``conditions.ConditionEncoder``.
     """
     return unite_and_conquer_sketch(embedding_dim=512)
+
+
+def glide() -> UNetConfig:
+    """Return the U-Net of GLIDE, 64 pixels: cosine; 308,728,902 parameters without its text transformer, legacy order."""
+    return replace(adm_64(num_classes=None), context_dim=512)
+
+
+def glide_upsampler() -> UNetConfig:
+    """Return the U-Net of GLIDE's upsampler to 256 pixels: linear schedule; 322,059,462 parameters, legacy order."""
+    return replace(unite_and_conquer_sketch(), context_dim=512, dropout=0.1)
 
 
 def mini_unet(

@@ -1,13 +1,7 @@
 """ADM's U-Net (Dhariwal & Nichol 2021) for every profile, with Unite and Conquer's face and sketch networks as presets.
 
 diffusers' UNet2DModel lacks the second adaptive norm of supplement 7.3 and the heads of ADM-128. Layers are numbered as in
-the released checkpoints; names differ as follows, and ``qkv`` may need a permutation (see ``blocks.Attention``):
-
-    down.I.J -> input_blocks.I.J           norm1, conv1 -> in_layers.0, in_layers.2      time_embed.0, .2 -> the same
-    middle.J -> middle_block.J             norm2, conv2 -> out_layers.0, out_layers.3    label -> label_emb
-    up.I.J   -> output_blocks.I.J          time, embedding -> emb_layers.1, cond_emb_layers.1
-    out_norm, out_conv -> out.0, out.2     skip -> skip_connection                       (attention) out -> proj_out
-    resampling by convolution: conv -> op (down), conv (up)
+the released checkpoints, whose names for them are in ``released.adm``; ``qkv`` may need a permutation (see ``blocks.Attention``).
 """
 
 from dataclasses import dataclass
@@ -42,12 +36,15 @@ class UNetConfig(RunningConfig):
     in_channels: int  # of the image and the conditions concatenated to it
     out_channels: int  # 3, or 6 with a learned variance
     channels: int  # at level 0, before channel_mult
-    channel_mult: tuple[int, ...]  # one factor per level
+    channel_mult: tuple[float, ...]  # one factor per level
     num_res_blocks: int
     attention_levels: tuple[int, ...]  # the middle block always attends
     head_channels: int | None = None  # channels of an attention head
     num_heads: int | None = None
     embedding_dim: int | None = None  # width of an image or text embedding (supplement 7.3)
+    context_dim: int | None = (
+        None  # width of the vectors of a text, which attention and the timestep's features read (GLIDE)
+    )
     num_classes: int | None = None
     class_layers: ClassLayerConfig | None = None  # how the class enters; None adds it to the timestep's features
     dropout: float = 0.0
@@ -63,8 +60,9 @@ class UNetConfig(RunningConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._filled("channel_mult")
-        self._at_least(1, "in_channels", "out_channels", "channel_mult", "num_res_blocks", "head_channels", "num_heads")
-        self._at_least(1, "embedding_dim", "num_classes", "patch_size", "norm_groups")
+        self._positive("channel_mult")
+        self._at_least(1, "in_channels", "out_channels", "num_res_blocks", "head_channels", "num_heads")
+        self._at_least(1, "embedding_dim", "context_dim", "num_classes", "patch_size", "norm_groups")
         self._multiples(2, "channels")  # sines and cosines of the timestep
         self._shares("dropout")
         if (self.head_channels is None) == (self.num_heads is None):
@@ -74,12 +72,16 @@ class UNetConfig(RunningConfig):
             raise UserError(f"attention_levels {self.attention_levels} must lie in 0..{len(levels) - 1}.")
         heads = self.head_channels or self.num_heads or 1
         for level in {*self.attention_levels, levels[-1]}:
-            if (width := self.channels * self.channel_mult[level]) % heads:
+            if (width := self.width(level)) % heads:
                 raise UserError(f"{width} channels at level {level} do not divide into heads by {heads}.")
         if self.class_layers is not None and self.num_classes is None:
             raise UserError("class_layers need num_classes.")
-        if self.channels % self.norm_groups:
-            raise UserError(f"channels {self.channels} must be a multiple of norm_groups {self.norm_groups}.")
+        if self.context_dim is not None and (self.embedding_dim or self.class_layers):
+            raise UserError("A network that reads a text (context_dim) has no embedding_dim and no class_layers.")
+        if wrong := [m for m in self.channel_mult if self.channels * m % self.norm_groups]:
+            raise UserError(
+                f"channels {self.channels} x {wrong[0]} must be a multiple of norm_groups {self.norm_groups}."
+            )
 
     @property
     def multiple(self) -> int:
@@ -89,12 +91,16 @@ class UNetConfig(RunningConfig):
     @property
     def middle_channels(self) -> int:
         """Number of channels of the middle block's output."""
-        return self.channels * self.channel_mult[-1]
+        return self.width(-1)
 
     @property
     def output_width(self) -> int:
         """Number of channels that the output block reads."""
-        return self.channels * self.channel_mult[0]
+        return self.width(0)
+
+    def width(self, level: int) -> int:
+        """Return the number of channels of a level."""
+        return int(self.channels * self.channel_mult[level])
 
 
 class UNet(nn.Module):
@@ -107,27 +113,28 @@ class UNet(nn.Module):
         self.time_embed = nn.Sequential(nn.Linear(config.channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
         classes, entry = config.num_classes, config.class_layers
         self.label = None if classes is None or entry else nn.Embedding(classes, time_dim)
+        self.project = None if config.context_dim is None else nn.Linear(config.context_dim, time_dim)
         self.tokens = ClassTokens(classes, entry.num_tokens, entry.dim) if classes and entry else None
         area = config.patch_size**2
-        width = config.channels * config.channel_mult[0]
+        width = config.width(0)
         first = nn.Conv2d(config.in_channels * area, width, 3, padding=1)
         self.down = nn.ModuleList([Stack([first, *self._class_layers(width, every_block=False)])])
         skips = [width]
         last = len(config.channel_mult) - 1
-        for level, mult in enumerate(config.channel_mult):
+        for level in range(last + 1):
             for _ in range(config.num_res_blocks):
-                self.down.append(Stack(self._layers(width, config.channels * mult, level)))
-                skips.append(width := config.channels * mult)
+                self.down.append(Stack(self._layers(width, config.width(level), level)))
+                skips.append(width := config.width(level))
             if level < last:
                 self.down.append(Stack([self._resample(width, "down")]))
                 skips.append(width)
 
         self.middle = Stack([*self._block(width, width), self._attention(width), *self._block(width, width)])
         self.up = nn.ModuleList()
-        for level, mult in reversed(list(enumerate(config.channel_mult))):
+        for level in reversed(range(last + 1)):
             for block in range(config.num_res_blocks + 1):
-                layers = self._layers(width + skips.pop(), config.channels * mult, level)
-                width = config.channels * mult
+                layers = self._layers(width + skips.pop(), config.width(level), level)
+                width = config.width(level)
                 if level > 0 and block == config.num_res_blocks:
                     layers.append(self._resample(width, "up"))
                 self.up.append(Stack(layers))
@@ -144,7 +151,7 @@ class UNet(nn.Module):
 
     def _attention(self, channels: int) -> Attention:
         num_heads = self.config.num_heads or channels // (self.config.head_channels or channels)
-        return Attention(channels, num_heads, groups=self.config.norm_groups)
+        return Attention(channels, num_heads, groups=self.config.norm_groups, context_dim=self.config.context_dim)
 
     def _resample(self, channels: int, direction: Direction) -> nn.Module:
         if self.config.resblock_updown:
@@ -171,7 +178,8 @@ class UNet(nn.Module):
         Args:
             x: noisy image in [-1, 1] units, then the condition channels, [B, in_channels, H, W].
             t: timesteps, integer or fractional, [B] or one for all.
-            embedding: image or text embedding, [B, embedding_dim]; zero rows, or None for the whole batch, mean null.
+            embedding: image or text embedding, [B, embedding_dim]; zero rows, or None for the whole batch, mean null. Or the
+                vectors of a text, [B, L, context_dim], which must be given.
             labels: classes, [B] int64; -1 is null (adds nothing). Required if and only if ``num_classes`` is given.
         """
         return self.forward_with_features(x, t, embedding, labels)[0]
@@ -181,11 +189,7 @@ class UNet(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the output of ``forward`` and the two activations that further heads can read.
 
-        Args:
-            x: as in ``forward``.
-            t: as in ``forward``.
-            embedding: as in ``forward``.
-            labels: as in ``forward``.
+        Args: as in ``forward``.
 
         Returns:
             The output; the input of the output block, [B, output_width, H / patch_size, W / patch_size]; the middle block's
@@ -194,8 +198,10 @@ class UNet(nn.Module):
         self._check(x, embedding, labels)
         t = moved(t, x.device)
         dtype = self.out_conv.weight.dtype
-        time = self._time(t.expand(len(x)), labels)
         tokens = self.tokens(labels).to(dtype) if self.tokens is not None else None
+        if self.config.context_dim is not None and embedding is not None:
+            tokens, embedding = embedding.to(dtype), None
+        time = self._time(t.expand(len(x)), labels, tokens)
         if self.config.embedding_dim is not None:
             embedding = x.new_zeros(len(x), self.config.embedding_dim) if embedding is None else embedding
             embedding = F.silu(embedding.to(dtype))
@@ -210,13 +216,13 @@ class UNet(nn.Module):
         output = self.out_conv(F.silu(self.out_norm(h)))
         return F.pixel_shuffle(output, self.config.patch_size).to(x.dtype), h, middle
 
-    def _time(self, t: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the SiLU of the features of timestep and class, [B, 4 channels]."""
+    def _time(self, t: Tensor, labels: Tensor | None, tokens: Tensor | None) -> Tensor:
+        """Return the SiLU of the features of timestep, class and a text's last vector, [B, 4 channels]."""
         dtype = self.out_conv.weight.dtype
         time = self.time_embed(timestep_embedding(t, self.config.channels).to(dtype))
         if self.label is not None and labels is not None:
             time = time + self.label(labels.clamp(min=0)) * (labels >= 0)[:, None]
-        return F.silu(time)
+        return F.silu(time if self.project is None or tokens is None else time + self.project(tokens[:, -1]))
 
     def _run(self, stack: nn.Module, h: Tensor, *conditions: Tensor | None) -> Tensor:
         if self.config.checkpointing and torch.is_grad_enabled():
@@ -230,7 +236,11 @@ class UNet(nn.Module):
                 f"x is {list(x.shape)}; expected {config.in_channels} channels (image and conditions) and a height and "
                 f"width that are multiples of {config.multiple}."
             )
-        if embedding is not None and list(embedding.shape) != [len(x), config.embedding_dim]:
+        if config.context_dim is not None:
+            if embedding is None or embedding.ndim != 3 or embedding.shape[::2] != (len(x), config.context_dim):
+                found = "missing" if embedding is None else list(embedding.shape)
+                raise UserError(f"The vectors of a text are {found}; expected [{len(x)}, L, {config.context_dim}].")
+        elif embedding is not None and list(embedding.shape) != [len(x), config.embedding_dim]:
             raise UserError(f"embedding is {list(embedding.shape)}; expected [{len(x)}, {config.embedding_dim}].")
         if (labels is None) != (config.num_classes is None):
             raise UserError(

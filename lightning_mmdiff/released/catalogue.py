@@ -11,10 +11,36 @@ from torch import nn
 from lightning_mmdiff import weights
 from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.networks import stable_diffusion
 from lightning_mmdiff.networks.vae import VAE
-from lightning_mmdiff.released import inade, picture_to_picture, stylegan2
+from lightning_mmdiff.released import (
+    adm,
+    collaborative,
+    convert,
+    glide,
+    inade,
+    picture_to_picture,
+    stylegan2,
+    unite_and_conquer,
+)
+from lightning_mmdiff.released.checkpoint import Checkpoint, PublishedFile
 from lightning_mmdiff.source import ModelSource
+
+FILES = (*adm.FILES, *glide.FILES, *unite_and_conquer.FILES, *collaborative.FILES)
+"""All published files of our models, which ``python -m lightning_mmdiff.released`` converts."""
+
+
+def file_of(weight: str) -> PublishedFile:
+    """Return the published file whose entry in the table of weights is ``weight``.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for file in FILES:
+        if file.weight == weight:
+            return file
+    raise UserError(f"No published file is called {weight!r}; there are {', '.join(file.weight for file in FILES)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +56,10 @@ class ReleasedModel:
     """Function that builds the helper with meaningless weights, or returns None if this needs a file; others go without it."""
     initialize: Callable[[Any], None] | None = None
     """Function that reads the weights into a model about to be trained."""
+    model: ModelConfig | None = None
+    """Config of a model that methods can sample from."""
+    helpers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Role (``ModelConfig.roles``) -> names of the released models that it is built on."""
 
 
 def _farl() -> nn.Module:
@@ -56,6 +86,39 @@ def _kl_f8(image_size: int) -> ReleasedModel:
         name=f"kl_f8_{image_size}", weights=("stable_diffusion_2",), architecture=lambda: VAE(config),
         load=lambda: stable_diffusion.load_autoencoder(config),
     )  # fmt: skip
+
+
+def of_checkpoint(file: PublishedFile, checkpoint: Checkpoint) -> ReleasedModel:
+    """Return the catalogue entry of a model in a published file."""
+    return ReleasedModel(
+        name=checkpoint.name,
+        weights=(file.weight, *checkpoint.config.weight_files),
+        load=partial(_load, file, checkpoint),
+        architecture=partial(architecture, checkpoint),
+        initialize=partial(convert.load, checkpoint, file),
+        model=checkpoint.config,
+        helpers=checkpoint.helpers,
+    )
+
+
+def architecture(checkpoint: Checkpoint) -> nn.Module:
+    """Return a checkpoint's model with meaningless weights; helpers that need a file are left out."""
+    return _build(checkpoint, lambda entry: entry.architecture())
+
+
+def _load(file: PublishedFile, checkpoint: Checkpoint) -> nn.Module:
+    """Return a checkpoint's model with its published weights, frozen."""
+    module = _build(checkpoint, lambda entry: entry.load and entry.load())
+    convert.load(checkpoint, file, module)
+    return module.requires_grad_(False).eval()
+
+
+def _build(checkpoint: Checkpoint, helper: Callable[[ReleasedModel], nn.Module | None]) -> nn.Module:
+    found: dict[str, Any] = {}
+    for role, names in checkpoint.helpers:
+        models = [helper(Released(name).entry) for name in names]
+        found[role] = models if role == "experts" else models[0]
+    return checkpoint.config.build_helper(seed=0, **{role: model for role, model in found.items() if model is not None})
 
 
 RELEASED = (
@@ -87,8 +150,9 @@ RELEASED = (
         weights=("stable_diffusion_2",),
         initialize=lambda model: stable_diffusion.load_unet(getattr(model.network, "unet", model.network)),
     ),
+    *(of_checkpoint(file, checkpoint) for file in FILES for checkpoint in file.checkpoints),
 )
-"""All released models that a run can name."""
+"""All released models that a run can name: helpers in the formats of other libraries, then our models."""
 
 
 @dataclass(frozen=True)
@@ -108,3 +172,31 @@ class Released(ModelSource):
     def entry(self) -> ReleasedModel:
         """Its catalogue entry."""
         return next(model for model in RELEASED if model.name == self.name)
+
+    @property
+    def model(self) -> ModelConfig:
+        """Config of the model, of those that methods can sample from."""
+        assert self.entry.model is not None, f"{self.name} makes no images"
+        return self.entry.model
+
+    @property
+    def experts(self) -> tuple[ModelSource, ...]:  # type: ignore[override]
+        """Released models that it combines, in order."""
+        return tuple(Released(name) for name in dict(self.entry.helpers).get("experts", ()))
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of its files (``weights.table``), and of those of the models that it is built on."""
+        below = (Released(name).weights for _, names in self.entry.helpers for name in names)
+        return tuple(dict.fromkeys((*self.entry.weights, *(name for names in below for name in names))))
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether the model diffuses the latents of an autoencoder."""
+        own = self.entry.model is not None and self.entry.model.caches_latents
+        return own or any(expert.is_latent for expert in self.experts)
+
+    @property
+    def calls_per_step(self) -> int:
+        """Number of diffusion network evaluations per image and sampler step."""
+        return self.entry.model.calls_per_step if self.entry.model else 1

@@ -32,12 +32,12 @@ def save_weights(module: nn.Module, path: Path, averaged: Mapping[str, Tensor]) 
     save_tensors({k: v.detach().clone() for k, v in saved(module, state).items()}, path)
 
 
-def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as safetensors, with their digest."""
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, with their digest and ``metadata``."""
     kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(
-            save(kept, {DIGEST: digest(kept)})
+            save(kept, {DIGEST: digest(kept), **(metadata or {})})
         )  # save_file would not raise OSError if the disk is full
 
 

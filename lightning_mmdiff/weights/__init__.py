@@ -1,7 +1,17 @@
 """Published weight files: the table, their locations, their download."""
 
-from lightning_mmdiff.weights.find import ENVIRONMENT_VARIABLE, candidates, damage, digest, entry, find, require
-from lightning_mmdiff.weights.table import WEIGHTS, FolderFile, Weight
+from lightning_mmdiff.weights.find import (
+    ENVIRONMENT_VARIABLE,
+    candidates,
+    damage,
+    digest,
+    entry,
+    find,
+    is_page,
+    require,
+)
+from lightning_mmdiff.weights.table import WEIGHTS
+from lightning_mmdiff.weights.weight import FolderFile, Weight
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -13,5 +23,6 @@ __all__ = [
     "digest",
     "entry",
     "find",
+    "is_page",
     "require",
 ]

@@ -13,12 +13,10 @@ def main() -> None:
     for weight in WEIGHTS:
         path = find(weight.name)
         problem = damage(weight, path) if path else ""
+        size = f"{weight.bytes / 2**20:.1f} MiB" if weight.bytes else "size unknown"
         known = "sha256" if weight.sha256 or weight.members else "no checksum known"
-        size = sum(m.size for m in weight.members) or weight.size
         print(f"{'damaged' if problem else 'found  ' if path else 'missing'} {weight.name:19} {weight.purpose}")
-        print(
-            f"        {weight.file}, {f'{size / 2**20:.1f} MiB' if size else 'size unknown'}, {known}, {weight.license}"
-        )
+        print(f"        {weight.file}, {size}, {known}, {weight.license}")
         print(f"        {problem or path or ' | '.join(str(candidate) for candidate in candidates(weight.name))}")
     print(f"\nA file in the folder ${ENVIRONMENT_VARIABLE} goes before one in the default place.")
 

@@ -11,9 +11,13 @@ from pathlib import Path
 
 from lightning_mmdiff.errors import MissingFileError, UserError
 from lightning_mmdiff.runtime.files import read_text
-from lightning_mmdiff.weights.table import WEIGHTS, Weight
+from lightning_mmdiff.weights.table import WEIGHTS
+from lightning_mmdiff.weights.weight import Weight
 
 ENVIRONMENT_VARIABLE = "MMDIFF_WEIGHTS"
+PAGE = (b"<!doctype", b"<html", b"<?xml")
+CONVERTED = ".safetensors"
+"""End of the name of a converted file."""
 
 
 def entry(name: str) -> Weight:
@@ -32,9 +36,16 @@ def candidates(name: str) -> list[Path]:
     return [*places, _default_path(weight)]
 
 
+def _forms(weight: Weight, path: Path) -> list[Path]:
+    """Return the paths of a file as published and converted (``python -m lightning_mmdiff.released``), which goes first."""
+    return [path.with_suffix(CONVERTED), path] if weight.converts else [path]
+
+
 def find(name: str) -> Path | None:
     """Return the path of ``name``, or None if it is in none of its places."""
-    return next((path for path in candidates(name) if path.exists()), None)
+    weight = entry(name)
+    found = (form for path in candidates(name) for form in _forms(weight, path) if form.exists())
+    return next(found, None)
 
 
 def require(name: str) -> Path:
@@ -52,13 +63,22 @@ def require(name: str) -> Path:
             f"{weight.file} is missing (needed for: {weight.purpose}); looked for it at {looked}. Get it from "
             f"{weight.source} and put it there, or into a folder named by {ENVIRONMENT_VARIABLE}."
         )
-    if weight.sha256 and (problem := damage(weight, path)):
+    if (weight.sha256 or is_page(path)) and (problem := damage(weight, path)):
         raise UserError(f"{problem} Delete it and get it again from {weight.source}.")
     return path
 
 
 def damage(weight: Weight, path: Path) -> str:
-    """Return the problem with a file or folder as far as checksums can tell; "" if there is none."""
+    """Return the problem with a file or folder as far as checksums can tell; "" if there is none.
+
+    A converted file has a digest of its own, which is compared when it is loaded.
+    """
+    if weight.converts and path.suffix == CONVERTED:
+        return ""
+    if is_page(path):
+        return (
+            f"{path} is a web page, not weights: the server asked for a login or a confirmation; get it in a browser."
+        )
     parts = [(path / m.file, m.sha256) for m in weight.members] or [(path, weight.sha256)]
     for part, sha256 in parts:
         if not part.exists():
@@ -66,6 +86,14 @@ def damage(weight: Weight, path: Path) -> str:
         if sha256 and not (found := digest(part)).startswith(sha256):
             return f"{part}: sha256 begins with {found[:8]}, the published file's with {sha256[:8]}."
     return ""
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is a web page, which a portal sends in place of what was asked for."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(256).lstrip().lower().startswith(PAGE)
 
 
 def _default_path(weight: Weight) -> Path:

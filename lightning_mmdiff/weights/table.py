@@ -4,33 +4,8 @@ Each checksum is that of the published file, as several independent users of the
 found has an empty one.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderFile:
-    """File in a folder."""
-
-    file: str
-    sha256: str
-    size: int  # bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weight:
-    """Released weight file, or a folder of them."""
-
-    name: str  # name in the code
-    file: str  # exact file name, the same under MMDIFF_WEIGHTS and in the default place
-    purpose: str  # use of the file
-    source: str  # where to get it by hand
-    license: str
-    sha256: str = ""  # hexadecimal; at least the first digits (torch hub: the end of the file name); "" if unknown
-    size: int | None = None  # bytes; None if unknown
-    url: str = ""  # direct download; "" if the file must be fetched by hand
-    hub_id: str = ""  # owner/name, for the folder of a Hugging Face model
-    members: tuple[FolderFile, ...] = ()  # the files of that folder
-
+from lightning_mmdiff.weights.diffusion import DIFFUSION
+from lightning_mmdiff.weights.weight import FolderFile, Weight
 
 CLIP_FILES = tuple(
     FolderFile(file=file, sha256=sha256, size=size)
@@ -165,6 +140,14 @@ WEIGHTS = (
         hub_id="google-bert/bert-base-uncased",
     ),
     Weight(
+        name="gpt2_tokenizer",
+        file="gpt2",
+        purpose="tokens of the texts of GLIDE (a folder with vocab.json and merges.txt; no network weights)",
+        source="the Hugging Face model openai-community/gpt2",
+        license="MIT",
+        hub_id="openai-community/gpt2",
+    ),
+    Weight(
         name="clip",
         file="clip-vit-base-patch32",
         purpose="CLIP score, text conditions, TediGAN's texts (CLIP ViT-B/32, a folder with config.json)",
@@ -233,4 +216,5 @@ WEIGHTS = (
         hub_id="stabilityai/stable-diffusion-2",
     ),
     *map(_adm_batch, (64, 128)),
+    *DIFFUSION,
 )

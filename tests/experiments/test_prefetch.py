@@ -173,7 +173,7 @@ def test_weights_by_name_go_where_they_are_looked_for(table, server, capsys) -> 
 def test_what_has_no_address_says_where_to_get_it_and_an_unknown_name_lists_the_known(table) -> None:
     with pytest.raises(ValueError, match=r"own\.pth has no direct address: get it from its author"):
         prefetch.main(prefetch.PrefetchFlags(names=("by-hand",)))
-    with pytest.raises(ValueError, match="resnet: not in the table; there are single, folder, by-hand, cifar10"):
+    with pytest.raises(ValueError, match="Unknown file 'resnet': choose from single, folder, by-hand, cifar10"):
         prefetch.main(prefetch.PrefetchFlags(names=("resnet",)))
 
 

@@ -23,7 +23,7 @@ MASK, TEXT = MaskTokensConfig(), TextTokensConfig()
     [
         (UNET, {"in_channels": 0}, "UNetConfig has in_channels=0; expected at least 1"),
         (UNET, {"channel_mult": ()}, r"UNetConfig has channel_mult=\(\); expected one entry or more"),
-        (UNET, {"channel_mult": (1, 0, 2)}, r"channel_mult=\(1, 0, 2\); expected at least 1"),
+        (UNET, {"channel_mult": (1, 0, 2)}, r"channel_mult=\(1, 0, 2\); expected a number above 0"),
         (UNET, {"num_res_blocks": 0}, "num_res_blocks=0"),
         (UNET, {"num_heads": None, "head_channels": 0}, "head_channels=0; expected at least 1"),
         (UNET, {"num_heads": 5}, "do not divide into heads by 5"),

@@ -251,7 +251,7 @@ def test_without_slurm_there_is_one_sentence(monkeypatch) -> None:
     [
         ("slurm", ["cancel", "expert"], "error: expert: no such job in "),
         ("slurm.submit", ["table99"], "error: No table is called 'table99'; there are table1, "),
-        ("experiments.doctor", ["table99"], "error: No table is called 'table99'; there are table1, "),
+        ("experiments.doctor", ["table99"], "error: Unknown table 'table99': choose from table1, "),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules.*")

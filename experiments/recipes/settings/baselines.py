@@ -161,4 +161,4 @@ SMOKE = _small(_maps(unite_and_conquer.SMOKE, face_parts=7), dict.fromkeys(NAMES
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": PAPER, "mini": MINI, "smoke": SMOKE}[profile]

@@ -64,6 +64,8 @@ class Settings(Config):
     """Number of edited images per file and per batch."""
     first_fid: str
     """Protocol of the column FID, which the authors measure on 50 images."""
+    released: bool
+    """Whether the authors' checkpoints take the place of trained models."""
     published_metrics: bool
     """Whether to measure with the published networks, or with stand-ins that need no download."""
 
@@ -104,8 +106,11 @@ PAPER = Settings(
     num_edits=100,
     edits_shard_size=4,
     first_fid="FID-50",
+    released=False,
     published_metrics=True,
 )
+
+RELEASED = replace(PAPER, released=True)
 
 
 def _vae(size: int, channels: tuple[int, int]) -> AutoencoderConfig:
@@ -192,4 +197,4 @@ SMOKE = replace(
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": RELEASED, "mini": MINI, "smoke": SMOKE}[profile]

@@ -61,4 +61,4 @@ SMOKE = replace(
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": PAPER, "mini": MINI, "smoke": SMOKE}[profile]

@@ -104,6 +104,8 @@ class Settings(Config):
     photographs: Photographs
     samples: FewerImages | None
     """Reduction of the samples. None: 5,000 or more images in 250 respaced ancestral steps."""
+    released: bool
+    """Whether the authors' checkpoints take the place of trained models."""
     published_metrics: bool
     """Whether to measure with the published networks, or with stand-ins, one of which is trained."""
     few_objects: bool
@@ -150,9 +152,12 @@ PAPER = Settings(
         ),
     ),
     samples=None,
+    released=False,
     published_metrics=True,
     few_objects=False,
 )
+
+RELEASED = replace(PAPER, released=True)
 
 
 def _classifier(steps: int, *, batch_size: int, checkpoint_every: int, warmup_steps: int) -> Training:
@@ -206,4 +211,4 @@ SMOKE = replace(
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": RELEASED, "mini": MINI, "smoke": SMOKE}[profile]

@@ -137,4 +137,4 @@ SMOKE = Settings(
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": PAPER, "mini": MINI, "smoke": SMOKE}[profile]

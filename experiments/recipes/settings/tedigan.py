@@ -78,4 +78,4 @@ SMOKE = _small(16, (16, 16, 16), _averaged(in_fifths(4, batch_size=4)), in_fifth
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": PAPER, "mini": MINI, "smoke": SMOKE}[profile]

@@ -43,6 +43,8 @@ class Settings(Config):
     """Training of one expert."""
     samples: FewerImages | None
     """Reduction of the samples. None: 3,000 images, deterministic DDIM with 100 steps."""
+    released: bool
+    """Whether the authors' checkpoints take the place of trained models."""
     published_metrics: bool
     """Whether to measure with the published networks, or with stand-ins that need no download."""
 
@@ -63,8 +65,10 @@ PAPER = Settings(
         optimizer=OptimizerConfig(lr=1e-5),
     ),
     samples=None,
+    released=False,
     published_metrics=True,
 )
+RELEASED = replace(PAPER, released=True)
 MINI = replace(
     PAPER,
     image_size=32,
@@ -90,4 +94,4 @@ SMOKE = replace(
 
 def of(profile: Profile) -> Settings:
     """Return the settings of ``profile``."""
-    return {"paper": PAPER, "mini": MINI, "smoke": SMOKE}[profile]
+    return {"paper": PAPER, "released": RELEASED, "mini": MINI, "smoke": SMOKE}[profile]

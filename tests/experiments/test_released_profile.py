@@ -1,0 +1,171 @@
+"""The profile of released models: what it needs, what it says of models that nobody published, all tables to the end."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import stand_in_weights
+from reduced import Reduction
+from test_paper_walk import FEW, UNPUBLISHED, of_few_images, render
+
+from experiments import doctor, prefetch
+from experiments.core import costs
+from experiments.engine.cli import TableFlags, main, tables_of
+from experiments.figures import reporting
+from experiments.protocols import catalogue
+from experiments.protocols.needed_weights import needed_weights
+from experiments.runs import Run, SampleRun
+from experiments.spec import Table, plan
+from lightning_mmdiff import weights
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.metrics import frechet_infinity
+from reports.write import write_all
+
+FACE, SKETCH = "unite_and_conquer_face", "unite_and_conquer_sketch"
+NEEDED = {
+    "table1": {FACE},
+    "table2": {FACE},
+    "table4": {FACE},
+    "reliability_sweep": {FACE},
+    "four_modalities": {FACE, SKETCH},
+    "table7": {"adm_128", "adm_classifier_128"},
+    "table9": {"collaborative_256", "collaborative_512"},
+    "table10": {"collaborative_256"},
+    "influence_maps": {"collaborative_256"},
+    "editing": {"collaborative_256"},
+}
+"""Table -> published diffusion models that it needs."""
+MEASURED = {
+    "table1": {"OURS"},
+    "table4": {"face expert alone", "one model, both conditions", "OURS"},
+    "table7": {"ADM*", "ADM*, guided"},
+    "table9": {"Composable", "Ours", "Ours, 512"},
+    "table10": {"Ours w/o Spatial", "Ours w/o Temporal", "Ours"},
+}
+"""Table -> rows that must be measured, of those that the papers print or that stand beside them."""
+reduction = Reduction()
+
+
+def table(name: str) -> Table:
+    return importlib.import_module(f"experiments.{name}").table("released", 0)
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_nothing_is_trained_and_the_published_files_are_known(name: str) -> None:
+    runs = plan([table(name)])
+    assert all(isinstance(run, SampleRun) for run in runs)
+    found = {weight.name for weight in needed_weights([table(name)], runs)}
+    assert {n for n in found if weights.entry(n).converts} == NEEDED[name]
+    assert ("bert_tokenizer" in found) == ("collaborative_256" in found)
+    assert name != "four_modalities" or "farl" in found
+
+
+def test_a_dry_run_names_the_files(capsys) -> None:
+    main(importlib.import_module("experiments.table4").table, TableFlags(profile="released", launcher="dry-run"))
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.endswith("reads model_latest.pt") for line in lines if "real" not in line)
+    assert len(lines) == 9
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_rows_are_measured_or_say_why_not(name: str) -> None:
+    rows = {row.label: row for row in table(name).rows if row.sample is not None}
+    assert rows.keys() >= MEASURED[name]
+    reasons = {row.why for row in table(name).rows if row.sample is None and row.published}
+    assert all("published" in reason for reason in reasons if reason)
+
+
+def test_a_table_whose_models_nobody_published_says_so() -> None:
+    module = importlib.import_module("experiments.table5")
+    with pytest.raises(UserError, match="table5 has no released profile: nobody published adm-64, mt-x-64"):
+        tables_of(module.table, "released", 1, None)
+
+
+def test_a_quick_look_has_runs_of_its_own() -> None:
+    module = importlib.import_module("experiments.table4")
+    (whole,), (few,) = (tables_of(module.table, "released", 1, images) for images in (None, 200))
+    for all_of, some in zip(whole.rows, few.rows, strict=True):
+        if all_of.sample and some.sample:
+            assert some.sample.num_images == 200
+            assert some.sample.name == f"{all_of.sample.name}-of-200"
+    with pytest.raises(UserError, match="--images is 0"):
+        main(module.table, TableFlags(images=0, launcher="dry-run"))
+
+
+def test_the_released_sampler_of_a_sketch() -> None:
+    """Its null is that of the face network alone, and it weighs .6 (PITFALLS 8, 9)."""
+    rows = {row.label: row for row in table("four_modalities").rows}
+    uses = {use.conditions[0]: use for use in rows["hair map + face map + sketch + text"].sample.method.uses}
+    assert {name: use.weight for name, use in uses.items()} == {"hair": 1.0, "skin": 1.0, "sketch": 0.6, "text": 1.25}
+    assert {name: use.reliability for name, use in uses.items()} == {"hair": 1, "skin": 0, "sketch": 0, "text": 0}
+    assert {use.run.name for name, use in uses.items() if name != "sketch"} == {FACE}
+    maps = rows["hair map + face map"].sample.method.uses
+    assert {use.run.name for use in maps} == {"unite_and_conquer_maps"}
+
+
+@pytest.mark.parametrize("name", ["table4", "table9"])
+def test_doctor_and_prefetch_name_what_is_missing(name: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv(weights.ENVIRONMENT_VARIABLE, str(tmp_path))
+    code = doctor.main(doctor.DoctorFlags(table=name, profile="released", data=tmp_path, out=tmp_path / "runs"))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert code == 1
+    for needed in NEEDED[name]:
+        assert f"weights {needed}" in printed
+    assert "GPU hours" in printed
+    assert "GB)" in printed
+    assert set(prefetch._needed(name, "released")) >= NEEDED[name]
+    for needed in NEEDED[name]:
+        (tmp_path / weights.entry(needed).file).write_bytes(b"<!DOCTYPE html><title>Google Drive</title>")
+    assert doctor.main(doctor.DoctorFlags(table=name, profile="released", data=tmp_path, out=tmp_path / "runs")) == 1
+    assert "web page" in " ".join(capsys.readouterr().out.split())
+
+
+def test_memory_is_that_of_the_published_networks() -> None:
+    """About 16 GiB of parameters for Collaborative Diffusion, beside activations."""
+    run = next(row.sample for row in table("table9").rows if row.label == "Ours")
+    found = costs.gpu_memory_gib(run)
+    assert found is not None
+    assert found > 4 * 1_056_078_663 / 2**30
+
+
+def small_tables() -> dict[str, Table]:
+    return {name: reduction(table(name)) for name in NEEDED}
+
+
+def runs() -> list[Run]:
+    return plan(small_tables().values())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("released")
+    (folder / "weights").mkdir()
+    render(folder / "data", runs())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "PROTOCOLS", tuple(of_few_images(p) for p in catalogue.PROTOCOLS))
+        patch.setattr(frechet_infinity, "LEAST_IMAGES", FEW)
+        stand_in_weights.put_in_place(folder / "weights", patch)
+        stand_in_weights.publish(folder / "weights", set().union(*NEEDED.values()))
+        patch.setattr(reporting, "write_all", partial(write_all, with_notebook=False))
+        yield folder
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", NEEDED)
+def test_every_table_samples_scores_and_reports(name: str, folder: Path) -> None:
+    """From files in the published layout, through the table's command; each row that has samples gets every number."""
+    small = small_tables()[name]
+    main(lambda profile, seed: small, TableFlags(profile="released", data=folder / "data", out=folder / "runs"))
+    rows = json.loads((folder / "runs" / "released" / "tables" / name / "metrics.json").read_text())["rows"]
+    for row, described in zip(rows, small.rows, strict=True):
+        if described.sample is None:
+            assert row["state"] == "not measured"
+            continue
+        assert row["state"] == "measured", row["reason"]
+        empty = {m.protocol for m in small.metrics if row["cells"][m.column]["value"] is None}
+        unmeasurable = {m.protocol for m in small.metrics if catalogue.by_name(m.protocol).least_images > FEW}
+        assert empty <= {UNPUBLISHED, *unmeasurable}, row["label"]
