@@ -1,3 +1,4 @@
+# make demo     environment, then a page of pictures by shipped experts, in a minute
 # make table1   environment, then Table 1 at the mini profile (CPU, no download of data or weights)
 # make test     environment, then the CPU test suite
 # make test-slow  a real SLURM, thirty kills, every table at smoke
@@ -8,7 +9,7 @@ export GOMP_SPINCOUNT ?= 2000
 
 TEST_WORKERS ?= 2
 
-.PHONY: setup docs table1 test test-slow lint smoke bench clean
+.PHONY: setup demo docs table1 test test-slow lint smoke bench clean
 
 setup: .venv/.ready
 
@@ -18,6 +19,9 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --progress-bar on --editable ".[dev]"
 	touch $@
+
+demo: setup
+	$(BIN)/python -m mmdiff.demo
 
 table1: setup
 	$(BIN)/python -m experiments.table1 --workers 0

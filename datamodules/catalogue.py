@@ -22,7 +22,9 @@ from datamodules.mini.image_layouts import (
     write_night2day,
 )
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
+from datamodules.mini.scene_layouts import write_balanced_scenes, write_scenes
 from datamodules.night2day import Night2Day
+from datamodules.scenes import Scenes
 from lightning_mmdiff.errors import require_known
 
 
@@ -110,6 +112,14 @@ DATA_SETS = (
     DataSet(
         name="digits", folder="digits", module=Digits, render=write_digits, shows="digit",
         source="scikit-learn (python -m datamodules.prepare digits --render 1797 writes them)",
+    ),
+    DataSet(
+        name="scenes", folder="scenes", module=Scenes, render=write_scenes, shows="scene",
+        source="our own (python -m datamodules.prepare scenes --render 4000 writes them)",
+    ),
+    DataSet(
+        name="scenes_balanced", folder="scenes_balanced", module=Scenes, render=write_balanced_scenes, shows="scene",
+        source="our own (python -m datamodules.prepare scenes_balanced --render 4000 writes them)",
     ),
 )  # fmt: skip
 

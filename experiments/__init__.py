@@ -27,6 +27,10 @@ INDEX = (
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
+        name="table3", source=f"{UC}, Table 3", mini="about 15 min (estimated)", paper="14 x 500 images, released models",
+        shows="scenes from a text and a class: text model, two texts, ours over reliability, fair rows",
+    ),
+    Entry(
         name="table4", source=f"{UC}, Table 4", mini="seconds after table1", paper="seconds after table1",
         shows="what uniting adds to one condition, and to both conditions in one model",
     ),
@@ -115,12 +119,12 @@ INDEX = (
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
-        name="head_to_head", source="in no paper", mini="about 30 min with 2 workers (estimated)",
+        name="head_to_head", source="in no paper", mini="50 min on one core (estimated)",
         paper="2 x 127k, 187k, 4 x 200k, 2 x 32k steps; 31 x 3,000 images",
         shows="every way to combine a mask and a text: trained ones, Eq. 10, own latents, correctors, SuperDiff, CFG++",
     ),
     Entry(
-        name="head_to_head_faces", source="in no paper", mini="about 10 min with 2 workers after table1 (estimated)",
+        name="head_to_head_faces", source="in no paper", mini="16 min on one core, after table1 (estimated)",
         paper="10 x 3,000 images after table1",
         shows="the same for hair map and face map, which are independent: what the ways that need no training change there",
     ),

@@ -51,15 +51,15 @@ def list_tables(
         console.print(f"  state at {profile}: {state(TableFolder.of(out / profile, entry.name))}")
     if not entries:
         console.print(_grid(profile, out))
-        console.print("mmdiff run NAME --profile {smoke,mini,paper}; mmdiff list NAME shows more of a table")
+        console.print("mmdiff run NAME --profile {smoke,mini,paper}; mmdiff list NAME says more")
 
 
 def _grid(profile: Profile, out: Path) -> Grid:
     """Return one line for each table, below the paper that it is from."""
     grid = Grid(box=None, pad_edge=False)
-    grid.add_column("name", no_wrap=True)
-    for heading in ("from", "mini, 2 cores", f"state at {profile}"):
-        grid.add_column(heading, no_wrap=True, overflow="ellipsis")
+    grid.add_column("name", no_wrap=True, min_width=max(len(entry.name) for entry in INDEX))
+    for heading, width in (("from", 14), ("mini, 2 cores", 21), (f"state at {profile}", None)):
+        grid.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=width)
     for paper, entries in groupby(INDEX, _paper):
         grid.add_row(f"[bold]{paper.partition(' (')[0].partition(':')[0]}[/]")
         for e in entries:

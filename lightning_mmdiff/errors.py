@@ -12,6 +12,10 @@ class MissingFileError(UserError, FileNotFoundError):
     """A missing file that the user can provide."""
 
 
+class UnmeasurableError(UserError):
+    """Samples that a metric cannot measure; their row says so in place of a number."""
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the closest known one as a suggestion, or just a period."""
     names = {str(other).lower(): str(other) for other in known}

@@ -28,6 +28,7 @@ from lightning_mmdiff.models.denoiser import DenoiserConfig
 from lightning_mmdiff.models.evaluators import AttributeClassifierConfig, FaceParserConfig
 from lightning_mmdiff.models.latent_denoiser import LatentDenoiserConfig
 from lightning_mmdiff.models.noisy_classifier import NoisyClassifierConfig
+from lightning_mmdiff.models.text_denoiser import TextDenoiserConfig
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -38,7 +39,7 @@ MODELS = (
     AttributeClassifierConfig, AutoencoderConfig, CollaborativeConfig, ContrastiveConfig, CycleGANConfig, DenoiserConfig,
     FaceParserConfig, InadeConfig, LabelGANConfig, LabelVAEConfig, LatentDenoiserConfig, MaskEncoderConfig,
     MTDiffusionConfig, NoisyClassifierConfig, OasisConfig, Pix2PixConfig, Pix2PixHDConfig, ReliabilityConfig, SpadeConfig,
-    StyleGAN2Config,
+    StyleGAN2Config, TextDenoiserConfig,
 )  # fmt: skip
 """Configs of the models that come with the package; a ModelConfig of yours is found too once its module is imported."""
 

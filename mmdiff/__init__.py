@@ -1,1 +1,1 @@
-"""One command for everything: ``mmdiff {list,run,report,doctor,prefetch,slurm}``."""
+"""One command for everything: ``mmdiff {list,run,demo,report,doctor,prefetch,slurm}``."""

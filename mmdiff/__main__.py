@@ -21,6 +21,8 @@ def commands() -> dict[str, Any]:
     """Return what each word calls. Their modules stand in for PyTorch until there is work to do."""
     from experiments import doctor, prefetch
     from experiments.__main__ import list_tables
+    from mmdiff.demo import DemoFlags
+    from mmdiff.demo import main as show
     from reports.__main__ import main as report
     from slurm.__main__ import COMMANDS
 
@@ -28,6 +30,10 @@ def commands() -> dict[str, Any]:
 
     def run(table: _one_of(known)) -> None:  # type: ignore[valid-type]
         """Train, sample, score and report a table. Running it again resumes where it stopped."""
+
+    def demo(flags: Annotated[DemoFlags, tyro.conf.arg(name="")]) -> None:
+        """Make a page of pictures by experts that come with the package."""
+        show(flags)
 
     def check(flags: Annotated[doctor.DoctorFlags, tyro.conf.arg(name="")]) -> None:
         """Check that everything a table needs is present."""
@@ -41,7 +47,7 @@ def commands() -> dict[str, Any]:
         """Submit and manage jobs."""
 
     return {
-        "list": list_tables, "run": run, "report": report, "doctor": check, "prefetch": fetch, "slurm": jobs,
+        "list": list_tables, "run": run, "demo": demo, "report": report, "doctor": check, "prefetch": fetch, "slurm": jobs,
     }  # fmt: skip
 
 

@@ -40,14 +40,15 @@ class Objects:
 def invent(seed: int, part: Part, indices: np.ndarray) -> Objects:
     """Return the objects of ``indices``; each is a function of (seed, part, index). Object i is thing i mod 10."""
     draws = Draws("objects", seed, part, indices=indices)
+    color, background = two_colors(draws)
+    return Objects(thing=np.asarray(indices) % len(NAMES), color=color, background=background, draws=draws)
+
+
+def two_colors(draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    """Return the color of each thing and another one behind it, indices into COLORS, [B] each."""
     color = draws.choose("colour", np.ones(len(COLORS)))
     other = draws.choose("background", np.ones(len(COLORS) - 1))
-    return Objects(
-        thing=np.asarray(indices) % len(NAMES),
-        color=color,
-        background=(color + 1 + other) % len(COLORS),
-        draws=draws,
-    )
+    return color, (color + 1 + other) % len(COLORS)
 
 
 def captions(objects: Objects) -> list[str]:
@@ -69,15 +70,20 @@ def render(objects: Objects, size: int) -> Array:
         center=np.stack([draws.uniform("x", -0.14, 0.14), draws.uniform("y", -0.14, 0.14)], 1),
         scale=draws.uniform("scale", 0.62, 0.9),
     )
-    _paint_background(canvas, objects)
+    paint_background(canvas, objects)
+    paint_thing(canvas, objects)
+    noise = draws.uniform("grain", -GRAIN, GRAIN, count=size**2)
+    canvas.color += noise.reshape(-1, 1, size, size)
+    return canvas.image()
+
+
+def paint_thing(canvas: Canvas, objects: Objects) -> None:
+    """Paint the things with their shadows, each in the middle of its canvas coordinates."""
     outline = partial(_outline, objects.thing)
     shadow = np.zeros((len(objects.thing), 3), np.float32)
     canvas.paint(lambda u, v: outline(u - 0.14, v - 0.14), shadow, softness=0.3, opacity=0.4)
     canvas.paint(outline, partial(_surface, objects))
     _paint_details(canvas, objects)
-    noise = draws.uniform("grain", -GRAIN, GRAIN, count=size**2)
-    canvas.color += noise.reshape(-1, 1, size, size)
-    return canvas.image()
 
 
 def _outline(thing: np.ndarray, u: Array, v: Array) -> Array:
@@ -94,7 +100,7 @@ def _varied(draws: Draws, name: str, color: np.ndarray, reach: float) -> Array:
     return np.clip(COLOR_RGB[color] + draws.uniform(name, -reach, reach, count=3), 0, 1)
 
 
-def _paint_background(canvas: Canvas, objects: Objects) -> None:
+def paint_background(canvas: Canvas, objects: Objects) -> None:
     """Fill the canvas with a gradient, stripes on some images, and blurred spots."""
     draws = objects.draws
     near, far = (

@@ -95,7 +95,7 @@ def over_time(agreement: Agreement, runs: Path, data: PackedDataModule) -> pd.Da
         if (model.shape, model.space) == (expert.shape, expert.space):
             joint = (model, agreement.joint.conditions)
     batch = data.test.batch(list(range(min(NUM_IMAGES, len(data.test)))))
-    times = np.linspace(len(module.schedule) - 1, 0, NUM_TIMES + 1).round().astype(int)[:-1]
+    times = np.linspace(len(module.schedule) - 1, 0, NUM_TIMES + 2).round().astype(int)[1:-1]
     lines = []
     for t in times.tolist():
         generator = torch.Generator().manual_seed(t)
@@ -115,6 +115,7 @@ def draw(found: pd.DataFrame, path: Path) -> None:
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8)
     axes[0].axhline(0, color="0.6", linewidth=0.8)
+    axes[0].set_yscale("symlog", linthresh=1e-4)
     axes[1].set_ylim(-1, 1)
     axes[2].set_yscale("log")
     with atomic_path(path) as temporary:

@@ -21,7 +21,10 @@ def comparisons(workspace: Workspace, table: Table, folder: TableFolder) -> Iter
     measured = load_table(folder.table)
     if quality.can_draw(measured):
         quality.draw(measured, folder.path / "quality-over-calls.png")
-        caption = "Bars: 95% intervals. Dotted: real images. In the legend: network evaluations per image."
+        caption = (
+            "Bars: 95% intervals. Dotted: real images. In the legend: network evaluations per image; rows that cost the same "
+            "stand side by side."
+        )
         yield {"title": "Quality over calls per image", "caption": caption, "file": "quality-over-calls.png"}
     wanted = table.agreement
     if wanted is None or not all(RunFolder(workspace.runs / run.name).is_trained for run in trainings(wanted)):

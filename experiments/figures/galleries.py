@@ -3,6 +3,7 @@
 import colorsys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ NUM_IMAGES = 10
 SEARCHED = 100
 """Number of images searched for the first of each class."""
 LABEL_WIDTH = 250  # pixels
+HEIGHT = 80
+"""Height and width in pixels of a picture on a sheet."""
 Strip = tuple[str, np.ndarray]
 """Label and pictures, uint8 [N, H, W, 3]."""
 
@@ -42,6 +45,11 @@ def condition_strips(evaluation: Samples) -> Iterator[Strip]:
         "real image" if not evaluation.run.method.target_shift else "image with the wanted conditions",
         _pictures(batch["image"]),
     )
+    if "caption" in batch["conditions"]:
+        yield "text", words(batch["conditions"]["caption"])
+        packed: Any = getattr(evaluation.data.test, "packed", None)
+        if "label" in batch["conditions"] and packed and packed.classes:
+            yield "class", words([packed.classes[label] for label in batch["conditions"]["label"].tolist()])
     for name, value in batch["conditions"].items():
         if isinstance(value, torch.Tensor) and value.ndim == 4:
             yield f"condition: {name.replace('_', ' ')}", _condition(value.numpy())
@@ -61,7 +69,21 @@ def sample_strips(row: Row, evaluation: Samples, *, parsed: bool) -> Iterator[St
         yield "  parsed", PALETTE[evaluation.parsed(images)]
 
 
-def sheet(strips: Sequence[Strip], path: Path, *, height: int = 80) -> None:
+def words(texts: Sequence[str]) -> np.ndarray:
+    """Return each text as a picture, uint8 [N, HEIGHT, HEIGHT, 3]; what does not fit ends in dots."""
+    font, pictures = ImageFont.load_default(size=12), []
+    for text in texts:
+        lines = _wrapped(text, width=12).split("\n")
+        shown = "\n".join(lines if len(lines) <= 5 else [*lines[:4], f"{lines[4]} ..."])
+        picture = Image.new("RGB", (HEIGHT, HEIGHT), "white")
+        ImageDraw.Draw(picture).multiline_text(
+            (HEIGHT / 2, HEIGHT / 2), shown, fill="black", font=font, anchor="mm", align="center"
+        )
+        pictures.append(np.asarray(picture))
+    return np.stack(pictures)
+
+
+def sheet(strips: Sequence[Strip], path: Path, *, height: int = HEIGHT) -> None:
     """Draw the strips below each other, each picture ``height`` pixels high, and write a PNG."""
     font = ImageFont.load_default(size=13)
     rows = [(label, [_resized(p, height) for p in pictures]) for label, pictures in strips]

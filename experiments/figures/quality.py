@@ -12,6 +12,8 @@ from reports.schema import Row, TableResult
 CALLS = "NetworkCalls"
 """Protocol that counts the evaluations."""
 MARKERS = "osd^vPX*"
+APART = 1.04
+"""Ratio of the places of two rows that cost the same, so that both can be seen."""
 
 
 def judged(table: TableResult) -> list[int]:
@@ -57,17 +59,26 @@ def draw(table: TableResult, path: Path) -> None:
 def _panel(ax: Axes, table: TableResult, rows: list[tuple[Row, float]], column: int) -> None:
     metric = table.metrics[column]
     for number, (row, calls) in enumerate(rows, 1):
-        cell = row.cells[column]
+        cell, place = row.cells[column], _place(number - 1, [other for _, other in rows])
         if cell.value is None:
             continue
         color, marker = f"C{number % 10}", MARKERS[number // 10 % len(MARKERS)]
         if cell.interval:
-            ax.plot((calls, calls), cell.interval, color=color, linewidth=1, alpha=0.4)
+            ax.plot((place, place), cell.interval, color=color, linewidth=1, alpha=0.4)
         label = f"{number} {row.label} ({calls:g})"
-        ax.plot(calls, cell.value, color=color, marker=marker, linestyle="", markersize=5, label=label)
-        ax.annotate(str(number), (calls, cell.value), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        ax.plot(place, cell.value, color=color, marker=marker, linestyle="", markersize=5, label=label)
+        ax.annotate(str(number), (place, cell.value), xytext=(3, 3), textcoords="offset points", fontsize=7)
     for row in table.measured:
         if row.ceiling and (value := row.cells[column].value) is not None:
             ax.axhline(value, color="0.4", linestyle=":", linewidth=1)
     ax.set(xscale="log", xlabel="network evaluations per image", title=f"{metric.column} {ARROWS[metric.better]}")
+    costs = sorted({calls for _, calls in rows})
+    ax.set_xticks(costs, [f"{cost:g}" for cost in costs], fontsize=8)
+    ax.minorticks_off()
     ax.grid(alpha=0.3)
+
+
+def _place(number: int, costs: list[float]) -> float:
+    """Return where a row stands: at its cost, or beside it if others cost the same."""
+    alike = [i for i, cost in enumerate(costs) if cost == costs[number]]
+    return costs[number] * APART ** (alike.index(number) - (len(alike) - 1) / 2)

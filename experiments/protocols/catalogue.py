@@ -13,6 +13,7 @@ from experiments.protocols import (
     manifolds,
     memorization,
     pairs,
+    scenes,
     segmentation,
     spread,
 )
@@ -28,6 +29,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     *spread.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
+    *scenes.PROTOCOLS,
     *labels.PROTOCOLS,
     *embeddings.PROTOCOLS,
     *influence.PROTOCOLS,

@@ -13,6 +13,7 @@ from experiments.core import build
 from experiments.protocols.catalogue import by_name
 from experiments.protocols.samples import DEVICE, Samples
 from experiments.runs import SampleRun, TrainRun
+from lightning_mmdiff.errors import UnmeasurableError
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.locks import WorkLocks
@@ -49,7 +50,11 @@ def score(
             continue
         try:
             result = todo[name].measure(samples)
-        except (FileNotFoundError, ImportError) as error:  # weights or a parser that this machine lacks
+        except (
+            FileNotFoundError,
+            ImportError,
+            UnmeasurableError,
+        ) as error:  # this machine lacks something, or the samples do
             reasons[name] = str(error)
         else:
             assert (result.protocol, result.better) == (name, todo[name].better)

@@ -21,9 +21,12 @@ class ExpertUse(Config):
 
     run: ModelSource
     conditions: tuple[str, ...]
+    """Names of the model's conditions. "text@full_caption" fills the model's "text" with the batch's "full_caption"."""
     weight: float = 1.0
     reliability: float | None = None
     """a_i; None is 1 / N."""
+    null: tuple[str, ...] = ()
+    """Conditions of the unconditional prediction, for a model that learned none; () is the model's own null."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

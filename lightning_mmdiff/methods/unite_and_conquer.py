@@ -56,6 +56,14 @@ class Expert:
     """w_i; the paper requires w_i >= 1."""
     reliability: Coefficient | None = None
     """a_i; None is 1 / N."""
+    null: tuple[str, ...] = ()
+    """Conditions of the unconditional prediction; none is the model's own null."""
+
+
+def filled_from(name: str) -> tuple[str, str]:
+    """Return the condition of the model and the one of the batch that fills it: "text@full_caption" gives both, "text" twice."""
+    own, _, other = name.partition("@")
+    return own, other or own
 
 
 class ExpertCombination(SamplingModule):
@@ -77,8 +85,8 @@ class ExpertCombination(SamplingModule):
         if len(set(shapes)) > 1 and not self.across_spaces:
             raise UserError(f"All experts must denoise the same shape (paper, Sec. 6); these have {shapes}.")
         for e in experts:
-            unknown = sorted(set(e.conditions) - set(e.denoiser.condition_names))
-            if unknown:
+            asked = {filled_from(name)[0] for name in (*e.conditions, *e.null)}
+            if unknown := sorted(asked - set(e.denoiser.condition_names)):
                 known = ", ".join(e.denoiser.condition_names) or "no condition"
                 raise UserError(f"An expert is asked about {', '.join(unknown)}, but its model knows {known}.")
         first = experts[0].denoiser
@@ -97,7 +105,15 @@ class ExpertCombination(SamplingModule):
         """Encode the conditions (e.g., embed captions) with each model that needs it."""
         for model in self.distinct:
             conditions = model.encode_conditions(conditions)
-        return conditions
+        filled = {}
+        for e in self.experts:
+            for name in (*e.conditions, *e.null):
+                own, other = filled_from(name)
+                if own != other:
+                    value = conditions[other]
+                    text = not isinstance(value, Tensor)
+                    filled[name] = e.denoiser.encode_conditions({"caption": value})[own] if text else value
+        return {**conditions, **filled}
 
     def decode(self, z: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Decode with the first expert (e.g., a latent to an image)."""
@@ -123,7 +139,7 @@ class ExpertCombination(SamplingModule):
             wanted = {key: (names, own) for key, (m, names), own in zip(keys, requests, latents) if m is model}
             count = len(latents[0])
             rows = [
-                model.encode({n: conditions[n] for n in names if n in conditions}, count)
+                model.encode({filled_from(n)[0]: conditions[n] for n in names if n in conditions}, count)
                 for names, _ in wanted.values()
             ]
             t_model, scale = match(self.schedule, t, model.schedule)  # supplement 7.2
@@ -170,7 +186,7 @@ class UniteAndConquer(ExpertCombination):
         weight, reliability = self.coefficients(int(t))
         use_null = not math.isclose(sum(weight), 1)
         conditional = [(e.denoiser, e.conditions) for e in self.experts]
-        null = [(e.denoiser, ()) for e, a in zip(self.experts, reliability) if use_null and a != 0]
+        null = [(e.denoiser, e.null) for e, a in zip(self.experts, reliability) if use_null and a != 0]
         eps = self.evaluate(z, t, [*conditional, *null], conditions)
         eps_cond, rest = torch.stack(eps[: len(conditional)]), iter(eps[len(conditional) :])
         zero = torch.zeros_like(z)
@@ -184,7 +200,7 @@ class UniteAndConquer(ExpertCombination):
         weight, reliability = self.coefficients(t)
         shares = [-(sum(weight) - 1) * a for a in reliability]
         null = [
-            (e.denoiser, (), share)
+            (e.denoiser, e.null, share)
             for e, share in zip(self.experts, shares)
             if not math.isclose(share, 0, abs_tol=1e-9)
         ]
@@ -195,7 +211,9 @@ class UniteAndConquer(ExpertCombination):
 def experts_of(uses: Sequence[ExpertUse], trained: Trained) -> list[Expert]:
     """Return the trained experts of a config; those with the same source share one model."""
     return [
-        Expert(denoiser=trained(u.run), conditions=u.conditions, weight=u.weight, reliability=u.reliability)
+        Expert(
+            denoiser=trained(u.run), conditions=u.conditions, weight=u.weight, reliability=u.reliability, null=u.null
+        )
         for u in uses
     ]
 

@@ -1,6 +1,7 @@
 """Published weights of the baselines: tensors under other names, some with dimensions of size 1, loaded strictly."""
 
 import re
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,7 +57,8 @@ def stored(weight: str) -> dict[str, Any]:
     Raises:
         MissingFileError: if the file is not there.
     """
-    return torch.load(weights.require(weight), map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals([Namespace]):  # pSp keeps its options in one
+        return torch.load(weights.require(weight), map_location="cpu", weights_only=True)
 
 
 def _without_ones(value: Tensor) -> list[int]:

@@ -215,6 +215,17 @@ WEIGHTS = (
         license="CreativeML Open RAIL++-M",
         hub_id="stabilityai/stable-diffusion-2",
     ),
+    Weight(
+        name="niqe",
+        file="niqe_pris_params.npz",
+        purpose="NIQE: mean and covariance of the statistics of pristine photographs",
+        source="basicsr/metrics of github.com/XPixelGroup/BasicSR",
+        url="https://raw.githubusercontent.com/XPixelGroup/BasicSR/8d56e3a045f9fb3e1d8872f92ee4a4f07f886b0a/"
+        "basicsr/metrics/niqe_pris_params.npz",
+        license="Apache-2.0",
+        sha256="2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+        size=11_850,
+    ),
     *map(_adm_batch, (64, 128)),
     *DIFFUSION,
 )

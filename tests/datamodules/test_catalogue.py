@@ -82,7 +82,11 @@ def test_a_field_that_a_data_set_does_not_take_is_an_error(entry: DataSet, field
     ("field", "value", "words"),
     [
         ("dataset", "celebamask-hq", r"Unknown data set 'celebamask-hq': .*; did you mean 'celebamask_hq'\?"),
-        ("dataset", "mnist-1d-2020", r"Unknown data set 'mnist-1d-2020': choose from celebamask_hq, .*digits\.$"),
+        (
+            "dataset",
+            "mnist-1d-2020",
+            r"Unknown data set 'mnist-1d-2020': choose from celebamask_hq, .*scenes_balanced\.$",
+        ),
         ("conditions", ("hairs",), r"Unknown condition 'hairs': .*; did you mean 'hair'\?"),
         ("conditions", ("hair", "label"), "Unknown condition 'label'"),
         ("conditions", ("caption",), "Condition 'caption' needs captions="),

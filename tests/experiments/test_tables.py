@@ -211,7 +211,7 @@ class Pictures:
         values = torch.tensor([10 * i for i in numbers], dtype=torch.uint8)
         maps = torch.full((len(numbers), 1, 8, 8), 100 + self.shade, dtype=torch.uint8)
         image = values.view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
-        return {"image": image, "conditions": {"hair": maps, "caption": ["a face"] * len(numbers)}}
+        return {"image": image, "conditions": {"hair": maps}}
 
 
 def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, tmp_path) -> None:
@@ -243,6 +243,17 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
     ]  # fmt: skip
     ink = (pixels[:, : galleries.LABEL_WIDTH] < 128).any(axis=2)
     assert all(ink[line * side : (line + 1) * side].any() for line in range(7))  # every strip is labeled
+
+
+def test_texts_are_drawn_inside_their_pictures_and_cut_with_dots() -> None:
+    pictures = galleries.words(["", "a meadow", "a field of snow and a mushroom in the photo", "word " * 40])
+    assert pictures.shape == (4, galleries.HEIGHT, galleries.HEIGHT, 3)
+    ink = (pictures < 128).any(axis=3)
+    assert not ink[0].any()
+    assert ink[1:].any(axis=(1, 2)).all()
+    assert ink[2].sum() > 2 * ink[1].sum()
+    assert not ink[:, [0, -1]].any()
+    assert not ink[:, :, [0, -1]].any()
 
 
 def test_a_batch_that_devices_cannot_share_is_refused_before_anything_runs() -> None:

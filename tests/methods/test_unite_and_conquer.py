@@ -315,3 +315,68 @@ def test_experts_of_different_shape() -> None:
 def test_expert_is_asked_for_a_condition_it_does_not_have() -> None:
     with pytest.raises(ValueError, match="sketch"):
         UniteAndConquer([Expert(denoiser=tiny_denoiser(), conditions=("sketch",))], sampler=SAMPLER)
+
+
+class Embedder(torch.nn.Module):
+    """Texts as vectors: the number of letters, and of words."""
+
+    def embed_text(self, captions: list[str]) -> torch.Tensor:
+        return torch.tensor([[float(len(text)), float(text.count(" ") + 1)] for text in captions]) / 10
+
+
+def text_model(seed: int = 0):
+    model = tiny_denoiser(seed, spatial=(), embedding=("text", 2))
+    model.embedder = Embedder()
+    return model
+
+
+PROMPTS = {"caption": ["a road", "the sea"], "object_caption": ["a star here", "a fish here"]}
+
+
+def test_one_model_under_two_prompts_is_composable_diffusion() -> None:
+    """CompGen (Liu et al. 2022): eps = u + sum w (c_i - u), in one call of three rows per image."""
+    model = text_model()
+    counter = Counter(model)
+    experts = [Expert(denoiser=model, conditions=(f"text@{name}",), weight=7.5) for name in PROMPTS]
+    method = UniteAndConquer(experts, sampler=SAMPLER)
+    z, t = noise(2, 3, 8, 8).float(), torch.tensor(500)
+    found = method.predict_noise(z, t, method.encode_conditions(PROMPTS))
+    assert counter.rows == [6]
+
+    def asked(texts: list[str] | None) -> torch.Tensor:
+        given = {} if texts is None else {"text": model.embedder.embed_text(texts)}
+        return model.predict_eps(z, t.expand(2), model.encode(given, 2))
+
+    u = asked(None)
+    torch.testing.assert_close(found, u + 7.5 * sum(asked(texts) - u for texts in PROMPTS.values()))
+    assert (asked(PROMPTS["caption"]) - asked(PROMPTS["object_caption"])).abs().max() > 1e-4
+
+
+def test_a_prompt_named_as_the_models_own_changes_nothing() -> None:
+    model = text_model()
+    methods = [
+        UniteAndConquer([Expert(denoiser=model, conditions=(name,), weight=2.0)], sampler=SAMPLER)
+        for name in ("text", "text@caption")
+    ]
+    z = noise(2, 3, 8, 8).float()
+    plain, named = (m.predict_noise(z, torch.tensor(500), m.encode_conditions(PROMPTS)) for m in methods)
+    assert torch.equal(plain, named)
+
+
+def test_a_class_in_place_of_the_null_is_asked_for_in_equation_10() -> None:
+    model = tiny_denoiser(spatial=(("hair", 1), ("skin", 1)))
+    given = {name: torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8) for name in ("hair", "skin")}
+    expert = Expert(denoiser=model, conditions=("hair",), weight=3.0, null=("hair@skin",))
+    method = UniteAndConquer([expert], sampler=SAMPLER)
+    z, t = noise(2, 3, 8, 8).float(), torch.tensor(500)
+    found = method.predict_noise(z, t, method.encode_conditions(given))
+    c, u = (model.predict_eps(z, t.expand(2), model.encode({"hair": given[name]}, 2)) for name in ("hair", "skin"))
+    torch.testing.assert_close(found, 3 * c - 2 * u)
+    assert method.terms(500)[0] == [(model, ("hair",)), (model, ("hair@skin",))]
+
+
+def test_a_null_that_the_model_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="asked about label, but its model knows hair"):
+        UniteAndConquer(
+            [Expert(denoiser=tiny_denoiser(), conditions=("hair",), null=("label@first_class",))], sampler=SAMPLER
+        )

@@ -1,5 +1,6 @@
 """Published weights of the baselines: random ones in the published layout, made here independently of the key maps."""
 
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lightning_mmdiff import weights
 from lightning_mmdiff.baselines.cyclegan import FORWARD, CycleGANConfig
 from lightning_mmdiff.baselines.inade import InadeConfig
 from lightning_mmdiff.baselines.labels import one_hot
@@ -17,7 +19,7 @@ from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
 from lightning_mmdiff.baselines.tedigan import MaskEncoderConfig
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.released import inade, picture_to_picture, stylegan2
-from lightning_mmdiff.released.renaming import renamed
+from lightning_mmdiff.released.renaming import renamed, stored
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -246,6 +248,12 @@ def test_psp_in_its_published_names_encodes_our_masks() -> None:
         full = PyramidEncoder(PyramidConfig(), 19, 256, 18)
         published = published_encoder(19, PyramidConfig(), 256, 18)
         renamed(full, published, lambda name: stylegan2.encoder_name(name, PyramidConfig().units))
+
+
+def test_a_file_that_keeps_its_options_in_a_namespace_is_read(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"latent_avg": torch.arange(3.0), "opts": Namespace(label_nc=19)}, tmp_path / "psp.pt")
+    monkeypatch.setattr(weights, "require", lambda name: tmp_path / "psp.pt")
+    assert stored("psp_mask")["latent_avg"].tolist() == [0, 1, 2]
 
 
 def published_inade(config: InadeConfig, classes: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
