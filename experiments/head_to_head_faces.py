@@ -10,7 +10,7 @@ from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.evaluators import face_parser
 from experiments.recipes.faces import AVERAGE, BOTH, metrics, ours, single_and_united_rows
 from experiments.recipes.settings.unite_and_conquer import CELEBA, of
-from experiments.recipes.unite_and_conquer import face, face_expert, guided, hair_expert, united
+from experiments.recipes.unite_and_conquer import face, face_models, guided, united
 from experiments.recipes.ways_to_combine import (
     AND,
     COSTS,
@@ -48,7 +48,8 @@ NOTES = (
 
 def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
     """Return Table 1's rows of the same experts, and the ways to combine them that need no training."""
-    uses = (guided(hair_expert(profile, seed), "hair"), guided(face_expert(profile, seed), face(profile)))
+    models = face_models(profile, seed)
+    uses = (guided(models.hair, "hair"), guided(models.face, face(profile)))
 
     def sampled(profile: Profile, name: str, method: MethodConfig) -> SampleRun:
         return united(profile, name, CELEBA, method)

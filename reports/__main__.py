@@ -55,9 +55,11 @@ def _write_tables(names: Sequence[str], profile: Path, notebook: bool) -> None:
     there = [folder.name for folder in TableFolder.written(profile)]
     unknown = sorted(set(names) - set(there))
     if unknown:
+        known = [entry.name for entry in read_index(profile)]
+        hint = "." if unknown[0] in known else did_you_mean(unknown[0], [*there, *known])
         raise UserError(
             f"{tables_folder(profile)}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}"
-            f"{did_you_mean(unknown[0], there)} python -m experiments lists the tables and says how far each has come."
+            f"{hint} python -m experiments lists the tables and says how far each has come."
         )
     for name in names:
         folder = TableFolder.of(profile, name)

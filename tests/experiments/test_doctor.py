@@ -45,7 +45,12 @@ def test_at_mini_everything_is_there(nothing, capsys) -> None:
 def test_at_paper_everything_that_is_missing_is_named(nothing, capsys) -> None:
     assert doctor.main(doctor.DoctorFlags(table="table1", profile="paper", data=nothing / "data")) == 1
     printed = " ".join(capsys.readouterr().out.split())
-    for what in ("data celebamask_hq (hair, skin)", "data ffhq (skin)", "weights inception", "weights face_parser"):
+    for what in (
+        "data celebamask_hq (hair, skin)",
+        "data ffhq (skin, hair)",
+        "weights inception",
+        "weights face_parser",
+    ):
         assert what in printed
     assert "prefetch alexnet" in printed
 
@@ -67,8 +72,8 @@ def test_a_part_of_a_data_set_is_enough_at_mini_but_not_at_paper(nothing, data) 
     assert mini[name].state == "note"
     assert mini[name].found.startswith("40 images in ")
     paper = findings([table1.table("paper", 0)], profile="paper", data=data)
-    assert paper["data ffhq (skin)"].state == "missing"
-    assert "30,000" in paper["data ffhq (skin)"].remedy
+    assert paper["data ffhq (skin, hair)"].state == "missing"
+    assert "30,000" in paper["data ffhq (skin, hair)"].remedy
     assert not list(data.glob("*/.packed"))  # nothing is packed by looking
 
 
@@ -114,7 +119,7 @@ def test_an_unreadable_part_does_not_hide_the_rest(nothing, tmp_path, data, monk
     monkeypatch.setattr(listing.os, "scandir", denied)
     found = findings([table1.table("paper", 0)], profile="paper", data=data, cluster=nothing / "broken.toml")
     assert "cannot be listed (Permission denied)" in found["data celebamask_hq (hair, skin)"].found
-    assert found["data ffhq (skin)"].found.startswith("40 images")
+    assert found["data ffhq (skin, hair)"].found.startswith("40 images")
     assert found["weights alexnet"].state == found["weights inception"].state == found["cluster"].state == "missing"
     assert "not readable as TOML" in found["cluster"].found
     assert "GiB to be written" in found["space"].found

@@ -157,7 +157,7 @@ def test_command_line_names_what_is_there(make_table):
     run = [sys.executable, "-m", "reports", "table7", "--out", str(folder.parents[2])]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "no table.json for table7; there: table1." in done.stderr
+    assert "no table.json for table7; there: table1; did you mean 'table1'?" in done.stderr
     assert "Traceback" not in done.stderr
 
 
