@@ -103,6 +103,8 @@ def make_posterior_table(alpha_bar: Tensor) -> PosteriorTable:
 
 def noise_like(z: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None) -> Tensor:
     """Return standard normal noise for ``z`` [B, ...], drawn on the CPU from one generator, or from one for each image."""
+    if isinstance(generator, Sequence) and len(generator) == 1:
+        generator = generator[0]
     if not isinstance(generator, Sequence):
         return moved(torch.randn(z.shape, generator=generator, dtype=z.dtype), z.device)
     return moved(torch.cat([torch.randn((1, *z.shape[1:]), generator=g, dtype=z.dtype) for g in generator]), z.device)
