@@ -24,7 +24,7 @@ demo: setup
 	$(BIN)/python -m mmdiff.demo
 
 table1: setup
-	$(BIN)/python -m experiments.table1
+	$(BIN)/python -m experiments.table1 --workers 0
 
 test: setup
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"

@@ -11,6 +11,9 @@ from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.schedules import Sampler
 from lightning_mmdiff.source import HELPERS, ModelSource
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+"""Names of ``lightning.Trainer``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig(Config):
@@ -18,7 +21,7 @@ class TrainerConfig(Config):
 
     max_steps: int
     """Number of optimizer steps."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     devices: int = 1
     num_nodes: int = 1
     gradient_clip_val: float | None = None
@@ -156,6 +159,8 @@ class SampleRun(Config):
     """Number of images per file and per batch."""
     sampler: Sampler | None = None
     """Sampler; None if the method needs none, or makes no images."""
+    precision: Precision = "32-true"
+    """Precision of the networks; z and the sampler's steps stay in 32-bit. Needs a GPU to be faster."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,12 +1,13 @@
 """The variational bound that trains a learned variance (Improved DDPM, Nichol & Dhariwal 2021, Eq. 16)."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from lightning_mmdiff.noise import NoiseSchedule, per_image
-from lightning_mmdiff.respaced import make_posterior_table
+from lightning_mmdiff.respaced import PosteriorTable, make_posterior_table
 
 
 def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Tensor, t: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Te
     Returns:
         Bits per dimension, float32 [B].
     """
-    table = make_posterior_table(schedule.alpha_bar)
+    table = _table(schedule)
     t = t.cpu()
     eps, raw = output.float().chunk(2, dim=1)
     mean_z0, mean_z = per_image(table.z0[t], z), per_image(table.z[t], z)
@@ -37,6 +38,11 @@ def variational_bound(schedule: NoiseSchedule, output: Tensor, z0: Tensor, z: Te
     nll = -discretized_log_likelihood(z0, predicted, log_variance)
     bits = torch.where(per_image(t == 0, z).bool(), nll, kl) / math.log(2)
     return bits.flatten(1).mean(dim=1)
+
+
+@lru_cache(maxsize=16)
+def _table(schedule: NoiseSchedule) -> PosteriorTable:
+    return make_posterior_table(schedule.alpha_bar)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor, mean_p: Tensor, log_variance_p: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.transfer import moved
 
 Prediction = Literal["eps", "v", "z0"]
 """The quantity that a network predicts."""
@@ -145,7 +146,7 @@ def match(reference: NoiseSchedule, t: Tensor, other: NoiseSchedule) -> tuple[Te
 
 def _interpolate(table: Tensor, t: Tensor) -> Tensor:
     """Interpolate ``table`` [T] linearly at fractional times t [...]; float64 [...] on the device of t."""
-    table = table.to(t.device)
+    table = table.to(t.device)  # no copy in a step: timesteps stay on the CPU
     left = t.long()
     if t.is_floating_point():
         fraction = t.double() - left
@@ -155,5 +156,5 @@ def _interpolate(table: Tensor, t: Tensor) -> Tensor:
 
 def per_image(value: Tensor, like: Tensor) -> Tensor:
     """Reshape [B] to [B, 1, ..., 1] to broadcast against ``like`` [B, ...]; a scalar stays a scalar."""
-    value = value.to(device=like.device, dtype=like.dtype)
+    value = moved(value, like.device, like.dtype)
     return value if value.ndim == 0 else value.view(-1, *[1] * (like.ndim - 1))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_mmdiff.bound import variational_bound
 from lightning_mmdiff.noise import NoiseSchedule, Prediction
+from lightning_mmdiff.transfer import moved
 
 
 def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, z: Tensor, t: Tensor) -> Tensor:
@@ -26,6 +27,25 @@ def noise_from(schedule: NoiseSchedule, prediction: Prediction, output: Tensor, 
             return schedule.eps_from_v(output, z, t)
         case "z0":
             return schedule.eps_from_z0(output, z, t)
+
+
+def target_of(schedule: NoiseSchedule, prediction: Prediction, z0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+    """Return what a network of this kind shall predict, [B, C, H, W].
+
+    Args:
+        schedule: noise schedule.
+        prediction: quantity that the network predicts.
+        z0: clean image, [B, C, H, W].
+        eps: noise, [B, C, H, W].
+        t: timesteps, [B].
+    """
+    match prediction:
+        case "eps":
+            return eps
+        case "v":
+            return schedule.v_target(z0, eps, t)
+        case "z0":
+            return z0
 
 
 def denoising_losses(
@@ -53,10 +73,10 @@ def denoising_losses(
         min_snr: gamma of min-SNR weighting; None weights all prediction errors equally.
         learned_variance: whether to add the variational bound.
     """
-    target = {"eps": eps, "v": schedule.v_target(z0, eps, t), "z0": z0}[prediction]
+    target = target_of(schedule, prediction, z0, eps, t)
     per_image = (output[:, : z.shape[1]].float() - target).square().mean(dim=(1, 2, 3))
     if min_snr is not None:
-        per_image = per_image * schedule.min_snr_weight(t, min_snr, prediction)
+        per_image = per_image * moved(schedule.min_snr_weight(t, min_snr, prediction), z.device)
     if not learned_variance:
         return {"simple": per_image.mean()}
     bound = variational_bound(schedule, output, z0, z, t).mean()  # Improved DDPM, Eq. 16, not rescaled

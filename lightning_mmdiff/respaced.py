@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import per_image
+from lightning_mmdiff.transfer import moved
 
 Variance = Literal["fixed_small", "fixed_large", "learned_range"]
 
@@ -99,6 +99,15 @@ def make_posterior_table(alpha_bar: Tensor) -> PosteriorTable:
         z0=beta * previous.sqrt() / (1 - alpha_bar),
         z=(1 - previous) * (1 - beta).sqrt() / (1 - alpha_bar),
     )
+
+
+def noise_like(z: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None) -> Tensor:
+    """Return standard normal noise for ``z`` [B, ...], drawn on the CPU from one generator, or from one for each image."""
+    if isinstance(generator, Sequence) and len(generator) == 1:
+        generator = generator[0]
+    if not isinstance(generator, Sequence):
+        return moved(torch.randn(z.shape, generator=generator, dtype=z.dtype), z.device)
+    return moved(torch.cat([torch.randn((1, *z.shape[1:]), generator=g, dtype=z.dtype) for g in generator]), z.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +195,7 @@ class RespacedScheduler:
         z0 = z0.clamp(-1, 1) if self.clip else z0
         mean, std = self._ddim(k, z0, z) if self.deterministic else self._ddpm(k, z0, z, raw)
         if k > 0 and std is not None:
-            generators = list(generator) if isinstance(generator, Sequence) else generator
-            mean = mean + std * randn_tensor(z.shape, generator=generators, device=z.device, dtype=z.dtype)
+            mean = mean + std * noise_like(z, generator)
         return Step(prev_sample=mean, pred_original_sample=z0)
 
     def _ddpm(self, k: int, z0: Tensor, z: Tensor, raw: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -204,7 +212,7 @@ class RespacedScheduler:
             log_variance = table.beta[k].log()
         else:
             log_variance = table.log_beta_tilde[k]
-        return float(table.z0[k]) * z0 + float(table.z[k]) * z, (0.5 * log_variance).exp().to(z)
+        return float(table.z0[k]) * z0 + float(table.z[k]) * z, moved((0.5 * log_variance).exp(), z.device, z.dtype)
 
     def _ddim(self, k: int, z0: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the mean and standard deviation of DDIM, Eq. 12 and 16; the noise is recomputed from the clipped z_0."""
@@ -212,4 +220,4 @@ class RespacedScheduler:
         eps = (math.sqrt(1 / alpha_bar) * z - z0) / math.sqrt(1 / alpha_bar - 1)
         std = self.eta * math.sqrt((1 - previous) / (1 - alpha_bar) * (1 - alpha_bar / previous))  # Eq. 16
         mean = math.sqrt(previous) * z0 + math.sqrt(1 - previous - std**2) * eps  # Eq. 12
-        return mean, torch.tensor(std).to(z) if std else None
+        return mean, moved(torch.tensor(std), z.device, z.dtype) if std else None

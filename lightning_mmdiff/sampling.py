@@ -13,6 +13,7 @@ from lightning_mmdiff import images, seeding
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.schedules import Sampler, make_scheduler
+from lightning_mmdiff.transfer import moved
 
 Conditions = Mapping[str, Any]
 """Condition name -> uint8 [B, C, H, W] in [0, 255], float [B, D], int64 [B] (class), or a list of B captions. Absent means
@@ -108,7 +109,7 @@ class SamplingModule(LightningModule, ABC):
 
     def initial_latents(self, batch: Mapping[str, Any], generators: Sequence[torch.Generator]) -> Tensor:
         """Sample the starting point z_T ~ N(0, I), [B, C, H, W]; image i draws only from ``generators[i]``."""
-        return torch.stack([torch.randn(self.shape, generator=g) for g in generators]).to(self.device)
+        return moved(torch.stack([torch.randn(self.shape, generator=g) for g in generators]), self.device)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
         """Return the scheduler for one batch, with diffusers' ``set_timesteps``, ``timesteps`` and ``step``.
@@ -140,7 +141,7 @@ class SamplingModule(LightningModule, ABC):
         z = self.initial_latents(batch, generators)
         conditions = self.encode_conditions(batch.get("conditions", {}))
         scheduler = self.scheduler({**batch, "encoded": conditions})
-        scheduler.set_timesteps(self.sampler.num_steps, device=z.device)
+        scheduler.set_timesteps(self.sampler.num_steps)  # on the CPU: reading one would wait for the device
         options = noise_source(scheduler, generators)
         for t in scheduler.timesteps:
             z = scheduler.step(predict_noise(z, t, conditions), t, z, **options).prev_sample

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule, match
-from lightning_mmdiff.respaced import RespacedScheduler, Variance, steps_of_sections
+from lightning_mmdiff.respaced import RespacedScheduler, Variance, noise_like, steps_of_sections
 
 __all__ = [
     "NoiseSchedule",
@@ -140,6 +140,8 @@ class DDIM(DDIMScheduler):
         """
         eta = self.default_eta if eta is None else eta
         clipped = self.config["clip_sample"] if use_clipped_model_output is None else use_clipped_model_output
+        if eta > 0 and variance_noise is None:
+            variance_noise, generator = noise_like(model_output, generator), None
         return super().step(model_output, timestep, sample, eta, clipped, generator, variance_noise, return_dict)
 
     def _get_variance(self, timestep: int, prev_timestep: int) -> Tensor:

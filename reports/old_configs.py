@@ -15,7 +15,8 @@ OLD_NAMES: dict[str, tuple[str, ...]] = {
 """Type -> its earlier names."""
 
 RETIRED: dict[str, dict[str, Any]] = {
-    "MTDiffusionConfig": {"latents": None, "pretrained": None},
+    "DenoiserConfig": {"compile": False},
+    "MTDiffusionConfig": {"latents": None, "pretrained": None, "compile": False},
     "Embedding": {"released": None},
 }
 """Type -> removed field -> its default at that time. Old settings with the default are equal to today's; any other value
@@ -127,10 +128,19 @@ def _american(fields: dict[str, Any]) -> dict[str, Any]:
     return {"color" if key == "colour" else key: value for key, value in fields.items()}
 
 
+def _checkpointing(fields: dict[str, Any]) -> dict[str, Any]:
+    """Move the setting into the network, whose activations are recomputed."""
+    if "checkpointing" not in fields:
+        return fields
+    kept = {key: value for key, value in fields.items() if key != "checkpointing"}
+    return {**kept, "network": {**kept["network"], "checkpointing": fields["checkpointing"]}}
+
+
 RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "CollaborativeConfig": _collaborators,
     "Degradation": _american,
     "InfluenceConfig": _scheduled,
+    "LatentDenoiserConfig": _checkpointing,
     "TrainRun": _roles,
     "SampleRun": _method,
 }

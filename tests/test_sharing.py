@@ -16,7 +16,7 @@ import small_runs
 import torch
 from warm import Warm
 
-from experiments.engine.workers import VISIBLE, gpus, helpers, start
+from experiments.engine.workers import VISIBLE, cores, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
 from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
 from lightning_mmdiff.runtime.owners import identity
@@ -404,6 +404,13 @@ def test_one_worker_starts_nobody(tmp_path) -> None:
     with helpers(1, ["-c", SHOW], tmp_path):
         assert torch.get_num_threads() == 4
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("threads", "gpu", "expected"), [(4, False, 4), (64, False, 8), (64, True, 1)])
+def test_workers_0_is_a_process_for_each_core(monkeypatch, threads, gpu, expected) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert cores() == expected
 
 
 @pytest.mark.usefixtures("threads")

@@ -116,7 +116,10 @@ class StepLoader(DataLoader):
         self, batch_of_step: Callable[[int], dict[str, Any]], *, next_step: Callable[[], int], num_workers: int = 0
     ) -> None:
         self.stream = StepStream(batch_of_step)
-        super().__init__(self.stream, batch_size=None, num_workers=num_workers, worker_init_fn=ignore_in_worker)
+        super().__init__(
+            self.stream, batch_size=None, num_workers=num_workers, worker_init_fn=ignore_in_worker,
+            pin_memory=torch.cuda.is_available(),  # so that a batch's copy to the GPU does not wait
+        )  # fmt: skip
         self.next_step = next_step
 
     def __iter__(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from experiments.runs import SampleRun, TrainerConfig, TrainRun
+from experiments.runs import Precision, SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.runtime import checkpoints
@@ -15,6 +15,9 @@ from lightning_mmdiff.runtime.processes import environment_number
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.steps import StopAfter
 from lightning_mmdiff.source import ModelSource
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Device of networks that no trainer moves: those of scoring, editing and caching."""
 
 
 def model(run: TrainRun, runs: Path | None) -> LightningModule:
@@ -86,11 +89,11 @@ def trainer(config: TrainerConfig, folder: Path, callbacks: list[Callback]) -> T
     )  # fmt: skip
 
 
-def predictor(folder: Path, callbacks: list[Callback]) -> Trainer:
+def predictor(folder: Path, callbacks: list[Callback], precision: Precision = "32-true") -> Trainer:
     """Return a Lightning trainer that samples on one device, or as one of the processes that SLURM started together."""
     together = environment_number("SLURM_NTASKS", 1) > 1
     devices = environment_number("SLURM_NTASKS_PER_NODE", 1) if together else 1
-    return Trainer(default_root_dir=folder, devices=devices, callbacks=callbacks, **QUIET)
+    return Trainer(default_root_dir=folder, devices=devices, precision=precision, callbacks=callbacks, **QUIET)
 
 
 QUIET: dict[str, Any] = {

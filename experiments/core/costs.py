@@ -1,6 +1,6 @@
 """The cost of a run: network evaluations, hours and GPU memory. Estimates for planning; none of them changes a result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,6 +10,7 @@ from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import MethodConfig, Preparation
+from lightning_mmdiff.models.diffusion import rows_per_call
 from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.source import ModelSource
@@ -25,10 +26,14 @@ BACKWARD = 3.5
 """Cost of one training image in network evaluations."""
 SCORING = 20.0
 """Cost of scoring one image in network evaluations, all metrics together."""
-STATE_BYTES = 20
-"""Bytes per trained parameter: weight, gradient, two moments of Adam, average."""
+MOMENT_BYTES = 8
+"""Bytes per trained parameter of Adam's two moments."""
+WEIGHT_BYTES = 4
+"""Bytes of a weight, of its gradient, and of its average."""
 ACTIVATION_BYTES = 65_000
-"""Bytes kept for the backward pass per image pixel; measured on the 311M network at 64 pixels, 32-bit."""
+"""Bytes kept for the backward pass per image pixel of a network that is no U-Net; U-Nets are traced."""
+TOKENS = 77
+"""Condition tokens of a network with cross-attention: those of the text, the longest."""
 
 
 def evaluations(run: Run, *, prepared: bool = False) -> float:
@@ -96,7 +101,10 @@ def data_of(run: Run) -> tuple:
     return (run.data,) if run.method.reads_data else ()
 
 
-def models_of(run: Run) -> tuple[TrainRun | Released, ...]:
+Model = TrainRun | Released
+
+
+def models_of(run: Run) -> tuple[Model, ...]:
     """Return the models that a run holds in memory."""
     if isinstance(run, TrainRun):
         return (run, *run.needs)
@@ -109,6 +117,9 @@ class Size:
 
     trained: int
     frozen: int
+    """Those of the helpers included."""
+    side: int | None
+    """Height and width of what is diffused; None for a model of another kind."""
 
 
 @cache
@@ -129,7 +140,8 @@ def size(source: TrainRun | Released) -> Size | None:
     counts = {True: 0, False: 0}
     for parameter in module.parameters():
         counts[parameter.requires_grad] += parameter.numel()
-    return Size(trained=counts[True], frozen=counts[False])
+    shape = getattr(module, "shape", None)
+    return Size(trained=counts[True], frozen=counts[False], side=shape[-1] if shape else None)
 
 
 @cache
@@ -147,7 +159,10 @@ def tuned_parameters(source: ModelSource) -> int:
 
 
 def gpu_memory_gib(run: Run) -> float | None:
-    """Estimate the memory that a run needs on one GPU: trained parameters with optimizer and activations, and frozen ones.
+    """Estimate the memory that a run needs on one GPU at its largest moment (``experiments/core/tracing.py``).
+
+    Weights, gradients, moments and averages are counted, activations of U-Nets traced, those of frozen experts included;
+    condition encoders' and autoencoders' are left out.
 
     Return None if a model's parameters cannot be counted.
     """
@@ -155,22 +170,63 @@ def gpu_memory_gib(run: Run) -> float | None:
     sizes = {model: found for model, found in counted.items() if found is not None}
     if len(sizes) < len(counted):
         return None
-    pixels = max((config.image_size for config in data_of(run)), default=0) ** 2
-    frozen = sum(found.trained + found.frozen for model, found in sizes.items() if model != run)
     if isinstance(run, SampleRun):
-        per_pixel = ACTIVATION_BYTES / 20  # nothing is kept for a backward pass
-        return (4 * frozen + run.shard_size * pixels * per_pixel + _preparation_bytes(run.method, pixels)) / 2**30
-    half = 0.6 if run.trainer.precision != "32-true" else 1.0
-    own = sizes[run]
-    images = -(-run.batch_size // processes(run))
-    total = STATE_BYTES * own.trained + 4 * (own.frozen + frozen) + half * images * pixels * ACTIVATION_BYTES
+        return _sampling_bytes(run, sizes) / 2**30
+    own, images, mixed = sizes[run], run.rows, run.trainer.precision != "32-true"
+    states = WEIGHT_BYTES + MOMENT_BYTES + (WEIGHT_BYTES if run.trainer.ema_decay is not None else 0)
+    total: float = states * own.trained + WEIGHT_BYTES * own.frozen
+    if own.side is None or not run.model.networks:
+        total += WEIGHT_BYTES * own.trained + (0.6 if mixed else 1.0) * images * _pixels(run) * ACTIVATION_BYTES
+    else:
+        inside = sum(network_parameters(network) for network in run.model.networks)
+        total += WEIGHT_BYTES * max(own.trained - inside, 0)  # gradients of encoders; a trace has those of its U-Net
+        total += sum(_bytes(network, own.side, images, training=True, mixed=mixed) for network in run.model.networks)
+        total += max((_call_bytes(expert, own.side, images, mixed=mixed) for expert in _experts(run)), default=0.0)
     return total / 2**30
 
 
-def _preparation_bytes(method: MethodConfig, pixels: int) -> float:
+def _bytes(network: NetworkConfig, side: int, rows: int, *, training: bool, mixed: bool) -> int:
+    """Return the bytes of a call without the weights in 32-bit; arguments as of ``tracing.traced``."""
+    from experiments.core.tracing import traced  # needs PyTorch, which lists and plans do not load
+
+    return traced(network, side, rows, training=training, mixed=mixed, tokens=TOKENS).bytes
+
+
+def _pixels(run: Run) -> int:
+    return max((config.image_size for config in data_of(run)), default=0) ** 2
+
+
+def _sampling_bytes(run: SampleRun, sizes: Mapping[Model, Size]) -> float:
+    """Estimate the bytes of all models, and of the largest call of one of them."""
+    weights = WEIGHT_BYTES * sum(found.trained + found.frozen for found in sizes.values())
+    mixed, terms = run.precision != "32-true", max(1, run.method.calls_per_step // max(1, len(sizes)))
+    calls = [0.0]
+    for model, found in sizes.items():
+        if found.side is not None:
+            rows = min(run.shard_size * terms, rows_per_call(found.side, found.side))
+            calls += [_call_bytes(each, found.side, rows, mixed=mixed) for each in (model, *_experts(model))]
+    return weights + max(calls) + _preparation_bytes(run.method, sizes)
+
+
+def _call_bytes(model: Model, side: int, rows: int, *, mixed: bool) -> float:
+    """Estimate the bytes of the largest call of a model without a backward pass."""
+    found = (_bytes(n, side, rows, training=False, mixed=mixed) for n in model.model.networks)
+    return max(found, default=0.0)
+
+
+def _experts(model: Model) -> list[Model]:
+    return [expert for expert in model.experts if isinstance(expert, TrainRun | Released)]
+
+
+def _preparation_bytes(method: MethodConfig, sizes: Mapping[Model, Size]) -> float:
     """Estimate the bytes of what each image needs first: the largest of its networks in training, or all of them tuned."""
     if method.preparation is None:
         return 0.0
-    sizes = [tuned_parameters(model) for model in method.preparation.models]
-    training = STATE_BYTES * max(sizes) + method.preparation.batch_size * pixels * ACTIVATION_BYTES
-    return max(training, 4 * sum(sizes))
+    states, training = 2 * WEIGHT_BYTES + MOMENT_BYTES, 0.0
+    for model in method.preparation.models:
+        assert isinstance(model, TrainRun | Released)
+        side, network = sizes[model].side or 0, model.model.network_for(())
+        count = method.preparation.batch_size
+        kept = _bytes(network, side, count, training=True, mixed=False)
+        training = max(training, states * network_parameters(network) + kept)
+    return max(training, WEIGHT_BYTES * sum(tuned_parameters(model) for model in method.preparation.models))

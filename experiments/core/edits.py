@@ -48,7 +48,7 @@ def edited(
         data: data module, already set up; its test images are edited.
         shards: image indices of each shard.
     """
-    module = build.method(runs[0], root)
+    module = build.method(runs[0], root).to(build.DEVICE)
     assert isinstance(module, Collaborative)
     with tqdm(total=runs[0].num_images, desc=f"  {runs[0].name}", unit="edit") as bar:
         for numbers in shards:
@@ -79,6 +79,7 @@ def _edit(module: Collaborative, runs: Sequence[SampleRun], root: Path, data: Pa
             conditions: dict[str, Any] = data.test.batch([(number + 1) % count])["conditions"]
             editor = CollaborativeEditor(module, config.imagic, folder=folder, seed=module.sampling_seed + number)
             editor.prepare(image, conditions)
+            module.to(build.DEVICE)  # a finished trainer leaves its model on the CPU
             for run in left:
                 with atomic_path(_file(folder, run)) as temporary:
                     np.save(temporary, _picture(editor, run, number).numpy())

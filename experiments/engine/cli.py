@@ -47,7 +47,7 @@ class TableFlags:
     seeds: int = 1
     """Number of training seeds; with more than one, the intervals cover them."""
     workers: int = 1
-    """Number of processes on this machine that share the work and divide the CPU cores."""
+    """Number of processes on this machine that share the work and divide the CPU cores; 0: one for each core, at most 8."""
     part: Literal["all", "data", "report"] = "all"
     """all: runs, then the report. data: only render, check and pack the data sets. report: only report existing results."""
     logger: Literal["csv", "tensorboard", "wandb"] = "csv"
@@ -84,10 +84,10 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
 @contextmanager
 def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
     """Prepare the data and yield the work to do, phase by phase; report at the end. Yield nothing to do if none is done here."""
-    for name in ("seeds", "workers", "images"):
+    for name, least in (("seeds", 1), ("workers", 0), ("images", 1)):
         value = getattr(flags, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} is {value}; it must be at least 1.")
+        if value is not None and value < least:
+            raise UserError(f"--{name} is {value}; it must be at least {least}.")
     tables = tables_of(table, flags.profile, flags.seeds, flags.images)
     runs = _chosen(plan(tables), flags.only)
     if flags.launcher == "local":
@@ -162,7 +162,7 @@ def _phases(workspace: "Workspace", runs: list[Run], tables: list[Table], flags:
     """Return the phases of the work, one after the other: what is done in one is known to the next."""
     from experiments.engine.launch import is_group
     from experiments.engine.phases import in_group, phases, together
-    from experiments.engine.workers import gpus
+    from experiments.engine.workers import cores, gpus
 
     if is_group(runs):
         yield in_group(workspace, runs, tables)
@@ -171,7 +171,7 @@ def _phases(workspace: "Workspace", runs: list[Run], tables: list[Table], flags:
     for part in phases(runs, tables):
         only = replace(flags, only=tuple(run.name for run in part))  # names: no report
         words = ["-m", _module(), "--logger", flags.logger, *_words(only)]
-        yield together(workspace, part, tables, words, workers=flags.workers, devices=devices)
+        yield together(workspace, part, tables, words, workers=flags.workers or cores(), devices=devices)
 
 
 def _submit(flags: TableFlags) -> None:

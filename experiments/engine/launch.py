@@ -42,6 +42,12 @@ def check_gpu(profile: Profile) -> None:
     )
 
 
+def use_tensor_cores() -> None:
+    """Let matrix products in 32-bit use TF32 on a GPU, as convolutions do by default: three bits more than bf16."""
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+
+
 def built_for() -> str:
     """Return the kind of GPU that torch is built for."""
     return (

@@ -12,7 +12,7 @@ import torch
 
 from experiments.core.costs import processes
 from experiments.core.workspace import Workspace
-from experiments.engine.launch import is_group
+from experiments.engine.launch import is_group, use_tensor_cores
 from experiments.engine.work import Work, needed
 from experiments.engine.workers import VISIBLE, helpers, start
 from experiments.runs import Run
@@ -53,6 +53,7 @@ def together(
     work = Work(workspace, runs, tables)
     if work.left:
         stand_ins.require_libraries()
+        use_tensor_cores()
     if work.left and processes(runs[0]) > 1:
         torch.cuda.empty_cache()  # the group needs this GPU too
         _run_apart(command)
@@ -67,6 +68,7 @@ def in_group(workspace: Workspace, runs: Sequence[Run], tables: Sequence[Table])
     """Yield what this process does as one of a group, or as its first, which starts the others."""
     assert is_group(runs)
     stand_ins.require_libraries()
+    use_tensor_cores()
     yield Work(workspace, runs, tables)
 
 

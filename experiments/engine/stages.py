@@ -147,7 +147,7 @@ def sample(workspace: Workspace, run: SampleRun, tables: Sequence[Table] = ()) -
         return run.num_images - sum(map(len, missing_shards(folder.samples, run.num_images, run.shard_size)))
 
     progress = RunProgress(run.name, num_images=run.num_images, count=count)
-    trainer = build.predictor(folder.path, [ShardWriter(folder.samples, run.shard_size), progress])
+    trainer = build.predictor(folder.path, [ShardWriter(folder.samples, run.shard_size), progress], run.precision)
     if count() == run.num_images and trainer.world_size == 1:  # several processes must agree, so all of them look again
         return
     data.setup()

@@ -41,6 +41,8 @@ class Work:
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
         self.clock, self.joint = _Clock(self.left), is_group(runs)
+        if not self.joint:
+            self.left = longest_first(self.left, tables)
 
     def candidates(self) -> Iterator[Run]:
         """Yield runs that can be attempted now (see ``doing``), until every run is done, no matter by which process."""
@@ -129,6 +131,19 @@ def needed(run: Run, tables: Sequence[Table]) -> set[Run]:
         uses = (t for t in tables if any(row.sample == run for row in t.rows))
         needs |= {evaluator for t in uses for evaluator in t.evaluators}
     return needs
+
+
+def longest_first(runs: Sequence[Run], tables: Sequence[Table]) -> list[Run]:
+    """Return ``runs`` in the order of the work that waits for each of them, itself included, longest first.
+
+    A run stays after those it needs. Several processes end at the same time only if no long training is begun last.
+    """
+    costs, waiting = in_order(runs), dict.fromkeys(runs, 0.0)
+    for run in reversed(runs):  # those that wait for a run come after it
+        waiting[run] += costs[run]
+        for need in needed(run, tables) & waiting.keys():
+            waiting[need] = max(waiting[need], waiting[run])
+    return sorted(runs, key=lambda run: -waiting[run])
 
 
 class _Clock:

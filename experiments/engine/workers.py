@@ -27,6 +27,14 @@ def gpus() -> list[str]:
     return named[:count] if len(named) >= count and named[0] else [str(number) for number in range(count)]
 
 
+def cores() -> int:
+    """Return the number of processes that ``--workers 0`` means: one for each CPU core that torch would use, at most 8.
+
+    Each takes about a gigabyte. Where there is a GPU, one process keeps it busy.
+    """
+    return 1 if torch.cuda.is_available() else min(torch.get_num_threads(), 8)
+
+
 @contextmanager
 def helpers(count: int, words: Sequence[str], folder: Path, devices: Sequence[str] = ()) -> Iterator[None]:
     """Start ``count - 1`` more processes that do the same work inside the block; all divide this process's CPU threads.

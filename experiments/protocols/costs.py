@@ -105,7 +105,7 @@ def evaluations_per_image(run: SampleRun, runs: Path, batch: Mapping[str, Any]) 
         if isinstance(module, UNet | CrossAttentionUNet | MTNetwork):
             calls += len(inputs[0])
 
-    module, counter = build.method(run, runs), FlopCounterMode(display=False)
+    module, counter = build.method(run, runs).to(build.DEVICE), FlopCounterMode(display=False)
     hook = register_module_forward_pre_hook(count)
     try:
         with counter:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from experiments.core import build
 from experiments.protocols.protocol import COSINE, SHARE, Protocol, image_mean
-from experiments.protocols.samples import Samples
+from experiments.protocols.samples import DEVICE, Samples, on_device
 from experiments.spec import Range
 from lightning_mmdiff import weights
 from lightning_mmdiff.methods.mt_diffusion.modalities import Embedding
@@ -32,11 +33,10 @@ def retrieved(predicted: Tensor, true: Tensor) -> Tensor:
 def predicted_embeddings(model: MTDiffusion, image: Tensor) -> Tensor:
     """Return the output of the model's first embedding head for each image, [N, D]; noise depends only on the image's index."""
     name = next(m.name for m in model.modalities if isinstance(m, Embedding))
-    rows = [
-        model.predictions(batch, 0, torch.Generator().manual_seed(number))[name]
-        for number, batch in enumerate(image.split(64))
-    ]
-    return torch.cat(rows).float()
+    numbers = count()  # of the batches, which seed their noise
+    return on_device(
+        lambda batch: model.predictions(batch, 0, torch.Generator().manual_seed(next(numbers)))[name], image
+    ).float()
 
 
 def embeddings(samples: Samples, *, embedder: Callable[[Samples], Any]) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ def embeddings(samples: Samples, *, embedder: Callable[[Samples], Any]) -> tuple
     if samples.are_real:
         true = _batches(embedder(samples).embed_images, samples.real)
         return true, true
-    model = build.trained(samples.run.needs[0], samples.folder.parent)
+    model = build.trained(samples.run.needs[0], samples.folder.parent).to(DEVICE)
     return predicted_embeddings(model, samples.real), _batches(model.embedder.embed_images, samples.real)
 
 
@@ -60,7 +60,7 @@ def released_model(samples: Samples) -> Any:
     """Return CLIP ViT-H/14."""
     from lightning_mmdiff.networks.farl import load_clip  # imports transformers, which takes seconds
 
-    return load_clip(weights.require("clip_h"))
+    return load_clip(weights.require("clip_h")).to(DEVICE)
 
 
 small_embeddings = partial(embeddings, embedder=small_model)
@@ -68,7 +68,7 @@ released_embeddings = partial(embeddings, embedder=released_model)
 
 
 def _batches(embed: Any, image: Tensor) -> Tensor:
-    return torch.cat([embed(batch) for batch in image.split(64)]).float()
+    return on_device(embed, image).float()
 
 
 def _mean(

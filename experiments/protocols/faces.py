@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from experiments.protocols.protocol import COSINE, SHARE, Protocol, comparable, image_mean
-from experiments.protocols.samples import DEVICE, Samples
+from experiments.protocols.samples import DEVICE, Samples, on_device
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.metrics.clip_score import load_clip, text_result, text_similarity
 from lightning_mmdiff.metrics.identity import EffNetIdentity, FaceEmbedder, SFace, identity_result
@@ -17,7 +16,7 @@ from lightning_mmdiff.metrics.results import MetricResult
 def attribute_accuracy(samples: Samples) -> NDArray[np.float64]:
     """Return the share of the judged attributes that are right in each image, [N]."""
     evaluator = samples.evaluators["attribute-judge"]
-    predicted = torch.cat([evaluator.predict(batch) for batch in samples.images.split(64)]) > 0.5
+    predicted = on_device(evaluator.predict, samples.images) > 0.5
     truth = evaluator.target(samples.test["conditions"]["attributes"]) > 0.5
     return (predicted == truth).double().mean(dim=1).numpy()
 

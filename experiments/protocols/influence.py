@@ -11,7 +11,7 @@ from datamodules.base import PackedDataModule
 from datamodules.faces.classes import FACE_CLASSES
 from experiments.core import build
 from experiments.protocols.protocol import COSINE, SHARE, image_mean
-from experiments.protocols.samples import Samples
+from experiments.protocols.samples import DEVICE, Samples
 from experiments.runs import SampleRun
 from lightning_mmdiff.metrics.segmentation import resize_labels
 from lightning_mmdiff.runtime.files import atomic_path
@@ -87,7 +87,7 @@ class InfluenceMaps:
         return min(NUM_IMAGES, self.run.num_images)
 
     def _record(self) -> NDArray[np.float64]:
-        module: Any = build.method(self.run, self.folder.parent)
+        module: Any = build.method(self.run, self.folder.parent).to(DEVICE)
         parts = []
         for start in range(0, self._count, BATCH):
             numbers = range(start, min(start + BATCH, self._count))

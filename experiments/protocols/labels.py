@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from experiments.core import build
 from experiments.protocols.distances import BIAS
 from experiments.protocols.protocol import AT_LEAST_0, SHARE, Protocol
-from experiments.protocols.samples import Samples
+from experiments.protocols.samples import DEVICE, Samples, on_device
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.metrics.classification import accuracy_result
 from lightning_mmdiff.metrics.frechet import fit_gaussian
@@ -28,7 +29,7 @@ def evaluator(samples: Samples, *, of: str) -> Any:
 def probabilities(samples: Samples, *, of: str) -> NDArray[np.float64]:
     """Return the evaluator's probability of each class, [N, K]."""
     classifier = evaluator(samples, of=of)
-    return torch.cat([classifier.predict(batch) for batch in samples.images.split(64)]).double().numpy()
+    return on_device(classifier.predict, samples.images).double().numpy()
 
 
 object_probabilities = partial(probabilities, of="object")
@@ -37,14 +38,15 @@ digit_probabilities = partial(probabilities, of="digit")
 
 def own_logits(samples: Samples) -> NDArray[np.float64]:
     """Return the class logits of the run's own model for the real test images, [N, K]."""
-    model = build.trained(samples.run.needs[0], samples.folder.parent)
-    rows = []
-    for number, batch in enumerate(samples.real.split(64)):
-        if isinstance(model, MTDiffusion):
-            rows.append(model.predictions(batch, 0, torch.Generator().manual_seed(number))["label"])
-        else:
-            rows.append(model.predict(batch).log())
-    return torch.cat(rows).double().numpy()
+    model = build.trained(samples.run.needs[0], samples.folder.parent).to(DEVICE)
+    if not isinstance(model, MTDiffusion):
+        return on_device(lambda batch: model.predict(batch).log(), samples.real).double().numpy()
+    numbers = count()  # of the batches, which seed their noise
+
+    def logits(batch: Tensor) -> Tensor:
+        return model.predictions(batch, 0, torch.Generator().manual_seed(next(numbers)))["label"]
+
+    return on_device(logits, samples.real).double().numpy()
 
 
 def accuracy(name: str, logits: Callable[[Samples], NDArray], description: str, *, k: int = 1) -> Protocol:
@@ -80,7 +82,7 @@ def digit_distance(samples: Samples) -> MetricResult:
 
 def _last_layer(samples: Samples, images: Tensor) -> NDArray[np.float64]:
     classifier = evaluator(samples, of="digit")
-    return torch.cat([classifier.features(batch) for batch in images.split(64)]).double().numpy()
+    return on_device(classifier.features, images).double().numpy()
 
 
 PROTOCOLS = (

@@ -1,12 +1,17 @@
 """Comparison of each sample with the real image whose conditions it was given."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from experiments.protocols.protocol import AT_LEAST_0, COSINE, comparable, image_mean
-from experiments.protocols.samples import DEVICE, Samples
+from experiments.protocols.samples import DEVICE, Features, Samples
 from lightning_mmdiff.metrics import lpips, ssim
+from lightning_mmdiff.metrics.networks import EffNetLite0
+
+STAGES = Features(network=EffNetLite0, output="distance")
 
 
 def published_distance(samples: Samples) -> NDArray[np.float64]:
@@ -16,7 +21,11 @@ def published_distance(samples: Samples) -> NDArray[np.float64]:
 
 def perceptual_distance(samples: Samples) -> NDArray[np.float64]:
     """Return the stand-in for LPIPS of each image, [N]."""
-    return lpips.PerceptualDistance(device=DEVICE)(samples.images, samples.real)
+    if samples.images is samples.real:
+        return np.zeros(len(samples.real))
+    if samples.are_real:  # images before an edit
+        return lpips.PerceptualDistance(device=DEVICE)(samples.images, samples.real)
+    return samples.features(STAGES).astype(np.float64)
 
 
 def structural_similarity(samples: Samples) -> NDArray[np.float64]:
@@ -48,10 +57,13 @@ PROTOCOLS = (
         ),
         "taken as the tool's default network, AlexNet: the papers name none",
     ),
-    image_mean(
-        "PD-EffNetLite0", perceptual_distance, better="lower", range=AT_LEAST_0,
-        description="Perceptual distance on EfficientNet-Lite0 stages (112 px) to the real image whose conditions were "
-        "given, mean. Not LPIPS.",
+    replace(
+        image_mean(
+            "PD-EffNetLite0", perceptual_distance, better="lower", range=AT_LEAST_0,
+            description="Perceptual distance on EfficientNet-Lite0 stages (224 px) to the real image whose conditions were "
+            "given, mean. Not LPIPS.",
+        ),
+        features=STAGES,
     ),
     comparable(
         image_mean(

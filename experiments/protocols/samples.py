@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,14 +12,16 @@ from torch import Tensor
 
 from datamodules.base import PackedDataModule
 from datamodules.batches.steps import DataSplit
+from experiments.core.build import DEVICE
 from experiments.core.edits import target_indices
 from experiments.runs import SampleRun
 from lightning_mmdiff.callbacks.shards import read_images, shard_files
-from lightning_mmdiff.metrics.features import cached_reference, extract_outputs, shard_outputs
+from lightning_mmdiff.metrics.features import extract_outputs, shard_outputs
 from lightning_mmdiff.metrics.networks import FeatureNetwork
+from lightning_mmdiff.metrics.reference_cache import cached_reference
+from lightning_mmdiff.metrics.stages import KeptStages
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 T = TypeVar("T")
 
 
@@ -29,7 +31,7 @@ class Features:
 
     network: type[FeatureNetwork]
     output: str
-    """Name of the output: "pool", "spatial" or "logits"."""
+    """Name of the output: "pool", "spatial", "logits", or "distance" to the real image of each sample's conditions."""
 
     @property
     def label(self) -> str:
@@ -40,6 +42,11 @@ class Features:
 def in_batches(count: int, size: int = 32) -> Iterator[list[int]]:
     """Yield the numbers 0 to ``count`` in lists of ``size``."""
     yield from (list(range(count)[i : i + size]) for i in range(0, count, size))
+
+
+def on_device(compute: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return what ``compute`` makes of ``images`` [N, ...], 64 at once on the device of the networks, on the CPU."""
+    return torch.cat([compute(batch.to(DEVICE)).cpu() for batch in images.split(64)])
 
 
 class Samples:
@@ -108,7 +115,7 @@ class Samples:
 
     def parsed(self, images: Tensor) -> np.ndarray:
         """Return the label maps of ``images`` by the face parser, uint8 [N, H, W]."""
-        return torch.cat([self.evaluators["face-parser"].parse(batch) for batch in images.split(64)]).numpy()
+        return on_device(self.evaluators["face-parser"].parse, images).numpy()
 
     def prepare(self, features: Iterable[Features]) -> None:
         """Compute the needed outputs of each network in one pass over the samples; processes share the shards.
@@ -118,6 +125,8 @@ class Samples:
         """
         by_network: dict[type[FeatureNetwork], list[str]] = {}
         for each in features:
+            if each.output == "distance" and self.are_real:
+                continue  # those in the shards have no real image of their conditions
             by_network.setdefault(each.network, []).append(each.output)
         for network, outputs in by_network.items():
             self._outputs(network, tuple(dict.fromkeys(outputs)))
@@ -167,4 +176,13 @@ class Samples:
 
     def _outputs(self, network: type[FeatureNetwork], names: tuple[str, ...]) -> dict[str, np.ndarray]:
         shards = shard_files(self._files.samples, self.run.num_images, self.run.shard_size)
-        return shard_outputs(shards, network, names, self._files.features, device=DEVICE)
+        references = self.real.split(self.run.shard_size) if "distance" in names else ()
+        return shard_outputs(
+            shards, network, names, self._files.features, device=DEVICE, references=references, kept=_kept_stages()
+        )
+
+
+@cache
+def _kept_stages() -> KeptStages:
+    """Return what this process keeps of real images, for all runs that it measures."""
+    return KeptStages()

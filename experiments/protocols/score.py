@@ -11,7 +11,7 @@ from tqdm import tqdm
 from datamodules.base import PackedDataModule
 from experiments.core import build
 from experiments.protocols.catalogue import by_name
-from experiments.protocols.samples import Samples
+from experiments.protocols.samples import DEVICE, Samples
 from experiments.runs import SampleRun, TrainRun
 from lightning_mmdiff.errors import UnmeasurableError
 from lightning_mmdiff.metrics.results import RESERVED, MetricResult, save_results
@@ -94,7 +94,7 @@ class Evaluators:
     def __getitem__(self, name: str) -> Any:
         """Return the trained evaluator ``name``."""
         if name not in self._loaded:
-            self._loaded[name] = build.trained(self._runs[name], self._root)
+            self._loaded[name] = build.trained(self._runs[name], self._root).to(DEVICE)
         return self._loaded[name]
 
 

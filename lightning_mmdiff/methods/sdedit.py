@@ -105,7 +105,7 @@ class SDEdit(MaskedTask):
         image, _ = visible_part(batch.get("conditions", {}), self.shape)
         image, eps = image.to(self.device), super().initial_latents(batch, generators)
         scheduler = self.scheduler(batch)
-        scheduler.set_timesteps(self.sampler.num_steps, device=self.device)
+        scheduler.set_timesteps(self.sampler.num_steps)
         timesteps = scheduler.timesteps
         return self.schedule.add_noise(image, eps, timesteps[0]) if len(timesteps) else image
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from lightning_mmdiff import schedules
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.methods.config import ExpertUse, MethodConfig, Trained
-from lightning_mmdiff.models.diffusion import DiffusionModel, stack
+from lightning_mmdiff.models.diffusion import DiffusionModel, in_calls, stack
 from lightning_mmdiff.noise import match
 from lightning_mmdiff.sampling import Conditions, SamplingModule
+from lightning_mmdiff.transfer import moved
 
 Coefficient = float | Callable[[int], float]
 """A number, or a function of the timestep t in 0 ... T - 1."""
@@ -142,11 +143,12 @@ class ExpertCombination(SamplingModule):
                 for names, _ in wanted.values()
             ]
             t_model, scale = match(self.schedule, t, model.schedule)  # supplement 7.2
-            eps = model.predict_eps(
+            eps = in_calls(
+                model.predict_eps,
                 torch.cat(
-                    [own * scale.to(own).view(-1, 1, 1, 1) for _, own in wanted.values()]
+                    [own * moved(scale, own.device, own.dtype).view(-1, 1, 1, 1) for _, own in wanted.values()]
                 ),  # [len(wanted) * B, ...]
-                t_model.to(latents[0].device).expand(count).repeat(len(wanted)),
+                t_model.expand(count).repeat(len(wanted)),
                 stack(rows),
             )
             noise.update(dict(zip(wanted, eps.chunk(len(wanted)))))
@@ -189,7 +191,9 @@ class UniteAndConquer(ExpertCombination):
         eps_cond, rest = torch.stack(eps[: len(conditional)]), iter(eps[len(conditional) :])
         zero = torch.zeros_like(z)
         eps_null = torch.stack([next(rest) if use_null and a != 0 else zero for a in reliability])
-        return unite(eps_cond, eps_null, z.new_tensor(weight), z.new_tensor(reliability))
+        return unite(
+            eps_cond, eps_null, *(moved(torch.tensor(c, dtype=z.dtype), z.device) for c in (weight, reliability))
+        )
 
     def terms(self, t: int) -> tuple[list[Request], list[float]]:
         """Return what Eq. 10 asks at t, and its coefficients c_k, which sum to 1: w_i, then -(W - 1) a_j where not zero."""

@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import batch_size
 from lightning_mmdiff.metrics.networks import AdmInception, EffNetLite0, FeatureNetwork, Inception
+from lightning_mmdiff.metrics.stages import KeptStages
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.locks import WorkLocks
-from lightning_mmdiff.runtime.stored import stored_array, stored_arrays
+from lightning_mmdiff.runtime.stored import stored_array
 
 __all__ = [
     "AdmInception",
     "EffNetLite0",
     "FeatureNetwork",
     "Inception",
-    "cached_reference",
     "extract",
     "extract_outputs",
     "extract_shards",
@@ -48,21 +48,35 @@ def extract(batches: Iterable[Tensor], network: nn.Module, *, device: str = "cpu
 
 @torch.inference_mode()
 def extract_outputs(
-    batches: Iterable[Tensor], network: FeatureNetwork, names: Sequence[str], *, device: str = "cpu"
+    batches: Iterable[Tensor],
+    network: FeatureNetwork,
+    names: Sequence[str],
+    *,
+    device: str = "cpu",
+    references: Tensor | None = None,
+    kept: KeptStages | None = None,
 ) -> Arrays:
     """Return the named outputs, each float32 [N, size], of a stream of uint8 batches [B, 3, H, W], from one pass.
 
     Args:
         batches: of any B; one is held at a time.
         network: its ``outputs`` are computed.
-        names: some of "pool", "spatial", "logits".
+        names: some of "pool", "spatial", "logits", "distance".
         device: "cpu" or "cuda".
+        references: the images of "distance", uint8 [N, 3, H, W].
+        kept: keeps the features of ``references`` for the next call.
     """
-    network = network.to(device).eval()
+    network, kept = network.to(device).eval(), kept or KeptStages()
     parts: dict[str, list[NDArray]] = {name: [] for name in names}
+    done = 0
     for batch in batches:
         for part in batch.split(batch_size(device)):
-            found = network.outputs(part.to(device))
+            images = part.to(device)
+            if references is None:
+                found = network.outputs(images)
+            else:
+                beside = references[done : (done := done + len(part))].to(device)
+                found = network.outputs(images, kept(network.stages, beside))
             if absent := set(names) - set(found):
                 raise UserError(f"{network.name} has no output {sorted(absent)}, only {sorted(found)}.")
             for name in names:
@@ -100,28 +114,36 @@ def shard_outputs(
     *,
     num_processes: int = 1,
     device: str = "cpu",
+    references: Sequence[Tensor] = (),
+    kept: KeptStages | None = None,
 ) -> Arrays:
     """Return the named outputs, each [N, size], of the images of all ``shards``, computing only the missing ones.
 
     Each output of each shard is a separate file, written when that shard is done, so an interrupted call can resume.
-    A file is named after the network and the shard's content, so a resampled shard never gets old features.
+    A file is named after the network and the shard's content, so a resampled shard never gets old features; that of
+    "distance" also after the images behind it.
 
     Args:
         shards: files of uint8 images [n, 3, H, W] as written by ``np.save``; results are in their order.
         make_network: class of the evaluator, for example ``EffNetLite0``; built in each process that has work.
-        names: some of "pool", "spatial", "logits"; one pass computes them all.
+        names: some of "pool", "spatial", "logits", "distance"; one pass computes them all.
         cache: folder for the features.
         num_processes: number of spawned processes; process r takes the missing shards r::num_processes.
         device: "cpu" or "cuda"; process r uses CUDA device r modulo the number of devices.
+        references: the images that those of each shard are compared with, for "distance".
+        kept: as in ``extract_outputs``; of this process alone.
     """
     if not shards:
         raise UserError("There are no sample shards to extract features from; run the sample stage first.")
-    files = [_feature_files(shard, make_network, names, cache) for shard in shards]
-    work = list(zip(shards, files))
-    missing = [(shard, found) for shard, found in work if not _are_there(found)]
+    beside: Sequence[Tensor | None] = references or [None] * len(shards)
+    files = [
+        _feature_files(shard, make_network, names, cache, real) for shard, real in zip(shards, beside, strict=True)
+    ]
+    work = [Piece(*each) for each in zip(shards, files, beside)]
+    missing = [piece for piece in work if not _are_there(piece.files)]
     workers = min(num_processes, len(missing))
     if workers <= 1:
-        _extract_share(missing, make_network, cache, device)
+        _extract_share(missing, make_network, cache, device, kept=kept)
     else:
         threads = max(1, (os.cpu_count() or 1) // workers)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -151,49 +173,25 @@ def load_shard(path: Path) -> Tensor:
     return torch.from_numpy(np.array(images))
 
 
-def cached_reference(path: Path, fingerprint: str, compute: Callable[[], Arrays]) -> Arrays:
-    """Return the arrays stored at ``path``, or compute and store them.
+class Piece(NamedTuple):
+    """What is computed of one shard."""
 
-    Args:
-        path: an .npz file.
-        fingerprint: description of the source of the arrays (data set, split, size, network, number of images). Arrays
-            stored under another fingerprint, or in a damaged file, are computed again with a warning.
-        compute: function that returns the arrays; the name "fingerprint" is reserved.
-    """
-    arrays = _stored_reference(path, fingerprint)
-    if arrays is not None:
-        return arrays
-    locks = WorkLocks(path.parent / ".locks")
-    with locks.acquire(path.stem):  # of several processes that need the arrays, one computes them
-        arrays = _stored_reference(path, fingerprint)
-        if arrays is None:
-            arrays = compute()
-            with atomic_path(path) as temporary:
-                np.savez(temporary, fingerprint=np.array(fingerprint), **arrays)  # type: ignore[arg-type]
-    locks.clear()
-    return arrays
-
-
-def _stored_reference(path: Path, fingerprint: str) -> Arrays | None:
-    """Return the arrays at ``path`` if they are whole and have this fingerprint; else None, with a warning if they exist."""
-    arrays = stored_arrays(path)
-    if arrays is None:
-        return None
-    found = str(arrays.pop("fingerprint", ""))
-    if found == fingerprint:
-        return arrays
-    warnings.warn(f"{path} was made from {found!r}, not {fingerprint!r}; computing it again.", stacklevel=3)
-    return None
+    shard: Path
+    files: dict[str, Path]
+    """File of each output."""
+    references: Tensor | None
+    """The images that those of the shard are compared with."""
 
 
 def _extract_share(
-    share: list[tuple[Path, dict[str, Path]]],
+    share: list[Piece],
     make_network: type[FeatureNetwork],
     cache: Path,
     device: str,
     threads: int = 0,
+    kept: KeptStages | None = None,
 ) -> None:
-    """Compute and store the outputs of each (shard, file of each output); build the network only if there is work.
+    """Compute and store the outputs of each shard; build the network only if there is work.
 
     Any number of processes may share the work: each shard is done by the process that locks it.
     """
@@ -202,10 +200,11 @@ def _extract_share(
     if threads:  # in a separate process
         torch.set_num_threads(threads)
     network = make_network()
-    pieces = {f"{make_network.name}-{shard.stem}": (shard, files) for shard, files in share}
+    pieces = {f"{make_network.name}-{piece.shard.stem}": piece for piece in share}
     locks = WorkLocks(cache / ".locks")
-    for shard, files in locks.share(pieces, lambda piece: _are_there(piece[1])):
-        outputs = extract_outputs([load_shard(shard)], network, list(files), device=device)
+    for shard, files, references in locks.share(pieces, lambda piece: _are_there(piece.files)):
+        images = [load_shard(shard)]
+        outputs = extract_outputs(images, network, list(files), device=device, references=references, kept=kept)
         for name, file in files.items():
             with atomic_path(file) as temporary:
                 np.save(temporary, outputs[name])
@@ -213,13 +212,17 @@ def _extract_share(
 
 
 def _feature_files(
-    shard: Path, make_network: type[FeatureNetwork], names: Sequence[str], cache: Path
+    shard: Path, make_network: type[FeatureNetwork], names: Sequence[str], cache: Path, references: Tensor | None
 ) -> dict[str, Path]:
     """Return the file of each output of ``shard``; that of the pooled features is named after the network alone."""
     with shard.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256")
+    digests = dict.fromkeys(names, digest.hexdigest())
+    if references is not None:
+        digest.update(references.numpy().tobytes())
+        digests["distance"] = digest.hexdigest()
     labels = {name: make_network.name if name == "pool" else f"{make_network.name}.{name}" for name in names}
-    return {name: cache / f"{label}-{shard.stem}-{digest[:16]}.npy" for name, label in labels.items()}
+    return {name: cache / f"{label}-{shard.stem}-{digests[name][:16]}.npy" for name, label in labels.items()}
 
 
 def _are_there(files: Mapping[str, Path]) -> bool:

@@ -1,8 +1,8 @@
 """Perceptual distance of image i to reference i (lower is closer): LPIPS, and a stand-in that works offline.
 
 "LPIPS": Zhang et al. 2018, Eq. 1, version 0.1, AlexNet trunk, at the images' own size (the value depends on it).
-"PD-EffNetLite0": the same formula without learned channel weights, on EfficientNet-Lite0's five stages at 112 x 112,
-averaged over stages. It lies in [0, 4] and is not comparable with LPIPS.
+"PD-EffNetLite0": the same formula without learned channel weights, on the five stages of EfficientNet-Lite0,
+whose input is 224 x 224, averaged over stages. It lies in [0, 4] and is not comparable with LPIPS.
 """
 
 import warnings
@@ -19,6 +19,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.images import to_float
 from lightning_mmdiff.metrics.images import per_image
 from lightning_mmdiff.metrics.networks import EffNetLite0
+from lightning_mmdiff.metrics.stages import perceptual_distance, unit
 
 SMALLEST = 32  # pixels: below this, AlexNet's and VGG's last stages are empty
 
@@ -50,9 +51,7 @@ class LPIPS:
 
 
 class PerceptualDistance:
-    """The distance "PD-EffNetLite0"."""
-
-    image_size = 112  # pixels
+    """The distance "PD-EffNetLite0" (``EffNetLite0.outputs`` computes it in the pass of the other features)."""
 
     def __init__(self, network: EffNetLite0 | None = None, *, device: str = "cpu") -> None:
         self.network = (network or EffNetLite0()).to(device)
@@ -64,15 +63,4 @@ class PerceptualDistance:
 
     def _distance(self, images: Tensor, references: Tensor) -> Tensor:
         x, y = self.network.stages(images), self.network.stages(references)
-        return torch.stack([stage_distance(a, b) for a, b in zip(x, y)]).mean(dim=0)
-
-
-def stage_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Return the mean over pixels of |x / |x| - y / |y||^2, norms over channels, [B] (Zhang et al., Eq. 1 with w = 1).
-
-    Args:
-        x: features of the images at one stage, [B, C, H, W].
-        y: features of the references, [B, C, H, W].
-    """
-    x, y = (z / (z.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for z in (x, y))
-    return (x - y).square().sum(dim=1).mean(dim=(1, 2))
+        return perceptual_distance(x, [unit(stage) for stage in y])

@@ -19,6 +19,7 @@ from torch.nn.functional import interpolate, linear
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.metrics.images import check_images
+from lightning_mmdiff.metrics.stages import Stages, perceptual_distance
 
 SPATIAL_CHANNELS = 7  # of the spatial features: 7 x 17 x 17 = 2023 is about as large as the pooled ones
 
@@ -46,6 +47,12 @@ def legacy_bilinear(images: Tensor, size: int) -> Tensor:
     return images
 
 
+def pil_bicubic(images: Tensor, size: int) -> Tensor:
+    """Resize uint8 [B, C, H, W] to float32 [B, C, size, size] in [0, 255] as clean-fid does with PIL, up to rounding."""
+    resized = interpolate(images.float(), (size, size), mode="bicubic", antialias=True, align_corners=False)
+    return resized.clamp(0, 255)
+
+
 class FeatureNetwork(nn.Module):
     """Frozen network in evaluation mode: uint8 [B, 3, H, W] to float32 [B, dimension]; row i depends only on image i."""
 
@@ -62,9 +69,16 @@ class FeatureNetwork(nn.Module):
         del mode
         return super().train(False)
 
-    def outputs(self, images: Tensor) -> dict[str, Tensor]:
-        """Return by name all features of uint8 ``images`` [B, 3, H, W] that metrics need, each [B, size], from one pass."""
+    def outputs(self, images: Tensor, references: Stages | None = None) -> dict[str, Tensor]:
+        """Return by name all features of uint8 ``images`` [B, 3, H, W] that metrics need, each [B, size], from one pass.
+
+        ``references``: see ``EffNetLite0``; other networks have no use for them.
+        """
         return {"pool": self(images)}
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Return the features at the stages of a network that has a perceptual distance, fine to coarse."""
+        raise UserError(f"{self.name} has no stages to compare images at.")
 
 
 class EffNetLite0(FeatureNetwork):
@@ -93,10 +107,11 @@ class EffNetLite0(FeatureNetwork):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
 
-    def preprocess(self, images: Tensor, size: int = image_size) -> Tensor:
-        """Resize and scale uint8 [B, 3, H, W] to float32 [B, 3, size, size] in about [-1, 1]."""
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Resize and scale uint8 [B, 3, H, W] to float32 [B, 3, 224, 224] in about [-1, 1]."""
         check_images(images)
-        resized = interpolate(images.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+        size = (self.image_size, self.image_size)
+        resized = interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
         return ((resized - 127) / 128).contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -104,18 +119,17 @@ class EffNetLite0(FeatureNetwork):
         features = self.network.forward_features(self.preprocess(images))
         return self.network.forward_head(features, pre_logits=True)
 
-    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+    def outputs(self, images: Tensor, references: Stages | None = None) -> dict[str, Tensor]:
         """Return "pool" [B, 1280], "spatial" [B, 1372] and "logits" [B, 1000] of uint8 ``images`` [B, 3, H, W].
 
         "spatial" is ``first_channels`` of the last map at a sixteenth of the input's size ([B, 112, 14, 14], the end of
-        the fifth of seven groups of blocks), the counterpart of Inception's 17 x 17. "logits" include the bias.
+        the fifth of seven groups of blocks), the counterpart of Inception's 17 x 17. "logits" include the bias. With
+        ``references``, the features of other images at the same stages, of unit length, there is "distance" [B] too.
         """
-        found = {}
-        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images)))
-        for i, block in enumerate(self.network.blocks):
-            hidden = block(hidden)
-            if i == self.stage_ends[3]:
-                found["spatial"] = first_channels(hidden)
+        stages, hidden = self._blocks(images)
+        found = {"spatial": first_channels(stages[3])}
+        if references is not None:
+            found["distance"] = perceptual_distance(stages, references)
         hidden = self.network.bn2(self.network.conv_head(hidden))
         pool = self.network.forward_head(hidden, pre_logits=True)
         return {"pool": pool, "logits": self.network.classifier(pool), **found}
@@ -124,18 +138,19 @@ class EffNetLite0(FeatureNetwork):
         """Return the ImageNet logits [B, 1000] of uint8 ``images`` [B, 3, H, W]."""
         return self.network(self.preprocess(images))
 
-    def stages(self, images: Tensor, size: int = image_size) -> list[Tensor]:
-        """Return the features at the end of each of the five resolutions, each [B, C_s, H_s, W_s], fine to coarse.
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Return the features at the end of each of the five resolutions, each [B, C_s, H_s, W_s], fine to coarse."""
+        return self._blocks(images)[0]
 
-        Images are first resized to ``size`` pixels; the resolutions are size / 2, / 4, / 8, / 16 and / 32.
-        """
-        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images, size)))
+    def _blocks(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the ends of the stages and the last block's output, [B, 320, 7, 7]."""
+        hidden = self.network.bn1(self.network.conv_stem(self.preprocess(images)))
         stages = []
         for i, block in enumerate(self.network.blocks):
             hidden = block(hidden)
             if i in self.stage_ends:
                 stages.append(hidden)
-        return stages
+        return stages, hidden
 
 
 class Inception(FeatureNetwork):
@@ -162,7 +177,9 @@ class Inception(FeatureNetwork):
         self.resize_clean = build_resizer("clean")
 
     def resize(self, images: Tensor) -> Tensor:
-        """Resize uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [0, 255]."""
+        """Resize uint8 [B, 3, H, W] to float32 [B, 3, 299, 299] in [0, 255]: by PIL, or on a GPU by the same filter."""
+        if images.is_cuda:
+            return pil_bicubic(images, self.image_size)
         pictures = images.permute(0, 2, 3, 1).cpu().numpy()  # PIL and clean-fid take [H, W, 3]
         resized = torch.stack([torch.from_numpy(self.resize_clean(picture)) for picture in pictures])
         return resized.permute(0, 3, 1, 2).to(images.device)
@@ -176,7 +193,7 @@ class Inception(FeatureNetwork):
         """Return the pool-3 features [B, 2048] of uint8 ``images`` [B, 3, H, W]."""
         return self.network.layers(self.preprocess(images)).flatten(1)
 
-    def outputs(self, images: Tensor) -> dict[str, Tensor]:
+    def outputs(self, images: Tensor, references: Stages | None = None) -> dict[str, Tensor]:
         """Return "pool" [B, 2048], "spatial" [B, 2023] and "logits" [B, 1008] of uint8 ``images`` [B, 3, H, W].
 
         As in ADM's evaluator, "spatial" is the start of the output of mixed_6 and "logits" omit the bias.

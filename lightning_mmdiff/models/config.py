@@ -37,6 +37,11 @@ class ModelConfig(Config):
         return self.network  # type: ignore[attr-defined]
 
     @property
+    def networks(self) -> tuple[Any, ...]:
+        """Configs of the U-Nets that are trained together; none for a model of another kind."""
+        return ()
+
+    @property
     def calls_per_step(self) -> int:
         """Number of diffusion network evaluations per image and step, in sampling and in training."""
         return 1

@@ -19,11 +19,13 @@ from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
 from lightning_mmdiff.models.training import summed
 from lightning_mmdiff.networks.conditions import ConditionConfig, ConditionEncoder, drop
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.prediction import denoising_losses, noise_from
 from lightning_mmdiff.sampling import Conditions
+from lightning_mmdiff.transfer import moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,6 @@ class DenoiserConfig(ModelConfig):
     subsets: tuple[tuple[tuple[str, ...], float], ...] = ()
     """Subsets of conditions to keep for a training image, with their probabilities (sum 1). Empty: keep all."""
     optimizer: OptimizerConfig
-    compile: bool = False
 
     def build(self, *, seed: int, embedder: nn.Module | None = None) -> "Denoiser":
         """Build the model; ``embedder`` is required if it is conditioned on an embedding."""
@@ -85,6 +86,11 @@ class DenoiserConfig(ModelConfig):
     def num_classes(self) -> int | None:
         """Number of classes of the label."""
         return self.conditions.label[1] if self.conditions.label else None
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, ...]:
+        """The U-Net."""
+        return (self.network,)
 
     @property
     def pixels(self) -> int:
@@ -142,8 +148,6 @@ class Denoiser(DiffusionModel):
             self.condition_encoder = ConditionEncoder(config.conditions)
             self.network = config.network.build()
         self.embedder = embedder.requires_grad_(False).eval() if embedder is not None else None
-        if config.compile:
-            self.network.compile()  # in place: parameter names stay the same
 
     def embed(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the conditions of a training batch; embeddings are of the caption, or of the image if there are no captions."""
@@ -184,7 +188,7 @@ class Denoiser(DiffusionModel):
     def predict_noise(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Predict the noise, conditionally and without guidance; with a learned variance [B, 6, H, W], for the scheduler."""
         if self.config.learned_variance and self.sampler.variance == "learned_range":
-            return self(z, t.to(z.device).expand(len(z)), self.encode(conditions, len(z)))
+            return self(z, t.expand(len(z)), self.encode(conditions, len(z)))
         return super().predict_noise(z, t, conditions)
 
     def clean(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
@@ -198,8 +202,8 @@ class Denoiser(DiffusionModel):
     def losses(self, batch: Mapping[str, Any], generator: torch.Generator) -> dict[str, Tensor]:
         """Return ``loss`` and, with a learned variance, its two terms."""
         z0 = self.clean(batch, generator)
-        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
-        eps = seeding.randn(z0.shape, generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator)
+        eps = moved(seeding.randn(z0.shape, generator), z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         conditions = self._drop(self.embed(batch), len(z0), generator)
         output = self(z, t, self.encode(conditions, len(z0)))

@@ -16,12 +16,14 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.diffusion import DiffusionModel, Encoded
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig
+from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.tokens import TokensConfig
 from lightning_mmdiff.networks.vae import VAE
 from lightning_mmdiff.noise import Prediction
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.prediction import noise_from
+from lightning_mmdiff.prediction import denoising_losses, noise_from
 from lightning_mmdiff.sampling import Conditions
+from lightning_mmdiff.transfer import moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +39,17 @@ class LatentDenoiserConfig(ModelConfig):
     drop_probability: float = 0.0
     """Fraction of training images whose tokens are set to zero (null). The paper's models always see their condition, so they
     allow no guidance; Eq. 10 of Unite and Conquer needs it."""
-    checkpointing: bool = False
-    """Whether to recompute activations in the backward pass."""
     optimizer: OptimizerConfig = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)  # base rate 2e-6 x 32 images per step
     caches_latents = True
 
     def build(self, *, seed: int, autoencoder: VAE) -> "LatentDenoiser":
         """Build the model over a trained autoencoder."""
         return LatentDenoiser(self, autoencoder=autoencoder, seed=seed)
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, ...]:
+        """The U-Net."""
+        return (self.network,)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -117,7 +122,7 @@ class LatentDenoiser(DiffusionModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.condition_encoder = config.conditions.build()
-            self.network = CrossAttentionUNet(config.network, checkpointing=config.checkpointing)
+            self.network = CrossAttentionUNet(config.network)
         self.autoencoder = autoencoder.requires_grad_(False).eval()
 
     def encode_conditions(self, conditions: Conditions) -> Conditions:
@@ -161,7 +166,7 @@ class LatentDenoiser(DiffusionModel):
 
         The posterior is ``batch["moments"]`` [B, 2C, h, w] if cached, and that of the encoded image otherwise.
         """
-        noise = seeding.randn((len(batch["image"]), *self.shape), generator).to(self.device)
+        noise = moved(seeding.randn((len(batch["image"]), *self.shape), generator), self.device)
         if "moments" in batch:
             return self.autoencoder.latent(batch["moments"].to(self.device), noise)
         return self.autoencoder.encode(images.to_float(batch["image"].to(self.device)), noise)
@@ -169,18 +174,18 @@ class LatentDenoiser(DiffusionModel):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the loss of Eq. 3 on latents, a scalar; all randomness comes from ``generator``."""
         z0 = self.clean(batch, generator)
-        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
-        eps = seeding.randn(z0.shape, generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator)
+        eps = moved(seeding.randn(z0.shape, generator), z0.device)
         z = self.schedule.add_noise(z0, eps, t)
         tokens = self.encode(self.encode_conditions(batch.get("conditions", {})), len(z0)).embedding
         assert tokens is not None
         keep = seeding.rand((len(z0),), generator) >= self.config.drop_probability
-        prediction = self.network(z, t, tokens * keep.to(tokens).view(-1, 1, 1))
-        target = {"eps": eps, "v": self.schedule.v_target(z0, eps, t), "z0": z0}[self.config.prediction]
-        per_image = (prediction.float() - target).square().mean(dim=(1, 2, 3))
-        if self.config.min_snr is not None:
-            per_image = per_image * self.schedule.min_snr_weight(t, self.config.min_snr, self.config.prediction)
-        return per_image.mean()
+        prediction = self.network(z, t, tokens * moved(keep, tokens.device, tokens.dtype).view(-1, 1, 1))
+        parts = denoising_losses(
+            self.schedule, prediction, z0, eps, z, t,
+            prediction=self.config.prediction, min_snr=self.config.min_snr, learned_variance=False,
+        )  # fmt: skip
+        return parts["simple"]
 
 
 def released_sampler() -> schedules.Sampler:

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 Direction = Literal["up", "down"]
 Module = TypeVar("Module", bound=nn.Module)
+FUSED_LENGTH = 128
+"""Least number of queries that a fused kernel gets on a CPU. The small networks of mini and smoke have fewer, so that what was
+recorded with them stays the same to the last bit."""
 
 
 def timestep_embedding(t: Tensor, channels: int) -> Tensor:
@@ -126,6 +129,21 @@ class ResBlock(nn.Module):
         return h + (x if self.skip is None else self.skip(x))
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(d)) v, [B, heads, L, d], by a fused kernel.
+
+    Fused kernels take heads whose channels lie side by side; for others PyTorch silently keeps the whole [L, S] matrix.
+
+    Args:
+        q: queries, [B, heads, L, d].
+        k: keys, [B, heads, S, d].
+        v: values, [B, heads, S, d].
+    """
+    if q.is_cuda or q.shape[2] >= FUSED_LENGTH:
+        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+    return F.scaled_dot_product_attention(q, k, v)
+
+
 class Attention(nn.Module):
     """Self-attention over pixels. Rows of ``qkv``: all queries, all keys, all values (ADM's "new" order).
 
@@ -152,5 +170,5 @@ class Attention(nn.Module):
             assert tokens is not None, "the network checks that they are given"
             pairs = self.context(tokens.transpose(1, 2)).unflatten(1, (2, self.num_heads, -1))
             k, v = (torch.cat(both, dim=2) for both in zip(pairs.transpose(3, 4).unbind(1), (k, v)))
-        h = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(batch, channels, -1)
+        h = attend(q, k, v).transpose(2, 3).reshape(batch, channels, -1)
         return (pixels + self.out(h)).view(batch, channels, height, width)

@@ -10,12 +10,11 @@ so the null class, whose vectors are zeros, leaves every layer unchanged, both a
 from dataclasses import dataclass
 from typing import Literal
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.networks.blocks import Attention, GroupNorm, ResBlock, scale_shift, zero
+from lightning_mmdiff.networks.blocks import Attention, GroupNorm, ResBlock, attend, scale_shift, zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,7 @@ class CrossAttention(nn.Module):
         q = query.unflatten(1, (self.num_heads, -1)).transpose(2, 3)  # [B, heads, H W, D / heads]
         pairs = self.key_value(tokens).unflatten(2, (2, self.num_heads, -1))  # [B, K, 2, heads, D / heads]
         k, v = pairs.permute(2, 0, 3, 1, 4)  # [B, heads, K, D / heads] each
-        answer = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).flatten(1, 2)  # [B, D, H W]
+        answer = attend(q, k, v).transpose(2, 3).flatten(1, 2)  # [B, D, H W]
         return h + self.out(answer).view_as(h)
 
 

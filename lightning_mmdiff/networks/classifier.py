@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.networks.blocks import Attention, GroupNorm, Resample, ResBlock, timestep_embedding
+from lightning_mmdiff.networks.blocks import Attention, GroupNorm, Resample, ResBlock, attend, timestep_embedding
 from lightning_mmdiff.networks.class_layers import Stack
+from lightning_mmdiff.transfer import moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class AttentionPool(nn.Module):
         )  # [B, C, 1 + L]
         qkv = self.qkv(tokens).unflatten(1, (3, self.num_heads, -1))
         q, k, v = qkv.transpose(3, 4).unbind(1)  # [B, heads, 1 + L, C / heads] each
-        h = F.scaled_dot_product_attention(q[:, :, :1], k, v)  # the mean is the only query
+        h = attend(q[:, :, :1], k, v)  # the mean is the only query
         return self.out(h.transpose(2, 3).flatten(1, 2))[:, :, 0]
 
 
@@ -165,7 +166,7 @@ class Classifier(nn.Module):
                 f"{config.image_size}]."
             )
         dtype = self.pool.out.weight.dtype
-        time = F.silu(self.time_embed(timestep_embedding(t.expand(len(x)), config.channels).to(dtype)))
+        time = F.silu(self.time_embed(timestep_embedding(moved(t, x.device).expand(len(x)), config.channels).to(dtype)))
         h = F.pixel_unshuffle(x.to(dtype), config.patch_size)
         for stack in [*self.down, self.middle]:
             h = stack(h, time, None)

@@ -13,13 +13,14 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import zero
+from lightning_mmdiff.networks.running import RunningConfig, prepare
+from lightning_mmdiff.transfer import moved
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossAttentionUNetConfig(Config):
+class CrossAttentionUNetConfig(RunningConfig):
     """Shape of the U-Net. Level 0 is the finest; each further level halves the size."""
 
     in_channels: int  # of the latent
@@ -95,12 +96,9 @@ def ldm_unet() -> CrossAttentionUNetConfig:
 
 
 class CrossAttentionUNet(nn.Module):
-    """diffusers' U-Net; every residual branch, every attention branch and the output start at zero, as released.
+    """diffusers' U-Net; every residual branch, every attention branch and the output start at zero, as released."""
 
-    ``checkpointing`` recomputes activations in the backward pass.
-    """
-
-    def __init__(self, config: CrossAttentionUNetConfig, *, checkpointing: bool = False) -> None:
+    def __init__(self, config: CrossAttentionUNetConfig) -> None:
         super().__init__()
         self.config = config
         attends = [level in config.attention_levels for level in range(len(config.channels))]
@@ -122,8 +120,9 @@ class CrossAttentionUNet(nn.Module):
             elif isinstance(layer, Transformer2DModel):
                 zero(layer.proj_out)
         zero(self.network.conv_out)
-        if checkpointing:
+        if config.checkpointing:
             self.network.enable_gradient_checkpointing()
+        prepare(self, config)
 
     def forward(self, z: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         """Predict noise, v, a clean latent, or influence.
@@ -147,7 +146,7 @@ class CrossAttentionUNet(nn.Module):
             )
         if tokens.shape[0] != len(z) or tokens.shape[2] != self.config.context_dim:
             raise UserError(f"tokens are {list(tokens.shape)}; expected [{len(z)}, L, {self.config.context_dim}].")
-        return self.network(z, t, tokens, return_dict=False)[0]
+        return self.network(z, moved(t, z.device), tokens, return_dict=False)[0]
 
     def forward_with_features(
         self, x: Tensor, t: Tensor, embedding: Tensor | None = None, labels: Tensor | None = None
@@ -174,7 +173,9 @@ class CrossAttentionUNet(nn.Module):
             self.network.conv_norm_out.register_forward_pre_hook(lambda _, inputs: found.update(hidden=inputs[0])),
         )
         try:
-            output = self(x, t.expand(len(x)), embedding[:, None])  # one token
+            output = self.forward(
+                x, t.expand(len(x)), embedding[:, None]
+            )  # one token; compiled code would call no hook
         finally:
             for hook in hooks:
                 hook.remove()

@@ -11,7 +11,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.blocks import (
     Attention,
@@ -23,10 +22,12 @@ from lightning_mmdiff.networks.blocks import (
     zero,
 )
 from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, Stack, class_layer
+from lightning_mmdiff.networks.running import RunningConfig, prepare
+from lightning_mmdiff.transfer import moved
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetConfig(Config):
+class UNetConfig(RunningConfig):
     """Shape of a U-Net. Level 0 is the finest; each further level halves the size.
 
     Exactly one of ``head_channels`` and ``num_heads`` must be given. A level has ``num_res_blocks`` blocks down, one more up.
@@ -103,15 +104,11 @@ class UNetConfig(Config):
 
 
 class UNet(nn.Module):
-    """U-Net of ``config``. Each row of the output depends only on the same row of the inputs.
+    """U-Net of ``config``. Each row of the output depends only on the same row of the inputs."""
 
-    ``checkpointing`` recomputes the activations of each block in the backward pass: less memory, about 1.3 x the time.
-    """
-
-    def __init__(self, config: UNetConfig, *, checkpointing: bool = False) -> None:
+    def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.checkpointing = checkpointing
         time_dim = 4 * config.channels
         self.time_embed = nn.Sequential(nn.Linear(config.channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
         classes, entry = config.num_classes, config.class_layers
@@ -143,6 +140,7 @@ class UNet(nn.Module):
                 self.up.append(Stack(layers))
         self.out_norm = GroupNorm(config.norm_groups, width)
         self.out_conv = zero(nn.Conv2d(width, config.out_channels * area, 3, padding=1))
+        prepare(self, config)
 
     def _res_block(self, in_channels: int, out_channels: int, resample: Direction | None = None) -> ResBlock:
         config = self.config
@@ -198,6 +196,7 @@ class UNet(nn.Module):
             output, [B, middle_channels, H / multiple, W / multiple].
         """
         self._check(x, embedding, labels)
+        t = moved(t, x.device)
         dtype = self.out_conv.weight.dtype
         tokens = self.tokens(labels).to(dtype) if self.tokens is not None else None
         if self.config.context_dim is not None and embedding is not None:
@@ -226,7 +225,7 @@ class UNet(nn.Module):
         return F.silu(time if self.project is None or tokens is None else time + self.project(tokens[:, -1]))
 
     def _run(self, stack: nn.Module, h: Tensor, *conditions: Tensor | None) -> Tensor:
-        if self.checkpointing and torch.is_grad_enabled():
+        if self.config.checkpointing and torch.is_grad_enabled():
             return checkpoint(stack, h, *conditions, use_reentrant=False)
         return stack(h, *conditions)
 

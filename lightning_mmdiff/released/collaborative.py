@@ -95,7 +95,7 @@ def _configs(size: int, vae: VAEConfig) -> Configs:
     """Return the configs of one image size."""
     optimizer = OptimizerConfig(lr=6.4e-5, weight_decay=0.01)
     mask = LatentDenoiserConfig(
-        network=ldm_unet(), conditions=MaskTokensConfig(), checkpointing=True,
+        network=replace(ldm_unet(), checkpointing=True), conditions=MaskTokensConfig(),
         optimizer=replace(optimizer, lr=MASK_RATE[size]),
     )  # fmt: skip
     return Configs(

@@ -21,6 +21,7 @@ def nothing(tmp_path, monkeypatch) -> Path:
     for name in ("TORCH_HOME", "HF_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("MMDIFF_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(costs, "_bytes", lambda *_, **__: 2**30)  # a trace takes seconds: see test_costs.py
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

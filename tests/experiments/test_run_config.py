@@ -13,6 +13,7 @@ import pytest
 from experiments import INDEX
 from experiments.core.run_config import as_json, check_run_config, differences
 from experiments.recipes import unite_and_conquer as recipes
+from experiments.recipes.collaborative import mask_expert
 from experiments.runs import Run
 from experiments.spec import plan
 from lightning_mmdiff.errors import UserError
@@ -135,6 +136,21 @@ def test_a_field_that_is_gone_is_a_difference_unless_it_held_its_default(monkeyp
     for name in ("eta", "sigma"):
         old = upgrade({**stored(Sampler(steps=5)), name: 0.5})
         assert list(differences(old, Sampler(steps=5))) == [f"{name}: 0.5 there, absent now"]
+
+
+def test_how_a_network_runs_was_a_setting_of_its_model() -> None:
+    run = mask_expert("paper", 0)
+    old = stored(run)
+    assert old["model"]["network"].pop("checkpointing")
+    assert not list(differences(upgrade({**old, "model": {**old["model"], "checkpointing": True}}), run))
+    other = upgrade({**old, "model": {**old["model"], "checkpointing": False}})
+    assert list(differences(other, run)) == ["model.network.checkpointing: False there, True now"]
+    pixels = stored(recipes.hair_expert("paper", 0))
+    assert not list(
+        differences(
+            upgrade({**pixels, "model": {**pixels["model"], "compile": False}}), recipes.hair_expert("paper", 0)
+        )
+    )
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in INDEX])

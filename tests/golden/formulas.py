@@ -108,11 +108,11 @@ def trajectory(module: SamplingModule, z: Tensor, batch: Mapping[str, Any], monk
     """Every z_t after z_T, [steps, B, C, H, W], by the module's own sampler; the noise of step k is ``numbers("noise k")``."""
     drawn = itertools.count()
 
-    def noise(shape: tuple[int, ...], **_options: Any) -> Tensor:
-        return numbers(f"noise {next(drawn)}", *shape)
+    def noise(like: Tensor, _generator: Any) -> Tensor:
+        return numbers(f"noise {next(drawn)}", *like.shape)
 
-    for place in ("lightning_mmdiff.respaced", "diffusers.schedulers.scheduling_ddim"):
-        monkeypatch.setattr(f"{place}.randn_tensor", noise)
+    for place in ("lightning_mmdiff.respaced", "lightning_mmdiff.schedules"):
+        monkeypatch.setattr(f"{place}.noise_like", noise)
     scheduler, found = module.scheduler(batch), []
     scheduler.set_timesteps(module.sampler.num_steps)
     conditions = module.encode_conditions(batch["conditions"])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from cleanfid.fid import get_files_features
 from cleanfid.inception_torchscript import InceptionV3W
+from cleanfid.resize import build_resizer
 from PIL import Image
 from skimage import data
 from stand_in_evaluators import Failing, MeanColor, Parts
@@ -16,14 +17,14 @@ from lightning_mmdiff.metrics.features import (
     AdmInception,
     EffNetLite0,
     Inception,
-    cached_reference,
     extract,
     extract_outputs,
     extract_shards,
     load_shard,
     shard_outputs,
 )
-from lightning_mmdiff.metrics.networks import legacy_bilinear
+from lightning_mmdiff.metrics.networks import legacy_bilinear, pil_bicubic
+from lightning_mmdiff.metrics.reference_cache import cached_reference
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,13 @@ def test_inception_protocol_equals_clean_fid(tmp_path):
     ours = extract([images[:2], images[2:]], Inception(path))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     assert ours.shape == (3, Inception.dimension)
+
+
+def test_the_resize_of_a_gpu_is_that_of_pil():
+    images = torch.randint(0, 256, (2, 3, 64, 48), dtype=torch.uint8)
+    resize = build_resizer("clean")
+    expected = np.stack([resize(image) for image in images.permute(0, 2, 3, 1).numpy()]).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(pil_bicubic(images, 299), expected, atol=2e-3)  # of 255
 
 
 @pytest.fixture
@@ -195,6 +203,7 @@ def test_extract_streams_and_refuses_nothing():
         extract([], MeanColor())
 
 
+@pytest.mark.slow
 def test_shards_give_the_same_features_for_one_and_two_processes(shards, tmp_path):
     one = extract_shards(shards, MeanColor, tmp_path / "one")
     two = extract_shards(shards, MeanColor, tmp_path / "two", num_processes=2)
@@ -232,6 +241,7 @@ def test_an_output_that_a_network_lacks_is_named(shards, tmp_path):
         extract_outputs([], Parts(), ("pool",))
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_process_reaches_the_caller(shards, tmp_path):
     with pytest.raises(RuntimeError, match="out of memory"):
         extract_shards(shards, Failing, tmp_path / "cache", num_processes=2)

@@ -11,8 +11,9 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from torchmetrics.functional.image.lpips import _LPIPS
 
 from lightning_mmdiff.images import to_float
-from lightning_mmdiff.metrics.lpips import LPIPS, PerceptualDistance, stage_distance
+from lightning_mmdiff.metrics.lpips import LPIPS, PerceptualDistance
 from lightning_mmdiff.metrics.ssim import ssim
+from lightning_mmdiff.metrics.stages import stage_distance
 
 
 def noise(seed, n=3, size=48):

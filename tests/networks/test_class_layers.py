@@ -21,8 +21,8 @@ def config(layers: ClassLayerConfig) -> UNetConfig:
     return dataclasses.replace(PLAIN, num_classes=4, class_layers=layers)
 
 
-def network(layers: ClassLayerConfig, **options) -> UNet:
-    return randomized(UNet(config(layers), **options)).eval()
+def network(layers: ClassLayerConfig, **running) -> UNet:
+    return randomized(UNet(dataclasses.replace(config(layers), **running))).eval()
 
 
 def without_class(model: UNet) -> UNet:

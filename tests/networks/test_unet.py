@@ -30,10 +30,10 @@ SMALL = UNetConfig(
 )
 
 
-def randomized(config: UNetConfig, **options) -> UNet:
+def randomized(config: UNetConfig, **running) -> UNet:
     """The network with its zero-initialized layers filled too, so that nothing hides behind a zero."""
     torch.manual_seed(0)
-    network = UNet(config, **options)
+    network = UNet(dataclasses.replace(config, **running))
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)

@@ -95,7 +95,7 @@ PAPER = Settings(
     autoencoder=AutoencoderTraining(
         model=AutoencoderConfig(vae=vae_256()), batch_size=64, trainer=_trainer(100 * EPOCH / 2)
     ),  # authors: 50 to 150 epochs
-    mask_expert=LatentDenoiserConfig(network=ldm_unet(), conditions=MaskTokensConfig(), checkpointing=True),
+    mask_expert=LatentDenoiserConfig(network=replace(ldm_unet(), checkpointing=True), conditions=MaskTokensConfig()),
     text_tokens=TextTokensConfig(),
     rendered_words=False,
     expert=Length(batch_size=32, trainer=_trainer(150 * EPOCH)),  # authors: 100 to 200 epochs

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff.configs import Config
+from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.transfer import moved
 
 InfluenceSchedule = Literal["none", "released"]
 """none: Eq. 5-7 as printed. released: the released sampler's extra factor, see ``released_schedule``."""
@@ -34,7 +36,7 @@ def released_schedule(influence: Tensor, t: Tensor, num_steps: int, *, scheduled
     """
     g = (((1 - t.double() / num_steps) * torch.pi).cos() + 1) / 2
     chosen = list(scheduled)
-    a = influence[chosen] * g.to(influence)
+    a = influence[chosen] * moved(g, influence.device, influence.dtype)
     others = influence.clone()
     others[chosen] = 0
     total, whole = others.sum(dim=0), a.sum(dim=0)
@@ -64,3 +66,12 @@ class InfluenceConfig(Config):
         super().__post_init__()
         self._filled("scheduled")
         self._at_least(0, "scheduled", "guidance")
+
+    def check(self, count: int) -> None:
+        """Raise UserError if the released schedule does not fit ``count`` models."""
+        chosen = set(self.scheduled)
+        if self.schedule == "released" and (len(chosen) >= count or not chosen <= set(range(count))):
+            raise UserError(
+                f"The released influence schedule needs at least two models and the numbers of some of them, not all; there "
+                f"are {count}, and scheduled is {self.scheduled}."
+            )

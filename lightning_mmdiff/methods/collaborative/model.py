@@ -25,6 +25,7 @@ from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser
 from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions, NoisePrediction
+from lightning_mmdiff.transfer import moved
 
 
 def normalize(logits: Tensor) -> Tensor:
@@ -72,6 +73,11 @@ class CollaborativeConfig(ModelConfig):
     def network_for(self, conditions: tuple[str, ...]) -> NetworkConfig:
         """Return the config of the dynamic diffuser of ``conditions``."""
         return next(c.network for c in self.collaborators if c.conditions == conditions)
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, ...]:
+        """The dynamic diffusers."""
+        return tuple(c.network for c in self.collaborators)
 
     @property
     def calls_per_step(self) -> int:
@@ -128,7 +134,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
         ExpertCombination.__init__(self, experts, sampler=sampler or default, sampling_seed=seed)
         self.config, self.seed, self.optimizer_config = config, seed, config.optimizer
         self.influence_config = influence or InfluenceConfig()
-        self._check_influence()
+        self.influence_config.check(len(self.experts))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.diffusers = nn.ModuleList(
@@ -151,7 +157,6 @@ class Collaborative(SupervisedModel, ExpertCombination):
 
     def logits(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Return I_m,t = D_phi_m(x_t, t, c_m) (Eq. 5), [M, B, 1, H, W], for x_t [B, C, H, W] and t [B] or scalar."""
-        t = t.to(z.device).expand(len(z))
         logits = []
         for expert, diffuser in zip(self.experts, self.diffusers):
             with torch.no_grad():  # encoders belong to the frozen experts
@@ -178,8 +183,8 @@ class Collaborative(SupervisedModel, ExpertCombination):
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:
         """Return the error of the collaborative prediction (Algorithm 1), a scalar; only the dynamic diffusers get a gradient."""
         z0 = self.experts[0].denoiser.clean(batch, generator)
-        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)  # line 3
-        eps = seeding.randn(z0.shape, generator).to(z0.device)  # line 4
+        t = seeding.randint(len(self.schedule), len(z0), generator)  # line 3
+        eps = moved(seeding.randn(z0.shape, generator), z0.device)  # line 4
         z = self.schedule.add_noise(z0, eps, t)
         with torch.no_grad():
             conditions = self.encode_conditions(batch.get("conditions", {}))
@@ -187,7 +192,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
         predicted = collaborate(self.predictions(z, t, conditions), influence)  # lines 6 and 10
         per_image = (predicted - eps).square().mean(dim=(1, 2, 3))  # line 11
         if self.config.min_snr is not None:
-            per_image = per_image * self.schedule.min_snr_weight(t, self.config.min_snr, "eps")
+            per_image = per_image * moved(self.schedule.min_snr_weight(t, self.config.min_snr, "eps"), z.device)
         return per_image.mean()
 
     def influence(self, z: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
@@ -223,7 +228,7 @@ class Collaborative(SupervisedModel, ExpertCombination):
         Returns:
             Images, uint8 [B, 3, H, W]; influence, float [steps, M, B, h, w] in sampling order, on the CPU (h, w as diffused).
         """
-        self._check_influence()
+        self.influence_config.check(len(self.experts))
         if self.influence_config.temporal:
             return self._sample(batch, None)
         _, maps = self._sample(batch, None)
@@ -239,12 +244,3 @@ class Collaborative(SupervisedModel, ExpertCombination):
             return self._combine(z, t, conditions, influence)
 
         return self.predict_step(batch, predict_noise=predict_noise), torch.stack(maps)
-
-    def _check_influence(self) -> None:
-        config, count = self.influence_config, len(self.experts)
-        chosen = set(config.scheduled)
-        if config.schedule == "released" and (len(chosen) >= count or not chosen <= set(range(count))):
-            raise UserError(
-                f"The released influence schedule needs at least two models and the numbers of some of them, not all; there "
-                f"are {count}, and scheduled is {config.scheduled}."
-            )

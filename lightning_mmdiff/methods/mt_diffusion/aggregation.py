@@ -17,6 +17,7 @@ from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.noise import NoiseSchedule
 from lightning_mmdiff.respaced import Step
 from lightning_mmdiff.sampling import SchedulerWrapper
+from lightning_mmdiff.transfer import moved
 
 Aggregation = Literal["none", "consistent", "paper", "mean_reverting"]
 """none: a~ = 0, E never enters z_t. consistent: E fades with the image, so sampling starts at N(0, I). paper: the printed
@@ -105,8 +106,8 @@ def aggregate(shifts: Tensor, encodings: Tensor, t: Tensor | int) -> Tensor:
     Returns:
         [B, C, H, W], with the dtype of ``encodings``.
     """
-    t = torch.as_tensor(t, device=encodings.device).expand(len(encodings))
-    coefficients = shifts.to(t.device)[:, t].to(encodings.dtype)  # [N, B]
+    t = torch.as_tensor(t).expand(len(encodings))
+    coefficients = moved(shifts.to(t.device)[:, t], encodings.device, encodings.dtype)  # [N, B]
     return torch.einsum("nb,bnchw->bchw", coefficients, encodings)
 
 

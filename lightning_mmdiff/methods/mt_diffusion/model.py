@@ -36,6 +36,7 @@ from lightning_mmdiff.methods.mt_diffusion.network import IMAGE, MTDiffusionConf
 from lightning_mmdiff.models.training import SeededTraining, summed
 from lightning_mmdiff.prediction import denoising_losses, noise_from
 from lightning_mmdiff.sampling import Conditions, SamplingModule
+from lightning_mmdiff.transfer import moved
 
 GIVEN = "given"
 """Key under which ``encode_conditions`` stores the known data of a batch."""
@@ -101,8 +102,8 @@ class MTDiffusion(SeededTraining, SamplingModule):
         z0 = self.frozen.to_space(images.to_float(batch["image"]))
         if tuple(z0.shape[1:]) != self.shape:
             raise UserError(f"The images are {list(batch['image'].shape)}; this model has {config.image_size} pixels.")
-        t = seeding.randint(len(self.schedule), len(z0), generator).to(z0.device)
-        eps = seeding.randn(z0.shape, generator).to(z0.device)
+        t = seeding.randint(len(self.schedule), len(z0), generator)
+        eps = moved(seeding.randn(z0.shape, generator), z0.device)
         data = self.read(batch.get("conditions", {}), batch["image"])
         if missing := [name for name in config.active if name != IMAGE and name not in data]:
             raise UserError(f"The model learns {missing}, but the batch has {sorted(batch.get('conditions', {}))}.")
@@ -138,7 +139,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
         for m in self._estimated(given):
             check_start(m.name, m.aggregation or self.config.aggregation)
         scheduler = self.scheduler(batch)
-        scheduler.set_timesteps(self.sampler.num_steps, device=self.device)
+        scheduler.set_timesteps(self.sampler.num_steps)
         return super().initial_latents(batch, generators) + aggregate(
             self.shifts, given.encodings, scheduler.timesteps[0]
         )
@@ -171,7 +172,7 @@ class MTDiffusion(SeededTraining, SamplingModule):
             Input of ``ShiftedScheduler.step``; the estimated data of each modality that is not fully known.
         """
         given = conditions[GIVEN] if GIVEN in conditions else self._given(conditions, len(z))
-        t = t.to(z.device).expand(len(z))
+        t = t.expand(len(z))
         features = self.network(z, t, given.encodings, self.network.class_labels(conditions, len(z)))
         unknown = [m for m in self.modalities if m.name in self.config.active and m.name not in given.complete]
         estimates = {m.name: m.estimate(self.network.predict(m, features)) for m in unknown}

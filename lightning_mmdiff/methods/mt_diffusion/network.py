@@ -48,7 +48,6 @@ class MTDiffusionConfig(ModelConfig):
     """Fraction of training images for which the network is not given the class ("label" of the batch; class-conditional ADM
     otherwise). None: never given, although a ``Label`` modality may be encoded by the same classes."""
     optimizer: OptimizerConfig
-    compile: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,6 +93,11 @@ class MTDiffusionConfig(ModelConfig):
         from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion  # which imports this file
 
         return MTDiffusion(self, embedder=embedder, autoencoder=autoencoder, seed=seed)
+
+    @property
+    def networks(self) -> tuple[NetworkConfig, ...]:
+        """The U-Net."""
+        return (self.network,)
 
     @property
     def pixels(self) -> int:
@@ -154,7 +158,7 @@ class MTNetwork(nn.Module):
         if isinstance(self.unet, UNet) and self.unet.label is not None and config.label_dropout is None:
             self.unet.label.requires_grad_(False)  # only E(y) reads it, without gradient
         self.run = self.unet.forward_with_features
-        if config.compile:
+        if config.network.compile:
             self.run = torch.compile(self.run)
 
     def forward(self, z: Tensor, t: Tensor, encodings: Tensor, labels: Tensor | None = None) -> Features:
