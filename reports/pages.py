@@ -1,12 +1,12 @@
 """The page of one table: standalone, with everything in one file, or as part of a site."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from markupsafe import Markup
 
-from reports import basis, charts, curves, deviations, figures, format, matrix, pictures, summary
+from reports import against, basis, charts, curves, deviations, figures, format, matrix, pictures, summary
 from reports.costs import of_table
 from reports.format import Footnotes
 from reports.latex import latex
@@ -66,6 +66,7 @@ def page(
         subtitle=_subtitle(table), verdict=summary.verdict(table), downloads=downloads, links=links,
         latex=latex(table), markdown=markdown(table), parts=matrix.parts(table.claims), columns=matrix.columns(table),
         strip=strip, strip_words=_strip_words(strip), rows=[row for row in table.rows if row not in quoted],
+        against=[astuple(one) for one in against.comparisons(table)], explanations=list(against.explanations(table)),
         quoted=quoted, notes=Footnotes(), remarks=_remarks(table), figures=figures.draw(table),
         bars=BARS, bar=charts.interval, galleries=galleries, sheets=sheets or {},
         deviations=[(d.what, d.paper, d.here, d.why) for d in deviations.deviations(table)],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports import against
+from reports import against, pages
 from reports.markdown import markdown
 from reports.results import load_table
 
@@ -30,6 +30,10 @@ def test_published_measured_difference_interval_verdict_and_explanations(make_ta
     text = markdown(table)
     assert "## Against the paper" in text
     assert "the resizer is not named; the split is not stated" in text
+    page = pages.standalone(table)
+    assert page.index('id="against"') < page.index('id="table"')  # on the first screen
+    assert found[0].difference in page
+    assert "the resizer is not named; the split is not stated" in page
 
 
 def test_below_the_published_setting_nothing_is_compared(make_table) -> None:
@@ -37,3 +41,4 @@ def test_below_the_published_setting_nothing_is_compared(make_table) -> None:
     assert against.comparisons(table) == []
     assert list(against.explanations(table)) == []
     assert "Against the paper" not in markdown(table)
+    assert "Against the paper" not in pages.standalone(table)
