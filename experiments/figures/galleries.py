@@ -63,7 +63,7 @@ def captions(evaluation: Samples) -> tuple[str, ...]:
     """Return the text of each shown image, and its class where it has one; empty if it has neither."""
     conditions = _batch(evaluation)["conditions"]
     packed: Any = getattr(evaluation.data.test, "packed", None)
-    names = packed.classes if packed is not None and packed.classes else {}
+    names = getattr(packed, "classes", None)  # faces have none
     labels = [int(label) for label in conditions.get("label", ())]
     classes = [names[label] if names else f"class {label}" for label in labels]
     if "caption" not in conditions:
