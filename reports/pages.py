@@ -28,6 +28,8 @@ class Links:
     """Row number -> address of its samples."""
     configs: dict[str, str] = field(default_factory=dict)
     """Run name -> address of its config.json."""
+    sliders: str = ""
+    """Page with sliders over reliability and weight; empty if the table has no such rows."""
 
 
 def standalone(table: TableResult) -> str:
