@@ -27,7 +27,7 @@ INDEX = (
         shows="the models of table1 evaluated on FFHQ",
     ),
     Entry(
-        name="table3", source=f"{UC}, Table 3", mini="about 15 min (estimated)", paper="14 x 500 images, released models",
+        name="table3", source=f"{UC}, Table 3", mini="about 15 min (estimated)", paper="not joined to the released models yet",
         shows="scenes from a text and a class: text model, two texts, ours over reliability, fair rows",
     ),
     Entry(
@@ -129,7 +129,7 @@ INDEX = (
         shows="the same for hair map and face map, which are independent: what the ways that need no training change there",
     ),
     Entry(
-        name="few_steps", source="in no paper", mini="25 min on one core, after table9",
+        name="few_steps", source="in no paper", mini="25 min on one core, after table9 (estimated)",
         paper="18 x 3,000 images after table9",
         shows="DDIM, DPM-Solver++ and UniPC with 10 to 100 steps, for united experts and for dynamic diffusers",
     ),

@@ -55,7 +55,7 @@ GLIDE_WEIGHT, COMPGEN_WEIGHT = 3.0, 7.5
 
 
 REAL = "real images"
-BEST = f"the better of the rows {', '.join(f'a = {a:g}' for a in REPORTED)} in each column, as the paper reports it"
+BEST = f"the best of the rows {', '.join(f'a = {a:g}' for a in REPORTED)} in each column, as the paper reports it"
 NOT_YET = "at this profile the table is not joined to the released models of GLIDE and ADM yet"
 
 
@@ -70,7 +70,7 @@ def at(a: float) -> str:
 
 
 def runs(profile: Profile, seed: int) -> dict[str, SampleRun]:
-    """Return label -> run of every measured row; none at paper."""
+    """Return label -> run of every measured row; none at paper and released."""
     settings = of(profile)
     if settings.trained is None:
         return {}

@@ -28,7 +28,7 @@ from lightning_mmdiff.released.checkpoint import Checkpoint, PublishedFile
 from lightning_mmdiff.source import ModelSource
 
 FILES = (*adm.FILES, *glide.FILES, *unite_and_conquer.FILES, *collaborative.FILES)
-"""All published files of our models, which ``python -m lightning_mmdiff.released`` converts."""
+"""The published files of diffusion models, which ``python -m lightning_mmdiff.released`` converts."""
 
 
 def file_of(weight: str) -> PublishedFile:
