@@ -13,6 +13,7 @@ from reports.latex import latex
 from reports.markdown import markdown
 from reports.pictures import ShownGallery
 from reports.schema import Row, State, TableResult
+from reports.table_folder import TableFolder
 from reports.templating import badge, render
 
 FIXED = "fixed seeds, uncurated"
@@ -27,12 +28,15 @@ class Links:
     """Row number -> address of its samples."""
     configs: dict[str, str] = field(default_factory=dict)
     """Run name -> address of its config.json."""
+    sliders: str = ""
+    """Page with sliders over reliability and weight; empty if the table has no such rows."""
 
 
 def standalone(table: TableResult) -> str:
     """Return a single HTML file that holds everything, pictures included."""
-    beside = [(f"{table.name}.ipynb", "Notebook"), ("table.csv", "CSV")]
-    downloads = [(name, file) for file, name in beside if (table.folder / file).is_file()]
+    folder = TableFolder(table.folder)
+    beside = [(folder.notebook(table.name), "Notebook"), (folder.csv, "CSV")]
+    downloads = [(name, path.name) for path, name in beside if path.is_file()]
     return page(table, pictures.show(table, pictures.embed(table)), downloads=downloads)
 
 

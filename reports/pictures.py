@@ -79,7 +79,7 @@ def embed(table: TableResult) -> Address:
     files = list(_files(table))
 
     def address(path: Path) -> str:
-        return data_address(shrink(path, EMBEDDED_BYTES // max(1, len(files))))
+        return data_address(shrink(path.read_bytes(), EMBEDDED_BYTES // max(1, len(files))))
 
     return address
 
@@ -95,11 +95,11 @@ def data_address(image: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
-def shrink(path: Path, limit: int) -> bytes:
-    """Return the file itself if it has at most ``limit`` bytes, else a JPEG of it, coarser or smaller until it fits."""
-    if path.stat().st_size <= limit:
-        return path.read_bytes()
-    with Image.open(path) as opened:
+def shrink(picture: bytes, limit: int) -> bytes:
+    """Return the picture itself if it has at most ``limit`` bytes, else a JPEG of it, coarser or smaller until it fits."""
+    if len(picture) <= limit:
+        return picture
+    with Image.open(io.BytesIO(picture)) as opened:
         image = opened.convert("RGB")
     while True:
         for quality in (90, 80, 65):

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.links import require_own
 from lightning_mmdiff.runtime.run_folder import RunFolder
-from reports import exports, notebook, pages, pictures, samples, site_pages
+from reports import coefficients, exports, notebook, pages, pictures, samples, site_pages, sliders
 from reports.overview import ORDER, Overview, Standing, look
 from reports.pages import Links
 from reports.pictures import Address, ShownGallery
@@ -83,7 +83,12 @@ def _table_page(
     assert table
     folder = slug(table.name)
     sheets = _write_sheets(table, site, folder)
-    links = Links(samples={number: f"#samples-{number}" for number in sheets}, configs=dict(configs))
+    grid, address = coefficients.find_grid(table), f"{folder}-sliders.html"
+    if grid:
+        write_text(site / address, sliders.page(table, grid, back=f"{folder}.html", navigation=navigation))
+    links = Links(
+        samples={n: f"#samples-{n}" for n in sheets}, configs=dict(configs), sliders=address if grid else ""
+    )  # fmt: skip
     return pages.page(
         table, shown, sheets=sheets, links=links, downloads=_copy_downloads(table, site, folder),
         state=_state_line(standing), navigation=navigation,

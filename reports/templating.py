@@ -39,6 +39,13 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def with_script(name: str) -> dict[str, str]:
+    """Return the values of a page whose one script is ``name``: the script, and the digest by which its policy allows it."""
+    script = _text(name)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"script": script, "script_hash": f"sha256-{digest}"}
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -48,12 +55,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _text("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.filters.update(breakable=breakable, sentence=sentence)
     environment.globals.update(
         basis=basis, costs=costs, evidence=evidence, format=format, navigation="", watermark="",
-        style_sheet=_text("style.css"), script=script, script_hash=f"sha256-{digest}",
+        style_sheet=_text("style.css"), **with_script("page.js"),
     )  # fmt: skip
     return environment
 

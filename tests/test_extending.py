@@ -44,7 +44,9 @@ def tree(tmp_path_factory) -> Path:
     """A copy of the tree with everything that the page adds."""
     tree = tmp_path_factory.mktemp("copy") / "tree"
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for name in (n for n in listed if n.endswith((".py", ".toml")) and not n.startswith("tests/")):
+    for name in (
+        n for n in listed if n.endswith((".py", ".toml", ".html", ".css", ".js", ".svg")) and not n.startswith("tests/")
+    ):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
     for block in BLOCKS:

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 HOMES = {"lightning_mmdiff/runtime/run_folder.py": RunFolder, "reports/table_folder.py": TableFolder}
 ELSEWHERE = {
     "lightning_mmdiff/weights/table.py",  # config.json of a published model
-    "lightning_mmdiff/metrics/features.py",  # .locks of a cache
+    *("lightning_mmdiff/metrics/features.py", "lightning_mmdiff/metrics/reference_cache.py"),  # .locks of caches
+    "lightning_mmdiff/hub.py",  # table.json and metrics.json of the tables beside a run, which the package reports knows
     "lightning_mmdiff/methods/collaborative/imagic.py",  # checkpoints of an edit
     # Still to be changed:
     *("experiments/core/build.py", "experiments/engine/stages.py"),

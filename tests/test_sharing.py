@@ -16,6 +16,7 @@ import small_runs
 import torch
 from warm import Warm
 
+from experiments.engine import workers
 from experiments.engine.workers import VISIBLE, cores, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
 from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
@@ -423,7 +424,7 @@ def test_each_of_several_gpus_has_a_process(tmp_path) -> None:
 
 @pytest.mark.parametrize(("named", "found"), [(None, ["0", "1"]), ("", ["0", "1"]), ("5,3", ["5", "3"])])
 def test_gpus_have_the_names_that_processes_are_started_with(monkeypatch, named, found) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(workers, "gpu_names", lambda: ["H100", "H100"])
     monkeypatch.delenv(VISIBLE, raising=False)
     if named is not None:
         monkeypatch.setenv(VISIBLE, named)

@@ -205,7 +205,7 @@ def _sampling_bytes(run: SampleRun, sizes: Mapping[Model, Size]) -> float:
         if found.side is not None:
             rows = min(run.shard_size * terms, rows_per_call(found.side, found.side))
             calls += [_call_bytes(each, found.side, rows, mixed=mixed) for each in (model, *_experts(model))]
-    return weights + max(calls) + _preparation_bytes(run.method, sizes)
+    return weights + max(calls) + _preparation_bytes(run.method)
 
 
 def _call_bytes(model: Model, side: int, rows: int, *, mixed: bool) -> float:
@@ -218,14 +218,15 @@ def _experts(model: Model) -> list[Model]:
     return [expert for expert in model.experts if isinstance(expert, TrainRun | Released)]
 
 
-def _preparation_bytes(method: MethodConfig, sizes: Mapping[Model, Size]) -> float:
+def _preparation_bytes(method: MethodConfig) -> float:
     """Estimate the bytes of what each image needs first: the largest of its networks in training, or all of them tuned."""
     if method.preparation is None:
         return 0.0
     states, training = 2 * WEIGHT_BYTES + MOMENT_BYTES, 0.0
     for model in method.preparation.models:
         assert isinstance(model, TrainRun | Released)
-        side, network = sizes[model].side or 0, model.model.network_for(())
+        counted, network = size(model), model.model.network_for(())
+        side = counted.side or 0 if counted else 0
         count = method.preparation.batch_size
         kept = _bytes(network, side, count, training=True, mixed=False)
         training = max(training, states * network_parameters(network) + kept)

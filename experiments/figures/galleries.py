@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,8 +61,7 @@ def condition_strips(evaluation: Samples) -> Iterator[Strip]:
 def captions(evaluation: Samples) -> tuple[str, ...]:
     """Return the text of each shown image, and its class where it has one; empty if it has neither."""
     conditions = _batch(evaluation)["conditions"]
-    packed: Any = getattr(evaluation.data.test, "packed", None)
-    names = packed.classes if packed is not None and packed.classes else {}
+    names = getattr(getattr(evaluation.data.test, "packed", None), "classes", None)
     labels = [int(label) for label in conditions.get("label", ())]
     classes = [names[label] if names else f"class {label}" for label in labels]
     if "caption" not in conditions:

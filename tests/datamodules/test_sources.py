@@ -28,6 +28,8 @@ FOLDERS = {
     "cityscapes": ("leftImg8bit/train/minitown", "gtFine/val/minitown"),
     "night2day": ("train", "val"),
     "digits": ("train/3", "test/3"),
+    "scenes": ("train", "test"),
+    "scenes_balanced": ("train", "test"),
 }
 """Folders of images and label files of every data set that is rendered."""
 TEXTS = {

@@ -22,6 +22,7 @@ from experiments.protocols.samples import Samples
 from experiments.protocols.score import score
 from experiments.recipes.evaluators import attribute_evaluator, face_parser, object_captions
 from experiments.recipes.mt_diffusion import noisy_classifier
+from experiments.recipes.scenes import judges
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError
@@ -89,7 +90,8 @@ class AnyData:
         numbers = list(numbers)
         conditions = {
             "mask": self.mask[numbers], "attributes": self.attributes[numbers], "label": self.label[numbers],
-            "caption": ["a face"] * len(numbers), "hair": self.mask[numbers],
+            "caption": ["a face"] * len(numbers), "hair": self.mask[numbers], "scene": self.label[numbers] % 6,
+            "other": self.label[numbers].flip(0), "full_caption": ["a meadow and a car"] * len(numbers),
         }  # fmt: skip
         return {
             "image": self.image[numbers], "label_map": self.label_map[numbers], "conditions": conditions,
@@ -128,7 +130,9 @@ def _samples(folder: Path, run: SampleRun, data: AnyData, classifier: TrainRun) 
     np.save(files.samples / "00000.npy", rng.integers(0, 256, (COUNT, 3, SIDE, SIDE), np.uint8))
     files.provenance.write_text(json.dumps({"stage": {"sample": {"seconds": 1.0}}}))
     np.savez(files.influence, influence=rng.random((3, 2, COUNT, 8, 8)).astype(np.float16))
-    models = (*face_parser("smoke"), *attribute_evaluator("smoke"), object_captions("smoke"), classifier)
+    models = (
+        *face_parser("smoke"), *attribute_evaluator("smoke"), object_captions("smoke"), *judges("smoke"), classifier,
+    )  # fmt: skip
     evaluators = {model.name: build.model(model, None).eval() for model in models}
     evaluators[f"digit-classifier-{SIDE}"] = evaluators[classifier.name]
     return Samples(folder, run, evaluators, data)  # type: ignore[arg-type]

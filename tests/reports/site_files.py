@@ -50,9 +50,9 @@ class Page(HTMLParser):
             self.words += data
 
 
-def only_our_script(text: str) -> None:
+def only_our_script(text: str, name: str = "page.js") -> None:
     """Check that a page has the one script of its template, and allows no other."""
-    script = (TEMPLATES / "page.js").read_text()
+    script = (TEMPLATES / name).read_text()
     assert Page(text).scripts == [script]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in text

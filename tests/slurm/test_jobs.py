@@ -48,7 +48,7 @@ def test_every_table_becomes_jobs_in_the_order_of_their_needs(name) -> None:
     for job in jobs(Order(table=name, profile="paper", seeds=2), Cluster(nodes=64)):
         assert set(job.needs) <= before, job.label
         before.add(job.label)
-    assert {f"{name}-data", f"{name}-report"} < before
+    assert {f"{name}-data", f"{name}-report"} <= before  # nothing else where no row can be made at paper
 
 
 def test_samples_wait_for_the_evaluators_that_score_them() -> None:
