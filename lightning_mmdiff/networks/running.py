@@ -13,9 +13,9 @@ from lightning_mmdiff.configs import Config
 class RunningConfig(Config):
     """Settings of every U-Net."""
 
-    checkpointing: bool = False  # recompute activations in the backward pass: less memory, about 1.3 x the time
+    checkpointing: bool = False  # recompute activations in the backward pass: less memory, one more forward pass
     channels_last: bool = False  # keep channels innermost in memory, as the tensor cores of GPUs read them
-    compile: bool = False  # by torch.compile, at the first call, which then takes about a minute
+    compile: bool = False  # by torch.compile, at the first call, which then takes much longer
 
 
 def prepare(network: nn.Module, config: RunningConfig) -> None:
