@@ -39,7 +39,7 @@ from lightning_mmdiff.schedules import Sampler
 
 SHIPPED = Path(__file__).parent / "experts"
 CONDITIONS = {"hair": "hair map", "face_parts": "face parts", "sketch": "sketch"}
-STEPS, CHANNELS, FACES = 300, 16, 8
+STEPS, CHANNELS, FACES = 1200, 16, 8
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>lightning_mmdiff: united experts</title>
@@ -63,13 +63,13 @@ class DemoFlags:
     out: Path = Path("runs")
     """Root of all runs; the page is OUT/demo/index.html. With --train, root of the runs too."""
     train: bool = False
-    """Train the experts (some minutes on two cores) and put them in place of those that are shipped."""
+    """Train the experts (5 processor minutes) and put them in place of those that are shipped."""
     browser: bool = True
     """Open the page in a browser, if there is one."""
 
 
 def runs() -> tuple[TrainRun, ...]:
-    """Return the experts: as at mini, of two thirds of the channels, so that all fit in 5 MB, and of half the steps."""
+    """Return the experts: as at mini, of two thirds of the channels, so that all fit in 5 MB, and of twice the steps."""
     return tuple(_run(name) for name in CONDITIONS)
 
 
