@@ -51,7 +51,7 @@ def list_tables(
         console.print(f"  state at {profile}: {state(TableFolder.of(out / profile, entry.name))}")
     if not entries:
         console.print(_grid(profile, out))
-        console.print("mmdiff run NAME --profile {smoke,mini,paper}; mmdiff list NAME says more")
+        console.print("mmdiff run NAME --profile {smoke,mini,paper,released}; mmdiff list NAME says more")
 
 
 def _grid(profile: Profile, out: Path) -> Grid:

@@ -117,6 +117,9 @@ def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
 
 def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> Iterator[Finding]:
     """Compare the hours, GPUs and memory of the most demanding runs with the cluster file's limits."""
+    if not runs:
+        yield Finding(what="runs", state="note", found=f"no row of this table can be made at {profile}")
+        return
     speed = cluster.gpu_speed if cluster else 1.0
     hours = {run.name: costs.hours(run, profile, speed=speed) for run in runs}
     longest = max(hours, key=lambda name: hours[name])

@@ -8,7 +8,7 @@ import small_runs
 
 from datamodules.mini.layouts import write_celebamask_hq
 from datamodules.storage import listing
-from experiments import doctor, table1, table6, table9
+from experiments import doctor, table1, table3, table6, table9
 from experiments.core import costs
 from experiments.core.cluster import Cluster, read_cluster
 from experiments.recipes.unite_and_conquer import both_conditions, hair_expert
@@ -228,3 +228,9 @@ def test_the_example_is_the_defaults_and_names_every_key() -> None:
     assert keys == set(Cluster.__dataclass_fields__)
     with pytest.raises(FileNotFoundError, match="no cluster file"):
         read_cluster(example.with_name("nowhere.toml"))
+
+
+def test_a_table_without_a_run_says_so(nothing) -> None:
+    found = findings([table3.table("paper", 0)], profile="paper")
+    assert found["runs"].found == "no row of this table can be made at paper"
+    assert "hours" not in found
