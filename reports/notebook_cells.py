@@ -116,7 +116,7 @@ cell = next(cell for cell in cells if cell["protocol"] == protocol)
 over_images = []
 for seed, value in zip(cell["seeds"], cell["seed_values"]):
     key = f"{row}/{seed}/{protocol}"
-    if key in stored:
+    if key in stored and cell["n"]:
         spread = stored[key].std(ddof=1) * np.sqrt(cell["n"] / (cell["n"] - 1))  # of the mean, over resampled images
         over_images.append(quantile(cell["n"] - 1) * spread)
 mean, half = np.mean(cell["seed_values"]), np.mean(over_images) if over_images else 0.0

@@ -169,8 +169,7 @@ def states(name: str, data: Path, folder: Path) -> list[str]:
 @pytest.mark.slow
 def test_real_faces_through_the_whole_pipeline(tmp_path, real_faces) -> None:
     """Autoencoder, cached latents, experts, dynamic diffusers, samples; then edits of photographs."""
-    drawn = states("table9", real_faces, tmp_path)
-    assert drawn == ["not measured", *["measured"] * (len(drawn) - 1)]
+    assert set(states("table9", real_faces, tmp_path)) == {"measured"}
     runs = tmp_path / "runs" / "smoke"
     [moments] = (runs / "autoencoder").glob("moments-*.npy")
     assert np.load(moments, mmap_mode="r").shape[1:] == (6, 8, 8)
