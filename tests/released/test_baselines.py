@@ -48,6 +48,11 @@ class PublishedBlock(nn.Module):
         return x + self.conv_block(x)
 
 
+@pytest.fixture(autouse=True)
+def _same_weights_in_any_order() -> None:
+    torch.manual_seed(0)
+
+
 def published_resnet(channels_in: int, downs: int, blocks: int, width: int = 4) -> Numbered:
     layers: list[nn.Module] = [
         nn.ReflectionPad2d(3),
@@ -242,7 +247,8 @@ def test_psp_in_its_published_names_encodes_our_masks() -> None:
     classes = torch.randint(3, (2, 16, 16))
     masks = 255 * torch.eye(3, dtype=torch.uint8)[classes].permute(0, 3, 1, 2)
     expected = torch.arange(8.0) + plain(masks.float() / 255)
-    assert torch.allclose(model.styles({"mask": masks}, torch.zeros(2, 3, 16, 16)), expected, atol=1e-4)
+    styles = model.styles({"mask": masks}, torch.zeros(2, 3, 16, 16))  # random weights make them as large as 1e6
+    assert (styles - expected).abs().max() < 1e-5 * expected.abs().max()
     assert torch.equal(model.decoder.constant, decoder["input.input"])
     with torch.device("meta"):
         full = PyramidEncoder(PyramidConfig(), 19, 256, 18)
