@@ -37,7 +37,6 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-
 smoke: setup
 	for table in $$($(BIN)/python -c "from experiments import INDEX; print(*[entry.name for entry in INDEX])"); do \
 	  $(BIN)/python -m experiments.$$table --profile smoke || exit 1; \

@@ -20,7 +20,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from experiments import INDEX
+from experiments import INDEX, find_table
 from experiments.engine.endings import endings
 from experiments.engine.parent import followed
 from lightning_mmdiff.errors import UserError
@@ -83,10 +83,8 @@ def main(flags: RecordFlags) -> None:
 
 def chosen(names: Sequence[str]) -> list[Entry]:
     """Return the entries of the index with these names, all if there is none, in the order that shares runs."""
-    known = [entry.name for entry in INDEX]
-    if unknown := sorted(set(names) - set(known)):
-        raise UserError(f"No table is called {', '.join(unknown)}; there are {', '.join(known)}.")
-    return [entry for entry in INDEX if not names or entry.name in names]
+    asked = [find_table(name) for name in names]
+    return [entry for entry in INDEX if not names or entry in asked]
 
 
 def minutes(entry: Entry) -> float:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def test_tables_keep_the_order_of_the_index() -> None:
     assert chosen(()) == list(INDEX)
     assert [entry.name for entry in chosen(("table10", "table1"))] == ["table1", "table10"]
-    with pytest.raises(UserError, match="No table is called tabel1; there are table1"):
+    with pytest.raises(UserError, match="Unknown table 'tabel1': choose from table1, .*did you mean"):
         chosen(("tabel1",))
 
 
