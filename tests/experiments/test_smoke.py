@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -129,14 +130,15 @@ def test_a_notebook_samples_again_with_another_reliability(folder) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_share_the_trainings_and_give_the_numbers_of_one(tmp_path) -> None:
+def test_two_workers_share_the_runs_and_give_the_numbers_of_one(tmp_path) -> None:
     values = []
     for count in (1, 2):
         out = tmp_path / str(count)
         command(tmp_path, "table6", "--workers", str(count), "--out", str(out))
         rows = json.loads((out / "smoke/tables/table6/metrics.json").read_text())["rows"]
         values.append([cell["value"] for row in rows for cell in row["cells"].values()])
-    assert "train " in (out / "smoke/workers/2.log").read_text()
+    # Which runs fall to the second worker is a matter of time; that some do is not.
+    assert re.search(r"\[\d+/\d+\] (train|sample and score) ", (out / "smoke/workers/2.log").read_text())
     assert values[0] == values[1]
 
 
