@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from lightning_mmdiff.runtime.processes import environment_number
@@ -23,7 +24,7 @@ def gpu_energy_wh(nvml: Any = None) -> float | None:
         return None
     if nvml is None:
         try:
-            import pynvml as nvml
+            nvml = import_module("pynvml")
         except ImportError:  # nobody asks for energy where there is no GPU
             return None
     try:
