@@ -49,7 +49,9 @@ def hours(cost: Cost) -> str:
 
 
 def _hours(value: float, unit: str) -> str:
-    return f"{value:.3g} {unit} h" if value >= 1 else f"{60 * value:.2g} {unit} min"
+    if value >= 100:
+        return f"{value:,.0f} {unit} h"
+    return f"{value:.3g} {unit} h" if value >= 1 else f"{max(1, round(60 * value))} {unit} min"
 
 
 def energy(cost: Cost) -> str:

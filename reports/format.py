@@ -73,13 +73,6 @@ def header(metric: Metric) -> str:
     return f"{metric.protocol} {ARROWS[metric.better]}".rstrip() + published
 
 
-def seconds(value: float) -> str:
-    """Format seconds: ``95`` -> ``1 min 35 s``."""
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{value:.3g} s"
-
-
 @dataclass
 class Footnotes:
     """Reasons with a letter each; equal reasons share one."""

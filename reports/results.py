@@ -153,13 +153,13 @@ def _row_state(runs: tuple[Run, ...], why: str | None) -> tuple[State, str]:
     troubles = [f"seed {run.seed}: {_trouble(run)}" for run in runs if run.reason]
     if any(run.state == "measured" for run in runs):
         return "measured", "; ".join(troubles)
-    for state in ("failed", "running", "pending"):
+    for state in ("failed", "running", "stopped", "pending"):
         found = [run for run in runs if run.state == state]
         if found and len(runs) == 1:
             return found[0].state, found[0].reason
         if found:
             return found[0].state, "; ".join(troubles)
-    raise AssertionError("a run is measured, failed, running or pending")
+    raise AssertionError("a run is measured, failed, running, stopped or pending")
 
 
 def _trouble(run: Run) -> str:

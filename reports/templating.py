@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lightning_mmdiff.runtime.durations import duration
 from reports import basis, costs, evidence, format
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,7 +56,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(breakable=breakable, sentence=sentence)
+    environment.filters.update(breakable=breakable, duration=duration, sentence=sentence)
     environment.globals.update(
         basis=basis, costs=costs, evidence=evidence, format=format, navigation="", watermark="",
         style_sheet=_text("style.css"), **with_script("page.js"),

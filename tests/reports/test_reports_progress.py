@@ -8,6 +8,8 @@ import time
 import pytest
 from half_runs import training
 
+from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import progress
 from reports.charts import HEIGHT, WIDTH, Series, lines
 from reports.costs import add_up, energy, hours
@@ -27,8 +29,10 @@ def test_time_left_of_a_training_from_its_own_files(tmp_path):
         os.utime(path, (now - 1000 + 2 * step, now - 1000 + 2 * step))  # two seconds a step
     os.utime(folder / "loss.csv", (now - 600, now - 600))
     run = progress.survey(tmp_path / "mini")["model"]
-    assert (run.state, run.done, run.total, run.unit) == ("running", 200, 300, "steps")
+    assert (run.state, run.done, run.total, run.unit) == ("stopped", 200, 300, "steps")
     assert run.left == pytest.approx(200, rel=1e-3)
+    with WorkLocks(RunFolder(folder).locks).try_acquire("train"):
+        assert progress.survey(tmp_path / "mini")["model"].state == "running"
 
 
 def test_time_left_from_finished_runs_of_the_same_kind(tmp_path):
