@@ -36,8 +36,8 @@ def breakable(name: str) -> Markup:
 
 
 def sentence(text: str) -> str:
-    """Return the text with a capital at its start."""
-    return text[:1].upper() + text[1:]
+    """Return the text with a capital at its start, if it starts with a word: not ``n=256``."""
+    return text[:1].upper() + text[1:] if text[1:2].isalpha() or text[1:2] == " " else text
 
 
 def with_script(name: str) -> dict[str, str]:

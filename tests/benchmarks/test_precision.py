@@ -24,7 +24,9 @@ def test_half_precision_moves_images_by_its_rounding(tmp_path, monkeypatch) -> N
     monkeypatch.chdir(tmp_path)
     main(precision.table, TableFlags(profile="smoke", out=tmp_path / "runs"))
     exact, half = [
-        np.concatenate([np.load(f) for f in sorted((tmp_path / "runs/smoke" / row.sample.name / "samples").glob("*.npy"))])
+        np.concatenate(
+            [np.load(f) for f in sorted((tmp_path / "runs/smoke" / row.sample.name / "samples").glob("*.npy"))]
+        )
         for row in precision.table("smoke", 0).rows
     ]
     difference = np.abs(exact.astype(float) - half)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from half_runs import training
@@ -113,6 +114,11 @@ def test_gpu_hours_and_energy(tmp_path):
     assert [stage.gpus for stage in stages(tmp_path)] == [8, 3, 1]
     cost = add_up(stages(tmp_path))
     assert hours(cost) == "12 GPU h"
+    assert [hours(replace(cost, gpu_hours=h)) for h in (1284.2, 0.2, 0.011)] == [
+        "1,284 GPU h",
+        "12 GPU min",
+        "40 GPU s",
+    ]
     assert energy(cost) == "1.4 kWh"
     stored["stage"]["train"]["energy_wh"] = None
     (tmp_path / "provenance.json").write_text(json.dumps(stored))
