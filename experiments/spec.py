@@ -1,6 +1,6 @@
 """The definition of a table: rows x metrics, and the runs that fill it; equal runs exist only once on disk."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -66,6 +66,15 @@ class Claim:
     source: str = ""
     """Where the paper says so; empty if the claim is ours."""
     note: str | None = None
+
+
+def our_claims(comparisons: Iterable[tuple[str, str, str]], columns: Sequence[str]) -> tuple[Claim, ...]:
+    """Return claims that no paper makes: for each (text, better row, worse row) one on each of ``columns``."""
+    return tuple(
+        Claim(id="ours", text=text, metric=column, better=better, worse=worse)
+        for text, better, worse in comparisons
+        for column in columns
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
