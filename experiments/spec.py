@@ -45,10 +45,13 @@ class Row(Config):
     sample: SampleRun | None = None
     why: str | None = None
     """Reason why the row is not measured."""
+    best_of: tuple[str, ...] = ()
+    """Labels of rows of which this one has the best value in each column."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert (self.sample is None) == (self.why is not None), f"{self.label}: a row is measured, or says why not"
+        given = (self.sample is not None) + (self.why is not None) + bool(self.best_of)
+        assert given == 1, f"{self.label}: a row is measured, or the best of others, or says why not"
 
 
 @dataclass(frozen=True, kw_only=True)

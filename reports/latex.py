@@ -71,7 +71,8 @@ def _label(table: TableResult) -> str:
 
 def _caption(table: TableResult) -> str:
     watermark = rf"\textbf{{{escape_latex(table.watermark)}.}} " if table.watermark else ""
-    reading = [basis.rows(table), *_meaning_of_intervals(table), "bold: best measured"]
+    chosen = [f"{row.label}: {row.reason}" for row in table.measured if row.chosen]
+    reading = [basis.rows(table), *chosen, *_meaning_of_intervals(table), "bold: best measured"]
     profile = "" if table.profile == "paper" else f"{table.profile} profile; "
     return f"{watermark}{escape_latex(table.title)}. {escape_latex(profile + '; '.join(filter(None, reading)))}."
 

@@ -31,6 +31,8 @@ class Links:
     """Run name -> address of its config.json."""
     sliders: str = ""
     """Page with sliders over reliability and weight; empty if the table has no such rows."""
+    steps: str = ""
+    """Page with a slider over the steps of sampling; empty if the table has no maps at steps."""
 
 
 def standalone(table: TableResult) -> str:

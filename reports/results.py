@@ -12,6 +12,7 @@ import numpy as np
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.links import is_name
 from lightning_mmdiff.runtime.stored import read_json
+from reports import best_of
 from reports.claims import decide
 from reports.galleries import read_figure, read_gallery
 from reports.old_configs import upgrade
@@ -37,7 +38,7 @@ def load_table(path: str | Path) -> TableResult:
         m.column: _usual_decimals((r.get("published") or {}).get(m.column) for r in stored["rows"]) for m in metrics
     }
     rows = tuple(_row(row, metrics, decimals, stored["profile"], path.parent, papers) for row in stored["rows"])
-    rows = _mark_best(rows, metrics)
+    rows = _mark_best(best_of.filled(rows, stored["rows"], metrics), metrics)
     return TableResult(
         name=stored["name"],
         title=stored["title"],

@@ -169,6 +169,8 @@ class Row:
     cells: tuple[Cell, ...]
     """One cell for each metric of the table, in the same order."""
     runs: tuple[Run, ...]
+    chosen: bool = False
+    """Whether its numbers are the best of other rows."""
 
     @property
     def title(self) -> str:
