@@ -1,6 +1,7 @@
 """ADM's U-Net (``networks.unet``) as diffusers' UNet2DModel with the same weights, where that class can express it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
@@ -78,8 +79,8 @@ def _ours(network: UNet) -> Iterator[nn.Module]:
     yield from (network.out_norm, network.out_conv)
 
 
-def _theirs(unet: UNet2DModel) -> Iterator[nn.Module]:
-    """Yield the modules of diffusers' network in the same order."""
+def _theirs(unet: Any) -> Iterator[nn.Module]:
+    """Yield the modules of diffusers' network, a UNet2DModel, in the same order."""
     yield from (unet.time_embedding.linear_1, unet.time_embedding.linear_2, unet.conv_in)
     for block in unet.down_blocks:
         yield from _block(block)
@@ -92,7 +93,7 @@ def _theirs(unet: UNet2DModel) -> Iterator[nn.Module]:
     yield from (unet.conv_norm_out, unet.conv_out)
 
 
-def _block(block: nn.Module) -> Iterator[nn.Module]:
+def _block(block: Any) -> Iterator[nn.Module]:
     attentions = getattr(block, "attentions", None)
     for number, resnet in enumerate(block.resnets):
         yield resnet
