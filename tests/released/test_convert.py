@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 from golden.formulas import from_legacy, official
-from stand_in_weights import published_tensors, small_files
+from stand_in_weights import WORD_PIECES, WRITERS, published_tensors, small_files
 from torch import nn
 
 from lightning_mmdiff import schedules, weights
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.collaborative.generation import Collaborate
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.networks import tokens
 from lightning_mmdiff.released import __main__ as command
 from lightning_mmdiff.released import catalogue, convert
 from lightning_mmdiff.released.__main__ import ConvertFlags
 from lightning_mmdiff.released.catalogue import FILES, Released, file_of
 from lightning_mmdiff.released.checkpoint import PublishedFile
 from lightning_mmdiff.released.reading import read_tensors
+from lightning_mmdiff.schedules import Sampler
 
 PUBLISHED = {
     "adm_64": (541, 295_904_454), "adm_128": (493, 421_529_606), "adm_256": (567, 553_838_086),
@@ -27,11 +31,13 @@ PUBLISHED = {
     "adm_classifier_256": (249, 54_096_360), "adm_classifier_512": (281, 54_448_360), "glide": (783, 385_030_726),
     "glide_upsampler": (797, 398_361_286), "unite_and_conquer_face": (652, 330_924_267),
     "unite_and_conquer_sketch": (566, 311_027_910), "collaborative_256": (3378, 1_056_078_663),
-    "collaborative_512": (3422, 1_084_406_599), "collaborative_256_vae": (204, 55_312_063),
+    "collaborative_512": (3422, 1_084_406_599), "collaborative_256_with_sketch": (4756, 1_473_494_923),
+    "collaborative_256_vae": (204, 55_312_063),
     "collaborative_512_vae": (248, 83_639_999),
 }  # fmt: skip
 """File -> tensors and parameters, counted on the reference codes' own modules; of Collaborative Diffusion what our models use."""
 SMALL = (
+    "collaborative_256_with_sketch",
     "adm_128",
     "adm_classifier_64",
     "glide",
@@ -121,6 +127,30 @@ def test_the_scale_of_the_latents_is_the_published_one(small: Path) -> None:
     for size, scale in ((256, 0.058), (512, 0.141)):
         put(file_of(f"collaborative_{size}"), small)
         assert Released(f"codiff_{size}_autoencoder").entry.load().scale.item() == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("size", [256, 512])
+def test_mask_text_and_sketch_collaborate(size: int, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file in the layout of the authors' code to a picture; the released schedule is that of mask and sketch."""
+    WRITERS["bert_tokenizer"](small / weights.entry("bert_tokenizer").file)
+    monkeypatch.setattr(tokens, "WORD_PIECES", len(WORD_PIECES))
+    put(file_of(f"collaborative_{size}_with_sketch"), small)
+    source, sampler = Released(f"codiff_{size}_with_sketch"), Sampler(name="ddim", num_steps=2, clip=False, eta=1.0)
+    method = Collaborate(model=source, influence=InfluenceConfig(schedule="released", scheduled=(0, 2)))
+    module = method.build(lambda wanted: wanted.entry.load(), sampler=sampler, seed=0)
+    side = module.experts[0].denoiser.autoencoder.config.image_size
+    mask = 255 * torch.eye(19, dtype=torch.uint8)[torch.randint(19, (1, 32, 32))].permute(0, 3, 1, 2)
+    lines = torch.zeros(1, 1, side, side, dtype=torch.uint8)
+    lines[..., side // 2] = 255
+    conditions = {"mask": mask, "caption": ["a face"], "sketch": lines}
+    pictures, influence = module.sample_with_influence({"index": torch.arange(1), "conditions": conditions})
+    assert pictures.shape == (1, 3, side, side)
+    assert influence.shape[:3] == (2, 3, 1)
+    torch.testing.assert_close(influence.sum(dim=1), torch.ones_like(influence[:, 0]))
+    other, _ = module.sample_with_influence(
+        {"index": torch.arange(1), "conditions": {**conditions, "sketch": 0 * lines}}
+    )
+    assert not torch.equal(pictures, other)
 
 
 def test_a_file_of_another_name_is_recognized_by_its_tensors(small: Path, capsys) -> None:
