@@ -33,6 +33,7 @@ from experiments.spec import Profile, Table, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.commands import readable_end
+from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 COLORS = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -116,7 +117,7 @@ def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
 
 
 def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> Iterator[Finding]:
-    """Compare the hours, GPUs and memory of the most demanding runs with the cluster file's limits."""
+    """Say how many network calls there are; compare the most demanding runs with the cluster file's limits."""
     if not runs:
         yield Finding(what="runs", state="note", found=f"no row of this table can be made at {profile}")
         return
@@ -125,8 +126,10 @@ def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> 
     longest = max(hours, key=lambda name: hours[name])
     in_order = costs.in_order(runs)
     total = sum(costs.hours(run, profile, speed=speed, cost=in_order[run]) * costs.processes(run) for run in runs)
-    unit = "GPU hours" if costs.on_gpus(profile) else "hours"
-    found = f"about {total:,.1f} {unit} in all; longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
+    gpu_hours = f"{total:,.1f} GPU hours at {speed:g} times an A100's speed"
+    whole = gpu_hours if costs.on_gpus(profile) else duration(3600 * total)
+    found = f"about {sum(map(costs.calls, runs)):,} network calls, {whole} in all; "
+    found += f"longest {longest}: {duration(3600 * hours[longest])} (estimated, with a margin)"
     if cluster and hours[longest] > cluster.max_hours:
         more = f"jobs end after {cluster.max_hours:g} h, are queued again and go on by themselves"
         yield Finding(what="hours", state="note", found=found, remedy=more)

@@ -1,5 +1,6 @@
 """The cells of a table's notebook: what they say, and code that needs pandas, matplotlib and the files beside it alone."""
 
+import re
 from collections.abc import Iterator
 
 from nbformat import NotebookNode
@@ -10,37 +11,51 @@ from reports.basis import made_by
 from reports.format import escape_markdown
 from reports.markdown import pipes, results
 from reports.schema import TableResult
+from reports.templating import sentence
 
-SETUP = """import json
+SETUP = """import io
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Image, display
 
 report = json.loads(Path("metrics.json").read_text(encoding="utf-8"))  # rows, claims, pictures
 numbers = pd.read_csv("table.csv")  # one line for each cell of the table
 gray = "#808891"  # readable on white and on black
 plt.rcParams.update({"figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "font.size": 9})
 plt.rcParams.update({f"{part}.color": gray for part in ("text", "xtick", "ytick")})
-plt.rcParams.update({"axes.labelcolor": gray, "axes.edgecolor": gray, "axes.titlecolor": gray, "legend.labelcolor": gray})"""
+plt.rcParams.update({"axes.labelcolor": gray, "axes.edgecolor": gray, "axes.titlecolor": gray, "legend.labelcolor": gray})
+
+def shown(figure):
+    # Transparent, on a light and on a dark page alike; Jupyter itself would lay black behind gray text.
+    stream = io.BytesIO()
+    figure.savefig(stream, dpi=100, bbox_inches="tight")
+    plt.close(figure)
+    display(Image(stream.getvalue()))"""
 
 INTERVALS = """measured = numbers.dropna(subset=["value"])
 columns = [name for name in measured["protocol"].unique() if measured.loc[measured["protocol"] == name, "low"].notna().any()]
 rows = measured[["group", "row"]].fillna("").drop_duplicates().apply(tuple, axis=1).tolist()[::-1]
 if columns:
-    size = (2.6 + 2.2 * len(columns), 0.8 + 0.24 * len(rows))
-    figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False, layout="constrained")
-    for axis, protocol in zip(axes[0], columns):
+    wide, lines = min(4, len(columns)), -(-len(columns) // 4)
+    size = (2.6 + 2.2 * wide, lines * (0.8 + 0.24 * len(rows)))
+    figure, axes = plt.subplots(lines, wide, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis in axes.flat[len(columns):]:
+        axis.set_axis_off()
+    for axis, protocol in zip(axes.flat, columns):
         for _, cell in measured[measured["protocol"] == protocol].fillna({"group": ""}).iterrows():
             y = rows.index((cell["group"], cell["row"]))
             axis.plot([cell["low"], cell["high"]], [y, y], color="#1f8fbf")
             axis.plot(cell["value"], y, "s" if cell["ceiling"] else "o", color="#d0703a", markersize=7 if cell["best"] else 4)
-        axis.set_title(f"{protocol} ({cell['better']} is better)", fontsize=8)
+        axis.set_title(f"{protocol}\\n({cell['better']} is better)", fontsize=8)
         axis.grid(axis="x", color=gray, alpha=0.3)
         axis.spines[["top", "right", "left"]].set_visible(False)
-    axes[0, 0].set_yticks(range(len(rows)), [row for _, row in rows])
-    plt.show()"""
+    labels = [row for _, row in rows]  # with its group, where two groups have a row of this name
+    axes[0, 0].set_yticks(range(len(rows)), [f"{row} ({group})" if labels.count(row) > 1 else row for group, row in rows])
+    shown(figure)"""
 
 LINES = """def value_of(name):
     # The cells of the row of this name, or of this "group/name".
@@ -62,7 +77,7 @@ for drawn in report["figures"]:
         axis.set(xlabel=drawn["x"], title=panel)
     axes[0, 0].legend(fontsize=8, framealpha=0)
     figure.suptitle(drawn["title"])
-    plt.show()"""
+    shown(figure)"""
 
 PICTURES = """def show(strips, captions=(), title=""):
     # Strips of pictures below each other, their names to the left.
@@ -78,21 +93,20 @@ PICTURES = """def show(strips, captions=(), title=""):
         places = [(i + 0.5) * pictures[-1].shape[1] / len(captions) for i in range(len(captions))]
         wrapped = ["\\n".join(pd.Series(text).str.wrap(16)[0].splitlines()) for text in captions]
         axes[-1, 0].set_xticks(places, wrapped, fontsize=6)
-    figure.suptitle(title, fontsize=9)
-    figure.subplots_adjust(left=0.22, right=1, hspace=0.04)
-    plt.show()
+    axes[0, 0].set_title(title, fontsize=9)
+    figure.subplots_adjust(left=0.22, right=1, bottom=0, top=1, hspace=0.04)
+    shown(figure)
 
 for gallery in report["galleries"]:
     if gallery["strips"]:
         show(gallery["strips"], gallery["captions"], gallery["title"])"""
 
 ONE_IMAGE = """i = 0  # number of the test image: change it and run the cell again
-
 strips = {strip["label"]: strip for gallery in report["galleries"] if gallery["count"] for strip in gallery["strips"]}
 if strips:
     per_line = 8
     lines = -(-len(strips) // per_line)
-    figure, axes = plt.subplots(lines, per_line, figsize=(12, 2.2 * lines), squeeze=False)
+    figure, axes = plt.subplots(lines, per_line, figsize=(12, 2.2 * lines), squeeze=False, layout="constrained")
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, strip in zip(axes.flat, strips.values()):
@@ -100,7 +114,7 @@ if strips:
         side = picture.shape[0]
         axis.imshow(picture[:, i * side : (i + 1) * side], interpolation="nearest")
         axis.set_title(pd.Series(strip["label"]).str.wrap(20)[0], fontsize=7)
-    plt.show()"""
+    shown(figure)"""
 
 RECOMPUTE = """row, protocol = 0, report["metrics"][0]["protocol"]  # number of the row, and the column
 
@@ -126,7 +140,6 @@ if len(cell["seeds"]) > 1:  # over trainings, never narrower than over images
 print(report["rows"][row]["label"], protocol)
 print(f"recomputed {mean:.4g} [{mean - half:.4g}, {mean + half:.4g}], stored {cell['value']:.4g} {cell['interval']}")"""
 
-
 AGAIN = """a = 0.25  # reliability of the first expert; the others share the rest, and their sum is 1
 count = 4  # test images
 
@@ -150,11 +163,11 @@ workspace = Workspace(profile="{profile}", runs=runs, data=root, rendered=True, 
 data = workspace.open(sample.data)
 data.setup()
 images = build.method(again, runs).predict_step(data.test.batch(range(count)))
-plt.figure(figsize=(1.6 * count, 1.8))
+figure = plt.figure(figsize=(1.6 * count, 1.8))
 plt.imshow(np.concatenate(list(images.permute(0, 2, 3, 1).numpy()), axis=1), interpolation="nearest")
 plt.axis("off")
 plt.title(f"a = {{a}}")
-plt.show()"""
+shown(figure)"""
 
 
 def cells(table: TableResult) -> list[NotebookNode]:
@@ -162,7 +175,7 @@ def cells(table: TableResult) -> list[NotebookNode]:
     made = [
         new_markdown_cell(_verdict(table)),
         _hidden(SETUP),
-        new_markdown_cell("## Table\n\n" + "\n".join(results(table))),
+        new_markdown_cell("## Table\n\n" + unbroken("\n".join(results(table)))),
     ]
     made += [new_markdown_cell("## Claims\n\n" + "\n".join(_claims(table)))] if table.claims else []
     made += list(_code("Figure", "As the paper draws it.", LINES)) if table.figures else []
@@ -195,19 +208,22 @@ def _united(table: TableResult) -> dict[str, str]:
 
 
 def _verdict(table: TableResult) -> str:
-    words = "".join(
-        f"**{escape_markdown(w.text)}**" if w.strong else _spaced(w.text) for w in summary.verdict(table)
-    ).strip()
-    lines = [f"# {escape_markdown(table.title)}", "", words, "", f"{escape_markdown(table.paper)}. "]
+    words = "".join(_spaced(w.text, "**" if w.strong else "") for w in summary.verdict(table)).strip()
+    lines = [f"# {escape_markdown(table.title)}", "", words, "", f"{escape_markdown(sentence(table.paper))}. "]
     lines[-1] += f"{escape_markdown(made_by(table))}. Made by `{format.one_line(table.command).replace('`', '')}`."
     lines += ["", f"**{table.watermark}**"] if table.watermark else []
     return "\n".join([*lines, "", *(f"- {escape_markdown(note)}" for note in table.notes)])
 
 
-def _spaced(text: str) -> str:
-    """Escape a piece of a sentence and keep the spaces around it."""
+def _spaced(text: str, mark: str) -> str:
+    """Escape a piece of a sentence, put ``mark`` on both sides, and keep the spaces around it outside."""
     start, end = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
-    return f"{start}{escape_markdown(text)}{end}"
+    return f"{start}{mark}{escape_markdown(text)}{mark}{end}"
+
+
+def unbroken(text: str) -> str:
+    """Return the text with intervals that a narrow column does not break."""
+    return re.sub(r"(?<=\d), (?=[-+]?\d)", ",\u00a0", text)
 
 
 def _claims(table: TableResult) -> list[str]:
@@ -218,7 +234,7 @@ def _claims(table: TableResult) -> list[str]:
         for line in part.lines:
             on = [line.on.get(name) for name in columns]
             decisions = [f"{evidence.decision(c)} {evidence.difference(c)}" if c else "" for c in on]
-            lines += pipes([escape_markdown(text) for text in (line.text, *decisions)])
+            lines += pipes([unbroken(escape_markdown(text)) for text in (line.text, *decisions)])
     rule = [] if table.watermark else [evidence.RULE]
     tallies = [f"{heading}: {evidence.tally(found)}." for heading, found in evidence.by_source(table.claims).items()]
     return [*lines, "", escape_markdown(" ".join(rule + tallies))]
@@ -231,4 +247,4 @@ def _code(heading: str, text: str, code: str, *, hidden: bool = True) -> Iterato
 
 def _hidden(code: str) -> NotebookNode:
     """Return a cell whose code Jupyter folds away; its outputs stay."""
-    return new_code_cell(code, metadata={"jupyter": {"source_hidden": True}, "tags": ["hide-input"]})
+    return new_code_cell(code, metadata={"jupyter": {"source_hidden": True}, "tags": ["hide-input"], "scrolled": False})

@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
@@ -63,15 +64,22 @@ def _show(gallery: Gallery, address: Address) -> ShownGallery:
 
 
 def first_strip(table: TableResult, shown: list[ShownGallery]) -> ShownGallery | None:
-    """Return the conditions, and the pictures of the row that most claims are about; None if there are no strips."""
+    """Return the pictures of the row that most claims are about, below its conditions; None if there are no strips."""
     asked = [claim.better for claim in table.claims]
     made = {strip.row: gallery for gallery in reversed(shown) for strip in gallery.strips if strip.row}
     wanted = [*sorted(dict.fromkeys(asked), key=asked.count, reverse=True), *made]
     row = next((title for title in wanted if title in made), None)
     if row is None:
         return None
-    strips = tuple(strip for strip in made[row].strips if strip.row in ("", row))
-    return ShownGallery(**{**vars(made[row]), "strips": strips})
+    return replace(made[row], strips=tuple(_of_row(row, made[row].strips)))
+
+
+def _of_row(row: str, strips: Sequence[ShownStrip]) -> Iterator[ShownStrip]:
+    """Yield the conditions that stand last above a row, then its own strips."""
+    first = next(i for i, strip in enumerate(strips) if strip.row == row)
+    blocks = [list(block) for given, block in groupby(strips[:first], key=lambda strip: not strip.row) if given]
+    yield from blocks[-1] if blocks else ()
+    yield from (strip for strip in strips if strip.row == row)
 
 
 def embed(table: TableResult) -> Address:

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from experiments.protocols import (
+    both,
     configurations,
     costs,
     distances,
@@ -13,6 +14,7 @@ from experiments.protocols import (
     manifolds,
     memorization,
     pairs,
+    published_scenes,
     scenes,
     segmentation,
     spread,
@@ -29,7 +31,9 @@ PROTOCOLS: tuple[Protocol, ...] = (
     *spread.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
+    *both.PROTOCOLS,
     *scenes.PROTOCOLS,
+    *published_scenes.PROTOCOLS,
     *labels.PROTOCOLS,
     *embeddings.PROTOCOLS,
     *influence.PROTOCOLS,

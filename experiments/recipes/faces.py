@@ -40,10 +40,12 @@ SOURCES = {"UC1": "Sec. 4.3", "UC2": "Sec. 4.3", "UC3": "Sec. 4.3", "UC4": "Sec.
 
 
 PUBLISHED = {
-    "mIoU": "mIoU-LaPa", "F1": "F1-LaPa", **protocols("FID", kernel="KID", copies="Copies-Inception"),
+    "mIoU": "mIoU-LaPa", "F1": "F1-LaPa", "Hair": "Hair-LaPa", "Face": "Skin-LaPa", "Both": "HairAndSkin-LaPa",
+    **protocols("FID", kernel="KID", copies="Copies-Inception"),
 }  # fmt: skip
 STAND_INS = {
     "FID": "FD-EffNetLite0", "LPIPS": "PD-EffNetLite0", "mIoU": "mIoU-MiniParser", "F1": "F1-MiniParser",
+    "Hair": "Hair-MiniParser", "Face": "FaceParts-MiniParser", "Both": "HairAndFaceParts-MiniParser",
     **protocols("FD-EffNetLite0", kernel="KID-EffNetLite0", copies="Copies-EffNetLite0"),
 }  # fmt: skip
 

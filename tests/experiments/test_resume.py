@@ -192,14 +192,8 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
 
 def test_resumed_with_another_number_of_workers(tmp_path, data, whole, monkeypatch) -> None:
     folder = half_trained(RUN, data, tmp_path, 25)
-    plain = stages.training_data
-
-    def with_workers(*arguments):
-        module = plain(*arguments)
-        module.num_workers = 2
-        return module
-
-    monkeypatch.setattr(stages, "training_data", with_workers)
+    monkeypatch.setenv("MMDIFF_LOADER_WORKERS", "2")
+    assert stages.training_data(RUN, data).num_workers == 2
     train(RUN, data, tmp_path)
     assert_same(folder, whole)
 

@@ -55,7 +55,7 @@ def test_code_is_folded_and_needs_only_common_packages(moved):
     nbformat.validate(made)
     code = [cell for cell in made.cells if cell.cell_type == "code"]
     imported = set(re.findall(r"^(?:from|import) (\w+)", "\n".join(cell.source for cell in code), re.MULTILINE))
-    assert imported <= {"json", "pathlib", "matplotlib", "numpy", "pandas"}
+    assert imported <= {"IPython", "io", "json", "pathlib", "matplotlib", "numpy", "pandas"}
     folded = [cell for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
     assert len(folded) >= 2
     assert made.cells[0].source.startswith("# Unite and Conquer, Table 1")
