@@ -137,6 +137,20 @@ def test_cycles_of_identities_cost_nothing() -> None:
     assert model.generator_loss(model.example(batch("cyclegan")), torch.Generator().manual_seed(0)) == 0
 
 
+def test_label_mix_of_equal_images_costs_nothing() -> None:
+    """A mixture of an image with itself is that image, and its discriminator's output that of the image."""
+    losses = {}
+    for equal in (True, False):
+        for weight in (0.0, 1e4):
+            model = replace(small.CONFIGS["oasis"], mix_weight=weight).build(seed=0).eval()
+            example = model.example(batch("oasis"))
+            made = example.image if equal else example.image.roll(1, dims=3)
+            model.generator.forward = lambda labels, z, made=made: made
+            losses[equal, weight] = model.discriminator_loss(example, torch.Generator().manual_seed(3)).item()
+    assert losses[True, 1e4] == pytest.approx(losses[True, 0.0], rel=1e-5)
+    assert losses[False, 1e4] > losses[False, 0.0] + 1e-2
+
+
 def test_images_come_from_the_average_whose_statistics_are_those_of_training_batches() -> None:
     model = small.CONFIGS["oasis"].build(seed=0)
     assert isinstance(model, Oasis)
