@@ -24,6 +24,7 @@ from datamodules.mini.image_layouts import (
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
 from datamodules.mini.scene_layouts import write_balanced_scenes, write_close_things, write_scenes
 from datamodules.night2day import Night2Day
+from datamodules.scene_prompts import ScenePrompts
 from datamodules.scenes import Scenes
 from lightning_mmdiff.errors import require_known
 
@@ -112,6 +113,10 @@ DATA_SETS = (
     DataSet(
         name="digits", folder="digits", module=Digits, render=write_digits, shows="digit",
         source="scikit-learn (python -m datamodules.prepare digits --render 1797 writes them)",
+    ),
+    DataSet(
+        name="scene_prompts", folder="imagenet", module=ScenePrompts, expected=3_300,
+        source="the validation photographs of ImageNet, image-net.org (registration); the prompts are in the repository",
     ),
     DataSet(
         name="scenes", folder="scenes", module=Scenes, render=write_scenes, shows="scene",

@@ -116,7 +116,7 @@ def _space(workspace: Workspace, runs: Sequence[Run]) -> Finding:
 
 
 def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> Iterator[Finding]:
-    """Compare the hours, GPUs and memory of the most demanding runs with the cluster file's limits."""
+    """Say how many network calls there are; compare the most demanding runs with the cluster file's limits."""
     if not runs:
         yield Finding(what="runs", state="note", found=f"no row of this table can be made at {profile}")
         return
@@ -125,8 +125,9 @@ def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> 
     longest = max(hours, key=lambda name: hours[name])
     in_order = costs.in_order(runs)
     total = sum(costs.hours(run, profile, speed=speed, cost=in_order[run]) * costs.processes(run) for run in runs)
-    unit = "GPU hours" if costs.on_gpus(profile) else "hours"
-    found = f"about {total:,.1f} {unit} in all; longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
+    unit = f"GPU hours at {speed:g} times an A100's speed" if costs.on_gpus(profile) else "hours"
+    found = f"about {sum(map(costs.calls, runs)):,} network calls, {total:,.1f} {unit} in all; "
+    found += f"longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
     if cluster and hours[longest] > cluster.max_hours:
         more = f"jobs end after {cluster.max_hours:g} h, are queued again and go on by themselves"
         yield Finding(what="hours", state="note", found=found, remedy=more)

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from reduced import Reduction
@@ -20,7 +21,9 @@ from torch import Tensor, nn
 from lightning_mmdiff import schedules, weights
 from lightning_mmdiff.baselines.inade import InadeConfig
 from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
+from lightning_mmdiff.metrics import niqe
 from lightning_mmdiff.metrics.celebamask_parser import CelebAMaskParser
+from lightning_mmdiff.metrics.efficientnet_b7 import EfficientNetB7
 from lightning_mmdiff.metrics.lapa_parser import FACE, HAIR
 from lightning_mmdiff.networks import farl, stable_diffusion, tokens
 from lightning_mmdiff.networks.vae import VAE
@@ -87,6 +90,22 @@ def _word_pieces(folder: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(WORD_PIECES))
 
 
+def _bytes(folder: Path) -> None:
+    """Write a tokenizer of GPT-2's kind whose tokens are letters and spaces; the last of 64 fills up a text."""
+    folder.mkdir()
+    end = {"<|endoftext|>": 63}
+    (folder / "vocab.json").write_text(json.dumps({entry: i for i, entry in enumerate([*LETTERS, "Ġ"])} | end))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+
+
+def _pristine(path: Path) -> None:
+    np.savez(path, mu_pris_param=np.linspace(0, 1, 36)[None], cov_pris_param=np.eye(36))
+
+
+def _classifier(path: Path) -> None:
+    torch.save(timm.create_model("test_efficientnet").state_dict(), path)
+
+
 def _stable_diffusion(folder: Path) -> None:
     unet = reduction(stable_diffusion.stable_diffusion_2()).build()
     for part, module in (("unet", unet), ("vae", VAE(reduction(stable_diffusion.kl_f8(256))))):
@@ -103,6 +122,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "clip": _clip(512),
     "clip_h": _clip(1024),
     "bert_tokenizer": _word_pieces,
+    "gpt2_tokenizer": _bytes,
+    "niqe": _pristine,
+    "efficientnet_b7": _classifier,
     "stable_diffusion_2": _stable_diffusion,
     **dict.fromkeys(
         ("farl", "face_parser", "face_detector", "yunet", "sface", "stylegan2_ffhq"), Path.touch
@@ -195,6 +217,9 @@ def put_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     yunet, sface = _opencv()
     monkeypatch.setattr(weights, "require", paths.__getitem__)
     monkeypatch.setattr(CelebAMaskParser, "image_size", 64)
+    monkeypatch.setattr(EfficientNetB7, "architecture", "test_efficientnet")
+    monkeypatch.setattr(EfficientNetB7, "size", 64)
+    monkeypatch.setattr(niqe, "BLOCK", 16)  # samples have 64 pixels
     monkeypatch.setattr(tokens, "WORD_PIECES", len(WORD_PIECES))
     small_files(monkeypatch)
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *args: yunet)

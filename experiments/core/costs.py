@@ -54,6 +54,14 @@ def evaluations(run: Run, *, prepared: bool = False) -> float:
     return run.trainer.max_steps * run.batch_size * ((calls - frozen) * BACKWARD + frozen)
 
 
+def calls(run: Run) -> int:
+    """Return how often a run asks a diffusion network about one image, to train or to sample; preparations are not counted."""
+    if isinstance(run, TrainRun):
+        return run.trainer.max_steps * run.batch_size * run.model.calls_per_step
+    steps = run.sampler.num_steps if run.sampler else 0
+    return run.num_images * steps * run.method.calls_per_step
+
+
 def in_order(runs: Sequence[Run]) -> dict[Run, float]:
     """Return the ``evaluations`` of each run if they are done one after the other: a shared preparation counts once."""
     found: dict[Run, float] = {}

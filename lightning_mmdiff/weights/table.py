@@ -226,6 +226,17 @@ WEIGHTS = (
         sha256="2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
         size=11_850,
     ),
+    Weight(
+        name="efficientnet_b7",
+        file="tf_efficientnet_b7_ns-1dbc32de.pth",
+        purpose="accuracy on ImageNet's classes (EfficientNet-B7, Noisy Student)",
+        source="timm",
+        url="https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/"
+        "tf_efficientnet_b7_ns-1dbc32de.pth",
+        license="Apache-2.0",
+        sha256="1dbc32de",
+        about=4 * 66_347_960,
+    ),
     *map(_adm_batch, (64, 128)),
     *DIFFUSION,
 )

@@ -12,7 +12,7 @@ from experiments import doctor, table1, table3, table6, table9
 from experiments.core import costs
 from experiments.core.cluster import Cluster, read_cluster
 from experiments.recipes.unite_and_conquer import both_conditions, hair_expert
-from experiments.spec import plan
+from experiments.spec import Row, plan
 
 
 @pytest.fixture
@@ -231,6 +231,7 @@ def test_the_example_is_the_defaults_and_names_every_key() -> None:
 
 
 def test_a_table_without_a_run_says_so(nothing) -> None:
-    found = findings([table3.table("paper", 0)], profile="paper")
+    rows = (Row(label="a", why="nobody published it"),)
+    found = findings([replace(table3.table("paper", 0), rows=rows)], profile="paper")
     assert found["runs"].found == "no row of this table can be made at paper"
     assert "hours" not in found

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import stand_in_photographs
 import stand_in_weights
 from reduced import Reduction
 
@@ -63,11 +64,13 @@ def of_few_images(protocol: Protocol) -> Protocol:
 def folder(tmp_path_factory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("walk")
     (folder / "weights").mkdir()
-    render(folder / "data", runs())
     with pytest.MonkeyPatch.context() as patch:
+        stand_in_photographs.put_in_place(patch)
+        render(folder / "data", runs())
         patch.setattr(catalogue, "PROTOCOLS", tuple(of_few_images(p) for p in catalogue.PROTOCOLS))
         patch.setattr(frechet_infinity, "LEAST_IMAGES", FEW)
         stand_in_weights.put_in_place(folder / "weights", patch)
+        stand_in_weights.publish(folder / "weights", ("glide", "glide_upsampler", "adm_64"))  # of Table 3
         patch.setattr(reporting, "write_all", partial(write_all, with_notebook=False))  # seconds a table
         yield folder
 

@@ -46,6 +46,18 @@ def weight(name: str, shape: tuple[int, ...]) -> Tensor:
     return 0.2 * numbers(name, *shape) + (1.0 if name.endswith("weight") else 0.0)
 
 
+def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what asks for 32 bits have 64: norms and the sines of time, in our code as in the reference's when it was recorded."""
+    plain = torch.arange
+
+    def arange(*ends: Any, **options: Any) -> Tensor:
+        wide = {"dtype": torch.float64} if options.get("dtype") == torch.float32 else {}
+        return plain(*ends, **options | wide)
+
+    monkeypatch.setattr(torch, "arange", arange)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+
+
 def official(name: str) -> str:
     """The official name of our parameter ``name``."""
     for ours, theirs in POOL.items():
