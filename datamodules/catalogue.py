@@ -22,7 +22,7 @@ from datamodules.mini.image_layouts import (
     write_night2day,
 )
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from datamodules.mini.scene_layouts import write_balanced_scenes, write_scenes
+from datamodules.mini.scene_layouts import write_balanced_scenes, write_close_things, write_scenes
 from datamodules.night2day import Night2Day
 from datamodules.scene_prompts import ScenePrompts
 from datamodules.scenes import Scenes
@@ -121,6 +121,10 @@ DATA_SETS = (
     DataSet(
         name="scenes", folder="scenes", module=Scenes, render=write_scenes, shows="scene",
         source="our own (python -m datamodules.prepare scenes --render 4000 writes them)",
+    ),
+    DataSet(
+        name="close_things", folder="close_things", module=Scenes, render=write_close_things, shows="object",
+        source="our own (python -m datamodules.prepare close_things --render 4000 writes them)",
     ),
     DataSet(
         name="scenes_balanced", folder="scenes_balanced", module=Scenes, render=write_balanced_scenes, shows="scene",

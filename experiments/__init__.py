@@ -18,7 +18,7 @@ CD = "Collaborative Diffusion (CVPR 2023)"
 LECTURE = "Multimodal Models (Bereyhi, lecture of 2025)"
 INDEX = (
     Entry(
-        name="table1", source=f"{UC}, Table 1", mini="25 min",
+        name="table1", source=f"{UC}, Table 1", mini="15 min",
         paper="4 x 100k steps at 256 px, 8 GANs with 50 passes over each data set, an encoder with 500k; 21 x 3,000 images",
         shows="hair map + face map to face, CelebA-HQ: ours, single experts, average, one model with both, fair rows",
     ),

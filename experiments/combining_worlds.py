@@ -76,7 +76,7 @@ WAYS = (
         lambda w, s: ways.equation_10(w, s, correct=ways.unadjusted(w, corrections=3, delta=0.1)), 3,
     ),
     Way(
-        "Eq. 10 + 3 Metropolis steps", 20,
+        "Eq. 10 + 3 Metropolis steps", 16,
         lambda w, s: ways.equation_10(w, s, correct=ways.adjusted(w, corrections=3, delta=0.1)),
     ),
     Way("Feynman-Kac, 4 particles", 16, lambda w, s: ways.particles(w, s, count=4)),

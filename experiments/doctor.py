@@ -33,6 +33,7 @@ from experiments.spec import Profile, Table, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.commands import readable_end
+from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 COLORS = {"ok": "green", "note": "yellow", "missing": "bold red"}
@@ -125,9 +126,10 @@ def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> 
     longest = max(hours, key=lambda name: hours[name])
     in_order = costs.in_order(runs)
     total = sum(costs.hours(run, profile, speed=speed, cost=in_order[run]) * costs.processes(run) for run in runs)
-    unit = f"GPU hours at {speed:g} times an A100's speed" if costs.on_gpus(profile) else "hours"
-    found = f"about {sum(map(costs.calls, runs)):,} network calls, {total:,.1f} {unit} in all; "
-    found += f"longest {longest}: {hours[longest]:.1f} h (estimated, with a margin)"
+    gpu_hours = f"{total:,.1f} GPU hours at {speed:g} times an A100's speed"
+    whole = gpu_hours if costs.on_gpus(profile) else duration(3600 * total)
+    found = f"about {sum(map(costs.calls, runs)):,} network calls, {whole} in all; "
+    found += f"longest {longest}: {duration(3600 * hours[longest])} (estimated, with a margin)"
     if cluster and hours[longest] > cluster.max_hours:
         more = f"jobs end after {cluster.max_hours:g} h, are queued again and go on by themselves"
         yield Finding(what="hours", state="note", found=found, remedy=more)

@@ -20,8 +20,8 @@ from experiments.recipes.collaborative import (
 )
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.runs import SampleRun
-from experiments.spec import Claim, Profile, Row, Table
-from experiments.table9 import ceiling, judged
+from experiments.spec import Claim, Profile, Row, Table, our_claims
+from experiments.table9 import ceiling, judged, ours
 from lightning_mmdiff.methods.collaborative.generation import Collaborate
 from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
 from lightning_mmdiff.methods.config import MethodConfig
@@ -44,7 +44,7 @@ def label(sampler: SamplerName, steps: int, group: str) -> str:
 
 
 def sampled(profile: Profile, method: MethodConfig, name: str, sampler: SamplerName, steps: int) -> SampleRun:
-    """Return the run of a method with a sampler.
+    """Return the run of a method with a sampler; Table 9's own run if it is the same but for its name.
 
     Args:
         profile: profile of the run.
@@ -55,7 +55,9 @@ def sampled(profile: Profile, method: MethodConfig, name: str, sampler: SamplerN
     """
     run = collaborated(profile, f"{name}-{sampler}-{steps}", method)
     assert run.sampler is not None
-    return replace(run, sampler=replace(run.sampler, name=sampler, num_steps=steps, eta=0.0))
+    made = replace(run, sampler=replace(run.sampler, name=sampler, num_steps=steps, eta=0.0))
+    known = ours(profile, run.seed)
+    return known if replace(known, name=made.name) == made else made
 
 
 def rows(profile: Profile, seed: int) -> tuple[Row, ...]:
@@ -85,11 +87,7 @@ def claims(profile: Profile) -> tuple[Claim, ...]:
             for group in (UNITED, COLLABORATIVE)
         ),
     ]
-    return tuple(
-        Claim(id="ours", text=text, metric=column, better=better, worse=worse)
-        for text, better, worse in pairs
-        for column in judged(profile)
-    )
+    return our_claims(pairs, judged(profile))
 
 
 def table(profile: Profile, seed: int) -> Table:

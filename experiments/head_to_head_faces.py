@@ -71,7 +71,11 @@ def table(profile: Profile, seed: int) -> Table:
         name="head_to_head_faces",
         title="Hair map and face map: ways to combine two experts",
         paper="in no paper",
-        metrics=(*metrics(profile, "FID", KID, "mIoU", "F1", COPIES), spread(of(profile).published_metrics), *COSTS),
+        metrics=(
+            *metrics(profile, "FID", KID, "Hair", "Face", "Both", "mIoU", "F1", COPIES),
+            spread(of(profile).published_metrics),
+            *COSTS,
+        ),
         rows=made,
         claims=claims_on([row.label for row in made], JUDGED),
         notes=NOTES,

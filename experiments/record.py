@@ -24,8 +24,9 @@ from experiments import INDEX, find_table
 from experiments.engine.endings import endings
 from experiments.engine.parent import followed
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.interruption import Interrupted
-from reports import format, results_page
+from reports import results_page
 from reports.schema import Entry
 
 PROFILE = "mini"
@@ -66,17 +67,17 @@ def main(flags: RecordFlags) -> None:
     failed = []
     for number, entry in enumerate(entries):
         left = sum(minutes(later) for later in entries[number:]) * flags.seeds
-        about = format.seconds(60 * minutes(entry) * flags.seeds)
+        about = duration(60 * minutes(entry) * flags.seeds)
         console.print(
             f"\n[bold]\\[{number + 1} of {len(entries)}] {entry.name}[/]: about {about} by the index, less what is done; "
-            f"{format.seconds(60 * left)} to the end"
+            f"{duration(60 * left)} to the end"
         )
         begun = time.monotonic()
         if code := run(words(entry.name, flags)):
             failed.append(f"{entry.name} (exit code {code})")
             continue
         kept = results_page.record(flags.out / PROFILE, entry.name, flags.docs / "results")
-        console.print(f"{kept} written after {format.seconds(time.monotonic() - begun)}", soft_wrap=True)
+        console.print(f"{kept} written after {duration(time.monotonic() - begun)}", soft_wrap=True)
     if failed:
         raise UserError(f"not recorded: {', '.join(failed)}; the others are. Run the same command again to go on.")
 

@@ -1,6 +1,6 @@
 """The definition of a table: rows x metrics, and the runs that fill it; equal runs exist only once on disk."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -45,10 +45,13 @@ class Row(Config):
     sample: SampleRun | None = None
     why: str | None = None
     """Reason why the row is not measured."""
+    best_of: tuple[str, ...] = ()
+    """Labels of rows of which this one has the best value in each column."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert (self.sample is None) == (self.why is not None), f"{self.label}: a row is measured, or says why not"
+        given = (self.sample is not None) + (self.why is not None) + bool(self.best_of)
+        assert given == 1, f"{self.label}: a row is measured, or the best of others, or says why not"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,15 @@ class Claim:
     source: str = ""
     """Where the paper says so; empty if the claim is ours."""
     note: str | None = None
+
+
+def our_claims(comparisons: Iterable[tuple[str, str, str]], columns: Sequence[str]) -> tuple[Claim, ...]:
+    """Return claims that no paper makes: for each (text, better row, worse row) one on each of ``columns``."""
+    return tuple(
+        Claim(id="ours", text=text, metric=column, better=better, worse=worse)
+        for text, better, worse in comparisons
+        for column in columns
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

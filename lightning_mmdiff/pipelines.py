@@ -13,7 +13,9 @@ from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.denoiser import Denoiser
+from lightning_mmdiff.networks.as_diffusers import as_diffusers
 from lightning_mmdiff.networks.diffusers_unet import DiffusersUNet
+from lightning_mmdiff.networks.unet import UNet
 from lightning_mmdiff.sampling import SamplingModule
 
 
@@ -73,12 +75,13 @@ def ddim(method: SamplingModule) -> DDIMScheduler:
 def to_diffusers(model: Denoiser) -> UNet2DModel:
     """Return the network of a model as diffusers' own class, with the same weights.
 
+    Its input is the noisy image and, after it, the channels of the conditions; see ``networks.as_diffusers``.
+
     Raises:
-        UserError: if the network is none that diffusers has.
+        UserError: if the class cannot express the network.
     """
-    if not isinstance(model.network, DiffusersUNet):
-        raise UserError(
-            f"diffusers has no {type(model.network).__name__}: it lacks patches and ADM's adaptive norm. Train with "
-            "DiffusersUNetConfig (docs/own-models.md), or use CombinationPipeline, which takes any model."
-        )
-    return model.network.unet
+    if isinstance(model.network, DiffusersUNet):
+        return model.network.unet
+    if isinstance(model.network, UNet):
+        return as_diffusers(model.network)
+    raise UserError(f"diffusers has no {type(model.network).__name__}; CombinationPipeline takes any model.")

@@ -40,6 +40,16 @@ def shared(source: torch.Generator, rank: int, world_size: int) -> SharedGenerat
     return found
 
 
+def processes(source: torch.Generator) -> int:
+    """Return the number of processes that share the batch that ``source`` draws for."""
+    return source.world_size if isinstance(source, SharedGenerator) else 1
+
+
+def own_rows(whole: Tensor, source: torch.Generator) -> Tensor:
+    """Return this process's rows of a batch that several share, every ``world_size``-th, as ``datamodules`` divides it."""
+    return whole[source.rank :: source.world_size].contiguous() if isinstance(source, SharedGenerator) else whole
+
+
 def step_generator(seed: int, step: int, rank: int = 0, world_size: int = 1) -> torch.Generator:
     """Return the source of timesteps, noise and dropped conditions for a training step.
 
@@ -73,7 +83,5 @@ def choice(probabilities: Tensor, rows: int, source: torch.Generator) -> Tensor:
 
 
 def _rows(draw: Callable[[int], Tensor], rows: int, source: torch.Generator) -> Tensor:
-    """Draw for the rows of all processes and return every ``world_size``-th, as ``datamodules`` divides a batch."""
-    if not isinstance(source, SharedGenerator) or source.world_size == 1:
-        return draw(rows)
-    return draw(rows * source.world_size)[source.rank :: source.world_size].contiguous()
+    """Draw for the rows of all processes and return this one's."""
+    return own_rows(draw(rows * processes(source)), source)

@@ -7,6 +7,7 @@
 import runpy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
@@ -14,6 +15,7 @@ import tyro
 from lightning_mmdiff.errors import require_known
 from lightning_mmdiff.runtime import stand_ins
 from lightning_mmdiff.runtime.commands import readable_end
+from lightning_mmdiff.runtime.options import check_options
 from mmdiff.tables import modules
 
 
@@ -65,6 +67,27 @@ def _table(name: str, module: str, about: str) -> Callable[..., None]:
     return command
 
 
+def _require_words(words: list[str], functions: dict[str, Any]) -> None:
+    """Raise UserError for a misspelled table, command of slurm, option or choice."""
+    from experiments.engine.cli import TableFlags
+    from slurm.__main__ import COMMANDS
+
+    name, *rest = words or [""]
+    second = rest[0] if rest and not rest[0].startswith("-") else ""
+    if second and (name in ("run", "doctor") or (name == "report" and not _was_run(second, rest))):
+        require_known("table", second, modules(words))
+    if name == "slurm" and second:
+        require_known("command of slurm", second, COMMANDS)
+        check_options(COMMANDS[second], rest[1:])
+    elif name in functions and name != "slurm":
+        check_options(TableFlags if name == "run" else functions[name], rest)
+
+
+def _was_run(table: str, words: list[str]) -> bool:
+    """Return whether a table, perhaps of somebody's own, may be on disk; another --out is not looked at."""
+    return any(word.startswith("--out") for word in words) or any(Path("runs").glob(f"*/tables/{table}"))
+
+
 def _one_of(functions: dict[str, Callable[..., None]]) -> Any:
     """Return the type of a subcommand that calls one of ``functions``."""
     parts = (Annotated[Any, tyro.conf.subcommand(name=n, constructor=f)] for n, f in functions.items())
@@ -79,8 +102,7 @@ def main() -> None:
         functions = commands()
         if words and not words[0].startswith("-"):
             require_known("command", words[0], functions)
-        if words[:1] in (["run"], ["doctor"]) and words[1:] and not words[1].startswith("-"):
-            require_known("table", words[1], modules(words))
+        _require_words(words, functions)
         tyro.extras.subcommand_cli_from_dict(functions, prog="mmdiff", description=__doc__)
 
 

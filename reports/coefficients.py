@@ -102,6 +102,8 @@ def _united(row: Row) -> _United | None:
     """Return the coefficients in the config of a row's first run; None unless two experts of one weight are united."""
     config: Mapping[str, Any] = row.runs[0].config if row.runs else {}
     method = config.get("method")
+    while isinstance(method, dict) and method.get("type") == "Upsample":
+        method = method["method"]
     if not isinstance(method, dict) or method.get("type") != "Unite" or len(method["experts"]) != 2:
         return None
     experts = method["experts"]
@@ -110,12 +112,19 @@ def _united(row: Row) -> _United | None:
     if weights[0] != weights[1] or not math.isclose(sum(reliabilities), 1):
         return None
     same = [{**e, "weight": None, "reliability": None} for e in experts]
-    rest = {**config, "name": None, "fingerprints": None, "method": {**method, "experts": same}}
+    rest = {**config, "name": None, "fingerprints": None, "num_images": None, "method": _with(config["method"], same)}
     return _United(
         row=row, reliabilities=(reliabilities[0], reliabilities[1]), weight=weights[0],
         experts=(_named(experts[0]), _named(experts[1])),
         rest=json.dumps(_given(rest), sort_keys=True),
     )  # fmt: skip
+
+
+def _with(method: Mapping[str, Any], experts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a method with other experts, those of its first stage if it has two."""
+    if method["type"] == "Upsample":
+        return {**method, "method": _with(method["method"], experts)}
+    return {**method, "experts": experts}
 
 
 def _given(value: Any) -> Any:

@@ -49,7 +49,11 @@ def hours(cost: Cost) -> str:
 
 
 def _hours(value: float, unit: str) -> str:
-    return f"{value:.3g} {unit} h" if value >= 1 else f"{60 * value:.2g} {unit} min"
+    if value >= 100:
+        return f"{value:,.0f} {unit} h"
+    if value >= 1:
+        return f"{value:.3g} {unit} h"
+    return f"{60 * value:.0f} {unit} min" if value >= 1 / 60 else f"{max(1, round(3600 * value))} {unit} s"
 
 
 def energy(cost: Cost) -> str:

@@ -9,7 +9,8 @@ from reports.schema import Claim
 PUBLISHED, OURS, UNKNOWN = "Published claims", "Our own questions", "Published or our own"
 DECISION_SYMBOLS = {"holds": "✓", "fails": "✗", "undecided": "?", "open": "…"}
 """Symbol of each decision; a claim is open while one of its rows has no number."""
-
+NOTHING = 1e-4
+"""An undecided difference below this is shown as about zero."""
 
 RULE = (
     "A claim holds if the whole 95% interval of the paired difference is on the claimed side, fails if it is on the other, "
@@ -94,7 +95,11 @@ def published_pair(claim: Claim) -> str:
 
 def plain_difference(claim: Claim) -> str:
     """Return the difference alone, short enough for a pill, with a real minus; empty if there is none."""
-    return "" if claim.difference is None else f"{claim.difference:+.3g}".replace("-", "−")
+    if claim.difference is None:
+        return ""
+    if claim.decision == "undecided" and abs(claim.difference) < NOTHING:
+        return "≈0"
+    return f"{claim.difference:+.3g}".replace("-", "−")
 
 
 def legend(claims: Iterable[Claim]) -> str:

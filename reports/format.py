@@ -59,9 +59,11 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def decimals(table: TableResult, column: int) -> int:
-    """Return the decimals of the measured numbers in a column; none where all are whole numbers that only describe."""
-    values = [value for row in table.rows if (value := row.cells[column].value) is not None]
-    if table.metrics[column].better == "neither" and all(value.is_integer() for value in values):
+    """Return the decimals of the measured numbers in a column; none where all are whole, and only describe or were counted."""
+    cells = [row.cells[column] for row in table.rows]
+    values = [cell.value for cell in cells if cell.value is not None]
+    counted = table.metrics[column].better == "neither" or not any(cell.interval for cell in cells)
+    if counted and all(value.is_integer() for value in values):
         return 0
     largest = max(map(abs, values), default=0.0)
     return 3 if largest < 2 else 2 if largest < 100 else 1
@@ -71,13 +73,6 @@ def header(metric: Metric) -> str:
     """Return the heading of a column: our name for the number, its direction and, if the paper has the column, its name there."""
     published = f"\n(paper: {metric.column})" if metric.source and metric.protocol != metric.column else ""
     return f"{metric.protocol} {ARROWS[metric.better]}".rstrip() + published
-
-
-def seconds(value: float) -> str:
-    """Format seconds: ``95`` -> ``1 min 35 s``."""
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{value:.3g} s"
 
 
 @dataclass

@@ -11,7 +11,11 @@ from reports.schema import Cell, Metric, Row, TableResult
 
 ARROWS = {"lower": r"$\,\downarrow$", "higher": r"$\,\uparrow$", "neither": ""}
 COLUMNS = 5
-"""Most columns side by side; further ones stand below, with the rows again."""
+"""Most columns side by side; further ones stand below, or in a table of their own, with the rows again."""
+LINES = 54
+"""Most lines in one table: with more, the height of a page would make the text smaller than three quarters."""
+LABEL_WIDTH = 24
+"""Characters of a line of a label."""
 NEEDS = r"needs \usepackage{booktabs,graphicx}"
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Makes what follows as wide as the text, if it is wider."""
@@ -20,22 +24,40 @@ FIT_HEIGHT = r"\resizebox*{!}{\ifdim\totalheight>.8\textheight .8\textheight\els
 
 
 def latex(table: TableResult) -> str:
-    """Return what was measured as a ``table`` environment: best in bold, intervals small, n and seeds in the caption."""
+    """Return what was measured as one or more ``table`` environments that can be read on a page each.
+
+    Best in bold, intervals small, n and seeds in the caption.
+    """
     columns = [i for i in range(len(table.metrics)) if any(row.cells[i].value is not None for row in table.measured)]
-    blocks = [columns[i : i + COLUMNS] for i in range(0, len(columns), COLUMNS)]
+    side = -(-len(columns) // max(1, -(-len(columns) // COLUMNS)))  # alike in all blocks
+    blocks = [columns[i : i + side] for i in range(0, len(columns), side or 1)]
+    together = len(blocks) * _height(table) <= LINES
     left_out = len(table.rows) - len(table.measured)
     lines = [
         *_comments(table),
         *([f"% {left_out} rows that are not measured are in table-full.tex"] if left_out else []),
-        *(r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{3pt}"),
-        rf"\caption{{{_caption(table)}}}",
-        rf"\label{{{_label(table)}}}",
     ]
-    lines += [FIT_HEIGHT + r"\begin{minipage}{\linewidth}\centering"]
-    for number, block in enumerate(blocks):
-        lines += [r"\par\medskip"] if number else []
-        lines += [FIT, *_block(table, block), "}"]
-    return "\n".join([*lines, r"\end{minipage}}", r"\end{table}"]) + "\n"
+    for number, part in enumerate([blocks] if together else [[block] for block in blocks]):
+        lines += _environment(table, part, number)
+    return "\n".join(lines) + "\n"
+
+
+def _height(table: TableResult) -> int:
+    """Return about how many lines the rows take, headings included."""
+    groups = {row.group for row in table.measured if row.group}
+    return 3 + len(groups) + sum(-(-len(row.label) // LABEL_WIDTH) for row in table.measured)
+
+
+def _environment(table: TableResult, blocks: Sequence[Sequence[int]], number: int) -> Iterator[str]:
+    """Yield a ``table`` with these blocks of columns below each other; ``number`` counts those before it."""
+    yield from (r"\begin{table}", r"\centering", r"\small", r"\setlength{\tabcolsep}{3pt}")
+    yield rf"\caption{{{escape_latex(table.title) + ', further columns.' if number else _caption(table)}}}"
+    yield rf"\label{{{_label(table)}{f'-{number + 1}' if number else ''}}}"
+    yield FIT_HEIGHT + r"\begin{minipage}{\linewidth}\centering"
+    for i, block in enumerate(blocks):
+        yield from [r"\par\medskip"] if i else []
+        yield from (FIT, *_block(table, block), "}")
+    yield from (r"\end{minipage}}", r"\end{table}")
 
 
 def _comments(table: TableResult) -> Iterator[str]:
@@ -49,7 +71,8 @@ def _label(table: TableResult) -> str:
 
 def _caption(table: TableResult) -> str:
     watermark = rf"\textbf{{{escape_latex(table.watermark)}.}} " if table.watermark else ""
-    reading = [basis.rows(table), *_meaning_of_intervals(table), "bold: best measured"]
+    chosen = [f"{row.label}: {row.reason}" for row in table.measured if row.chosen]
+    reading = [basis.rows(table), *chosen, *_meaning_of_intervals(table), "bold: best measured"]
     profile = "" if table.profile == "paper" else f"{table.profile} profile; "
     return f"{watermark}{escape_latex(table.title)}. {escape_latex(profile + '; '.join(filter(None, reading)))}."
 

@@ -12,7 +12,7 @@ from reports.results import load_table
 from reports.schema import Entry, Stage, TableResult
 from reports.table_folder import TableFolder
 
-ORDER = ("measured", "running", "pending", "failed", "not measured")
+ORDER = ("measured", "running", "stopped", "pending", "failed", "not measured")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +56,7 @@ class Standing:
         if self.result is None:
             return "not started"
         states = {*self.rows, *(run.state for run in self.runs), *(["pending"] if self.unclaimed else [])}
-        return next((state for state in ("failed", "running", "pending") if state in states), "done")
+        return next((state for state in ("failed", "running", "stopped", "pending") if state in states), "done")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

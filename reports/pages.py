@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from lightning_mmdiff.runtime.durations import duration
 from reports import against, basis, charts, curves, deviations, figures, format, matrix, pictures, summary
 from reports.costs import of_table
 from reports.format import Footnotes
@@ -18,6 +19,8 @@ from reports.templating import badge, render
 
 FIXED = "fixed seeds, uncurated"
 BARS = "bars: the intervals on one scale for each column; dotted: the ceiling; diamonds: published values, where comparable"
+MOST_BYTES = 590_000
+"""Size that a page in one file may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +33,22 @@ class Links:
     """Run name -> address of its config.json."""
     sliders: str = ""
     """Page with sliders over reliability and weight; empty if the table has no such rows."""
+    steps: str = ""
+    """Page with a slider over the steps of sampling; empty if the table has no maps at steps."""
 
 
 def standalone(table: TableResult) -> str:
-    """Return a single HTML file that holds everything, pictures included."""
+    """Return a single HTML file that holds everything, pictures included, which are made small enough for ``MOST_BYTES``."""
     folder = TableFolder(table.folder)
     beside = [(folder.notebook(table.name), "Notebook"), (folder.csv, "CSV")]
     downloads = [(name, path.name) for path, name in beside if path.is_file()]
-    return page(table, pictures.show(table, pictures.embed(table)), downloads=downloads)
+
+    def within(budget: int) -> str:
+        return page(table, pictures.show(table, pictures.embed(table, budget)), downloads=downloads)
+
+    text = within(pictures.EMBEDDED_BYTES)
+    over = len(text.encode()) - MOST_BYTES
+    return text if over <= 0 else within(pictures.smaller(text, over))
 
 
 def page(
@@ -89,7 +100,7 @@ def _is_quoted(row: Row) -> bool:
 def _subtitle(table: TableResult) -> str:
     seconds = sum(stage.seconds or 0.0 for stage in of_table(table))
     parts = [table.paper, f"{table.profile} profile", basis.usual(table)]
-    parts += [f"{format.seconds(seconds)} of computing"] if seconds else []
+    parts += [f"{duration(seconds)} of computing"] if seconds else []
     commit = table.provenance.get("commit")
     return " · ".join([*filter(None, parts), *([f"commit {str(commit)[:12]}"] if commit else [])])
 
@@ -120,9 +131,7 @@ def _stage_lines(table: TableResult, links: Links) -> Iterable[list[Any]]:
     for row, run in pairs:
         head = [row.title, run.seed, badge(run.state, run.state)]
         for stage in run.stages:
-            times = [
-                format.MISSING if s is None else format.seconds(s) for s in (stage.seconds, stage.processor_seconds)
-            ]
+            times = [format.MISSING if s is None else duration(s) for s in (stage.seconds, stage.processor_seconds)]
             length = [format.MISSING if n is None else f"{n:,}" for n in (stage.steps, stage.images)]
             size = format.MISSING if stage.peak_memory_gib is None else f"{stage.peak_memory_gib:.2f} GiB"
             commit = (stage.commit or format.MISSING)[:12] + (" with local changes" if stage.dirty else "")

@@ -11,12 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
+from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.curves import last_step
 from reports.runs import read_config, stages
 from reports.settings import models
 
-RunState = Literal["done", "running", "failed", "pending"]
+RunState = Literal["done", "running", "stopped", "failed", "pending"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +65,15 @@ def _look(folder: RunFolder, paces: dict[tuple, list[float]]) -> TableProgress:
     marks = _marks(folder, config)
     done = min(max((count for count, _ in marks), default=0), total or 0)
     failed = folder.failure
-    state: RunState = "failed" if failed.is_file() else "running" if files else "pending"
+    state: RunState = "failed" if failed.is_file() else "pending"
     left = None
     if folder.is_trained or folder.is_scored:
         state, done, left = "done", total or done, 0.0
     elif total is not None:
         pace = _own_pace(marks) or _typical(paces, _kind(config))
         left = None if pace is None else (total - done) * pace
+    if state == "pending" and files:
+        state = "running" if WorkLocks(folder.locks).are_held() else "stopped"
     reason = folder.reason if state == "failed" else ""
     return TableProgress(
         name=folder.name, folder=folder.path, config=config, state=state, reason=reason,

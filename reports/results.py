@@ -12,6 +12,7 @@ import numpy as np
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.links import is_name
 from lightning_mmdiff.runtime.stored import read_json
+from reports import best_of
 from reports.claims import decide
 from reports.galleries import read_figure, read_gallery
 from reports.old_configs import upgrade
@@ -37,7 +38,7 @@ def load_table(path: str | Path) -> TableResult:
         m.column: _usual_decimals((r.get("published") or {}).get(m.column) for r in stored["rows"]) for m in metrics
     }
     rows = tuple(_row(row, metrics, decimals, stored["profile"], path.parent, papers) for row in stored["rows"])
-    rows = _mark_best(rows, metrics)
+    rows = _mark_best(best_of.filled(rows, stored["rows"], metrics), metrics)
     return TableResult(
         name=stored["name"],
         title=stored["title"],
@@ -153,13 +154,13 @@ def _row_state(runs: tuple[Run, ...], why: str | None) -> tuple[State, str]:
     troubles = [f"seed {run.seed}: {_trouble(run)}" for run in runs if run.reason]
     if any(run.state == "measured" for run in runs):
         return "measured", "; ".join(troubles)
-    for state in ("failed", "running", "pending"):
+    for state in ("failed", "running", "stopped", "pending"):
         found = [run for run in runs if run.state == state]
         if found and len(runs) == 1:
             return found[0].state, found[0].reason
         if found:
             return found[0].state, "; ".join(troubles)
-    raise AssertionError("a run is measured, failed, running or pending")
+    raise AssertionError("a run is measured, failed, running, stopped or pending")
 
 
 def _trouble(run: Run) -> str:

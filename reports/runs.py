@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lightning_mmdiff.runtime.links import is_inside, is_name
+from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import read_json, stored_arrays, stored_json
 from reports.old_configs import upgrade
@@ -38,7 +39,7 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
     config = read_config(folder)
     needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
     broken = next((f for f in map(RunFolder, needs) if f.failure.is_file()), None)
-    if broken and state in ("pending", "running"):
+    if broken and state in ("pending", "running", "stopped"):
         state, reason = "failed", f"{broken.name}: {_state(broken)[1]}"
     return Run(
         seed=seed,
@@ -65,7 +66,9 @@ def _state(folder: RunFolder) -> tuple[State, str]:
     if failed.is_file():
         return "failed", failure or f"{failed.name} is empty"
     if folder.path.is_dir() and any(path != folder.config for path in folder.path.iterdir()):
-        return "running", "started, not scored yet"
+        if WorkLocks(folder.locks).are_held():
+            return "running", "started, not scored yet"
+        return "stopped", "stopped before it was scored; the same command goes on with it"
     return "pending", "not started"
 
 

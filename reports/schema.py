@@ -10,7 +10,7 @@ from reports.galleries import Figure, Gallery
 
 PUBLISHED_SETTING = ("paper", "released")
 """Profiles at the published setting, whose numbers can agree with the paper's."""
-State = Literal["measured", "not measured", "pending", "running", "failed"]
+State = Literal["measured", "not measured", "pending", "running", "stopped", "failed"]
 Verdict = Literal["agrees", "differs", "within noise", "not comparable"]
 Decision = Literal["holds", "fails", "undecided", "open"]
 """Outcome according to the interval; open if a row of the claim has no number."""
@@ -171,6 +171,8 @@ class Row:
     cells: tuple[Cell, ...]
     """One cell for each metric of the table, in the same order."""
     runs: tuple[Run, ...]
+    chosen: bool = False
+    """Whether its numbers are the best of other rows."""
 
     @property
     def title(self) -> str:

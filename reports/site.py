@@ -12,7 +12,7 @@ from markupsafe import Markup
 from lightning_mmdiff.runtime.files import atomic_path
 from lightning_mmdiff.runtime.links import require_own
 from lightning_mmdiff.runtime.run_folder import RunFolder
-from reports import coefficients, exports, notebook, pages, pictures, samples, site_pages, sliders
+from reports import coefficients, exports, influence_steps, notebook, pages, pictures, samples, site_pages, sliders
 from reports.overview import ORDER, Overview, Standing, look
 from reports.pages import Links
 from reports.pictures import Address, ShownGallery
@@ -83,16 +83,25 @@ def _table_page(
     assert table
     folder = slug(table.name)
     sheets = _write_sheets(table, site, folder)
-    grid, address = coefficients.find_grid(table), f"{folder}-sliders.html"
-    if grid:
-        write_text(site / address, sliders.page(table, grid, back=f"{folder}.html", navigation=navigation))
-    links = Links(
-        samples={n: f"#samples-{n}" for n in sheets}, configs=dict(configs), sliders=address if grid else ""
-    )  # fmt: skip
+    compared = _comparing_pages(table, site, folder, navigation)
+    links = Links(samples={n: f"#samples-{n}" for n in sheets}, configs=dict(configs), **compared)
     return pages.page(
         table, shown, sheets=sheets, links=links, downloads=_copy_downloads(table, site, folder),
         state=_state_line(standing), navigation=navigation,
     )  # fmt: skip
+
+
+def _comparing_pages(table: TableResult, site: Path, folder: str, navigation: Markup) -> dict[str, str]:
+    """Write the pages with sliders that the table has pictures for; return link -> address of each."""
+    grid, steps = coefficients.find_grid(table), influence_steps.find_steps(table)
+    written, back = {}, f"{folder}.html"
+    if grid:
+        written["sliders"] = f"{folder}-sliders.html"
+        write_text(site / written["sliders"], sliders.page(table, grid, back=back, navigation=navigation))
+    if steps:
+        written["steps"] = f"{folder}-steps.html"
+        write_text(site / written["steps"], influence_steps.page(table, steps, back=back, navigation=navigation))
+    return written
 
 
 def _state_line(standing: Standing) -> Markup:

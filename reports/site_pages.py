@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from lightning_mmdiff.runtime.durations import duration
 from reports import evidence, format, matrix, summary
 from reports.costs import add_up, energy, hours
 from reports.overview import ORDER, Overview, Standing
@@ -92,7 +93,7 @@ def _numbers(overview: Overview, claims: Sequence[Claim]) -> list[tuple[str, str
     numbers += [(energy(cost), "energy of GPUs")] if cost.energy_wh is not None else []
     seconds, unknown = time_left(overview.runs)
     more = f"; {_unknown(unknown)}" if unknown else ""
-    numbers.append((format.seconds(seconds) if seconds else "none", f"computing left, one run after the other{more}"))
+    numbers.append((duration(seconds) if seconds else "none", f"computing left, one run after the other{more}"))
     failed = sum(run.state == "failed" for run in overview.runs)
     return [*numbers, (str(failed), "runs failed")] if failed else numbers
 
@@ -125,9 +126,9 @@ def left(runs: Iterable[TableProgress], unclaimed: int) -> str:
     seconds, unknown = time_left(runs)
     unknown += unclaimed
     if not unknown:
-        return format.seconds(seconds) if seconds else "none"
+        return duration(seconds) if seconds else "none"
     more = _unknown(unknown)
-    return f"{format.seconds(seconds)} and {more}" if seconds else more
+    return f"{duration(seconds)} and {more}" if seconds else more
 
 
 def _unknown(count: int) -> str:
@@ -160,7 +161,7 @@ def all_runs(
 
 def _run_line(run: TableProgress, configs: Mapping[str, str], now: datetime, spent: str) -> list[Any]:
     done = format.MISSING if run.total is None else f"{run.done} of {run.total} {run.unit}"
-    rest = "unknown" if run.left is None else format.seconds(run.left) if run.left else format.MISSING
+    rest = "unknown" if run.left is None else duration(run.left) if run.left else format.MISSING
     address = configs.get(run.name)
     name = Markup('<a href="{}">{}</a>').format(address, run.name) if address else run.name
     return [name, badge(run.state, run.state), done, rest, spent, _age(run, now), format.one_line(run.reason, 200)]
@@ -171,5 +172,5 @@ def _age(run: TableProgress, now: datetime) -> str:
     if run.written is None:
         return format.MISSING
     when = datetime.fromtimestamp(run.written, UTC)
-    quiet = f", {format.seconds(max(0.0, (now - when).total_seconds()))} ago" if run.state == "running" else ""
+    quiet = f", {duration(max(0.0, (now - when).total_seconds()))} ago" if run.state == "running" else ""
     return f"{when:%Y-%m-%d %H:%M} UTC{quiet}"

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lightning_mmdiff.runtime.durations import duration
 from reports import basis, costs, evidence, format
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -35,8 +36,8 @@ def breakable(name: str) -> Markup:
 
 
 def sentence(text: str) -> str:
-    """Return the text with a capital at its start."""
-    return text[:1].upper() + text[1:]
+    """Return the text with a capital at its start, if it starts with a word: not ``n=256``."""
+    return text[:1].upper() + text[1:] if text[1:2].isalpha() or text[1:2] == " " else text
 
 
 def with_script(name: str) -> dict[str, str]:
@@ -55,7 +56,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(breakable=breakable, sentence=sentence)
+    environment.filters.update(breakable=breakable, duration=duration, sentence=sentence)
     environment.globals.update(
         basis=basis, costs=costs, evidence=evidence, format=format, navigation="", watermark="",
         style_sheet=_text("style.css"), **with_script("page.js"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports.progress import TableProgress, survey
 from slurm import scheduler
@@ -72,18 +73,12 @@ def _unmeasured(folder: Path, protocols: Sequence[str]) -> str | None:
 def _progress(run: TableProgress | None, limit: str) -> str:
     """Return the steps or images so far, the total time left, and the time until the job's limit."""
     words = []
-    if run is not None and run.total and run.state == "running":
+    if (
+        run is not None and run.total and run.state in ("running", "stopped")
+    ):  # it has the machine, perhaps between two locks
         words.append(f"{run.done:,} of {run.total:,} {run.unit}")
         words += [f"about {duration(run.left)} left"] if run.left is not None else []
     return ", ".join([*words, f"time limit in {limit}"])
-
-
-def duration(seconds: float) -> str:
-    """Format a duration in hours and minutes, or in seconds below a minute."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _why_waiting(queued: Queued, needs: Sequence[str], lines: Mapping[str, Line]) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 INSTRUCTIONS = {"FROM", "RUN", "COPY", "ENV", "WORKDIR", "ENTRYPOINT", "CMD"}
 SECTIONS = {"files", "post", "environment", "runscript", "test"}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, TOOLS = SETTINGS["project"], SETTINGS["tool"]
 
 
 def dockerfile() -> list[tuple[str, str]]:
@@ -48,5 +49,15 @@ def test_the_apptainer_definition_says_the_same() -> None:
     assert header == {"Bootstrap": "docker", "From": dict(dockerfile())["FROM"]}
     assert set(sections) == SECTIONS
     assert "pip install --no-cache-dir /opt/lightning_mmdiff" in sections["post"]
-    assert sections["files"].split() == [".", "/opt/lightning_mmdiff"]
+    pairs = dict(line.split() for line in sections["files"].splitlines() if line.strip())
+    assert pairs == {
+        name: f"/opt/lightning_mmdiff/{name}" for name in pairs
+    }  # not ".", which would copy .venv and runs too
+    packages = {name.removesuffix("*") for name in TOOLS["setuptools"]["packages"]["find"]["include"]}
+    assert pairs.keys() == {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], *packages}
+    assert all((ROOT / name).exists() for name in pairs)
     assert sections["runscript"].split()[:2] == ["exec", "mmdiff"]
+
+
+def test_docker_copies_neither_environment_nor_runs() -> None:
+    assert {".git", ".venv", "data", "runs"} <= set((ROOT / ".dockerignore").read_text().split())

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, UNet2DModel
 from methods.test_collaborative import batch, collaborative, experts
 from test_loading import write
 from tiny import randomized
@@ -131,5 +131,17 @@ def test_a_network_that_diffusers_has_is_given_as_its_own_class() -> None:
     torch.testing.assert_close(unet(z, t).sample, eps)
     assert isinstance(pipelines.ddim(model), DDIMScheduler)
     np.testing.assert_allclose(pipelines.ddim(model).alphas_cumprod, model.schedule.alpha_bar, atol=1e-6)
-    with pytest.raises(UserError, match="diffusers has no UNet"):
-        pipelines.to_diffusers(experts("hair")[0])
+
+
+def test_our_own_network_is_given_as_diffusers_class_too(tmp_path) -> None:
+    """With the condition's channels after the image; saved and read by diffusers itself."""
+    expert, z, t = experts("hair")[0], torch.randn(2, 3, 8, 8), torch.tensor(100)
+    maps = torch.ones(2, 1, 8, 8, dtype=torch.uint8)
+    encoded = expert.encode({"hair": maps}, 2)
+    pipelines.to_diffusers(expert).save_pretrained(tmp_path)
+    unet = UNet2DModel.from_pretrained(tmp_path)
+    found = unet(torch.cat([z, encoded.channels], dim=1), t).sample
+    torch.testing.assert_close(found, expert.predict_eps(z, t.expand(2), encoded), atol=1e-5, rtol=1e-5)
+    expert.network = torch.nn.Identity()
+    with pytest.raises(UserError, match="diffusers has no Identity"):
+        pipelines.to_diffusers(expert)

@@ -44,7 +44,8 @@ def installed(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_a_file_of_ones_own_runs_on_an_installed_wheel(installed, tmp_path) -> None:
-    assert len(FILE.splitlines()) <= 100
+    code = [line for line in FILE.splitlines() if line.strip() and not line.startswith(("import ", "from "))]
+    assert len(code) <= 60
     (tmp_path / "rings.py").write_text(FILE)
     environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
 

@@ -4,9 +4,12 @@ import ast
 import importlib
 import re
 import shlex
+import subprocess
+import tomllib
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -29,6 +32,7 @@ from lightning_mmdiff.weights import WEIGHTS
 from reports.__main__ import command as reports_command
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = (ROOT / "README.md").read_text()
 MOVED = ("tables", "runs", "numbers", "data", "weights", "own-models", "state")
 """Pages of docs/ whose commands are checked as the README's are."""
@@ -115,8 +119,36 @@ def test_every_weight_file_is_listed_with_its_license() -> None:
 
 def test_the_readme_is_short_and_has_a_picture() -> None:
     assert len(README.split()) <= MOST_WORDS
-    (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    *badges, picture = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert all(badge.startswith("docs/badges/") for badge in badges)
     assert (ROOT / picture).stat().st_size < 600_000
+
+
+def test_the_badges_say_what_the_project_file_says() -> None:
+    names = [line.removeprefix("Programming Language :: Python :: ") for line in PROJECT["classifiers"]]
+    versions = [name for name in names if re.fullmatch(r"3\.\d+", name)]
+    lint = re.search(r"^lint: setup\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    assert lint is not None
+    told = {
+        "python": ("Python", " | ".join(versions)),
+        "license": ("license", PROJECT["license"]),
+        "types": ("types", "mypy"),
+    }
+    assert "/mypy" in lint[1]
+    assert {path.stem for path in (ROOT / "docs" / "badges").iterdir()} == told.keys()
+    for name, words in told.items():
+        badge = ElementTree.parse(ROOT / "docs" / "badges" / f"{name}.svg").getroot()
+        assert tuple(node.text for node in badge.iter("{http://www.w3.org/2000/svg}text")) == words
+        assert badge.get("aria-label") == ": ".join(words)
+        assert f"docs/badges/{name}.svg" in README
+
+
+def test_the_clone_line_works_with_an_address(tmp_path) -> None:
+    (line,) = re.findall(r"^git clone .*$", README, re.M)
+    command = line.partition("#")[0].replace("ADDRESS", shlex.quote(str(ROOT))) + " && make --dry-run demo table1 test"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for wanted in ("-m mmdiff.demo", "-m experiments.table1", "-m pytest"):
+        assert wanted in done.stdout
 
 
 def test_the_commands_of_the_readme_parse() -> None:

@@ -19,6 +19,7 @@ from warm import Warm
 from experiments.engine import workers
 from experiments.engine.workers import VISIBLE, cores, gpus, helpers, start
 from lightning_mmdiff.callbacks.shards import locked_shards
+from lightning_mmdiff.runtime import owners
 from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
 from lightning_mmdiff.runtime.owners import identity
 from lightning_mmdiff.runtime.processes import machine, started
@@ -179,6 +180,20 @@ def test_a_holder_touches_its_lock(locks) -> None:
         before = path.stat().st_mtime
         time.sleep(0.3)
         assert path.stat().st_mtime > before
+
+
+def test_whether_locks_are_held_is_seen_where_nothing_may_be_written(locks, monkeypatch) -> None:
+    assert not locks.are_held()  # no folder yet
+    path = other(locks, "piece")  # of another machine, touched just now
+
+    def touch(self, *_args, **_options) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    assert locks.are_held()
+    os.utime(path, (1, 1))
+    monkeypatch.setattr(owners, "_seen", {path: owners._Look(1.0, time.monotonic() - 1000)})  # watched for long
+    assert not locks.are_held()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import stored_json
 
-PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "torchmetrics", "numpy", "scipy")
+PACKAGES = ("lightning", "torch", "torchvision", "diffusers", "timm", "lpips", "numpy", "scipy")
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Files of the drivers of CUDA, ROCm and WSL; without one PyTorch sees no GPU."""

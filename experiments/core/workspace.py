@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from datamodules.base import PackedDataModule
 from datamodules.config import DataConfig
 from datamodules.regimes import AlternatingData
@@ -13,6 +15,7 @@ from experiments.core.costs import data_of
 from experiments.runs import Run, TrainRun
 from experiments.spec import Profile
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.processes import environment_number
 
 RENDERED = {"smoke": (48, 16), "mini": (4000, 32)}
 """Images per data set (plus test images) and image size in pixels, if the data is rendered."""
@@ -77,8 +80,20 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run], fits: Fits = lambda 
 def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | AlternatingData:
     """Return the data of a training run as ``prepare_data`` packed it: one data set, or several that take turns."""
     modules = [c.open(root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
+    workers = loader_workers()
     for module in modules:
         module.prepared = True  # files changed since then would not be those in the run's config
+        module.num_workers = workers
     if len(modules) == 1:
         return modules[0]
-    return AlternatingData(data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0)
+    return AlternatingData(
+        data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0, num_workers=workers
+    )
+
+
+def loader_workers() -> int:
+    """Return how many processes assemble training batches: ``MMDIFF_LOADER_WORKERS``; 2 beside a GPU, else none.
+
+    Batches depend on (seed, step, row) alone, so the number changes no result. On a CPU the cores are the training's.
+    """
+    return environment_number("MMDIFF_LOADER_WORKERS", 2 if torch.cuda.is_available() else 0)

@@ -18,7 +18,9 @@ from experiments.spec import Profile, Table, TableFunction, of_images, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime import stand_ins
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.links import require_own
+from lightning_mmdiff.runtime.options import check_options
 
 if TYPE_CHECKING:
     from experiments.core.workspace import Workspace
@@ -65,6 +67,8 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
     """
     command_line = flags is None
     if flags is None:
+        with readable_end():
+            check_options(TableFlags, sys.argv[1:])
         about = (sys.modules["__main__"].__doc__ or "").strip() or None
         flags = tyro.cli(TableFlags, prog=f"python -m {_module()}", description=about)
     with endings(flags.out, debug=flags.debug) if command_line else nullcontext(), session(table, flags) as phases:

@@ -15,6 +15,7 @@ from experiments.engine.launch import is_group
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.files import remove_stale
 from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -157,7 +158,7 @@ class _Clock:
         passed = time.monotonic() - self.start
         left = sum(self.left.values()) * passed / self.done if self.done else None
         what = "train" if isinstance(run, TrainRun) else "sample and score"
-        return f"{what} {run.name}" + (f"  (about {left / 60:.0f} min left in all)" if left is not None else "")
+        return f"{what} {run.name}" + (f"  (about {duration(left)} left in all)" if left is not None else "")
 
     def finished(self, run: Run) -> None:
         self.done += self.left.pop(run.name)

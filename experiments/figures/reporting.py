@@ -119,6 +119,7 @@ def _row(workspace: Workspace, rows: Sequence[Row], folder: Path) -> dict[str, A
         "label": first.label,
         "published": first.published,
         "why": first.why,
+        "best_of": list(first.best_of),
         "ceiling": first.sample is not None and first.sample.method.is_real,
         "runs": runs,
     }

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from experiments.protocols import (
+    both,
     configurations,
     costs,
     distances,
@@ -30,6 +31,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     *spread.PROTOCOLS,
     *segmentation.PROTOCOLS,
     *faces.PROTOCOLS,
+    *both.PROTOCOLS,
     *scenes.PROTOCOLS,
     *published_scenes.PROTOCOLS,
     *labels.PROTOCOLS,

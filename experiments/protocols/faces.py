@@ -52,7 +52,7 @@ def identity(
 
 PROTOCOLS = (
     image_mean(
-        "Attributes-MiniJudge", attribute_accuracy, better="higher", range=SHARE,
+        "Attributes-MiniJudge", lambda samples: samples.once(attribute_accuracy), better="higher", range=SHARE,
         description="Share of eight attributes (hair colors, glasses, hat, male, smiling) that a separate small classifier "
         "reads off the sample as they are in the face whose caption was given.",
     ),

@@ -59,8 +59,11 @@ def published_accuracy(samples: Samples) -> NDArray[np.float64]:
     return np.concatenate(scores)
 
 
-def lapa_scores(samples: Samples) -> segmentation.Scores:
-    """Return scores of background, skin and hair by Unite and Conquer's parser; an image without a face scores 0."""
+def lapa_maps(samples: Samples) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return maps of background, skin (1) and hair (2): by Unite and Conquer's parser and as asked for, [N, H, W] each.
+
+    Last, whether no face was found, [N].
+    """
     parser = load_lapa_parser(torch.device(DEVICE))
     faces = [parser.parse(batch) for batch in samples.images.split(16)]
     labels = label_map(samples)
@@ -68,7 +71,12 @@ def lapa_scores(samples: Samples) -> segmentation.Scores:
     for number, name in enumerate(("skin", "hair"), 1):
         target[labels == FACE_CLASSES.index(name)] = number
     failed = torch.cat([face.num_faces for face in faces]).numpy() == 0
-    seen = torch.cat([face.label_map for face in faces]).numpy()
+    return torch.cat([face.label_map for face in faces]).numpy(), target, failed
+
+
+def lapa_scores(samples: Samples) -> segmentation.Scores:
+    """Return scores of background, skin and hair by Unite and Conquer's parser; an image without a face scores 0."""
+    seen, target, failed = samples.once(lapa_maps)
     return segmentation.image_scores(seen, target, 3, failed=failed)
 
 
@@ -113,7 +121,7 @@ PROTOCOLS = (
         description="As mIoU-MiniParser, with the Dice coefficient.",
     ),
     image_mean(
-        "MaskAccuracy-MiniParser", small_parser_accuracy, better="higher", range=SHARE,
+        "MaskAccuracy-MiniParser", lambda samples: samples.once(small_parser_accuracy), better="higher", range=SHARE,
         description="Share of pixels that our small parser finds as in the mask, 19 classes, mean over images.",
     ),
     comparable(

@@ -14,8 +14,8 @@ from lightning_mmdiff.metrics import lpips
 
 Distance = Callable[[Tensor, Tensor], NDArray[np.float64]]
 """Function of two sets of images, uint8 [N, 3, H, W] each, to the distance of each pair, [N]."""
-NUM_IMAGES = 32
-"""Number of conditions that are sampled again."""
+NUM_IMAGES = 16
+"""Number of conditions that are sampled again; every one costs as much as an image of the row."""
 
 
 def again(samples: Samples) -> Tensor:

@@ -77,7 +77,7 @@ class Experts:
         """Return the model of things on plain grounds, in the role of ADM on ImageNet, under the asked class."""
         conditions = ConditionConfig(label=("label", len(objects.NAMES)))
         run = _expert(
-            self.settings, self.seed, "scene-class-expert", _data(self.settings, "imagenet", "label"), conditions
+            self.settings, self.seed, "scene-class-expert", _data(self.settings, "close_things", "label"), conditions
         )
         return ExpertUse(run=run, conditions=("label",), weight=weight, reliability=a, null=null)
 

@@ -3,13 +3,13 @@
 Weights are w = 1 and reliabilities a = 1/2 wherever a method has them: the product that a joint model of both conditions learns.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from experiments.protocols.catalogue import column
 from experiments.runs import SampleRun
-from experiments.spec import Claim, Metric, Profile, Row
+from experiments.spec import Claim, Metric, Profile, Row, our_claims
 from lightning_mmdiff.methods.combining.choosing import BlendBySaliency, Switch
 from lightning_mmdiff.methods.combining.feynman_kac_sampling import UniteParticles
 from lightning_mmdiff.methods.combining.guidance import UniteInInterval, UnitePlusPlus
@@ -26,7 +26,7 @@ PRODUCT, CHOICE = "As a product (w = 1, a = 1/2)", "One expert at a time"
 ETA_0, ETA_1 = "Eq. 10, eta 0", "Eq. 10, eta 1"
 LONG_0, LONG_1 = f"{ETA_0}, 4 times the steps", f"{ETA_1}, 4 times the steps"
 OWN, OWN_1 = "own latents, theta 1/W", "own latents, theta 1"
-LANGEVIN, METROPOLIS = "3 Langevin corrections, eta 0", "3 Metropolis corrections, 4/5 of the steps, eta 0"
+LANGEVIN, METROPOLIS = "3 Langevin corrections, eta 0", "3 Metropolis corrections, eta 0"
 PARTICLES_4, PARTICLES_8 = "Feynman-Kac, 4 particles, eta 1", "Feynman-Kac, 8 particles, half the steps, eta 1"
 ACROSS = "own latents, theta 1/W, pixels and latents"
 INTERVAL, PLUS_PLUS = "guidance in an interval, eta 0", "CFG++, eta 0"
@@ -43,7 +43,7 @@ COSTS = (
 LEVELS = (0.28, 1.61)
 """Noise levels sigma / alpha between which guidance acts: those published for EDM2-XXL at 512 px and FID."""
 NOTE = (
-    "Correctors and particles take as many evaluations as Eq. 10 with 4 times the steps. "
+    "Correctors (but at the first step) and particles take as many evaluations as Eq. 10 with 4 times the steps. "
     "Feynman-Kac's control, which picks one particle at random, is Eq. 10 at eta 1 in law. Guidance in an interval acts "
     f"between noise levels {LEVELS[0]} and {LEVELS[1]}, as published for images of 512 px. SuperDiff has no guidance and adds "
     "the noise of eta 1."
@@ -73,7 +73,7 @@ def ways(profile: Profile, experts: tuple[ExpertUse, ...], sampled: Sampled, pre
         OWN: run("own-latents", UniteOwnLatents(experts=experts), eta=0.0),
         OWN_1: run("own-latents-1", UniteOwnLatents(experts=experts, theta=1.0), eta=0.0),
         LANGEVIN: run("langevin", UniteCorrected(experts=experts), eta=0.0),
-        METROPOLIS: run("metropolis", UniteCorrected(experts=experts, adjusted=True), share=4 / 5, eta=0.0),
+        METROPOLIS: run("metropolis", UniteCorrected(experts=experts, adjusted=True), eta=0.0),
         PARTICLES_4: run("particles-4", UniteParticles(experts=experts, particles=4), eta=1.0),
         PARTICLES_8: run("particles-8", UniteParticles(experts=experts, particles=8), share=1 / 2, eta=1.0),
         INTERVAL: run("interval", UniteInInterval(experts=experts, low=low, high=high), eta=0.0),
@@ -103,15 +103,10 @@ def grouped(runs: Mapping[str, SampleRun]) -> tuple[Row, ...]:
     return (*products, *(Row(group=CHOICE, label=x, sample=runs[x]) for x in CHOICES if x in runs))
 
 
-def claims_on(labels: Iterable[str], columns: Iterable[str]) -> tuple[Claim, ...]:
+def claims_on(labels: Iterable[str], columns: Sequence[str]) -> tuple[Claim, ...]:
     """Return the claims of ``CLAIMS`` whose two rows are in a table, on each of its ``columns``."""
     present = set(labels)
-    return tuple(
-        Claim(id="ours", text=text, metric=column, better=better, worse=worse)
-        for text, better, worse in CLAIMS
-        if {better, worse} <= present
-        for column in columns
-    )
+    return our_claims((claim for claim in CLAIMS if {*claim[1:]} <= present), columns)
 
 
 CLAIMS = (

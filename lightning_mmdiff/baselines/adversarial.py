@@ -95,7 +95,7 @@ class AdversarialModel(SeededTraining):
 
     def example(self, batch: Mapping[str, Any]) -> Example:
         """Return a batch in the range of networks."""
-        image = images.to_float(batch["image"])
+        image = images.to_float(batch["image"]).to(self.dtype)
         return Example(image=image, condition=self.condition(batch.get("conditions", {}), image))
 
     def turns(self) -> list[tuple[str, Callable[[Example, torch.Generator], Tensor]]]:
@@ -151,7 +151,7 @@ class AdversarialModel(SeededTraining):
 
     def noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         """Return the noise of a training batch."""
-        return lambda *shape: seeding.randn((batch_size, *shape), generator).to(self.device)
+        return lambda *shape: seeding.randn((batch_size, *shape), generator).to(next(self.parameters()))
 
     def noise_of(self, generators: Sequence[torch.Generator]) -> Noise:
         """Return the noise of images to sample; image i draws only from ``generators[i]``."""
@@ -159,7 +159,7 @@ class AdversarialModel(SeededTraining):
 
     def _no_gradient(self) -> Tensor | float:
         """Return 0 with a zero gradient for every parameter: processes that share a batch wait for all of them."""
-        if self.trainer.world_size == 1:
+        if self.processes == 1:
             return 0.0
         return 0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
 

@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff import seeding
 from lightning_mmdiff.baselines.adversarial import AdversarialConfig, AdversarialModel, Example, Noise, frozen_call
 from lightning_mmdiff.baselines.image_pool import ImagePool
 from lightning_mmdiff.baselines.losses import least_squares
 from lightning_mmdiff.baselines.resnet_generator import ResnetGenerator
 from lightning_mmdiff.images import to_float
 from lightning_mmdiff.networks.patch_discriminator import PatchDiscriminator
+from lightning_mmdiff.networks.whole_batch import gathered
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions
 
@@ -82,7 +84,7 @@ class CycleGAN(AdversarialModel):
 
     def condition(self, conditions: Conditions, like: Tensor) -> Tensor:
         """Return the picture to translate, [B, 3, S, S] in [-1, 1]."""
-        return to_float(conditions[self.config.source].to(like.device))
+        return to_float(conditions[self.config.source]).to(like)
 
     def generate(self, condition: Tensor, noise: Noise) -> Tensor:
         """Return the translation, [B, 3, S, S] in [-1, 1], of pictures [B, 3, S, S]; there is no noise."""
@@ -108,7 +110,9 @@ class CycleGAN(AdversarialModel):
         losses = []
         for name, real in ((FORWARD, example.image), (BACKWARD, example.condition)):
             pool: Any = self.pools[name]
-            pooled = pool.query(self._fakes[name], generator)
+            fakes = self._fakes[name]
+            whole = gathered(fakes) if seeding.processes(generator) > 1 else fakes  # every process keeps the same pool
+            pooled = seeding.own_rows(pool.query(whole, generator), generator)
             judge = self.discriminator[name]
             losses.append(0.5 * (least_squares(judge(pooled), False) + least_squares(judge(real), True)))
         return torch.stack(losses).sum()
@@ -116,5 +120,7 @@ class CycleGAN(AdversarialModel):
     @staticmethod
     def _unpaired(example: Example, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the pictures of both sides in orders that have nothing to do with each other."""
-        order = torch.randperm(len(example.image), generator=generator).to(example.image.device)
-        return example.condition, example.image[order]
+        processes = seeding.processes(generator)
+        order = torch.randperm(processes * len(example.image), generator=generator).to(example.image.device)
+        images = gathered(example.image) if processes > 1 else example.image
+        return example.condition, seeding.own_rows(images[order], generator)

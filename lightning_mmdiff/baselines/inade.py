@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff import seeding
 from lightning_mmdiff.baselines.adversarial import Example, Noise
 from lightning_mmdiff.baselines.inade_encoder import InstanceEncoder
 from lightning_mmdiff.baselines.labels import num_classes
 from lightning_mmdiff.baselines.losses import standard_normal_divergence
 from lightning_mmdiff.baselines.spade import LabelsToImage, SpadeConfig
 from lightning_mmdiff.baselines.spatially_adaptive import ResidualDecoder, xavier
+from lightning_mmdiff.networks.whole_batch import BatchNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class InstanceAdaptiveNorm(nn.Module):
 
     def __init__(self, channels: int, classes: int, noise_dim: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.norm = BatchNorm(channels, affine=False)
         self.weight = nn.Parameter(torch.rand(classes, channels, 2))
         self.bias = nn.Parameter(torch.zeros(classes, channels, 2))
         self.project = xavier(nn.Linear(noise_dim, channels))
@@ -120,4 +122,5 @@ class Inade(LabelsToImage):
         noise = self.noise(len(mean), generator)
         drawn = mean + (0.5 * log_variance).exp() * noise(*mean.shape[1:])
         fake = self.generator["decoder"](example.condition, noise(self.config.latent_dim), drawn)
-        return fake, standard_normal_divergence(mean, log_variance) / 2
+        divergence = standard_normal_divergence(mean, log_variance) / 2
+        return fake, seeding.processes(generator) * divergence  # a sum over the whole batch; processes take the mean

@@ -6,30 +6,18 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff.baselines.adversarial import AdversarialConfig, AdversarialModel, Example, Noise, frozen_call
-from lightning_mmdiff.baselines.label_networks import LabelDecoder, LabelEncoder, LabelNetworkConfig
+from lightning_mmdiff.baselines.label_networks import LabelDecoder, LabelEncoder, LabelModelConfig
 from lightning_mmdiff.baselines.losses import cross_entropy
 from lightning_mmdiff.sampling import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelGANConfig(AdversarialConfig):
+class LabelGANConfig(LabelModelConfig, AdversarialConfig):
     """Both networks; ``image_size`` is that of ``network``."""
-
-    network: LabelNetworkConfig
 
     def build(self, *, seed: int) -> "LabelGAN":
         """Build both networks."""
         return LabelGAN(self, seed=seed)
-
-    @property
-    def required_conditions(self) -> tuple[str, ...]:
-        """The label."""
-        return ("label",)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes of the label."""
-        return self.network.num_classes
 
 
 class LabelGAN(AdversarialModel):

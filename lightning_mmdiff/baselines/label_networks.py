@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff.configs import Config
+from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.networks.blocks import GroupNorm
 from lightning_mmdiff.networks.class_layers import ClassTokens, FiLM
 
@@ -37,6 +38,28 @@ class LabelNetworkConfig(Config):
         self._multiples(4, "image_size")
         self._multiples(GROUPS, "channels")
         self._at_least(1, "num_classes", "latent_dim", "label_dim")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelModelConfig(ModelConfig):
+    """Base of the configs of models with both networks."""
+
+    network: LabelNetworkConfig
+
+    @property
+    def required_conditions(self) -> tuple[str, ...]:
+        """The label."""
+        return ("label",)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the label."""
+        return self.network.num_classes
+
+    @property
+    def pixels(self) -> int:
+        """Height and width of the training images."""
+        return self.network.image_size
 
 
 class LabelLayer(nn.Module):

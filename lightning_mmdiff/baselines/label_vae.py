@@ -8,17 +8,15 @@ import torch
 from torch import Tensor
 
 from lightning_mmdiff import images, seeding
-from lightning_mmdiff.baselines.label_networks import LabelDecoder, LabelEncoder, LabelNetworkConfig
+from lightning_mmdiff.baselines.label_networks import LabelDecoder, LabelEncoder, LabelModelConfig
 from lightning_mmdiff.baselines.losses import standard_normal_divergence
-from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.training import SupervisedModel, summed
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelVAEConfig(ModelConfig):
-    """Both networks and the spread of a pixel."""
+class LabelVAEConfig(LabelModelConfig):
+    """The spread of a pixel, beside both networks."""
 
-    network: LabelNetworkConfig
     deviation: float = 0.3
     """Standard deviation of a pixel given z and label, for pixels in [-1, 1]."""
 
@@ -29,21 +27,6 @@ class LabelVAEConfig(ModelConfig):
     def build(self, *, seed: int) -> "LabelVAE":
         """Build both networks."""
         return LabelVAE(self, seed=seed)
-
-    @property
-    def required_conditions(self) -> tuple[str, ...]:
-        """The label."""
-        return ("label",)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes of the label."""
-        return self.network.num_classes
-
-    @property
-    def pixels(self) -> int:
-        """Height and width of the training images."""
-        return self.network.image_size
 
 
 class LabelVAE(SupervisedModel):

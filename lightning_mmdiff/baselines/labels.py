@@ -18,7 +18,7 @@ def num_classes(maps: LabelMaps) -> int:
 
 
 def one_hot(conditions: Mapping[str, Any], maps: LabelMaps, image: Tensor) -> Tensor:
-    """Return the label map [B, classes, S, S], float 0 or 1, with one class a pixel.
+    """Return the label map [B, classes, S, S], 0 or 1, with one class a pixel.
 
     A pixel belongs to the channel with the largest value if that is above one half, else to background. The papers'
     maps are probabilities (Unite and Conquer, facer), ours are 0 or 255: both become hard labels.
@@ -26,7 +26,7 @@ def one_hot(conditions: Mapping[str, Any], maps: LabelMaps, image: Tensor) -> Te
     Args:
         conditions: name -> map, uint8 [B, C, S, S]; those in ``maps`` that are missing are empty.
         maps: the maps, in the order of their classes.
-        image: tensor [B, C, S, S] that gives size and device.
+        image: float tensor [B, C, S, S] that gives size, device and dtype.
 
     Raises:
         UserError: if a map has another shape.
@@ -40,4 +40,4 @@ def one_hot(conditions: Mapping[str, Any], maps: LabelMaps, image: Tensor) -> Te
             raise UserError(f"The map {name!r} is {list(value.shape)}; expected {list(expected)}.")
         channels.append(torch.zeros(expected, device=image.device) if value is None else value.to(image.device).float())
     values = torch.cat([torch.full((size[0], 1, *size[1:]), 127.5, device=image.device), *channels], dim=1)
-    return torch.zeros_like(values).scatter_(1, values.argmax(dim=1, keepdim=True), 1.0)
+    return torch.zeros_like(values, dtype=image.dtype).scatter_(1, values.argmax(dim=1, keepdim=True), 1.0)

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_mmdiff import seeding
 from lightning_mmdiff.baselines.adversarial import AdversarialConfig, AdversarialModel, Example, Noise, frozen_call
 from lightning_mmdiff.baselines.labels import LabelMaps, num_classes, one_hot
 from lightning_mmdiff.baselines.oasis_discriminator import SegmentingDiscriminator
@@ -20,6 +22,7 @@ from lightning_mmdiff.baselines.spatially_adaptive import (
     rescale,
     xavier,
 )
+from lightning_mmdiff.networks.whole_batch import total
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.sampling import Conditions
 
@@ -84,14 +87,13 @@ class OasisGenerator(nn.Module):
         return self.decoder(self.first(F.interpolate(both, (self.smallest,) * 2, mode="nearest")), both)
 
 
-def class_weights(labels: Tensor) -> Tensor:
-    """Return the weight of each class, [K], inverse to its share of the batch's pixels (Eq. 2); 0 for absent classes.
+def class_weights(counts: Tensor) -> Tensor:
+    """Return the weight of each class, [K], inverse to its share of a batch's pixels (Eq. 2), ``counts`` [K]; 0 if absent.
 
     The weights of the classes present are pixels / (count x present), so that their sum over pixels is the pixel count.
     """
-    counts = labels.sum(dim=(0, 2, 3))
     present = counts > 0
-    return torch.where(present, labels.sum() / (counts.clamp(min=1) * present.sum()), 0.0)
+    return torch.where(present, counts.sum() / (counts.clamp(min=1) * present.sum()), 0.0)
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, *, weights: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class Oasis(AdversarialModel):
         """Return the loss of the generator: its pixels should be taken for their classes."""
         z = self.noise(len(example.image), generator)(self.config.noise_channels)
         logits = frozen_call(self.discriminator, self.generator(example.condition, z))
-        return segmentation_loss(logits, example.condition, weights=class_weights(example.condition))
+        return segmentation_loss(logits, example.condition, weights=self._weights(example.condition, generator))
 
     def discriminator_loss(self, example: Example, generator: torch.Generator) -> Tensor:
         """Return the loss of Eq. 3 and LabelMix (Eq. 4), on new images of the generator that has just stepped."""
@@ -155,8 +157,14 @@ class Oasis(AdversarialModel):
         on_fake, on_real, on_mixed = self.discriminator(torch.cat([fake, real, mask * real + (1 - mask) * fake])).chunk(
             3
         )
-        loss = fake_loss(on_fake) + segmentation_loss(on_real, labels, weights=class_weights(labels))
+        loss = fake_loss(on_fake) + segmentation_loss(on_real, labels, weights=self._weights(labels, generator))
         return loss + self.config.mix_weight * F.mse_loss(on_mixed, mask * on_real + (1 - mask) * on_fake)
+
+    @staticmethod
+    def _weights(labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the weights of classes in the batch that all processes have together."""
+        counts = labels.sum(dim=(0, 2, 3))
+        return class_weights(total(counts) if seeding.processes(generator) > 1 else counts)
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:  # type: ignore[override]
         """Step with each network in turn, then move the average; a hook after the step would run after the checkpoint."""
@@ -179,14 +187,13 @@ class Oasis(AdversarialModel):
     @torch.no_grad()
     def measure_statistics(self, batches: Iterator[Any]) -> None:
         """Set the batch norms' means and variances to their averages over ``batches``."""
-        norms = [layer for layer in self.average.modules() if isinstance(layer, nn.BatchNorm2d)]
+        norms: Any = [layer for layer in self.average.modules() if isinstance(layer, _BatchNorm)]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average
         self.average.train()
         for number, batch in enumerate(batches):
-            generator = torch.Generator().manual_seed(number)
-            image = batch["image"].to(self.device)
-            labels = self.condition(batch.get("conditions", {}), image)
-            self.average(labels, self.noise(len(image), generator)(self.config.noise_channels))
+            labels = self.example({**batch, "image": batch["image"].to(self.device)}).condition
+            draws = seeding.shared(torch.Generator().manual_seed(number), self.global_rank, self.processes)
+            self.average(labels, self.noise(len(labels), draws)(self.config.noise_channels))
         self.average.eval()

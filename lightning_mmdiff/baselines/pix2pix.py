@@ -62,7 +62,7 @@ class Pix2Pix(AdversarialModel):
 
     def condition(self, conditions: Conditions, like: Tensor) -> Tensor:
         """Return the picture to translate, [B, 3, S, S] in [-1, 1]."""
-        return to_float(conditions[self.config.source].to(like.device))
+        return to_float(conditions[self.config.source]).to(like)
 
     def generate(self, condition: Tensor, noise: Noise) -> Tensor:
         """Return the translation, [B, 3, S, S] in [-1, 1], of pictures [B, 3, S, S]; dropout acts here too, as published."""

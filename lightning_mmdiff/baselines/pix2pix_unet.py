@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from lightning_mmdiff.baselines.adversarial import Noise
 from lightning_mmdiff.baselines.patches import normal
+from lightning_mmdiff.networks.whole_batch import BatchNorm
 
 DROPPED = 0.5
 
 
-class ImageStatisticsNorm(nn.BatchNorm2d):
+class ImageStatisticsNorm(BatchNorm):
     """Batch norm in training; afterwards each image is normalized by its own statistics.
 
     Published images are made one at a time with the batch's statistics, which are then the image's.

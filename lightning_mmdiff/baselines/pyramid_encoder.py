@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightning_mmdiff.baselines.stylegan2_layers import EqualizedLinear
 from lightning_mmdiff.configs import Config
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.networks.whole_batch import BatchNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +58,13 @@ class ResidualUnit(nn.Module):
         super().__init__()
         self.shortcut: nn.Module = nn.MaxPool2d(1, stride)
         if width_in != width_out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(width_in, width_out, 1, stride, bias=False), BatchNorm(width_out))
         self.residual = nn.Sequential(
-            nn.BatchNorm2d(width_in),
+            BatchNorm(width_in),
             nn.Conv2d(width_in, width_out, 3, padding=1, bias=False),
             nn.PReLU(width_out),
             nn.Conv2d(width_out, width_out, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(width_out),
+            BatchNorm(width_out),
             ChannelWeights(width_out, squeeze),
         )
 
@@ -105,7 +104,7 @@ class PyramidEncoder(nn.Module):
         widths, dim = config.widths, config.widths[-1]
         self.first = nn.Sequential(
             nn.Conv2d(channels_in, config.first_width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(config.first_width),
+            BatchNorm(config.first_width),
             nn.PReLU(config.first_width),
         )
         self.stages = nn.ModuleList(

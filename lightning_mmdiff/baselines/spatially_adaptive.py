@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lightning_mmdiff.networks.whole_batch import BatchNorm
+
 Norm = Callable[[int], nn.Module]
 """Function from a number of channels to a layer that takes (x [B, C, h, w], condition)."""
 INIT_GAIN = 0.02
@@ -56,7 +58,7 @@ class SpatiallyAdaptiveNorm(nn.Module):
 
     def __init__(self, channels: int, label_channels: int, hidden: int = 128) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.norm = BatchNorm(channels, affine=False)
         self.shared = xavier(nn.Conv2d(label_channels, hidden, 3, padding=1))
         self.gamma = xavier(nn.Conv2d(hidden, channels, 3, padding=1))
         self.beta = xavier(nn.Conv2d(hidden, channels, 3, padding=1))

@@ -9,11 +9,22 @@ The distance of n images is biased upwards, roughly by a constant over n: compar
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lightning_mmdiff.errors import UserError
 
 Array = NDArray[np.float64]
+
+
+def _tensor(a: Array) -> Tensor:
+    """Return ``a`` in float64 on the GPU, if there is one: decompositions of 2048 x 2048 take seconds on a CPU."""
+    return torch.from_numpy(a).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _product(a: Array, b: Array) -> Tensor:
+    return _tensor(a) @ _tensor(b).T
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +64,7 @@ def fit_gaussian(features: NDArray) -> Gaussian:
     mean = features.mean(axis=0)
     root = (features - mean) / np.sqrt(len(features) - 1)  # S = root^T root
     if len(root) > root.shape[1]:
-        root = np.linalg.qr(root, mode="r")  # same S, D rows
+        root = torch.linalg.qr(_tensor(root), mode="r").R.cpu().numpy()  # same S, D rows
     return Gaussian(mean=mean, root=root)
 
 
@@ -65,7 +76,7 @@ def frechet_between(x: Gaussian, y: Gaussian) -> float:
     """
     if x.mean.shape != y.mean.shape:
         raise UserError(f"Features of {x.mean.size} and {y.mean.size} dimensions: not from one network.")
-    trace_root = np.linalg.svd(x.root @ y.root.T, compute_uv=False).sum()
+    trace_root = torch.linalg.svdvals(_product(x.root, y.root)).sum().item()
     spread = np.square(x.root).sum() + np.square(y.root).sum()  # tr(S_x) + tr(S_y)
     return float(np.square(x.mean - y.mean).sum() + spread - 2 * trace_root)
 
@@ -84,21 +95,21 @@ def influences(features: NDArray, reference: Gaussian) -> Array:
     """
     x = fit_gaussian(features)
     deviations, n = np.asarray(features, np.float64) - x.mean, len(features)
-    roots = _diagonal_of_root(deviations @ reference.root.T / np.sqrt(n - 1))
+    roots = _diagonal_of_root(_product(deviations, reference.root) / np.sqrt(n - 1)).cpu().numpy()
     spread = np.square(deviations).sum(axis=1) / (n - 1) - roots
     found = 2 * deviations @ (x.mean - reference.mean) + n * spread
     return found - found.mean()
 
 
-def _diagonal_of_root(a: Array) -> Array:
+def _diagonal_of_root(a: Tensor) -> Tensor:
     """Return the diagonal of (a a^T)^{1/2}, [n], for ``a`` [n, r], from the smaller of a a^T and a^T a."""
     if len(a) <= a.shape[1]:
-        vectors, values, _ = np.linalg.svd(a, full_matrices=False)
-        return np.square(vectors) @ values
-    squares, vectors = np.linalg.eigh(a.T @ a)
-    values = np.sqrt(squares.clip(min=0))
+        vectors, values, _ = torch.linalg.svd(a, full_matrices=False)
+        return vectors.square() @ values
+    squares, vectors = torch.linalg.eigh(a.T @ a)
+    values = squares.clamp(min=0).sqrt()
     kept = values > 1e-9 * values.max()
-    return np.square(a @ vectors[:, kept]) @ (1 / values[kept])
+    return (a @ vectors[:, kept]).square() @ (1 / values[kept])
 
 
 def frechet_from_features(x: NDArray, y: NDArray) -> float:

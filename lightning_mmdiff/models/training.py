@@ -33,10 +33,14 @@ class SeededTraining(lightning.LightningModule, ABC):
         """Number of completed training steps, in batches; 0 without a trainer."""
         return steps_done(self.trainer) if self._trainer is not None else 0
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that share a training batch; 1 without a trainer."""
+        return self.trainer.world_size if self._trainer is not None else 1
+
     def draws(self, step: int) -> torch.Generator:
         """Return the source of this process's share of the randomness of a training step."""
-        processes = self.trainer.world_size if self._trainer is not None else 1
-        return seeding.step_generator(self.seed, step, self.global_rank, processes)
+        return seeding.step_generator(self.seed, step, self.global_rank, self.processes)
 
     @abstractmethod
     def loss(self, batch: Mapping[str, Any], generator: torch.Generator) -> Tensor:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from lightning_mmdiff.networks.whole_batch import BatchNorm
+
 SMALLEST_IMAGE = 24
 """Height and width in pixels that yield a single logit."""
 
@@ -28,14 +30,14 @@ class PatchDiscriminator(nn.Module):
         for level, (width_in, width_out) in enumerate(zip(widths, widths[1:]), start=1):
             stride = 2 if level < num_layers else 1
             convolution = nn.Conv2d(width_in, width_out, 4, stride=stride, padding=1, bias=norm == "instance")
-            normalize = nn.BatchNorm2d(width_out) if norm == "batch" else nn.InstanceNorm2d(width_out)
+            normalize = BatchNorm(width_out) if norm == "batch" else nn.InstanceNorm2d(width_out)
             layers += [convolution, normalize, nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, std=0.02)
-            elif isinstance(layer, nn.BatchNorm2d):
+            elif isinstance(layer, BatchNorm):
                 nn.init.normal_(layer.weight, mean=1.0, std=0.02)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """ADM's U-Net (Dhariwal & Nichol 2021) for every profile, with Unite and Conquer's face and sketch networks as presets.
 
-diffusers' UNet2DModel lacks the second adaptive norm of supplement 7.3 and the heads of ADM-128. Layers are numbered as in
-the released checkpoints, whose names for them are in ``released.adm``; ``qkv`` may need a permutation (see ``blocks.Attention``).
+diffusers' UNet2DModel lacks the second adaptive norm of supplement 7.3 and the heads of ADM-128 (see ``as_diffusers``). Layers
+are numbered as in the released checkpoints, whose names for them are in ``released.adm``; ``qkv`` may need a permutation (see
+``blocks.Attention``).
 """
 
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ Results must be atomic and independent of the process that makes them: an owner 
 One that writes step by step asks ``require`` before each write whether the piece is still its own.
 """
 
+import errno
 import json
 import os
 import threading
@@ -24,6 +25,9 @@ from lightning_mmdiff.runtime.owners import host, identity, same, seems_alive
 from lightning_mmdiff.runtime.processes import machine, started
 
 T = TypeVar("T")
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of writing to a folder of somebody else."""
 
 
 class LostLockError(Exception):
@@ -104,6 +108,13 @@ class WorkLocks:
         found = _read(path)
         return f"process {found.get('pid')} on {host(found)}"
 
+    def are_held(self) -> bool:
+        """Return whether a process that is alive holds any of the locks."""
+        try:
+            return any(self._is_alive(path) for path in self.folder.iterdir() if path.suffix[1:].isdecimal())
+        except FileNotFoundError:
+            return False
+
     def require(self, name: str) -> None:
         """Raise LostLockError unless this process holds the newest lock on ``name``."""
         path = self._newest(name)
@@ -171,8 +182,10 @@ class WorkLocks:
         try:
             probe.touch()
             return probe.stat().st_mtime
-        except FileNotFoundError:  # the folder was cleared: all work is done
-            return time.time()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, *READ_ONLY):
+                raise
+            return time.time()  # the folder was cleared, since all work is done, or is only looked at
         finally:
             probe.unlink(missing_ok=True)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 LIBRARIES = (
     "cv2", "diffusers", "lightning", "lpips", "matplotlib", "pandas", "safetensors", "scipy", "sklearn", "tensorboard",
-    "timm", "torch", "torchmetrics", "torchvision", "transformers",
+    "timm", "torch", "torchvision", "transformers",
 )  # fmt: skip
 """Top-level names that are stood in for."""
 LOADED = "MMDIFF_LIBRARIES"

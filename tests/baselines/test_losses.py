@@ -71,7 +71,7 @@ def test_a_label_is_the_channel_above_one_half() -> None:
 def test_perfect_discriminators_have_no_loss() -> None:
     labels = torch.eye(3)[torch.randint(3, (2, 8, 8), generator=torch.Generator().manual_seed(0))].permute(0, 3, 1, 2)
     certain = 1e4 * torch.cat([torch.zeros(2, 1, 8, 8), labels], dim=1)
-    weights = class_weights(labels)
+    weights = class_weights(labels.sum(dim=(0, 2, 3)))
     assert segmentation_loss(certain, labels, weights=weights) == 0
     assert fake_loss(torch.nn.functional.pad(torch.zeros(2, 3, 8, 8), (0, 0, 0, 0, 1, 0), value=1e4)) == 0
     assert segmentation_loss(torch.zeros(2, 4, 8, 8), labels, weights=weights) == pytest.approx(math.log(4))
@@ -80,7 +80,7 @@ def test_perfect_discriminators_have_no_loss() -> None:
 def test_class_weights_make_all_classes_present_count_the_same() -> None:
     labels = torch.zeros(1, 3, 2, 4)
     labels[:, 0, :, :3], labels[:, 2, :, 3:] = 1, 1  # 6 pixels and 2; class 1 is absent
-    assert class_weights(labels).tolist() == pytest.approx([8 / 12, 0, 2])
+    assert class_weights(labels.sum(dim=(0, 2, 3))).tolist() == pytest.approx([8 / 12, 0, 2])
 
 
 def test_label_mix_keeps_whole_classes_together() -> None:
@@ -89,8 +89,6 @@ def test_label_mix_keeps_whole_classes_together() -> None:
     values = [mask[:, 0][labels[:, k] == 1].unique() for k in range(6)]
     assert all(len(v) == 1 for v in values)
     assert {v.item() for v in values} == {0, 1}
-    image = torch.randn(4, 3, 8, 8)
-    assert torch.equal(mask * image + (1 - mask) * image, image)
 
 
 def test_the_pool_fills_and_then_swaps_half_of_the_images() -> None:

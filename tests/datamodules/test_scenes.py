@@ -8,7 +8,8 @@ import torch
 from tiny_sets import opened
 
 from datamodules.mini import objects, scenes
-from datamodules.mini.scene_layouts import PLAIN, write_balanced_scenes, write_scenes
+from datamodules.mini.scene_layouts import CAPTIONS as SHARES
+from datamodules.mini.scene_layouts import PLAIN, write_balanced_scenes, write_close_things, write_scenes
 from datamodules.scenes import CAPTIONS, LIST, Scenes, full_caption, object_caption
 
 
@@ -16,7 +17,7 @@ def drawn(numbers, size=32, part="train"):
     return scenes.render(scenes.invent(0, part, np.asarray(numbers)), size)
 
 
-@pytest.mark.parametrize("part", ["train", "test", "balanced"])
+@pytest.mark.parametrize("part", ["train", "test", "balanced", "close"])
 def test_a_picture_depends_on_its_number_alone(part):
     pictures = drawn(range(20), part=part)
     assert np.array_equal(drawn([17, 3], part=part), pictures[[17, 3]])
@@ -38,7 +39,7 @@ def test_asked_things_are_rare_in_training_and_in_every_test_picture():
 
 
 def test_a_thing_changes_only_the_middle_and_can_be_seen():
-    for part in ("train", "balanced"):
+    for part in ("train", "balanced", "close"):
         invented = scenes.invent(0, part, np.arange(300))
         bare = scenes.Scenes(
             scene=invented.scene, draws=invented.draws,
@@ -63,12 +64,13 @@ def test_scenes_are_told_apart_by_their_mean_colors_most_of_the_time():
     assert ((features[400:] @ weights).argmax(1) == labels[400:]).mean() > 0.9
 
 
-@pytest.mark.parametrize("write", [write_scenes, write_balanced_scenes])
-def test_the_layout_is_read_as_it_was_written(tmp_path, write):
+@pytest.mark.parametrize(
+    ("write", "part"), [(write_scenes, "train"), (write_balanced_scenes, "balanced"), (write_close_things, "close")]
+)
+def test_the_layout_is_read_as_it_was_written(tmp_path, write, part):
     write(tmp_path / "scenes", count=40, image_size=16)
     data = opened(Scenes, tmp_path / "scenes", image_size=16, conditions=Scenes.known_conditions)
     assert (len(data.train), len(data.test)) == (40, 10)
-    part = "train" if write is write_scenes else "balanced"
     invented = scenes.invent(0, part, np.arange(40))
     batch = data.train.batch(range(40))
     assert np.array_equal(batch["image"].numpy(), scenes.render(invented, 16))
@@ -79,9 +81,31 @@ def test_the_layout_is_read_as_it_was_written(tmp_path, write):
     for i, caption in enumerate(batch["conditions"]["caption"]):
         scene, thing = texts[invented.scene[i]], [*objects.NAMES, None][invented.things.thing[i]]
         expected = {scene} if thing is None else {object_caption(thing), full_caption(scene, thing)}
+        expected |= {scene} if part == "train" else set()
         assert caption in expected
     again = data.train.draw([])
     assert all(again["conditions"][name] == [] for name in CAPTIONS)
+
+
+def test_things_close_up_stand_on_colors_of_two_scenes():
+    close = scenes.invent(0, "close", np.arange(2000))
+    assert set(close.scene.tolist()) == {len(scenes.NAMES)}
+    counts = np.bincount(close.things.thing, minlength=len(objects.NAMES) + 1)
+    assert counts[scenes.NOTHING] == 0
+    assert (counts[:-1] > 140).all()  # 200 of each expected, standard deviation 13
+    corners = scenes.render(close, 16)[:, :, [0, -1]].reshape(2000, -1)
+    grounds = np.unique((corners[:, [0, 16, 32]] // 32), axis=0)
+    assert len(grounds) >= 5  # skies of the six scenes: the meadow's, the sea's and the road's are alike
+
+
+def test_half_of_the_captions_leave_the_thing_out(tmp_path):
+    """A text model learns that "a meadow" is often one with something in it, so the text does not forbid a thing."""
+    write_scenes(tmp_path / "scenes", count=2000, image_size=8)
+    pictures = [p for p in json.loads((tmp_path / "scenes" / LIST).read_text())["pictures"] if p["file"][:5] == "train"]
+    with_thing = [p for p in pictures if p["thing"] != scenes.NOTHING]
+    bare = [p["caption"] == scenes.NAMES[p["scene"]] for p in with_thing]
+    assert np.mean(bare) == pytest.approx(SHARES[0], abs=0.05)
+    assert all(p["caption"] == scenes.NAMES[p["scene"]] for p in pictures if p["thing"] == scenes.NOTHING)
 
 
 def test_prompts_of_the_asked_pairs(tmp_path):

@@ -29,6 +29,7 @@ FOLDERS = {
     "night2day": ("train", "val"),
     "digits": ("train/3", "test/3"),
     "scenes": ("train", "test"),
+    "close_things": ("train", "test"),
     "scenes_balanced": ("train", "test"),
 }
 """Folders of images and label files of every data set that is rendered."""

@@ -10,10 +10,11 @@ from PIL import Image
 from tiny import tiny_denoiser
 
 from experiments import head_to_head, head_to_head_faces
-from experiments.figures import agreement, quality
+from experiments.figures import agreement, own_noise, quality
 from experiments.protocols import spread
 from experiments.protocols.samples import Samples
 from experiments.spec import plan, trainings
+from lightning_mmdiff.methods.combining.own_latents_sampling import OwnLatents
 from lightning_mmdiff.methods.unite_and_conquer import Expert, UniteAndConquer
 from lightning_mmdiff.schedules import Sampler
 
@@ -61,6 +62,45 @@ def test_the_figure_has_its_numbers_beside_it(tmp_path) -> None:
     agreement.draw(pd.DataFrame(lines), tmp_path / "agreement.png")
     assert Image.open(tmp_path / "agreement.png").width > 1000
     assert pd.read_csv(tmp_path / "agreement.csv").t.tolist() == [900, 500, 100]
+
+
+def own(theta: float) -> OwnLatents:
+    experts = [Expert(denoiser=MODEL, conditions=(name,)) for name in ("hair", "skin")]
+    return OwnLatents(experts, theta=theta, sampler=SAMPLER)
+
+
+def test_noise_in_own_latents_at_theta_0_is_the_noise_of_equation_10() -> None:
+    """z - alpha x = sigma eps_c there, for all terms alike."""
+    sizes: list[float] = []
+
+    def observed(z, t, conditions):
+        eps = united("hair", "skin").predict_noise(z, t, conditions)
+        sizes.append(float(eps.flatten(1).square().mean(dim=1).sqrt().mean()))
+        return eps
+
+    united("hair", "skin").predict_step(batch(), predict_noise=observed)
+    found = own_noise.noise_sizes(own(0.0), batch())
+    assert found.term.tolist() == ["hair", "skin", "null of hair", "null of skin"] * 2
+    for (_, lines), size in zip(found.groupby("t", sort=False), sizes, strict=True):
+        assert lines.noise.tolist() == pytest.approx([size] * 4, rel=1e-4)
+    assert found.clamped.between(0, 1).all()
+
+
+def test_own_latents_part_only_after_the_first_step() -> None:
+    found = own_noise.noise_sizes(own(1.0), batch())
+    first, second = (lines.noise for _, lines in found.groupby("t", sort=False))
+    assert first.nunique() == 1 or first.std() < 1e-6
+    assert second.std() > 1e-4
+
+
+def test_the_figure_of_own_latents_has_its_numbers_beside_it(tmp_path) -> None:
+    made = [
+        own_noise.noise_sizes(own(t), batch()).assign(way=w)
+        for w, t in (("Eq. 10", 0), ("theta 1/W", 0.5), ("theta 1", 1))
+    ]
+    own_noise.draw(pd.concat(made), tmp_path / "own-latents.png")
+    assert Image.open(tmp_path / "own-latents.png").width > 1000
+    assert len(pd.read_csv(tmp_path / "own-latents.csv")) == 3 * 2 * 4
 
 
 def cell(value: float | None) -> SimpleNamespace:

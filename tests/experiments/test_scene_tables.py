@@ -29,6 +29,8 @@ def test_the_table_has_the_printed_rows_and_numbers() -> None:
         {"NIQE": 5.34, "CLIP": 0.286, "Acc": 87.0},
     ]
     assert {label for label, row in rows.items() if row.sample is None} == {"OURS"}
+    assert rows["OURS"].best_of == ("a = 0", "a = 0.5", "a = 1")
+    assert "OURS" not in {label for claim in table3.claims() for label in (claim.better, claim.worse)}
 
 
 def test_all_rows_of_a_seed_start_from_the_same_noise_and_ask_for_the_same() -> None:
@@ -72,6 +74,24 @@ def test_contradictory_rows_differ_in_weight_or_reliability_alone() -> None:
         assert (first.weight, second.weight, second.reliability) == (thing, text, a)
         assert (first.conditions, second.conditions) == (("label",), ("text@other_caption",))
         assert thing + text == 10
+
+
+def test_figures_draw_every_sampled_pair_of_reliability_and_weight() -> None:
+    table = table3.table("mini", 0)
+    grid = {}
+    for row in table.rows:
+        if row.group in (table3.RELIABILITY, table3.GRID):
+            thing, text = row.sample.method.experts
+            assert thing.weight == text.weight
+            assert thing.reliability + text.reliability == 1
+            grid[text.reliability, text.weight] = row.label
+    assert {(a, w) for a in (0, 0.5, 1) for w in (1, 2, 5, 8)} <= set(grid)
+    by_a, by_w = table.figures
+    assert {(x, line.label): name for line in by_a.lines for x, name in line.points} == {
+        (a, f"w = {w:g}"): name for (a, w), name in grid.items()
+    }
+    drawn = {(line.label, x): name for line in by_w.lines for x, name in line.points}
+    assert drawn == {(f"a = {a:g}", w): name for (a, w), name in grid.items() if a in (0, 0.5, 1)}
 
 
 def test_the_paper_trained_nothing_here() -> None:

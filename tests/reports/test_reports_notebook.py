@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reports import notebook
-from reports.notebook_cells import RECOMPUTE
+from reports.notebook_code import RECOMPUTE
 from reports.results import load_table
 from reports.statistics import bootstrap_interval
 from reports.write import write_all
@@ -55,7 +55,7 @@ def test_code_is_folded_and_needs_only_common_packages(moved):
     nbformat.validate(made)
     code = [cell for cell in made.cells if cell.cell_type == "code"]
     imported = set(re.findall(r"^(?:from|import) (\w+)", "\n".join(cell.source for cell in code), re.MULTILINE))
-    assert imported <= {"json", "pathlib", "matplotlib", "numpy", "pandas"}
+    assert imported <= {"IPython", "io", "json", "pathlib", "matplotlib", "numpy", "pandas"}
     folded = [cell for cell in code if cell.metadata.get("jupyter", {}).get("source_hidden")]
     assert len(folded) >= 2
     assert made.cells[0].source.startswith("# Unite and Conquer, Table 1")

@@ -4,10 +4,13 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from half_runs import training
 
+from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import progress
 from reports.charts import HEIGHT, WIDTH, Series, lines
 from reports.costs import add_up, energy, hours
@@ -27,8 +30,10 @@ def test_time_left_of_a_training_from_its_own_files(tmp_path):
         os.utime(path, (now - 1000 + 2 * step, now - 1000 + 2 * step))  # two seconds a step
     os.utime(folder / "loss.csv", (now - 600, now - 600))
     run = progress.survey(tmp_path / "mini")["model"]
-    assert (run.state, run.done, run.total, run.unit) == ("running", 200, 300, "steps")
+    assert (run.state, run.done, run.total, run.unit) == ("stopped", 200, 300, "steps")
     assert run.left == pytest.approx(200, rel=1e-3)
+    with WorkLocks(RunFolder(folder).locks).try_acquire("train"):
+        assert progress.survey(tmp_path / "mini")["model"].state == "running"
 
 
 def test_time_left_from_finished_runs_of_the_same_kind(tmp_path):
@@ -109,6 +114,11 @@ def test_gpu_hours_and_energy(tmp_path):
     assert [stage.gpus for stage in stages(tmp_path)] == [8, 3, 1]
     cost = add_up(stages(tmp_path))
     assert hours(cost) == "12 GPU h"
+    assert [hours(replace(cost, gpu_hours=h)) for h in (1284.2, 0.2, 0.011)] == [
+        "1,284 GPU h",
+        "12 GPU min",
+        "40 GPU s",
+    ]
     assert energy(cost) == "1.4 kWh"
     stored["stage"]["train"]["energy_wh"] = None
     (tmp_path / "provenance.json").write_text(json.dumps(stored))

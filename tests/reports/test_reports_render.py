@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from reports.format import Footnotes, escape_latex, escape_markdown, seconds
+from reports.format import Footnotes, escape_latex, escape_markdown
 from reports.latex import full, latex
 from reports.markdown import markdown
 from reports.pages import standalone
@@ -138,7 +138,3 @@ def test_equal_reasons_share_a_letter():
 def test_many_reasons():
     notes = Footnotes()
     assert [notes.mark(str(i)) for i in range(28)][24:] == ["y", "z", "aa", "bb"]
-
-
-def test_seconds():
-    assert [seconds(s) for s in (0.25, 95.2, 7260)] == ["0.25 s", "1 min 35 s", "2 h 1 min"]

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lightning_mmdiff.runtime.locks import WorkLocks
+from lightning_mmdiff.runtime.run_folder import RunFolder
 from reports import evidence
 from reports.claims import find_row
 from reports.results import load_table
@@ -14,6 +16,7 @@ from reports.settings import differences
 from reports.statistics import bootstrap_interval, t_interval
 from reports.values import as_json, frame
 
+STOPPED = "stopped before it was scored; the same command goes on with it"
 TOO_WIDE = "the gap is at most half the 95% interval, which is too wide to agree"
 
 
@@ -55,7 +58,7 @@ def test_states_and_reasons(make_table, hostile):
     assert found == {
         "TediGAN (Others)": ("not measured", "needs a StyleGAN2 checkpoint"),
         "Pix2PixHD (Others)": ("failed", "Traceback:\nNaN loss at step 12 <b>"),
-        "Started (Others)": ("running", "started, not scored yet"),
+        "Started (Others)": ("stopped", STOPPED),
         f"{hostile} (Others)": ("pending", "not started"),
     }
     assert rows["TediGAN (Others)"].cells[0].published == 87.95
@@ -265,7 +268,7 @@ def test_the_smallest_number_of_images_is_told(make_table):
 
 
 def test_seeds_of_which_none_is_measured_are_told_one_by_one(make_table):
-    """Failed outranks running, which outranks pending; one seed alone needs no number."""
+    """Failed outranks stopped, which outranks pending; one seed alone needs no number."""
     folder = make_table()
     for seed in range(3):
         (folder / f"../../ours-{seed}/metrics.json").unlink()
@@ -274,13 +277,18 @@ def test_seeds_of_which_none_is_measured_are_told_one_by_one(make_table):
         (folder / "../../ours-2" / name).unlink(missing_ok=True)
     (folder / "../../ours-2").rmdir()
     row = rows_of(folder)["Ours, 3 seeds (Others)"]
-    running = "seed 0: started, not scored yet; seed 1: started, not scored yet"
-    assert (row.state, row.reason) == ("running", f"{running}; seed 2: not started")
+    assert (row.state, row.reason) == ("stopped", f"seed 0: {STOPPED}; seed 1: {STOPPED}; seed 2: not started")
+    with WorkLocks(RunFolder(folder / "../../ours-1").locks).try_acquire("shard-1"):
+        row = rows_of(folder)["Ours, 3 seeds (Others)"]
+    assert (row.state, row.reason) == (
+        "running",
+        f"seed 0: {STOPPED}; seed 1: started, not scored yet; seed 2: not started",
+    )
     (folder / "../../ours-1/failed.txt").write_text("disk full")
     row = rows_of(folder)["Ours, 3 seeds (Others)"]
     assert (row.state, row.reason) == (
         "failed",
-        "seed 0: started, not scored yet; seed 1: failed: disk full; seed 2: not started",
+        f"seed 0: {STOPPED}; seed 1: failed: disk full; seed 2: not started",
     )
     assert [(cell.value, cell.reason) for cell in row.cells] == [(None, "failed")] * 2
 

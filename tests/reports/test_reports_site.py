@@ -62,7 +62,7 @@ def test_index_has_every_table_row_and_claim(profile):
     table = load_table(profile / "tables" / "table1" / "table.json")
     for row in table.rows:
         assert row.title in words
-    for state in ("7 measured", "1 failed", "1 running", "1 pending", "1 not measured"):
+    for state in ("7 measured", "1 failed", "1 stopped", "1 pending", "1 not measured"):
         assert state in words
 
 

@@ -112,20 +112,20 @@ def test_keys_move_the_sliders(make_table, tmp_path):
             assert shown(browser, "right")[:2] == ["spade-c", "right: a = 1, w = 5"]
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             browser.evaluate("document.getElementById('left-a').focus()")
-            press(browser, "ArrowRight", 39)
+            browser.press("ArrowRight", 39)
             assert shown(browser, "left") == ["oasis", "left: a = 0.5, w = 5", "58.00 [54.52, 61.48]", ""]
-            press(browser, "Tab", 9)
-            press(browser, "End", 35)
+            browser.press("Tab", 9)
+            browser.press("End", 35)
             assert shown(browser, "left")[:2] == ["inade-0", "left: a = 0.5, w = 8"]
-            press(browser, "Tab", 9)
-            press(browser, "Home", 36)
+            browser.press("Tab", 9)
+            browser.press("Home", 36)
             assert shown(browser, "right")[:2] == ["spade", "right: a = 0, w = 5"]
-            press(browser, "Tab", 9)
-            press(browser, "ArrowRight", 39)  # the weight was moved last: it stays, the reliability is the nearest
+            browser.press("Tab", 9)
+            browser.press("ArrowRight", 39)  # the weight was moved last: it stays, the reliability is the nearest
             assert shown(browser, "right")[::3] == ["inade-0", "a = 0, w = 8 was not sampled. Shown: a = 0.5, w = 8."]
             browser.evaluate("document.getElementById('right-a').focus()")
-            press(browser, "ArrowRight", 39)
-            press(browser, "ArrowRight", 39)  # now the reliability was
+            browser.press("ArrowRight", 39)
+            browser.press("ArrowRight", 39)  # now the reliability was
             assert shown(browser, "right")[::3] == ["spade-c", "a = 1, w = 8 was not sampled. Shown: a = 1, w = 5."]
             text = "document.getElementById('right-w').getAttribute('aria-valuetext')"
             assert browser.evaluate(text) == "w = 8"
@@ -154,12 +154,6 @@ def test_everyone_can_use_the_sliders(make_table, tmp_path):
 def ready(browser) -> None:
     """Wait until the sheet is decoded and the first settings are shown."""
     browser.answer("document.getElementById('sheet').decode().then(() => new Promise(done => setTimeout(done)))")
-
-
-def press(browser, key: str, code: int) -> None:
-    """Press and release a key."""
-    for kind in ("rawKeyDown", "keyUp"):
-        browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
 
 def shown(browser, side: str) -> list[str]:

@@ -15,8 +15,8 @@ from nbformat.v4 import new_code_cell
 from PIL import Image
 from site_files import Page, only_our_script
 
+from lightning_mmdiff.runtime.durations import duration
 from reports import notebook, pages
-from reports.format import seconds
 from reports.notebook import NotebookError
 from reports.pictures import shrink
 from reports.results import load_table
@@ -96,10 +96,10 @@ def test_aggregated_json(make_table):
 
 def test_trainings_behind_a_row(make_table):
     text = re.sub(' data-on="[^"]*"', "", pages.standalone(load_table(make_table() / "table.json")))
-    budget = ("300", "9,600", "10 min 0 s", "18 min 20 s")  # steps, images seen, time, processor time
+    budget = ("300", "9,600", "10 min", "18 min 20 s")  # steps, images seen, time, processor time
     cells = "".join(f"<td>{number}</td>" for number in budget)
     assert text.count(f"<td>face-model</td><td>train</td>{cells}") == 11  # every measured run needs it ...
-    assert f"each counted once: {seconds(600 + 11 * 2 * 95.2)}." in text  # ... and it was trained once
+    assert f"each counted once: {duration(600 + 11 * 2 * 95.2)}." in text  # ... and it was trained once
 
 
 def test_empty_table(make_table):

@@ -82,7 +82,7 @@ _PICTURES: dict[str, Any] = {"image_size": mt_latents.PAPER.translation.image_si
 PAPER = Settings(
     spade=_training(SpadeConfig(**_FACES), 32, 2 * PASSES * FACES // 32),
     oasis=_on_four(_training(OasisConfig(**_FACES), 32, 2 * PASSES * FACES // 32, falls=False)),
-    pix2pixhd=_training(Pix2PixHDConfig(**_FACES), 8, 2 * PASSES * FACES // 8),
+    pix2pixhd=_training(Pix2PixHDConfig(**_FACES), 1, 2 * PASSES * FACES),
     inade=_training(InadeConfig(**_FACES), 32, 2 * PASSES * FACES // 32),
     pix2pix=_training(Pix2PixConfig(**_PICTURES), 1, 200 * STREETS),
     cyclegan=_training(CycleGANConfig(**_PICTURES), 1, 200 * STREETS),

@@ -25,3 +25,11 @@ class Collaborate(MethodConfig):
         assert isinstance(model, Collaborative)
         model.influence_config = self.influence
         return model
+
+    @property
+    def calls_per_step(self) -> int:
+        """Experts, guided ones twice, and dynamic diffusers; without temporal influence the experts make each image twice."""
+        experts = len(self.model.experts)
+        diffusers = self.model.calls_per_step - experts
+        asked = experts if self.influence.guidance == 1 else 2 * experts
+        return diffusers + (asked if self.influence.temporal else 2 * asked)

@@ -1,6 +1,6 @@
 """Langevin correctors (Du et al. 2023, "Reduce, Reuse, Recycle"): steps at one noise level towards the combined density.
 
-Here g = -eps / sigma_s is the combined score at level s, where the corrector acts, and h = delta sigma_s^2 its step size.
+Here g = -eps / sigma is the combined score at the noise level where the corrector acts, and h = delta sigma^2 its step size.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ def langevin(z: Tensor, eps: Tensor, sigma: float, *, delta: float, noise: Tenso
     Args:
         z: current point, [B, ...].
         eps: combined noise predicted for z, [B, ...].
-        sigma: sigma_s.
-        delta: step size in units of sigma_s^2.
+        sigma: sigma of the level.
+        delta: step size in units of sigma^2.
         noise: N(0, I), [B, ...].
     """
     step = delta * sigma**2
@@ -38,8 +38,8 @@ def metropolis(
         z: current point, [B, ...].
         eps: combined noise predicted for z.
         predict: combined noise at this level.
-        sigma: sigma_s.
-        delta: step size in units of sigma_s^2.
+        sigma: sigma of the level.
+        delta: step size in units of sigma^2.
         noise: N(0, I), of the shape of z.
         uniform: uniform draws in [0, 1), [B].
     """

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from lightning_mmdiff.methods.combining.langevin import langevin, metropolis
 from lightning_mmdiff.methods.combining.scheduling import OwnSteps, all_generators, normal, uniform
-from lightning_mmdiff.methods.combining.steps import Interval
 from lightning_mmdiff.methods.config import Trained
 from lightning_mmdiff.methods.unite_and_conquer import Expert, Unite, UniteAndConquer, experts_of
 from lightning_mmdiff.respaced import Step
@@ -18,12 +17,12 @@ from lightning_mmdiff.schedules import Sampler
 
 
 class Corrected(UniteAndConquer):
-    """Eq. 10 with correctors after each step but the last.
+    """Eq. 10 with correctors at the level of each step but the first, where z_T needs none.
 
     Args:
         experts: the experts.
         corrections: Langevin steps at each level.
-        delta: step size in units of sigma_s^2.
+        delta: step size in units of sigma_t^2.
         adjusted: whether to accept or reject each step (MALA).
         sampler: DDIM.
         sampling_seed: image i depends only on this seed and i.
@@ -42,14 +41,17 @@ class Corrected(UniteAndConquer):
 
 
 class CorrectedSteps(OwnSteps):
-    """The inner scheduler's steps, each followed by corrections at the level it arrives at."""
+    """The inner scheduler's steps, each but the first after corrections at the level where it starts.
+
+    The noise predicted for the step serves the first correction, and that of the last correction serves the step.
+    """
 
     def __init__(self, sampler: Sampler, method: Corrected, conditions: Conditions) -> None:
         super().__init__(sampler, method.schedule)
         self.method, self.conditions = method, conditions
 
     def step(self, model_output: Tensor, t: Tensor, z: Tensor, generator: Any = None) -> Step:
-        """Step from t to the next cleaner timestep and correct there.
+        """Correct at t and step to the next cleaner timestep.
 
         Args:
             model_output: combined noise, [B, C, H, W].
@@ -57,28 +59,28 @@ class CorrectedSteps(OwnSteps):
             z: z_t, [B, C, H, W].
             generator: noise source of each image.
         """
-        z = super().step(model_output, t, z, generator).prev_sample
-        interval = self.interval(t)
-        if not interval.is_last and self.method.corrections:
-            z = self._corrected(z, interval, all_generators(generator))
-        return Step(prev_sample=z)
+        eps = model_output
+        if int(t) != int(self.timesteps[0]):
+            z, eps = self._corrected(z, eps, t, all_generators(generator))
+        return Step(prev_sample=super().step(eps, t, z, generator).prev_sample)
 
-    def _corrected(self, z: Tensor, interval: Interval, generators: Sequence[torch.Generator]) -> Tensor:
-        method, sigma, time = self.method, interval.sigma_next, self.next_time(interval)
+    def _corrected(
+        self, z: Tensor, eps: Tensor, t: Tensor, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        method, sigma = self.method, self.interval(t).sigma
 
         def predict(x: Tensor) -> Tensor:
-            return method.predict_noise(x, time, self.conditions)
+            return method.predict_noise(x, t, self.conditions)
 
-        eps = predict(z)
-        for number in range(method.corrections):
+        for _ in range(method.corrections):
             noise = normal(z.shape[1:], generators, z)
             if method.adjusted:
                 draws = uniform(1, generators)[:, 0].to(z)
                 z, eps, _ = metropolis(z, eps, predict, sigma, delta=method.delta, noise=noise, uniform=draws)
             else:
                 z = langevin(z, eps, sigma, delta=method.delta, noise=noise)
-                eps = predict(z) if number < method.corrections - 1 else eps
-        return z
+                eps = predict(z)
+        return z, eps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class UniteCorrected(Unite):
 
     corrections: int = 3
     delta: float = 0.1
-    """Step size in units of sigma_s^2; stable below 2 / (sigma_s^2 x largest precision)."""
+    """Step size in units of sigma_t^2; stable below 2 / (sigma_t^2 x largest precision)."""
     adjusted: bool = False
     """Whether to accept or reject each step (MALA)."""
 
@@ -105,5 +107,5 @@ class UniteCorrected(Unite):
 
     @property
     def calls_per_step(self) -> int:
-        """Those of Eq. 10, once for the step and once for each correction; MALA needs one more at each level."""
-        return super().calls_per_step * (1 + self.corrections + int(self.adjusted))
+        """Those of Eq. 10, once for the step and once for each correction; the first step has none."""
+        return super().calls_per_step * (1 + self.corrections)

@@ -42,11 +42,6 @@ class OwnSteps(SchedulerWrapper):
         """Return the step that starts at t."""
         return self.intervals[int(t)]
 
-    def next_time(self, step: Interval) -> Tensor:
-        """Return s, the timestep after t; there is none after the last."""
-        times = list(self.intervals)
-        return self.timesteps[times.index(step.t) + 1]
-
 
 def normal(shape: Sequence[int], generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
     """Return N(0, I) of ``shape`` for each image, [B, *shape]; image i draws only from ``generators[i]``.

@@ -63,8 +63,8 @@ class Terms(Protocol):
 
 
 Sample = Callable[[Tensor, Draws], Tensor]
-Correct = Callable[[Tensor, Interval, Draws], Tensor]
-"""Function of z_s, the step that ended there and a source of noise to another z_s."""
+Correct = Callable[[Tensor, Tensor, Interval, Draws], tuple[Tensor, Tensor]]
+"""Function of z_t, its eps_c, the step that starts there and a source of noise to another z_t and its eps_c."""
 
 
 def chain(schedule: NoiseSchedule, num_steps: int) -> list[Interval]:
@@ -77,14 +77,8 @@ def predict(world: Terms, z: Tensor, step: Interval) -> Tensor:
     return torch.stack([term.eps_at(z, step.alpha, step.sigma) for term in world.terms])
 
 
-def arrived(world: Terms, z: Tensor, step: Interval) -> Tensor:
-    """Return eps_c of Eq. 10 for z_s at the end of ``step``, [B, D]."""
-    eps = torch.stack([term.eps_at(z, step.alpha_next, step.sigma_next) for term in world.terms])
-    return weighted(world.coefficients, eps)
-
-
 def equation_10(world: Terms, steps: Sequence[Interval], *, eta: float = 0.0, correct: Correct | None = None) -> Sample:
-    """Return Eq. 10 by DDIM, with corrections at each level it arrives at but the last.
+    """Return Eq. 10 by DDIM, with corrections at the start of each step but the first, where z_T needs none.
 
     Args:
         world: terms and coefficients.
@@ -94,41 +88,40 @@ def equation_10(world: Terms, steps: Sequence[Interval], *, eta: float = 0.0, co
     """
 
     def sample(z: Tensor, draws: Draws) -> Tensor:
-        for step in steps:
+        for number, step in enumerate(steps):
             eps = weighted(world.coefficients, predict(world, z, step))
+            if correct and number:
+                z, eps = correct(z, eps, step, draws)
             noise = draws.normal(z) if eta and not step.is_last else None
             z = ddim(z, clean_image(z, eps, step), step, eta=eta, noise=noise)
-            z = correct(z, step, draws) if correct and not step.is_last else z
         return z
 
     return sample
 
 
 def unadjusted(world: Terms, *, corrections: int, delta: float) -> Correct:
-    """Return Langevin steps (ULA) of size ``delta`` sigma_s^2."""
+    """Return Langevin steps (ULA) of size ``delta`` sigma_t^2."""
 
-    def correct(z: Tensor, step: Interval, draws: Draws) -> Tensor:
+    def correct(z: Tensor, eps: Tensor, step: Interval, draws: Draws) -> tuple[Tensor, Tensor]:
         for _ in range(corrections):
-            z = langevin(z, arrived(world, z, step), step.sigma_next, delta=delta, noise=draws.normal(z))
-        return z
+            z = langevin(z, eps, step.sigma, delta=delta, noise=draws.normal(z))
+            eps = weighted(world.coefficients, predict(world, z, step))
+        return z, eps
 
     return correct
 
 
 def adjusted(world: Terms, *, corrections: int, delta: float) -> Correct:
-    """Return Metropolis-adjusted Langevin steps (MALA) of size ``delta`` sigma_s^2."""
+    """Return Metropolis-adjusted Langevin steps (MALA) of size ``delta`` sigma_t^2."""
 
-    def correct(z: Tensor, step: Interval, draws: Draws) -> Tensor:
+    def correct(z: Tensor, eps: Tensor, step: Interval, draws: Draws) -> tuple[Tensor, Tensor]:
         def there(x: Tensor) -> Tensor:
-            return arrived(world, x, step)
+            return weighted(world.coefficients, predict(world, x, step))
 
-        eps = there(z)
         for _ in range(corrections):
             chance = draws.uniform(len(z)).to(z)
-            z, eps, _ = metropolis(
-                z, eps, there, step.sigma_next, delta=delta, noise=draws.normal(z), uniform=chance
-            )  # fmt: skip
-        return z
+            z, eps, _ = metropolis(z, eps, there, step.sigma, delta=delta, noise=draws.normal(z), uniform=chance)
+        return z, eps
 
     return correct
 

@@ -54,17 +54,17 @@ def united(
 ) -> Gaussian:
     """The law of Eq. 10 with Langevin corrections, step by step: each map is known by its values at a few points."""
     here, correct = start(), ways.unadjusted(world, corrections=1, delta=delta)
-    for step in chain(num_steps):
-        here = Affine.of(ways.equation_10(world, [step], eta=eta), int(eta > 0 and not step.is_last))(here)
-        if corrections and not step.is_last:
-            correction = Affine.of(partial(_corrected, correct, step), 1)
+    for number, step in enumerate(chain(num_steps)):
+        if corrections and number:
+            correction = Affine.of(partial(_corrected, world, correct, step), 1)
             for _ in range(corrections):
                 here = correction(here)
+        here = Affine.of(ways.equation_10(world, [step], eta=eta), int(eta > 0 and not step.is_last))(here)
     return here
 
 
-def _corrected(correct: ways.Correct, step: Interval, z: Tensor, draws: ways.Draws) -> Tensor:
-    return correct(z, step, draws)
+def _corrected(world: World, correct: ways.Correct, step: Interval, z: Tensor, draws: ways.Draws) -> Tensor:
+    return correct(z, weighted(world.coefficients, ways.predict(world, z, step)), step, draws)[0]
 
 
 def divergence_of_united(num_steps: int, world: World = DEPENDENT, **options) -> float:
