@@ -44,7 +44,7 @@ def main(flags: ConvertFlags) -> None:
     if flags.file is None:
         for file in catalogue.FILES:
             entry = weights.entry(file.weight)
-            print(f"{entry.name:28}{entry.file:32}{entry.purpose}")
+            print(f"{entry.name:31}{entry.file:37}{entry.purpose}")
     elif flags.undo:
         undo(flags.file, flags.name, flags.to)
     else:

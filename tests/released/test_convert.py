@@ -120,6 +120,7 @@ def test_a_file_is_converted_loaded_and_undone(name: str, small: Path, capsys) -
     converted = path.with_suffix(".safetensors")
     assert weights.find(file.weight) == converted
     assert convert.source_of(converted)["sha256"] == weights.digest(path)
+    assert convert.origin(converted) == convert.origin(path) == {"file": path.name, "sha256": weights.digest(path)}
     path.unlink()
     second = Released(checkpoint.name).entry.load().state_dict()
     assert first.keys() == second.keys()
@@ -134,6 +135,16 @@ def test_the_scale_of_the_latents_is_the_published_one(small: Path) -> None:
     for size, scale in ((256, 0.058), (512, 0.141)):
         put(file_of(f"collaborative_{size}"), small)
         assert Released(f"codiff_{size}_autoencoder").entry.load().scale.item() == pytest.approx(scale)
+
+
+def test_a_model_reads_its_own_tensors_of_a_file_alone(small: Path) -> None:
+    """Numbers that are none, in another model of the same file, go unnoticed by it."""
+    file = file_of("collaborative_256")
+    name = next(p.key.name for n, p in convert.places(file).items() if n.startswith("mask.network."))
+    put(file, small, **{name: torch.full_like(published_tensors(file)[name], math.nan)})
+    Released("codiff_256_autoencoder").entry.load()
+    with pytest.raises(UserError, match="values that are no numbers"):
+        Released("codiff_256_mask").entry.load()
 
 
 @pytest.mark.parametrize("size", [256, 512])
