@@ -89,8 +89,15 @@ def page(
         settings_known=table.profile == "paper" or any(run.paper_config for r in table.rows for run in r.runs),
         missing_rows=_missing(table), curves=curves.panels(curves.curves(table)), stages=stages,
         stages_seconds=sum(stage.seconds or 0.0 for stage in stages), stage_lines=list(_stage_lines(table, links)),
-        origin_items={"command": table.command, "profile": table.profile, **table.provenance},
+        origin_items=_origin(table),
     )  # fmt: skip
+
+
+def _origin(table: TableResult) -> dict[str, Any]:
+    """Return what made the numbers: command, profile, machine, and the published files that were read."""
+    found = {"command": table.command, "profile": table.profile, **table.provenance}
+    files = basis.checkpoints(table)
+    return found | ({"published checkpoints": ", ".join(files)} if files else {})
 
 
 def _is_quoted(row: Row) -> bool:

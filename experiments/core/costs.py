@@ -49,17 +49,16 @@ def evaluations(run: Run, *, prepared: bool = False) -> float:
         preparation = None if prepared else run.method.preparation
         draws = preparation.draws if preparation else 0
         steps = run.sampler.num_steps if run.sampler else 1
-        return run.num_images * (draws * BACKWARD + steps * run.method.calls_per_step + SCORING)
+        return run.num_images * (draws * BACKWARD + run.method.calls(steps) + SCORING)
     calls, frozen = run.model.calls_per_step, run.model.frozen_calls
     return run.trainer.max_steps * run.batch_size * ((calls - frozen) * BACKWARD + frozen)
 
 
 def calls(run: Run) -> int:
-    """Return how often a run asks a diffusion network about one image, to train or to sample; preparations are not counted."""
+    """Return how often a run asks a diffusion network about one image, at most; preparations of edits are not counted."""
     if isinstance(run, TrainRun):
         return run.trainer.max_steps * run.batch_size * run.model.calls_per_step
-    steps = run.sampler.num_steps if run.sampler else 0
-    return run.num_images * steps * run.method.calls_per_step
+    return run.num_images * run.method.calls(run.sampler.num_steps) if run.sampler else 0
 
 
 def in_order(runs: Sequence[Run]) -> dict[Run, float]:

@@ -100,6 +100,10 @@ class MethodConfig(Config):
         """Number of diffusion network evaluations per image and sampler step; by default, each model is asked once."""
         return sum(source.calls_per_step for source in self.needs)
 
+    def calls(self, num_steps: int) -> int:
+        """Return the number of diffusion network evaluations per image, at most, in ``num_steps`` of the run's sampler."""
+        return num_steps * self.calls_per_step
+
     @property
     def preparation(self) -> Preparation | None:
         """The training that each image needs before it is made, outside Lightning's predict loop; None if there is none."""

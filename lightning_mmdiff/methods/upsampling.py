@@ -118,3 +118,7 @@ class Upsample(MethodConfig):
     def calls_per_step(self) -> int:
         """Calls of the first stage, and one of the upsampler for each."""
         return self.method.calls_per_step + 1
+
+    def calls(self, num_steps: int) -> int:
+        """Return the calls of both stages, each in its own steps."""
+        return self.method.calls(num_steps) + self.sampler.num_steps

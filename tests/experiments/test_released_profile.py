@@ -146,6 +146,7 @@ def test_calls_are_those_of_both_stages() -> None:
     """Eq. 10 on two experts asks four times a step, and the upsampler once."""
     rows = {row.label: row.sample for row in table("table3").rows}
     assert costs.calls(rows["a = 0.5"]) == 500 * 100 * (4 + 1)
+    assert costs.calls(rows["class model alone, guided, calls of a = 0.5"]) == 500 * (200 * 2 + 100)
     assert costs.calls(rows["real images"]) == 0
 
 

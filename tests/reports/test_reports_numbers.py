@@ -296,6 +296,20 @@ def test_commits_of_runs_are_told_where_they_are_others(make_table):
     )
 
 
+def test_published_checkpoints_are_named_with_their_digest(make_table):
+    """Where a reader sees them: in the head of the text, and among what the page says of its origin."""
+    folder = make_table()
+    path = folder / "../../ours/provenance.json"
+    stored = json.loads(path.read_text())
+    files = {"adm_64": {"file": "<b>64.pt", "sha256": "a" * 64}, "odd": "no object", "empty": {}}
+    stored["stage"]["sample"]["checkpoints"] = files
+    path.write_text(json.dumps(stored))
+    assert "published checkpoints <b>64.pt (SHA-256 aaaaaaaaaaaa)" in basis.made_by(load_table(folder / "table.json"))
+    write_all(folder, with_notebook=False)
+    page = (folder / "table1.html").read_text()
+    assert re.search(r"published checkpoints</b></th>\s*<td[^>]*>&lt;b&gt;64.pt \(SHA-256 aaaaaaaaaaaa\)<", page)
+
+
 @pytest.mark.parametrize("with_notebooks", [True])
 def test_smoke_claims_no_success_anywhere(make_table, with_notebooks):
     def exact(stored):
