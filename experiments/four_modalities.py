@@ -7,6 +7,7 @@ from experiments.engine.cli import main
 from experiments.recipes.beside_fid import COPIES, KID
 from experiments.recipes.evaluators import attribute_evaluator, face_parser
 from experiments.recipes.faces import metrics, text_metric
+from experiments.recipes.settings.unite_and_conquer import of
 from experiments.recipes.unite_and_conquer import (
     face,
     face_models,
@@ -20,6 +21,10 @@ from lightning_mmdiff.methods.config import MethodConfig
 from lightning_mmdiff.methods.single import RealImages
 
 NONE, TEXT, TEXT_GUIDED = "no condition", "text", "text, guidance 2"
+COLLABORATING = "Collaborative Diffusion, mask + text + sketch"
+NO_CHECKPOINT = (
+    "its authors' code has these three, but nobody published a checkpoint of them; one of your own can be converted"
+)
 MAPS, MAPS_SKETCH, ALL = "hair map + face map", "hair map + face map + sketch", "hair map + face map + sketch + text"
 
 
@@ -44,6 +49,10 @@ def table(profile: Profile, seed: int) -> Table:
             row(MAPS, "maps", unite(hair, skin)),
             row(MAPS_SKETCH, "maps-sketch", maps_and_sketch(profile, seed)),
             row(ALL, "all", maps_and_sketch(profile, seed, text=True)),
+            *(
+                Row(label=f"{COLLABORATING}, {size} pixels", why=NO_CHECKPOINT)
+                for size in ((256, 512) if of(profile).released else ())
+            ),
             row("real images", "real", RealImages()),
         ),
         claims=(

@@ -6,11 +6,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from lightning import Callback
 from tiny import tiny_config
 
 from datamodules.config import DataConfig
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments.core.workspace import Workspace
+from experiments.core import build
+from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.engine.work import Work
 from experiments.protocols.catalogue import column
@@ -21,6 +24,8 @@ from lightning_mmdiff.baselines.pix2pixhd import Pix2PixHDConfig
 from lightning_mmdiff.methods.config import ExpertUse
 from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.runtime import locks, owners
+from lightning_mmdiff.runtime.run_folder import RunFolder
+from lightning_mmdiff.runtime.steps import steps_done
 from lightning_mmdiff.schedules import Sampler
 
 HAIR = DataConfig(dataset="celebamask_hq", image_size=16, conditions=("hair",))
@@ -51,6 +56,27 @@ def do(workspace: Workspace, *runs: Run) -> None:
             elif mine and isinstance(run, SampleRun):
                 stages.sample(workspace, run, tables)
                 stages.score(workspace, run, tables)
+
+
+class Stop(Callback):
+    """Raise an error after some step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *_) -> None:
+        if steps_done(trainer) == self.step:
+            raise ZeroDivisionError
+
+
+def train(run: TrainRun, data: Path, out: Path, *extra: Callback) -> RunFolder:
+    """Train as the command line does, with more callbacks."""
+    place, plain = workspace(data, out), build.trainer
+    prepare_data(place, [run])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
+        do(place, run)
+    return RunFolder(place.runs / run.name)
 
 
 def expert(

@@ -79,7 +79,7 @@ def over_time(united: SampleRun, runs: Path, data: PackedDataModule) -> pd.DataF
 
 
 def draw(found: pd.DataFrame, path: Path) -> None:
-    """Write the figure, a panel for each theta and one of the clamped values, and the numbers beside it as CSV."""
+    """Write the figure, a panel for each theta and one of the values outside, and the numbers beside it as CSV."""
     figure, axes = plt.subplots(1, 3, figsize=(12.6, 3.4), layout="constrained")
     by_way = {str(way): lines for way, lines in found.groupby("way", sort=False)}
     united = by_way[EQUATION_10].drop_duplicates("t")
@@ -91,7 +91,7 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     for way, lines in by_way.items():
         once = lines.drop_duplicates("t")
         axes[2].plot(once["t"], once["clamped"], label=way, marker="o", markersize=3)
-    axes[2].set(title="share of clamped values", ylim=(0, None))
+    axes[2].set(title="share of values outside [-1, 1]", ylim=(0, None))
     for ax in axes:
         ax.set_xlabel("t (sampling goes from left to right)")
         ax.invert_xaxis()

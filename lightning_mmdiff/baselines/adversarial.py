@@ -151,7 +151,7 @@ class AdversarialModel(SeededTraining):
 
     def noise(self, batch_size: int, generator: torch.Generator) -> Noise:
         """Return the noise of a training batch."""
-        return lambda *shape: seeding.randn((batch_size, *shape), generator).to(self.device).to(self.dtype)
+        return lambda *shape: seeding.randn((batch_size, *shape), generator).to(next(self.parameters()))
 
     def noise_of(self, generators: Sequence[torch.Generator]) -> Noise:
         """Return the noise of images to sample; image i draws only from ``generators[i]``."""

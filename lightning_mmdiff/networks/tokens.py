@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightning_mmdiff import weights
@@ -36,6 +37,8 @@ class MaskTokensConfig(Config):
     side: int = 32
     """Height and width of the mask in pixels; the data reduce it from the size of its file in one step (``label_size``)."""
     width: int = 640
+    pooled: bool = False
+    """Whether a larger map is max-pooled to ``side``, so that no thin line of a sketch gets lost."""
     class_embedding: bool = False
     """Whether to add a learned vector to the token of each class, which tells classes apart."""
 
@@ -56,8 +59,8 @@ class MaskTokensConfig(Config):
 
     @property
     def source_size(self) -> int | None:
-        """Height and width in pixels of the condition that they are made from."""
-        return self.side
+        """Height and width in pixels of the condition that they are made from; None for any multiple of ``side``."""
+        return None if self.pooled else self.side
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -137,7 +140,13 @@ class MaskTokens(nn.Module):
         )
 
     def forward(self, mask: Tensor) -> Tensor:
-        """Return tokens [B, K, width] of masks, uint8 [B, K, side, side], 0 or 255; an absent class gives the layer's bias."""
+        """Return tokens [B, K, width] of masks, uint8 [B, K, side, side], 0 or 255; an absent class gives the layer's bias.
+
+        Raises:
+            UserError: if masks have another shape; a pooled one may have k times as many rows and columns.
+        """
+        if self.config.pooled and mask.shape[-1] % self.config.side == 0:
+            mask = F.max_pool2d((mask > 127).float(), mask.shape[-1] // self.config.side) * 255
         expected = (self.config.num_classes, self.config.side, self.config.side)
         if mask.shape[1:] != expected:
             raise UserError(

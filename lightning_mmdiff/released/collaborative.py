@@ -4,6 +4,9 @@
 files hold one expert and the autoencoder, or the autoencoder with what trained it. They are Lightning files of 2023: their
 schedules are compared with ours, and the unused output layer of the text transformer is left out. The scale of the latents is in
 no file: the released configs say .058 and .141.
+
+Their code has a third modality, a sketch as one token of 32 x 32 pixels, which they published no model and no preparation of;
+``*_codiff_mask_text_sketch.ckpt`` is the file that their code writes when it is trained on all three.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +33,8 @@ SCHEDULES = (
     "posterior_mean_coef1", "posterior_mean_coef2",
 )  # fmt: skip
 """Names of what follows from ``alphas_cumprod``."""
-MODALITIES = ("seg_mask", "text")
+MODALITIES = {"mask": "seg_mask", "text": "text", "sketch": "sketch"}
+"""Our name of a modality -> the name in files, in the order of the dynamic diffusers."""
 
 
 class Names:
@@ -62,7 +66,8 @@ def diffuser_keys(config: CollaborativeConfig, name: str, shape: Shape) -> Key:
     """Return the place of a parameter of a dynamic diffuser."""
     index, _, own = name.removeprefix("diffusers.").partition(".network.network.")
     network: Any = config.collaborators[int(index)].network
-    prefix = f"model.{MODALITIES[int(index)]}_confidence_predictor.diffusion_model."
+    modality = config.collaborators[int(index)].conditions[0].removesuffix("_tokens")
+    prefix = f"model.{MODALITIES[modality]}_confidence_predictor.diffusion_model."
     return Key(prefix + unet_name(network, own), SAME)
 
 
@@ -74,6 +79,7 @@ class Configs:
     autoencoder: AutoencoderConfig
     mask: LatentDenoiserConfig
     text: LatentDenoiserConfig
+    sketch: LatentDenoiserConfig
 
     def coder(self, name: str, keys: KeyMap) -> Checkpoint:
         """Return the autoencoder of a file."""
@@ -82,12 +88,19 @@ class Configs:
             constants=(("scale", SCALE[self.size]),),
         )  # fmt: skip
 
-    def expert(self, modality: str, names: Names, *, suffix: str = "") -> Checkpoint:
-        """Return an expert of a file; all of one size share the autoencoder of the file that holds everything."""
-        config = {"mask": self.mask, "text": self.text}[modality]
+    def expert(self, modality: str, names: Names, *, suffix: str = "", coder: str = "autoencoder") -> Checkpoint:
+        """Return an expert of a file.
+
+        Args:
+            modality: one of ``MODALITIES``.
+            names: key map of the file.
+            suffix: end of its name.
+            coder: its autoencoder; by default the experts of one size share that of the file of mask and text.
+        """
+        config = {"mask": self.mask, "text": self.text, "sketch": self.sketch}[modality]
         return Checkpoint(
             name=f"codiff_{self.size}_{modality}{suffix}", config=config, keys=names.expert, part=f"{modality}.",
-            helpers=(("autoencoder", (f"codiff_{self.size}_autoencoder",)),),
+            helpers=(("autoencoder", (f"codiff_{self.size}_{coder}",)),),
         )  # fmt: skip
 
 
@@ -103,33 +116,39 @@ def _configs(size: int, vae: VAEConfig) -> Configs:
         autoencoder=AutoencoderConfig(vae=vae, perceptual_weight=0.0, adversarial_weight=0.0),
         mask=mask,
         text=replace(mask, conditions=TextTokensConfig(), optimizer=optimizer),
+        sketch=replace(
+            mask, conditions=MaskTokensConfig(name="sketch_tokens", source="sketch", num_classes=1, pooled=True)
+        ),
     )
 
 
-def _everything(configs: Configs) -> PublishedFile:
-    """Return the file that holds all models of one image size."""
+def _everything(configs: Configs, *modalities: str, suffix: str = "") -> PublishedFile:
+    """Return the file that holds all models of one image size.
 
-    def names(modality: str) -> Names:
-        return Names(
-            unet=f"model.{modality}_unet.diffusion_model.", condition=f"cond_stage_model.{modality}_cond_stage_model."
+    Args:
+        configs: of that size.
+        modalities: some of ``MODALITIES``, in their order.
+        suffix: end of the names of the file and of its models.
+    """
+
+    def expert(modality: str) -> Checkpoint:
+        theirs = MODALITIES[modality]
+        names = Names(
+            unet=f"model.{theirs}_unet.diffusion_model.", condition=f"cond_stage_model.{theirs}_cond_stage_model."
         )
+        return configs.expert(modality, names, suffix=suffix, coder=f"autoencoder{suffix}")
 
+    experts = tuple(map(expert, modalities))
     collaborators = tuple(
-        Collaborator(conditions=(f"{name}_tokens",), network=dynamic_diffuser_unet()) for name in ("mask", "text")
+        Collaborator(conditions=(f"{name}_tokens",), network=dynamic_diffuser_unet()) for name in modalities
     )
-    prefix = f"codiff_{configs.size}"
     together = Checkpoint(
-        name=prefix, config=CollaborativeConfig(collaborators=collaborators), keys=diffuser_keys, part="diffusers.",
-        helpers=(("experts", (f"{prefix}_mask", f"{prefix}_text")),),
+        name=f"codiff_{configs.size}{suffix}", config=CollaborativeConfig(collaborators=collaborators), keys=diffuser_keys,
+        part="diffusers.", helpers=(("experts", tuple(expert.name for expert in experts)),),
     )  # fmt: skip
     return PublishedFile(
-        weight=f"collaborative_{configs.size}",
-        checkpoints=(
-            configs.coder("autoencoder", Names().autoencoder),
-            configs.expert("mask", names("seg_mask")),
-            configs.expert("text", names("text")),
-            together,
-        ),
+        weight=f"collaborative_{configs.size}{suffix}",
+        checkpoints=(configs.coder(f"autoencoder{suffix}", Names().autoencoder), *experts, together),
         ignored=(*SCHEDULES, "cond_stage_model.text_cond_stage_model.transformer.to_logits."),
     )
 
@@ -153,7 +172,8 @@ def _files(size: int, vae: VAEConfig) -> tuple[PublishedFile, ...]:
         checkpoints=(configs.coder("autoencoder_alone", bare_autoencoder),),
         ignored=("loss.",),
     )
-    return _everything(configs), *alone, bare
+    three = _everything(configs, *MODALITIES, suffix="_with_sketch")
+    return _everything(configs, "mask", "text"), three, *alone, bare
 
 
 FILES = (*_files(256, vae_256()), *_files(512, vae_512()))

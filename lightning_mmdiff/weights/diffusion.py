@@ -37,10 +37,16 @@ def _unite_and_conquer(name: str, file: str, purpose: str, parameters: int, *, l
     )  # fmt: skip
 
 
-def _collaborative(name: str, file: str, purpose: str, parameters: int) -> Weight:
+TRAINED = (
+    "nobody, as far as we know: the code of github.com/ziqihuangg/Collaborative-Diffusion writes it when it is trained on mask, "
+    "text and sketch"
+)
+
+
+def _collaborative(name: str, file: str, purpose: str, parameters: int, *, source: str = CODIFF_FOLDER) -> Weight:
     """Return one of Collaborative Diffusion's files, which have no direct address."""
     return Weight(
-        name=name, file=file, purpose=purpose, source=CODIFF_FOLDER, license="S-Lab License 1.0 (non-commercial)",
+        name=name, file=file, purpose=purpose, source=source, license="S-Lab License 1.0 (non-commercial)",
         about=4 * parameters, converts=True,
     )  # fmt: skip
 
@@ -76,6 +82,11 @@ DIFFUSION = (
             _collaborative(
                 f"collaborative_{size}", f"{size}_codiff_mask_text.ckpt",
                 f"Collaborative Diffusion, {size} pixels: autoencoder, both experts, dynamic diffusers", codiff,
+            ),
+            _collaborative(
+                f"collaborative_{size}_with_sketch", f"{size}_codiff_mask_text_sketch.ckpt",
+                f"Collaborative Diffusion, {size} pixels: the same with a third expert, of sketches", codiff + 417_416_260,
+                source=TRAINED,
             ),
             _collaborative(
                 f"collaborative_{size}_mask", f"{size}_mask.ckpt",

@@ -9,21 +9,18 @@ import pytest
 import small
 import small_runs
 import torch
-from lightning import Callback
+from small_runs import Stop, train
 from torch import nn
 
 from datamodules.config import DataConfig
 from datamodules.mini.image_layouts import write_night2day
 from datamodules.mini.layouts import write_celebamask_hq, write_ffhq
-from experiments.core import build
-from experiments.core.workspace import prepare_data
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.baselines.adversarial import Generate
 from lightning_mmdiff.baselines.cyclegan import BACKWARD, FORWARD, CycleGAN
 from lightning_mmdiff.baselines.oasis import Oasis
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.run_folder import RunFolder
-from lightning_mmdiff.runtime.steps import steps_done
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,14 +38,6 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
-class Stop(Callback):
-    """Raise an error after some step."""
-
-    def on_train_batch_end(self, trainer, *_) -> None:
-        if steps_done(trainer) == STOPPED:
-            raise ZeroDivisionError
-
-
 def training(name: str) -> TrainRun:
     trainer = TrainerConfig(max_steps=STEPS, checkpoint_every=2)
     model = small.CONFIGS[name]
@@ -56,21 +45,12 @@ def training(name: str) -> TrainRun:
     return TrainRun(name=name, model=model, data=data, batch_size=4, trainer=trainer)
 
 
-def train(run: TrainRun, data: Path, out: Path, *extra: Callback) -> RunFolder:
-    place, plain = small_runs.workspace(data, out), build.trainer
-    prepare_data(place, [run])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
-        small_runs.do(place, run)
-    return RunFolder(place.runs / run.name)
-
-
 @pytest.mark.parametrize("name", small.CONFIGS)
 def test_a_stopped_training_goes_on_bit_for_bit_and_image_i_depends_on_i_alone(name: str, tmp_path, data) -> None:
     run = training(name)
     whole = train(run, data, tmp_path / "whole")
     with pytest.raises(ZeroDivisionError):
-        train(run, data, tmp_path / "stopped", Stop())
+        train(run, data, tmp_path / "stopped", Stop(STOPPED))
     resumed = train(run, data, tmp_path / "stopped")
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
     images = []

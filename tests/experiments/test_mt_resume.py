@@ -4,15 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import small_runs
 import torch
-from lightning import Callback
+from small_runs import Stop, train
 from tiny import tiny_config
 
 from datamodules.batches.masking import MaskConfig
 from datamodules.config import DataConfig
 from datamodules.mini.image_layouts import write_imagenet
-from experiments.core import build
 from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
@@ -23,7 +21,6 @@ from lightning_mmdiff.methods.mt_diffusion.network import MTDiffusionConfig
 from lightning_mmdiff.methods.mt_diffusion.restoration import RestoreMasked
 from lightning_mmdiff.methods.single import Denoise
 from lightning_mmdiff.optimization import OptimizerConfig
-from lightning_mmdiff.runtime.steps import steps_done
 from lightning_mmdiff.schedules import Sampler
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -33,17 +30,6 @@ DATA = DataConfig(
     dataset="imagenet", image_size=16, conditions=("masked_image", "label"),
     masks=MaskConfig(low=0, high=5, patch=4, complete=0.1),
 )  # fmt: skip
-
-
-class Stop(Callback):
-    """Raise an error after some step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_end(self, trainer, *_) -> None:
-        if steps_done(trainer) == self.step:
-            raise ZeroDivisionError
 
 
 @pytest.fixture(scope="module")
@@ -78,30 +64,20 @@ def workspace(data: Path, out: Path) -> Workspace:
     return Workspace.make("smoke", out, data)
 
 
-def train(data: Path, out: Path, *extra: Callback) -> Path:
-    """Train through the stages, with more callbacks; returns the run's folder."""
-    place, run, plain = workspace(data, out), training(), build.trainer
-    prepare_data(place, [run])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
-        small_runs.do(place, run)
-    return place.runs / run.name
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, data) -> Path:
     """Output root of a training that nothing stopped."""
     out = tmp_path_factory.mktemp("whole")
-    train(data, out)
+    train(training(), data, out)
     return out
 
 
 def test_training_stopped_and_resumed_is_the_same_bit_for_bit(tmp_path, data, whole) -> None:
     with pytest.raises(ZeroDivisionError):
-        train(data, tmp_path, Stop(STEPS // 2))
+        train(training(), data, tmp_path, Stop(STEPS // 2))
     folder = tmp_path / "smoke" / "mt"
     assert [p.name for p in (folder / "checkpoints").iterdir()] == ["step=5.ckpt"]
-    train(data, tmp_path)
+    train(training(), data, tmp_path)
     for name in ("weights.safetensors", "loss.csv"):
         assert (folder / name).read_bytes() == (whole / "smoke" / "mt" / name).read_bytes()
 

@@ -11,16 +11,15 @@ import pytest
 import small_runs
 import torch
 from lightning import Callback
+from small_runs import Stop, train
 
 from experiments.core import build
-from experiments.core.workspace import prepare_data
 from experiments.engine import stages
 from experiments.runs import TrainRun
 from lightning_mmdiff.callbacks.checkpoints import AtomicCheckpointIO, Checkpoints
 from lightning_mmdiff.runtime import interruption
 from lightning_mmdiff.runtime.checkpoints import newest_checkpoint
 from lightning_mmdiff.runtime.locks import WorkLocks
-from lightning_mmdiff.runtime.steps import steps_done
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,35 +30,14 @@ REGIMES = {
 }
 
 
-class Stop(Callback):
-    """Raise an error after some step."""
-
-    def __init__(self, step: int, error: BaseException):
-        self.step, self.error = step, error
-
-    def on_train_batch_end(self, trainer, *_) -> None:
-        if steps_done(trainer) == self.step:
-            raise self.error
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     return small_runs.write_data(tmp_path_factory.mktemp("data"))
 
 
-def train(run: TrainRun, data: Path, out: Path, *extra: Callback) -> Path:
-    """Train ``run`` as the command line does, with more callbacks; returns its folder."""
-    workspace, plain = small_runs.workspace(data, out), build.trainer
-    prepare_data(workspace, [run])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
-        small_runs.do(workspace, run)
-    return workspace.runs / run.name
-
-
 def half_trained(run: TrainRun, data: Path, out: Path, step: int) -> Path:
     with pytest.raises(ZeroDivisionError):
-        train(run, data, out, Stop(step, ZeroDivisionError()))
+        train(run, data, out, Stop(step))
     return out / "smoke" / run.name
 
 
@@ -71,7 +49,7 @@ def assert_same(folder: Path, whole: Path) -> None:
 @pytest.mark.parametrize("regime", REGIMES)
 def test_training_stopped_and_resumed_is_the_same_bit_for_bit(tmp_path, data, regime) -> None:
     run = small_runs.expert(steps=40, checkpoint_every=15, **REGIMES[regime])
-    whole = train(run, data, tmp_path / "whole")
+    whole = train(run, data, tmp_path / "whole").path
     folder = half_trained(run, data, tmp_path / "stopped", 23)  # 15 is stored; row 20 of the curve is behind it
     assert (folder / "failed.txt").exists()
     train(run, data, tmp_path / "stopped")
@@ -101,7 +79,7 @@ RUN = small_runs.expert(steps=40)
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, data) -> Path:
     """Folder of ``RUN``, undisturbed."""
-    return train(RUN, data, tmp_path_factory.mktemp("whole"))
+    return train(RUN, data, tmp_path_factory.mktemp("whole")).path
 
 
 def truncated(path: Path, size: int) -> None:
@@ -250,7 +228,7 @@ def test_a_checkpoint_that_fails_half_way_leaves_the_older_one(tmp_path, data, w
 @pytest.mark.filterwarnings("ignore:.*cannot be read")
 def test_without_any_readable_checkpoint_training_starts_again(tmp_path, data) -> None:
     run = small_runs.expert(steps=20, checkpoint_every=5)
-    whole = train(run, data, tmp_path / "whole")
+    whole = train(run, data, tmp_path / "whole").path
     folder = half_trained(run, data, tmp_path / "stopped", 12)
     for checkpoint in folder.rglob("*.ckpt"):
         os.truncate(checkpoint, 100)
@@ -261,7 +239,7 @@ def test_without_any_readable_checkpoint_training_starts_again(tmp_path, data) -
 
 def test_stopped_between_the_last_step_and_the_weights(tmp_path, data, monkeypatch) -> None:
     run = small_runs.expert(steps=20)
-    whole = train(run, data, tmp_path / "whole")
+    whole = train(run, data, tmp_path / "whole").path
 
     def killed(*_: object) -> None:
         raise ZeroDivisionError
@@ -270,4 +248,4 @@ def test_stopped_between_the_last_step_and_the_weights(tmp_path, data, monkeypat
         patch.setattr(stages.checkpoints, "save_weights", killed)
         with pytest.raises(ZeroDivisionError):
             train(run, data, tmp_path / "stopped")
-    assert_same(train(run, data, tmp_path / "stopped"), whole)
+    assert_same(train(run, data, tmp_path / "stopped").path, whole)

@@ -12,13 +12,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 import small_runs
-from lightning import Callback
+from small_runs import Stop, train
 
-from experiments.core import build
-from experiments.core.workspace import prepare_data
 from experiments.runs import SampleRun, TrainerConfig, TrainRun
 from lightning_mmdiff.runtime.run_folder import RunFolder
-from lightning_mmdiff.runtime.steps import steps_done
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,27 +41,10 @@ def data(tmp_path_factory) -> Path:
     return small_runs.write_data(tmp_path_factory.mktemp("data"))
 
 
-class Stop(Callback):
-    """Raise an error after some step."""
-
-    def on_train_batch_end(self, trainer, *_) -> None:
-        if steps_done(trainer) == STOPPED:
-            raise ZeroDivisionError
-
-
 def training(gan: ModuleType) -> TrainRun:
     trainer = TrainerConfig(max_steps=STEPS, ema_decay=0.9, checkpoint_every=5)
     model = gan.SmallGANConfig(image_size=16)
     return TrainRun(name="gan", model=model, data=(small_runs.HAIR,), batch_size=4, trainer=trainer)
-
-
-def train(run: TrainRun, data: Path, out: Path, *extra: Callback) -> RunFolder:
-    place, plain = small_runs.workspace(data, out), build.trainer
-    prepare_data(place, [run])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "trainer", lambda config, folder, c: plain(config, folder, [*extra, *c]))
-        small_runs.do(place, run)
-    return RunFolder(place.runs / run.name)
 
 
 def test_steps_are_batches_and_a_resumed_training_is_the_same_bit_for_bit(tmp_path, data, gan) -> None:
@@ -72,7 +52,7 @@ def test_steps_are_batches_and_a_resumed_training_is_the_same_bit_for_bit(tmp_pa
     whole = train(run, data, tmp_path / "whole")
     assert [int(row.split(",")[0]) for row in whole.loss_curve.read_text().splitlines()[1:]] == [10, 20]
     with pytest.raises(ZeroDivisionError):
-        train(run, data, tmp_path / "stopped", Stop())
+        train(run, data, tmp_path / "stopped", Stop(STOPPED))
     folder = RunFolder(tmp_path / "stopped" / "smoke" / "gan")
     assert sorted(p.name for p in folder.checkpoints.iterdir()) == ["step=10.ckpt", "step=5.ckpt"]
     train(run, data, tmp_path / "stopped")

@@ -5,6 +5,7 @@ import torch
 from tiny import randomized
 from torch import Tensor, nn
 
+from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, dynamic_diffuser_unet, mini_dynamic_diffuser
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNetConfig, ldm_unet
 from lightning_mmdiff.networks.presets import mini_unet
@@ -135,3 +136,14 @@ def test_kl_divergence_is_the_textbook_one() -> None:
 def test_impossible_shapes(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CrossAttentionUNetConfig(**{**vars(SMALL), **change})
+
+
+def test_a_thin_line_of_a_sketch_is_not_lost() -> None:
+    """A larger sketch is max-pooled: it has the token of the sketch that has an edge wherever a cell holds one."""
+    config = MaskTokensConfig(name="sketch_tokens", source="sketch", num_classes=1, side=4, width=8, pooled=True)
+    encoder, fine, coarse = config.build(), *(torch.zeros(1, 1, side, side, dtype=torch.uint8) for side in (16, 4))
+    fine[..., 6, :], coarse[..., 1, :] = 255, 255
+    assert torch.equal(encoder(fine), encoder(coarse))
+    assert config.source_size is None
+    with pytest.raises(UserError, match="sketch is"):
+        encoder(torch.zeros(1, 1, 6, 6, dtype=torch.uint8))

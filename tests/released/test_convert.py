@@ -8,17 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 from golden.formulas import from_legacy, official
-from stand_in_weights import published_tensors, small_files
+from stand_in_files import BASELINES, as_published, published_tensors
+from stand_in_weights import WORD_PIECES, WRITERS, small_files
 from torch import nn
 
 from lightning_mmdiff import schedules, weights
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.methods.collaborative.generation import Collaborate
+from lightning_mmdiff.methods.collaborative.influence import InfluenceConfig
+from lightning_mmdiff.networks import tokens
 from lightning_mmdiff.released import __main__ as command
 from lightning_mmdiff.released import catalogue, convert
 from lightning_mmdiff.released.__main__ import ConvertFlags
 from lightning_mmdiff.released.catalogue import FILES, Released, file_of
 from lightning_mmdiff.released.checkpoint import PublishedFile
 from lightning_mmdiff.released.reading import read_tensors
+from lightning_mmdiff.schedules import Sampler
 
 PUBLISHED = {
     "adm_64": (541, 295_904_454), "adm_128": (493, 421_529_606), "adm_256": (567, 553_838_086),
@@ -27,17 +32,23 @@ PUBLISHED = {
     "adm_classifier_256": (249, 54_096_360), "adm_classifier_512": (281, 54_448_360), "glide": (783, 385_030_726),
     "glide_upsampler": (797, 398_361_286), "unite_and_conquer_face": (652, 330_924_267),
     "unite_and_conquer_sketch": (566, 311_027_910), "collaborative_256": (3378, 1_056_078_663),
-    "collaborative_512": (3422, 1_084_406_599), "collaborative_256_vae": (204, 55_312_063),
-    "collaborative_512_vae": (248, 83_639_999),
+    "collaborative_512": (3422, 1_084_406_599), "collaborative_256_with_sketch": (4756, 1_473_494_923),
+    "collaborative_256_vae": (204, 55_312_063),
+    "collaborative_512_vae": (248, 83_639_999), "stylegan2_ffhq": (155, 33_166_236), "psp_mask": (777, 300_337_616),
+    "inade_generator": (198, 85_273_237), "inade_encoder": (24, 3_689_856), "pix2pix_day2night": (43, 54_413_955),
+    "cyclegan_photo2label": (48, 11_378_179),
 }  # fmt: skip
-"""File -> tensors and parameters, counted on the reference codes' own modules; of Collaborative Diffusion what our models use."""
+"""File -> tensors and parameters, counted on the reference codes' own modules; of Collaborative Diffusion what our models use;
+of the baselines on ours, whose names and shapes ``test_baselines`` holds against the published ones."""
 SMALL = (
+    "collaborative_256_with_sketch",
     "adm_128",
     "adm_classifier_64",
     "glide",
     "unite_and_conquer_face",
     "collaborative_256",
     "collaborative_512_vae",
+    *BASELINES,
 )
 
 
@@ -46,9 +57,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """All files known in a small form, and an empty folder of weights."""
     small_files(monkeypatch)
     monkeypatch.setenv(weights.ENVIRONMENT_VARIABLE, str(tmp_path))
-    convert.places.cache_clear()
+    convert.contents.cache_clear()
     yield tmp_path
-    convert.places.cache_clear()
+    convert.contents.cache_clear()
 
 
 def put(file: PublishedFile, folder: Path, **changed: torch.Tensor | None) -> Path:
@@ -56,7 +67,7 @@ def put(file: PublishedFile, folder: Path, **changed: torch.Tensor | None) -> Pa
     tensors = {**published_tensors(file), **changed}
     path = folder / weights.entry(file.weight).file
     kept = {name: value for name, value in tensors.items() if value is not None}
-    torch.save({"state_dict": kept, "global_step": 7} if path.suffix == ".ckpt" else kept, path)
+    torch.save(as_published(path, kept), path)
     return path
 
 
@@ -79,7 +90,7 @@ def test_every_file_has_an_entry_with_license_and_about_the_bytes_of_its_paramet
 
 def test_no_two_files_have_the_same_names_and_shapes() -> None:
     """So a file of an unknown name is recognized."""
-    found = [frozenset((p.key.name, convert._their_shape(p)) for p in convert.places(f).values()) for f in FILES]
+    found = [frozenset((p.key.name, p.theirs) for p in convert.places(f).values()) for f in FILES]
     assert len(set(found)) == len(FILES)
 
 
@@ -101,12 +112,15 @@ def test_a_file_is_converted_loaded_and_undone(name: str, small: Path, capsys) -
     path = put(file, small)
     theirs = read_tensors(path)
     checkpoint = file.checkpoints[-1]
+    for other in {f.weight for f in FILES if f.weight != name} & set(Released(checkpoint.name).weights):
+        put(file_of(other), small)  # the other half of INADE
     first = Released(checkpoint.name).entry.load().state_dict()  # the published form
     command.main(ConvertFlags(file=path))
     assert f"{path} is {name}" in capsys.readouterr().out
     converted = path.with_suffix(".safetensors")
     assert weights.find(file.weight) == converted
     assert convert.source_of(converted)["sha256"] == weights.digest(path)
+    assert convert.origin(converted) == convert.origin(path) == {"file": path.name, "sha256": weights.digest(path)}
     path.unlink()
     second = Released(checkpoint.name).entry.load().state_dict()
     assert first.keys() == second.keys()
@@ -121,6 +135,40 @@ def test_the_scale_of_the_latents_is_the_published_one(small: Path) -> None:
     for size, scale in ((256, 0.058), (512, 0.141)):
         put(file_of(f"collaborative_{size}"), small)
         assert Released(f"codiff_{size}_autoencoder").entry.load().scale.item() == pytest.approx(scale)
+
+
+def test_a_model_reads_its_own_tensors_of_a_file_alone(small: Path) -> None:
+    """Numbers that are none, in another model of the same file, go unnoticed by it."""
+    file = file_of("collaborative_256")
+    name = next(p.key.name for n, p in convert.places(file).items() if n.startswith("mask.network."))
+    put(file, small, **{name: torch.full_like(published_tensors(file)[name], math.nan)})
+    Released("codiff_256_autoencoder").entry.load()
+    with pytest.raises(UserError, match="values that are no numbers"):
+        Released("codiff_256_mask").entry.load()
+
+
+@pytest.mark.parametrize("size", [256, 512])
+def test_mask_text_and_sketch_collaborate(size: int, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a file in the layout of the authors' code to a picture; the released schedule is that of mask and sketch."""
+    WRITERS["bert_tokenizer"](small / weights.entry("bert_tokenizer").file)
+    monkeypatch.setattr(tokens, "WORD_PIECES", len(WORD_PIECES))
+    put(file_of(f"collaborative_{size}_with_sketch"), small)
+    source, sampler = Released(f"codiff_{size}_with_sketch"), Sampler(name="ddim", num_steps=2, clip=False, eta=1.0)
+    method = Collaborate(model=source, influence=InfluenceConfig(schedule="released", scheduled=(0, 2)))
+    module = method.build(lambda wanted: wanted.entry.load(), sampler=sampler, seed=0)
+    side = module.experts[0].denoiser.autoencoder.config.image_size
+    mask = 255 * torch.eye(19, dtype=torch.uint8)[torch.randint(19, (1, 32, 32))].permute(0, 3, 1, 2)
+    lines = torch.zeros(1, 1, side, side, dtype=torch.uint8)
+    lines[..., side // 2] = 255
+    conditions = {"mask": mask, "caption": ["a face"], "sketch": lines}
+    pictures, influence = module.sample_with_influence({"index": torch.arange(1), "conditions": conditions})
+    assert pictures.shape == (1, 3, side, side)
+    assert influence.shape[:3] == (2, 3, 1)
+    torch.testing.assert_close(influence.sum(dim=1), torch.ones_like(influence[:, 0]))
+    other, _ = module.sample_with_influence(
+        {"index": torch.arange(1), "conditions": {**conditions, "sketch": 0 * lines}}
+    )
+    assert not torch.equal(pictures, other)
 
 
 def test_a_file_of_another_name_is_recognized_by_its_tensors(small: Path, capsys) -> None:
@@ -185,7 +233,7 @@ def test_a_damaged_converted_file_is_refused(small: Path) -> None:
     changed[-1] ^= 1
     target.write_bytes(changed)
     with pytest.raises(UserError, match="damaged"):
-        convert.stored(file)
+        convert.stored(file, file.checkpoints[0])
 
 
 def test_old_lightning_files_name_a_callback_which_is_never_imported(small: Path) -> None:
