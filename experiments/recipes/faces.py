@@ -170,7 +170,8 @@ NOTES = (
     "baseline: its two experts are trained for about as long together.",
     "Conditions of a test image are its own hair map and face map. No training image ever came with both.",
     "TediGAN is trained with pairs, as in the paper: its training images have both maps. Its generator is a StyleGAN2 of FFHQ "
-    "at paper, else one of the rendered faces of both data sets, trained first.",
+    "at paper, else one of the rendered faces of both data sets, trained first. Its coarse layers follow the masks, the others a "
+    "random face, as the encoder's authors mix them.",
     "SPADE, Pix2PixHD, INADE and TediGAN's encoder train on a perceptual loss: on VGG19 (TediGAN: AlexNet) at paper, else on the "
     "EfficientNet-Lite0 whose features FD, KID and PD are measured on too, which favors them in those columns.",
 )
@@ -200,7 +201,7 @@ RELEASED_NOTES = (
 
 def notes(profile: Profile) -> tuple[str, ...]:
     """Return what a reader of Tables 1, 2 and 4 must know."""
-    return (*NOTES, *RELEASED_NOTES) if of(profile).released else NOTES
+    return (*NOTES, *(RELEASED_NOTES if of(profile).released else budgets(profile).notes))
 
 
 COLUMNS = ("FID", "LPIPS", "SSIM", "mIoU", "F1")

@@ -40,7 +40,7 @@ def maps_to_face(profile: Profile, seed: int, dataset: str) -> SampleRun:
     names = ("hair", face(profile))
     labels = tuple((name, CHANNELS.get(name, 1)) for name in names)
     encoder = _encoder(profile, seed, "maps", labels, _faces(profile, seed, *names))
-    return united(profile, "tedigan", dataset, TediGAN(encoder=encoder))
+    return united(profile, "tedigan", dataset, TediGAN(encoder=encoder, random_rest=True))
 
 
 def mask_and_text_to_face(profile: Profile, seed: int) -> SampleRun:

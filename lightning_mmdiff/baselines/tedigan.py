@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from lightning_mmdiff import images
+from lightning_mmdiff import images, seeding
 from lightning_mmdiff.baselines.labels import LabelMaps, num_classes, one_hot
 from lightning_mmdiff.baselines.perceptual import Perceptual
 from lightning_mmdiff.baselines.pyramid_encoder import PyramidConfig, PyramidEncoder
@@ -165,7 +165,9 @@ class TediGAN(MethodConfig):
     embedder: ModelSource | None = None
     """Image-text model that tells whether image and text agree; None uses the mask alone."""
     mask_share: float = 8 / 18
-    """Share of the layers, coarse ones, that the mask decides if there is a text."""
+    """Share of the layers, coarse ones, that the mask decides if something else decides the others."""
+    random_rest: bool = False
+    """Without a text: whether the other layers take the styles of a random face, as pSp's authors mix them, or the mask's."""
     search: TextSearch = TextSearch()
 
     def __post_init__(self) -> None:
@@ -178,28 +180,40 @@ class TediGAN(MethodConfig):
         return 1 + (3 * self.search.num_steps if self.embedder else 0)
 
     def build(self, trained: Trained, *, sampler: Sampler | None, seed: int) -> "MaskAndTextToFace":
-        """Build the module that makes the images; nothing in it is random."""
-        return MaskAndTextToFace(self, trained(self.encoder), trained(self.embedder) if self.embedder else None)
+        """Build the module that makes the images; only styles of random faces are drawn from ``seed``."""
+        encoder, embedder = trained(self.encoder), trained(self.embedder) if self.embedder else None
+        return MaskAndTextToFace(self, encoder, embedder, seed=seed)
 
 
 class MaskAndTextToFace(LightningModule):
-    """Styles of the mask in the coarse layers and of the text in the others."""
+    """Styles of the mask in the coarse layers and of the text, or of a random face, in the others."""
 
-    def __init__(self, config: TediGAN, encoder: MaskEncoder, embedder: Any) -> None:
+    def __init__(self, config: TediGAN, encoder: MaskEncoder, embedder: Any, *, seed: int) -> None:
         super().__init__()
-        self.config, self.encoder, self.embedder = config, encoder, embedder
+        self.config, self.encoder, self.embedder, self.sampling_seed = config, encoder, embedder, seed
 
     @torch.inference_mode()
     def predict_step(self, batch: Mapping[str, Any], batch_idx: int = 0) -> Tensor:
-        """Make one image for each item, uint8 [B, 3, S, S]."""
+        """Make one image for each item, uint8 [B, 3, S, S]; a random face depends on (seed, index) alone."""
         size, conditions = self.encoder.config.image_size, batch["conditions"]
         like = torch.empty(len(batch["index"]), 3, size, size, device=self.device)
         styles = self.encoder.styles(conditions, like)
+        rest = styles
         if self.embedder is not None:
             captions, numbers = number_captions(conditions["caption"])
-            first = round(self.config.mask_share * styles.shape[1])
-            styles = torch.cat([styles[:, :first], self.text_styles(captions)[numbers, first:]], dim=1)
+            rest = self.text_styles(captions)[numbers]
+        elif self.config.random_rest:
+            rest = self.random_styles(batch["index"])
+        first = round(self.config.mask_share * styles.shape[1])
+        styles = torch.cat([styles[:, :first], rest[:, first:]], dim=1)
         return images.to_uint8(self.encoder.decode(styles)).cpu()
+
+    def random_styles(self, index: Tensor) -> Tensor:
+        """Return the styles [B, L, D] of random faces, one style for all layers of a face, for image numbers int64 [B]."""
+        decoder = self.encoder.decoder
+        draws = (seeding.image_generator(self.sampling_seed, int(i)) for i in index)
+        z = torch.stack([torch.randn(decoder.style_dim, generator=g) for g in draws])
+        return decoder.style(z.to(self.device))[:, None].expand(-1, decoder.num_styles, -1)
 
     def text_styles(self, captions: Sequence[str]) -> Tensor:
         """Return styles [B, L, D] whose images the image-text model finds to agree with the captions."""

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from lightning_mmdiff.baselines.stylegan2 import (
 from lightning_mmdiff.baselines.stylegan2_layers import ModulatedConvolution, doubled, smooth
 from lightning_mmdiff.baselines.tedigan import MaskEncoder, MaskEncoderConfig, TediGAN, TextSearch, rate
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.images import to_float
+from lightning_mmdiff.images import to_float, to_uint8
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -143,9 +144,30 @@ def test_the_text_moves_its_layers_and_no_other_and_the_same_text_moves_them_the
     assert torch.equal(masks_only.predict_step(batch), alone.predict_step(batch))
 
 
+def test_without_a_text_the_other_layers_may_be_those_of_a_random_face_of_the_image() -> None:
+    model = encoder()
+    maps = {name: torch.randint(256, (4, 1, 16, 16), dtype=torch.uint8) for name, _ in small.MAPS}
+    index = torch.arange(4)
+
+    def images(share: float, seed: int, rows: slice = slice(None)) -> Tensor:
+        method = TediGAN(encoder=small.SOURCE, random_rest=True, mask_share=share)
+        part = {"index": index[rows], "conditions": {name: value[rows] for name, value in maps.items()}}
+        return method.build(lambda _: model, sampler=None, seed=seed).predict_step(part)
+
+    alone = TediGAN(encoder=small.SOURCE).build(lambda _: model, sampler=None, seed=0)
+    assert torch.equal(images(1.0, 0), alone.predict_step({"index": index, "conditions": maps}))
+    for share in (0.0, 0.5):
+        assert (images(share, 0)[2:3].int() - images(share, 0, slice(2, 3))).abs().max() <= 1
+        assert not torch.equal(images(share, 0), images(share, 1))
+    z = torch.stack([torch.randn(8, generator=seeding.image_generator(0, i)) for i in range(4)])
+    random = model.decoder(model.decoder.style(z)[:, None].expand(-1, 6, -1))
+    assert torch.equal(images(0.0, 0), to_uint8(random))
+
+
 def test_styles_start_at_the_mean_and_widths_must_agree() -> None:
     model = encoder()
-    for head in model.encoder.heads:
+    heads: Any = model.encoder.heads
+    for head in heads:
         nn.init.zeros_(head.linear.weight)
     like = torch.zeros(2, 3, 16, 16)
     assert torch.equal(model.styles({}, like), model.mean_style.expand(2, 6, 8))
