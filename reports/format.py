@@ -59,10 +59,11 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def decimals(table: TableResult, column: int) -> int:
-    """Return the decimals of the measured numbers in a column; none where all are whole numbers without an interval, counted."""
+    """Return the decimals of the measured numbers in a column; none where all are whole, and only describe or were counted."""
     cells = [row.cells[column] for row in table.rows]
     values = [cell.value for cell in cells if cell.value is not None]
-    if all(value.is_integer() for value in values) and not any(cell.interval for cell in cells):
+    counted = table.metrics[column].better == "neither" or not any(cell.interval for cell in cells)
+    if counted and all(value.is_integer() for value in values):
         return 0
     largest = max(map(abs, values), default=0.0)
     return 3 if largest < 2 else 2 if largest < 100 else 1

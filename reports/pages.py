@@ -19,6 +19,8 @@ from reports.templating import badge, render
 
 FIXED = "fixed seeds, uncurated"
 BARS = "bars: the intervals on one scale for each column; dotted: the ceiling; diamonds: published values, where comparable"
+MOST_BYTES = 590_000
+"""Size that a page in one file may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +38,17 @@ class Links:
 
 
 def standalone(table: TableResult) -> str:
-    """Return a single HTML file that holds everything, pictures included."""
+    """Return a single HTML file that holds everything, pictures included, which are made small enough for ``MOST_BYTES``."""
     folder = TableFolder(table.folder)
     beside = [(folder.notebook(table.name), "Notebook"), (folder.csv, "CSV")]
     downloads = [(name, path.name) for path, name in beside if path.is_file()]
-    return page(table, pictures.show(table, pictures.embed(table)), downloads=downloads)
+
+    def within(budget: int) -> str:
+        return page(table, pictures.show(table, pictures.embed(table, budget)), downloads=downloads)
+
+    text = within(pictures.EMBEDDED_BYTES)
+    over = len(text.encode()) - MOST_BYTES
+    return text if over <= 0 else within(pictures.smaller(text, over))
 
 
 def page(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,6 +15,8 @@ from reports.schema import TableResult
 
 EMBEDDED_BYTES = 240_000
 """Limit for all pictures that stand in a page; base64 adds a third."""
+LEAST_BYTES = 40_000
+"""What is left to them on a page that is long without them."""
 Address = Callable[[Path], str]
 """Picture -> where the page shows it from."""
 
@@ -82,14 +85,31 @@ def _of_row(row: str, strips: Sequence[ShownStrip]) -> Iterator[ShownStrip]:
     yield from (strip for strip in strips if strip.row == row)
 
 
-def embed(table: TableResult) -> Address:
-    """Return an address that is the picture itself, all pictures of the table within ``EMBEDDED_BYTES``."""
-    files = list(_files(table))
+def embed(table: TableResult, budget: int) -> Address:
+    """Return an address that is the picture itself, all pictures of the table within ``budget`` bytes."""
+    limit = _limit([path.stat().st_size for path in _files(table) if path.is_file()], budget)
 
     def address(path: Path) -> str:
-        return data_address(shrink(path.read_bytes(), EMBEDDED_BYTES // max(1, len(files))))
+        return data_address(shrink(path.read_bytes(), limit))
 
     return address
+
+
+def _limit(sizes: Sequence[int], budget: int) -> int:
+    """Return the size to which larger pictures are to shrink, so that all fit; what small ones leave is for the large."""
+    left = budget
+    for i, size in enumerate(sorted(sizes)):
+        if size > (share := left // (len(sizes) - i)):
+            return share
+        left -= size
+    return budget
+
+
+def smaller(page: str, over: int) -> int:
+    """Return the budget with which the pictures in a page are ``over`` bytes shorter; some stand in it twice."""
+    data = re.findall(r"data:image/[^\"]+", page)
+    total, once = sum(map(len, data)), sum(map(len, set(data)))
+    return max(LEAST_BYTES, (total - over) * 3 // 4 * once // max(total, 1))
 
 
 def _files(table: TableResult) -> Iterator[Path]:
@@ -113,8 +133,10 @@ def shrink(picture: bytes, limit: int) -> bytes:
         for quality in (90, 80, 65):
             buffer = io.BytesIO()
             image.save(buffer, format="JPEG", quality=quality)
-            if buffer.tell() <= limit or min(image.size) < 32:
+            if buffer.tell() <= limit:
                 return buffer.getvalue()
+        if min(image.size) < 32:
+            return min(picture, buffer.getvalue(), key=len)
         image = image.resize((image.width * 7 // 10, image.height * 7 // 10), Image.Resampling.LANCZOS)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reports import notebook
-from reports.notebook_cells import RECOMPUTE
+from reports.notebook_code import RECOMPUTE
 from reports.results import load_table
 from reports.statistics import bootstrap_interval
 from reports.write import write_all

@@ -1,5 +1,6 @@
 """Which pictures stand first, how captions stand below them, and how counted numbers and tiny differences are written."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -64,3 +65,15 @@ def test_long_captions_are_a_list_where_columns_are_narrow(make_table, tmp_path)
             browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             assert browser.evaluate(count.format(".numbers span")) == below
             assert browser.evaluate(count.format("li")) == listed
+
+
+def test_pictures_make_room_for_a_long_page(make_table, monkeypatch) -> None:
+    """With a smaller limit for the page, its picture of noise is coarser; the rest stays."""
+    table = load_table(make_table() / "table.json")
+    whole = pages.standalone(table)
+    limit = len(whole.encode()) - 60_000
+    monkeypatch.setattr(pages, "MOST_BYTES", limit)
+    small = pages.standalone(table)
+    assert len(small.encode()) <= limit
+    texts = [re.sub(r"data:image/[^\"]+", "", text) for text in (whole, small)]
+    assert texts[0] == texts[1]
