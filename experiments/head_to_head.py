@@ -161,8 +161,9 @@ def table(profile: Profile, seed: int) -> Table:
         title="Mask and text: every way to combine two experts",
         paper="in no paper",
         metrics=(
-            *metrics(profile, FID_ALL, TEXT, MASK, MIOU, KID, COPIES),
+            *metrics(profile, FID_ALL, TEXT, MASK, MIOU),
             *(() if published else (column("Both", "MaskAndText-MiniJudges"),)),
+            *metrics(profile, KID, COPIES),
             spread(published),
             *COSTS,
         ),

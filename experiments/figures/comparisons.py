@@ -22,8 +22,8 @@ def comparisons(workspace: Workspace, table: Table, folder: TableFolder) -> Iter
     if quality.can_draw(measured):
         quality.draw(measured, folder.path / "quality-over-calls.png")
         caption = (
-            "Bars: 95% intervals. Dotted: real images. In the legend: network evaluations per image; rows that cost the same "
-            "stand side by side."
+            "Bars: 95% intervals. Dotted: real images. In the legend: network evaluations per image; rows that cost about the "
+            "same stand side by side."
         )
         yield {"title": "Quality over calls per image", "caption": caption, "file": "quality-over-calls.png"}
     wanted = table.agreement

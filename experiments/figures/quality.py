@@ -1,5 +1,7 @@
 """Quality over network evaluations per image, for every row of a table that counts them: what a user pays for."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,8 +14,8 @@ from reports.schema import Row, TableResult
 CALLS = "NetworkCalls"
 """Protocol that counts the evaluations."""
 MARKERS = "osd^vPX*"
-APART = 1.04
-"""Ratio of the places of two rows that cost the same, so that both can be seen."""
+APART, ALIKE = 1.05, 1.1
+"""Ratio of the places of two rows of about the same cost, so that both can be seen; largest ratio of such costs."""
 
 
 def judged(table: TableResult) -> list[int]:
@@ -58,8 +60,10 @@ def draw(table: TableResult, path: Path) -> None:
 
 def _panel(ax: Axes, table: TableResult, rows: list[tuple[Row, float]], column: int) -> None:
     metric = table.metrics[column]
-    for number, (row, calls) in enumerate(rows, 1):
-        cell, place = row.cells[column], _place(number - 1, [other for _, other in rows])
+    groups = grouped([calls for _, calls in rows])
+    places = [place for group in groups for place in _places(group)]
+    for number, ((row, calls), place) in enumerate(zip(rows, places, strict=True), 1):
+        cell = row.cells[column]
         if cell.value is None:
             continue
         color, marker = f"C{number % 10}", MARKERS[number // 10 % len(MARKERS)]
@@ -72,13 +76,28 @@ def _panel(ax: Axes, table: TableResult, rows: list[tuple[Row, float]], column: 
         if row.ceiling and (value := row.cells[column].value) is not None:
             ax.axhline(value, color="0.4", linestyle=":", linewidth=1)
     ax.set(xscale="log", xlabel="network evaluations per image", title=f"{metric.column} {ARROWS[metric.better]}")
-    costs = sorted({calls for _, calls in rows})
-    ax.set_xticks(costs, [f"{cost:g}" for cost in costs], fontsize=8)
+    names = [f"{g[0]:g}" if g[0] == g[-1] else f"{g[0]:g}-{g[-1]:g}" for g in groups]
+    ax.set_xticks([_center(group) for group in groups], names, fontsize=8)
     ax.minorticks_off()
     ax.grid(alpha=0.3)
 
 
-def _place(number: int, costs: list[float]) -> float:
-    """Return where a row stands: at its cost, or beside it if others cost the same."""
-    alike = [i for i, cost in enumerate(costs) if cost == costs[number]]
-    return costs[number] * APART ** (alike.index(number) - (len(alike) - 1) / 2)
+def grouped(costs: Sequence[float]) -> list[list[float]]:
+    """Return rising costs in groups of about the same cost."""
+    groups: list[list[float]] = []
+    for cost in costs:
+        if groups and cost <= ALIKE * groups[-1][0]:
+            groups[-1].append(cost)
+        else:
+            groups.append([cost])
+    return groups
+
+
+def _center(group: Sequence[float]) -> float:
+    return math.exp(math.fsum(map(math.log, group)) / len(group))
+
+
+def _places(group: Sequence[float]) -> list[float]:
+    """Return where rows of about the same cost stand: side by side around it."""
+    middle = (len(group) - 1) / 2
+    return [_center(group) * APART ** (number - middle) for number in range(len(group))]

@@ -127,12 +127,18 @@ def test_quality_over_calls(tmp_path, monkeypatch) -> None:
     monkeypatch.undo()
     (axes,) = kept[0].axes
     points = {line.get_label(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() != "None"}
-    assert points == {"2 short (100)": [[100, 0.5]], "3 long (400)": [[400, 0.4]]}
+    assert {name: value for name, [[_, value]] in points.items()} == {"2 short (100)": 0.5, "3 long (400)": 0.4}
+    assert [place for [[place, _]] in points.values()] == pytest.approx([100, 400])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["50", "100", "400"]
     assert Image.open(tmp_path / "quality.png").width > 500
     plt.close(kept[0])
     assert quality.can_draw(made)
     assert not quality.can_draw(table(*rows, counts=False))
     assert not quality.can_draw(table(measured("real images", 0, 1, 1, ceiling=True)))
+
+
+def test_rows_of_about_the_same_cost_stand_together() -> None:
+    assert quality.grouped([25, 25, 50, 384, 388, 400]) == [[25, 25], [50], [384, 388, 400]]
 
 
 class FourImages:
