@@ -113,6 +113,12 @@ def hardware(row: Row) -> str:
     return "; ".join(dict.fromkeys(stage.hardware for stage in stages if stage.hardware))
 
 
+def checkpoints(table: TableResult) -> tuple[str, ...]:
+    """Return the published files behind the numbers, each with the beginning of its SHA-256."""
+    stages = (stage for row in table.rows for run in row.runs for stage in run.stages)
+    return tuple(dict.fromkeys(format.plain(text) for stage in stages for text in stage.checkpoints))
+
+
 def made_by(table: TableResult) -> str:
     """Return the origin of the numbers as one line."""
     provenance = table.provenance
@@ -123,4 +129,6 @@ def made_by(table: TableResult) -> str:
     runs = f" (runs also of {', '.join(others)})" if others else ""
     parts = [f"profile {table.profile}", f"commit {commit[:12]}{dirty}{runs}"]
     parts += [format.plain(provenance[key]) for key in ("hardware", "date", "note") if provenance.get(key)]
+    if files := checkpoints(table):
+        parts.append(f"published checkpoints {', '.join(files)}")
     return "; ".join(parts)

@@ -145,7 +145,15 @@ def stages(folder: Path) -> Iterator[Stage]:
                 dirty=record["dirty"] if isinstance(record.get("dirty"), bool) else None,
                 hardware=_text(record.get("hardware")),
                 job=_text(record.get("slurm_job")),
+                checkpoints=tuple(_checkpoints(record.get("checkpoints"))),
             )
+
+
+def _checkpoints(stored: Any) -> Iterator[str]:
+    """Yield the published files in a stage's record, such as ``base.pt (SHA-256 0123456789ab)``."""
+    for entry in stored.values() if isinstance(stored, dict) else ():
+        if isinstance(entry, dict) and entry.get("file"):
+            yield f"{entry['file']} (SHA-256 {str(entry.get('sha256'))[:12]})"
 
 
 def _length(config: dict[str, Any]) -> tuple[int | None, int | None]:

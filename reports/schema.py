@@ -99,6 +99,8 @@ class Stage:
     hardware: str | None
     job: str | None
     """SLURM's job number."""
+    checkpoints: tuple[str, ...] = ()
+    """Published files that it read, each with the beginning of its SHA-256."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

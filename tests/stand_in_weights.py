@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,20 +16,18 @@ import torch
 import torchvision
 from reduced import Reduction
 from safetensors.torch import save_file
+from stand_in_files import BASELINES, publish, small_file
 from torch import Tensor, nn
 
-from lightning_mmdiff import schedules, weights
-from lightning_mmdiff.baselines.inade import InadeConfig
-from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
+from lightning_mmdiff import weights
 from lightning_mmdiff.metrics import niqe
 from lightning_mmdiff.metrics.celebamask_parser import CelebAMaskParser
 from lightning_mmdiff.metrics.efficientnet_b7 import EfficientNetB7
 from lightning_mmdiff.metrics.lapa_parser import FACE, HAIR
 from lightning_mmdiff.networks import farl, stable_diffusion, tokens
 from lightning_mmdiff.networks.vae import VAE
-from lightning_mmdiff.released import catalogue, convert
+from lightning_mmdiff.released import catalogue
 from lightning_mmdiff.released.catalogue import ReleasedModel
-from lightning_mmdiff.released.checkpoint import PublishedFile
 
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 WORD_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
@@ -38,8 +36,6 @@ CLIP = farl.ClipSize(
     image_size=32, patch_size=8, vision_width=48, vision_layers=2, vision_heads=4, text_width=32, text_layers=2,
     text_heads=2, vocabulary_size=len(BYTE_PAIRS), end_token=len(BYTE_PAIRS) - 1,
 )  # fmt: skip
-STYLEGAN2 = StyleGAN2Config(image_size=64, channels=(16, 8, 8, 8, 8), style_dim=16, mapping_layers=2)
-INADE = InadeConfig(image_size=256, labels=(("mask", 19),), perceptual=None)
 reduction = Reduction()
 
 
@@ -126,9 +122,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "niqe": _pristine,
     "efficientnet_b7": _classifier,
     "stable_diffusion_2": _stable_diffusion,
-    **dict.fromkeys(
-        ("farl", "face_parser", "face_detector", "yunet", "sface", "stylegan2_ffhq"), Path.touch
-    ),  # read by no code of ours
+    **dict.fromkeys(("farl", "face_parser", "face_detector", "yunet", "sface"), Path.touch),  # read by no code of ours
 }
 """Name of a weight -> writer of its stand-in."""
 
@@ -160,51 +154,24 @@ def _opencv() -> tuple[SimpleNamespace, SimpleNamespace]:
 
 def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the catalogue of released models know small forms of them, of the same structure."""
-    files = tuple(reduction(file) for file in catalogue.FILES)
-    ours = {c.name: catalogue.of_checkpoint(file, c) for file in files for c in file.checkpoints}
+    files = tuple(map(small_file, catalogue.FILES))
+    ours = {entry.name: entry for entry in catalogue.of_files(files)}
     entries = tuple(ours.get(entry.name) or _small(entry) for entry in catalogue.RELEASED)
     monkeypatch.setattr(catalogue, "FILES", files)
     monkeypatch.setattr(catalogue, "RELEASED", entries)
     monkeypatch.setattr(farl, "load_farl", lambda: farl.load_clip(weights.require("clip")))  # both embed in 512 numbers
 
 
-def published_tensors(file: PublishedFile) -> dict[str, Tensor]:
-    """Return random weights of ``file`` under its own names and in its layout, with what such files hold besides."""
-    generator = torch.Generator().manual_seed(0)
-    ours = {
-        name: 0.3 * torch.randn(place.shape, generator=generator) / max(1, place.shape[-1]) ** 0.5
-        for name, place in convert.places(file).items()
-    }
-    tensors = convert.restore(file, ours)
-    if any(name.startswith(("model.", "first_stage_model.")) for name in tensors):
-        alpha_bar = schedules.scaled_linear().alpha_bar.float()
-        tensors |= {"alphas_cumprod": alpha_bar, "betas": torch.zeros(1000)}
-    return tensors | {f"{name}weight": torch.zeros(2) for name in file.ignored if name.endswith(".")}
-
-
 def _small(entry: ReleasedModel) -> ReleasedModel:
-    """Return a released autoencoder or generator made small; other entries read their file into whatever they are given."""
-    if entry.name == "inade_celeba":
-        return replace(entry, load=lambda: reduction(INADE).build(seed=0).requires_grad_(False).eval())
+    """Return a released autoencoder made small; other entries read their file into whatever they are given."""
     with torch.device("meta"):
         module = entry.architecture() if entry.model is None else None
     if module is None:
         return entry
-    if isinstance(module, StyleGenerator):
-        return replace(entry, architecture=lambda: StyleGenerator(STYLEGAN2), load=lambda: StyleGenerator(STYLEGAN2))
     config = reduction(module.config)
     return replace(
         entry, architecture=lambda: VAE(config), load=lambda: stable_diffusion.load_autoencoder(config)
     )  # fmt: skip
-
-
-def publish(folder: Path, names: Iterable[str]) -> None:
-    """Write small random stand-ins of published diffusion models, in their published layout; ``small_files`` comes first."""
-    for name in names:
-        file = catalogue.file_of(name)
-        path = folder / weights.entry(name).file
-        tensors = published_tensors(file)
-        torch.save({"state_dict": tensors} if path.suffix == ".ckpt" else tensors, path)
 
 
 def put_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,12 +183,14 @@ def put_in_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             write(paths[name])
     yunet, sface = _opencv()
     monkeypatch.setattr(weights, "require", paths.__getitem__)
+    monkeypatch.setattr(weights, "find", lambda name: paths[name] if paths[name].exists() else None)
     monkeypatch.setattr(CelebAMaskParser, "image_size", 64)
     monkeypatch.setattr(EfficientNetB7, "architecture", "test_efficientnet")
     monkeypatch.setattr(EfficientNetB7, "size", 64)
     monkeypatch.setattr(niqe, "BLOCK", 16)  # samples have 64 pixels
     monkeypatch.setattr(tokens, "WORD_PIECES", len(WORD_PIECES))
     small_files(monkeypatch)
+    publish(folder, BASELINES)
     monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *args: yunet)
     monkeypatch.setattr(cv2.FaceRecognizerSF, "create", lambda *args: sface)
     monkeypatch.setitem(sys.modules, "facer", fake_facer())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -58,13 +58,19 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def recorded(folder: Path, stage: str) -> Iterator[None]:
+def recorded(folder: Path, stage: str, *, checkpoints: Callable[[], Mapping[str, Any]] = dict) -> Iterator[None]:
     """Add seconds, processor time, peak memory and GPU energy of the block to the provenance of the run in ``folder``.
+
+    Args:
+        folder: folder of the run.
+        stage: name of the block.
+        checkpoints: returns the published files that it reads, by name, with their SHA-256.
 
     Times and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only the
     first counts. A record that cannot be read is begun again, one that cannot be written is a warning: neither costs the
     result of the block.
     """
+    files = checkpoints() if is_first_process() else {}
     start, busy, energy = time.monotonic(), time.process_time(), gpu_energy_wh()
     try:
         yield
@@ -77,12 +83,12 @@ def recorded(folder: Path, stage: str) -> Iterator[None]:
                 "energy_wh": None if energy is None or used is None else used - energy,
             }
             try:
-                _add(folder, stage, spent)
+                _add(folder, stage, spent, files)
             except OSError as error:
                 warnings.warn(f"{RunFolder(folder).provenance} was not written ({error}).", stacklevel=3)
 
 
-def _add(folder: Path, stage: str, spent: Mapping[str, float | None]) -> None:
+def _add(folder: Path, stage: str, spent: Mapping[str, float | None], files: Mapping[str, Any]) -> None:
     path = RunFolder(folder).provenance
     with WorkLocks(RunFolder(folder).locks).acquire(path.name):
         stages = stages_of(path)
@@ -92,6 +98,7 @@ def _add(folder: Path, stage: str, spent: Mapping[str, float | None]) -> None:
             "peak_memory_gib": round(_peak_memory() / 2**30, 2),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
+            **({"checkpoints": dict(files)} if files else {}),
         }
         write_json(path, {"stage": stages})
 

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +24,7 @@ from experiments.engine.parent import followed
 from experiments.engine.requeue import job_id
 from experiments.protocols import samples as evaluation
 from experiments.protocols import score as scoring
+from experiments.protocols.needed_weights import origins
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff.callbacks.checkpoints import Checkpoints
@@ -155,7 +157,7 @@ def sample(workspace: Workspace, run: SampleRun, tables: Sequence[Table] = ()) -
     items = PredictBatches(data.train if method.is_real else data.test, batches)  # the ceiling uses training images
     mine = LockedShards(folder.samples, run.num_images, run.shard_size, locks)
     loader = DataLoader(items, sampler=mine, batch_size=None)
-    with recorded(folder.path, "sample"), _interruptible():
+    with recorded(folder.path, "sample", checkpoints=partial(origins, run)), _interruptible():
         trainer.predict(build.method(run, workspace.runs), loader, return_predictions=False)
     trainer.strategy.barrier()  # no process leaves while the first still needs it
 
@@ -183,7 +185,7 @@ def _edit(workspace: Workspace, runs: Sequence[SampleRun], numbers: Iterator[lis
     run = runs[0]
     folder, data = RunFolder(workspace.runs / run.name), workspace.open(run.data)
     data.setup()
-    with recorded(folder.path, "sample"), _interruptible():
+    with recorded(folder.path, "sample", checkpoints=partial(origins, run)), _interruptible():
         for shard, pictures in edits.edited(runs, workspace.runs, data, numbers):
             with atomic_path(shard_path(folder.samples, shard[0] // run.shard_size)) as temporary:
                 np.save(temporary, pictures.numpy())

@@ -6,6 +6,7 @@ from experiments.protocols.catalogue import by_name
 from experiments.runs import Run, TrainRun
 from experiments.spec import Table
 from lightning_mmdiff import weights
+from lightning_mmdiff.released import convert
 from lightning_mmdiff.released.catalogue import Released
 
 
@@ -21,6 +22,12 @@ def needed_weights(tables: Sequence[Table], runs: Sequence[Run]) -> list[weights
     for run in runs:
         names |= {*released_files(run), *(run.model.weight_files if isinstance(run, TrainRun) else ())}
     return [w for w in weights.WEIGHTS if w.name in names]
+
+
+def origins(run: Run) -> dict[str, dict[str, str]]:
+    """Return the published files of the models that a run reads, as far as they are there: name -> file and SHA-256."""
+    paths = {name: weights.find(name) for name in released_files(run) if weights.entry(name).converts}
+    return {name: convert.origin(path) for name, path in paths.items() if path is not None}
 
 
 def released_files(run: Run) -> tuple[str, ...]:

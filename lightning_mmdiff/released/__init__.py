@@ -1,5 +1,5 @@
 """Published models trained by others, by name.
 
-Files of diffusion models are described by a ``checkpoint.PublishedFile`` and can be converted; those of the baselines are only
-read (``renaming.py``).
+Each file is described by a ``checkpoint.PublishedFile`` and can be converted; helpers in the formats of other libraries are only
+in the catalogue.
 """

@@ -1,12 +1,11 @@
-"""Check a diffusion model's published file of weights and convert it to safetensors, without running code from it.
+"""Check a published file of weights and convert it to safetensors, without running code from it.
 
 python -m lightning_mmdiff.released 64x64_diffusion.pt           # writes 64x64_diffusion.safetensors beside it
 python -m lightning_mmdiff.released mine.pt --name adm_64        # a file of another name, e.g. fine-tuned
 python -m lightning_mmdiff.released 64x64_diffusion.safetensors --undo --to restored.pt
 python -m lightning_mmdiff.released                              # list the files that are known
 
-Runs read both forms; the converted one loads faster and has a digest. The baselines' files (StyleGAN2, pSp, INADE, pix2pix,
-CycleGAN) are none of these: they are read as published (``renaming.py``).
+Runs read both forms; the converted one loads faster and has a digest.
 """
 
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ def main(flags: ConvertFlags) -> None:
     if flags.file is None:
         for file in catalogue.FILES:
             entry = weights.entry(file.weight)
-            print(f"{entry.name:28}{entry.file:32}{entry.purpose}")
+            print(f"{entry.name:31}{entry.file:37}{entry.purpose}")
     elif flags.undo:
         undo(flags.file, flags.name, flags.to)
     else:

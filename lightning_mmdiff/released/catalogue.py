@@ -1,6 +1,6 @@
 """The catalogue of released models that a run can name: their files and how to load them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 
 from lightning_mmdiff import weights
-from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.networks import stable_diffusion
@@ -27,8 +26,18 @@ from lightning_mmdiff.released import (
 from lightning_mmdiff.released.checkpoint import Checkpoint, PublishedFile
 from lightning_mmdiff.source import ModelSource
 
-FILES = (*adm.FILES, *glide.FILES, *unite_and_conquer.FILES, *collaborative.FILES)
-"""The published files of diffusion models, which ``python -m lightning_mmdiff.released`` converts."""
+FILES = (
+    *adm.FILES,
+    *glide.FILES,
+    *unite_and_conquer.FILES,
+    *collaborative.FILES,
+    *stylegan2.FILES,
+    *inade.FILES,
+    *picture_to_picture.FILES,
+)
+"""The published files that ``python -m lightning_mmdiff.released`` converts."""
+Parts = tuple[tuple[PublishedFile, Checkpoint], ...]
+"""The files of a model, each with what it holds of it."""
 
 
 def file_of(weight: str) -> PublishedFile:
@@ -88,14 +97,23 @@ def _kl_f8(image_size: int) -> ReleasedModel:
     )  # fmt: skip
 
 
-def of_checkpoint(file: PublishedFile, checkpoint: Checkpoint) -> ReleasedModel:
-    """Return the catalogue entry of a model in a published file."""
+def of_files(files: Iterable[PublishedFile]) -> tuple[ReleasedModel, ...]:
+    """Return the catalogue entries of the models in published files; what several hold under one name is one model."""
+    parts: dict[str, Parts] = {}
+    for file in files:
+        for checkpoint in file.checkpoints:
+            parts[checkpoint.name] = (*parts.get(checkpoint.name, ()), (file, checkpoint))
+    return tuple(map(_entry, parts.values()))
+
+
+def _entry(parts: Parts) -> ReleasedModel:
+    checkpoint = parts[0][1]
     return ReleasedModel(
         name=checkpoint.name,
-        weights=(file.weight, *checkpoint.config.weight_files),
-        load=partial(_load, file, checkpoint),
+        weights=(*(file.weight for file, _ in parts), *checkpoint.config.weight_files),
+        load=partial(_load, parts),
         architecture=partial(architecture, checkpoint),
-        initialize=partial(convert.load, checkpoint, file),
+        initialize=partial(convert.load, parts),
         model=checkpoint.config,
         helpers=checkpoint.helpers,
     )
@@ -106,10 +124,10 @@ def architecture(checkpoint: Checkpoint) -> nn.Module:
     return _build(checkpoint, lambda entry: entry.architecture())
 
 
-def _load(file: PublishedFile, checkpoint: Checkpoint) -> nn.Module:
-    """Return a checkpoint's model with its published weights, frozen."""
-    module = _build(checkpoint, lambda entry: entry.load and entry.load())
-    convert.load(checkpoint, file, module)
+def _load(parts: Parts) -> nn.Module:
+    """Return a model with its published weights, frozen."""
+    module = _build(parts[0][1], lambda entry: entry.load and entry.load())
+    convert.load(parts, module)
     return module.requires_grad_(False).eval()
 
 
@@ -128,29 +146,11 @@ RELEASED = (
     _kl_f8(256),
     _kl_f8(768),
     ReleasedModel(
-        name="stylegan2_ffhq",
-        weights=("stylegan2_ffhq",),
-        load=stylegan2.load_generator,
-        architecture=lambda: StyleGenerator(StyleGAN2Config()),
-    ),
-    ReleasedModel(name="psp_mask", weights=("psp_mask",), load=stylegan2.load_mask_encoder),
-    ReleasedModel(name="inade_celeba", weights=("inade_generator", "inade_encoder"), load=inade.load),
-    ReleasedModel(
-        name="pix2pix_day2night",
-        weights=("pix2pix_day2night",),
-        load=partial(picture_to_picture.load_pix2pix, "pix2pix_day2night"),
-    ),
-    ReleasedModel(
-        name="cyclegan_photo2label",
-        weights=("cyclegan_photo2label",),
-        load=partial(picture_to_picture.load_cyclegan, "cyclegan_photo2label"),
-    ),
-    ReleasedModel(
         name="stable_diffusion_2",
         weights=("stable_diffusion_2",),
         initialize=lambda model: stable_diffusion.load_unet(getattr(model.network, "unet", model.network)),
     ),
-    *(of_checkpoint(file, checkpoint) for file in FILES for checkpoint in file.checkpoints),
+    *of_files(FILES),
 )
 """All released models that a run can name: helpers in the formats of other libraries, then our models."""
 

@@ -5,11 +5,8 @@ For non-commercial use (CC BY-NC-SA 4.0). The released discriminator is not need
 
 import re
 
-import torch
-from torch import Tensor
-
-from lightning_mmdiff.baselines.inade import Inade, InadeConfig
-from lightning_mmdiff.released.renaming import renamed, stored
+from lightning_mmdiff.baselines.inade import InadeConfig
+from lightning_mmdiff.released.checkpoint import BEHIND_NO_CLASS, SAME, Checkpoint, Key, KeyMap, PublishedFile, Shape
 
 BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
 SPECTRAL = {
@@ -23,7 +20,10 @@ ENCODER = {
     **{f"heads.{i}": f"{kind}_conv_{part}" for i, (kind, part) in enumerate(
         (kind, part) for kind in ("scale", "bias") for part in ("mu", "var"))},
 }  # fmt: skip
-NUM_CLASSES = 19
+GENERATOR, READER = "generator.decoder.", "generator.encoder."
+"""Beginnings of our names."""
+CONFIG = InadeConfig(image_size=256, labels=(("mask", 19),), perceptual=None)
+"""The condition "mask", of all classes, is its input."""
 
 
 def generator_name(name: str) -> str:
@@ -43,23 +43,22 @@ def encoder_name(name: str) -> str:
     return f"{ENCODER[start]}.{part}"
 
 
-def with_no_class(name: str, value: Tensor) -> Tensor:
-    """Return a norm's values of each class with zeros for our class 0, "no class", which masks of all classes never have."""
-    if re.fullmatch(r"decoder\.blocks\.\d\.(norms\.\d|shortcut_norm)\.(weight|bias)", name):
-        return torch.cat([torch.zeros_like(value[:1]), value])
-    return value
+def generator_key(config: InadeConfig, name: str, shape: Shape) -> Key:
+    """Return the place of a parameter of the generator in its file."""
+    own = name.removeprefix(GENERATOR)
+    of_classes = re.fullmatch(r"decoder\.blocks\.\d\.(norms\.\d|shortcut_norm)\.(weight|bias)", own)
+    return Key(generator_name(own), BEHIND_NO_CLASS if of_classes else SAME)
 
 
-def load() -> Inade:
-    """Return the published model from the user's weights; our condition "mask" is its input."""
-    model = InadeConfig(image_size=256, labels=(("mask", NUM_CLASSES),), perceptual=None).build(seed=0)
-    put(model, stored("inade_generator"), stored("inade_encoder"))
-    return model
+def encoder_key(config: InadeConfig, name: str, shape: Shape) -> Key:
+    """Return the place of a parameter of the encoder in its file."""
+    return Key(encoder_name(name.removeprefix(READER)), SAME)
 
 
-def put(model: Inade, generator: dict[str, Tensor], encoder: dict[str, Tensor]) -> None:
-    """Give a model the weights of both published files."""
-    decoder = model.generator["decoder"]
-    decoder.load_state_dict(renamed(decoder, generator, generator_name, fit=with_no_class), strict=True)
-    reader = model.generator["encoder"]
-    reader.load_state_dict(renamed(reader, encoder, encoder_name), strict=True)
+def _file(weight: str, inside: str, keys: KeyMap) -> PublishedFile:
+    checkpoint = Checkpoint(name="inade_celeba", config=CONFIG, keys=keys, inside=(inside,))
+    return PublishedFile(weight=weight, checkpoints=(checkpoint,))
+
+
+FILES = (_file("inade_generator", GENERATOR, generator_key), _file("inade_encoder", READER, encoder_key))
+"""Both files are parts of one model; its discriminator is in neither."""

@@ -6,13 +6,14 @@ there. Statistics of norms are not read: each image is normalized by its own, as
 
 import re
 
-from torch import Tensor
+from lightning_mmdiff.baselines.cyclegan import FORWARD, CycleGANConfig
+from lightning_mmdiff.baselines.pix2pix import Pix2PixConfig
+from lightning_mmdiff.models.config import ModelConfig
+from lightning_mmdiff.released.checkpoint import SAME, Checkpoint, Key, KeyMap, PublishedFile, Shape
 
-from lightning_mmdiff.baselines.cyclegan import FORWARD, CycleGAN, CycleGANConfig
-from lightning_mmdiff.baselines.pix2pix import Pix2Pix, Pix2PixConfig
-from lightning_mmdiff.released.renaming import renamed, stored
-
-STATISTICS = r".*\.(running_mean|running_var|num_batches_tracked)"
+STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
+GENERATOR = "generator."
+"""Beginning of our names."""
 
 
 def unet_name(name: str, num_downs: int) -> str | None:
@@ -49,32 +50,25 @@ def resnet_name(name: str, num_downs: int, num_blocks: int) -> str:
     return f"model.{blocks + num_blocks + 3 * ups + int(ups == num_downs)}.{rest}"
 
 
-def put_pix2pix(model: Pix2Pix, published: dict[str, Tensor]) -> None:
-    """Give pix2pix' generator its published weights."""
-    downs = model.config.num_downs
-    model.generator.load_state_dict(
-        renamed(model.generator, published, lambda name: unet_name(name, downs), ignored=STATISTICS), strict=True
-    )
+def pix2pix_key(config: Pix2PixConfig, name: str, shape: Shape) -> Key | None:
+    """Return the place of a parameter of pix2pix' generator; None for a bias that the file lacks."""
+    theirs = unet_name(name.removeprefix(GENERATOR), config.num_downs)
+    return None if theirs is None else Key(theirs, SAME)
 
 
-def put_cyclegan(model: CycleGAN, published: dict[str, Tensor]) -> None:
-    """Give CycleGAN's generator of images its published weights."""
-    config, generator = model.config, model.generator[FORWARD]
-    found = renamed(
-        generator, published, lambda name: resnet_name(name, config.num_downs, config.num_blocks), ignored=STATISTICS
-    )
-    generator.load_state_dict(found, strict=True)
+def cyclegan_key(config: CycleGANConfig, name: str, shape: Shape) -> Key:
+    """Return the place of a parameter of CycleGAN's generator of images."""
+    return Key(resnet_name(name.removeprefix(f"{GENERATOR}{FORWARD}."), config.num_downs, config.num_blocks), SAME)
 
 
-def load_pix2pix(weight: str) -> Pix2Pix:
-    """Return a published pix2pix of 256 pixels, given the condition "photo"."""
-    model = Pix2PixConfig(image_size=256, source="photo").build(seed=0)
-    put_pix2pix(model, stored(weight))
-    return model
+def _file(name: str, config: ModelConfig, keys: KeyMap, inside: str) -> PublishedFile:
+    checkpoint = Checkpoint(name=name, config=config, keys=keys, inside=(inside,))
+    return PublishedFile(weight=name, checkpoints=(checkpoint,), ignored_ends=STATISTICS)
 
 
-def load_cyclegan(weight: str) -> CycleGAN:
-    """Return one direction of a published CycleGAN of 256 pixels, given the condition "photo"."""
-    model = CycleGANConfig(image_size=256, source="photo").build(seed=0)
-    put_cyclegan(model, stored(weight))
-    return model
+PIX2PIX, CYCLEGAN = (kind(image_size=256, source="photo") for kind in (Pix2PixConfig, CycleGANConfig))
+FILES = (
+    _file("pix2pix_day2night", PIX2PIX, pix2pix_key, GENERATOR),
+    _file("cyclegan_photo2label", CYCLEGAN, cyclegan_key, f"{GENERATOR}{FORWARD}."),
+)
+"""One direction each, given the condition "photo"; discriminators and the way back are in no file."""

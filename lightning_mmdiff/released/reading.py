@@ -11,8 +11,10 @@ from torch import Tensor
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError, UserError
 
-HARMLESS = "pytorch_lightning.callbacks."
-"""Beginning of the names of classes that old Lightning files hold as keys of a dictionary; an empty class takes their place."""
+HARMLESS = ("pytorch_lightning.callbacks.", "argparse.Namespace")
+"""Beginnings of the names of classes that an empty class replaces: keys of a dictionary in old Lightning files, pSp's options."""
+HOLDERS = ("state_dict", "g_ema")
+"""Entries that hold the tensors, in files that hold more: Lightning's and pSp's; the average in rosinality's of StyleGAN2."""
 
 
 class _Stub:
@@ -20,7 +22,7 @@ class _Stub:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a published file by name, of its ``state_dict`` if it has one.
+    """Return the tensors of a published file by name: of its entry in ``HOLDERS``, if it has one, and those beside that.
 
     Raises:
         MissingFileError: if there is no file.
@@ -33,7 +35,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is a web page, not weights: the server asked for a login or a confirmation; get the file in a browser."
         )
     state = _load(path)
-    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
+    if isinstance(state, Mapping) and (holder := next((name for name in HOLDERS if name in state), None)):
+        beside = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        state = {**beside, **state[holder]} if isinstance(state[holder], Mapping) else state[holder]
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} holds {_described(state)}; expected tensors by name.")
     return {str(name): value for name, value in state.items()}
@@ -45,7 +49,7 @@ def _load(path: Path) -> Any:
     if zipped and not zipfile.is_zipfile(path):
         raise UserError(f"{path} is incomplete (its end is missing); delete it and get it again.")
     try:
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipped else []
+        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipped else [HARMLESS[-1]]
         refused = [name for name in unsafe if not name.startswith(HARMLESS)]
         if refused:
             raise UserError(f"{path} holds code ({', '.join(refused[:3])}), not only tensors; nothing of it was run.")

@@ -6,26 +6,35 @@ which are not read. Both are for non-commercial use (NVIDIA Source Code License;
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-import torch
-from torch import Tensor
-
-from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
-from lightning_mmdiff.baselines.tedigan import MaskEncoder, MaskEncoderConfig
-from lightning_mmdiff.released.renaming import renamed, stored
+from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config
+from lightning_mmdiff.baselines.tedigan import MaskEncoderConfig
+from lightning_mmdiff.released.checkpoint import (
+    CHANNELS_BEHIND_NO_CLASS,
+    SAME,
+    Checkpoint,
+    Key,
+    Layout,
+    PublishedFile,
+    Shape,
+    reshaped,
+)
 
 LAYER = {
     "convolution.weight": "conv.weight", "convolution.modulation.weight": "conv.modulation.weight",
     "convolution.modulation.bias": "conv.modulation.bias", "strength": "noise.weight", "bias": "activate.bias",
 }  # fmt: skip
 """Part of a layer of ours -> its name in the file."""
-KERNELS = r".*\.(blur|upsample)\.kernel"
+KERNELS = (".blur.kernel", ".upsample.kernel")
 ENCODER = {"first": "input_layer", "lateral.0": "latlayer1", "lateral.1": "latlayer2"}
 UNIT = {"shortcut": "shortcut_layer", "residual": "res_layer"}
 NUM_CLASSES = 19
 """Classes of CelebAMask-HQ, background included; each is a channel of our masks, and ours have one more for "no class"."""
+NUM_STYLES = 18
+"""Layers of the generator, each with a style."""
+ENCODER_CONFIG = MaskEncoderConfig(image_size=256, labels=(("mask", NUM_CLASSES),), perceptual="effnet-lite0")
+"""The condition "mask" is its input; the perceptual network is only for training."""
 
 
 def generator_name(name: str) -> str:
@@ -54,40 +63,47 @@ def encoder_name(name: str, units: tuple[int, ...]) -> str:
     return ENCODER[start] + name.removeprefix(start)
 
 
-def with_no_class(name: str, value: Tensor) -> Tensor:
-    """Return the encoder's first weights with zeros for our class 0, "no class", which masks of all classes never have."""
-    return torch.cat([torch.zeros_like(value[:, :1]), value], dim=1) if name == "first.0.weight" else value
+def generator_key(config: StyleGAN2Config, name: str, shape: Shape) -> Key:
+    """Return the place of a parameter of the generator; some have dimensions of size 1 more there."""
+    theirs = generator_name(name)
+    if name.endswith("convolution.weight"):
+        return Key(theirs, reshaped((1, *shape), shape))
+    if name.startswith("to_rgb.") and name.endswith(".bias") and "modulation" not in name:
+        return Key(theirs, reshaped((1, *shape, 1, 1), shape))
+    return Key(theirs, SAME)
 
 
-def load_generator() -> StyleGenerator:
-    """Return the published generator from the user's weights."""
-    generator = StyleGenerator(StyleGAN2Config())
-    published = stored("stylegan2_ffhq")["g_ema"]
-    generator.load_state_dict(renamed(generator, published, generator_name, ignored=KERNELS), strict=True)
-    return generator
+def decoder_key(config: StyleGAN2Config, name: str, shape: Shape) -> Key:
+    """Return the place of a parameter of the generator in pSp's file."""
+    key = generator_key(config, name, shape)
+    return replace(key, name=f"decoder.{key.name}")
 
 
-def load_mask_encoder() -> MaskEncoder:
-    """Return pSp's published encoder of masks with its generator; our condition "mask" is its input."""
-    config = MaskEncoderConfig(
-        image_size=256, labels=(("mask", NUM_CLASSES),), perceptual="effnet-lite0"
-    )  # unused here
-    encoder = config.build(seed=0, decoder=StyleGenerator(StyleGAN2Config()))
-    put_mask_encoder(encoder, stored("psp_mask"))
-    return encoder
+def encoder_key(config: MaskEncoderConfig, name: str, shape: Shape) -> Key:
+    """Return the place of a parameter of pSp's encoder, or of the mean style, which the file has once for each layer."""
+    if name == "mean_style":
+        return Key("latent_avg", Layout(lambda value: value[0], lambda value: value.expand(NUM_STYLES, -1)))
+    own = name.removeprefix("encoder.")
+    layout = CHANNELS_BEHIND_NO_CLASS if own == "first.0.weight" else SAME
+    return Key(f"encoder.{encoder_name(own, config.network.units)}", layout)
 
 
-def put_mask_encoder(encoder: MaskEncoder, published: Mapping[str, Any]) -> None:
-    """Give an encoder and its generator the weights of pSp's file."""
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        state = published["state_dict"]
-        return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-    units = encoder.config.network.units
-    weights = renamed(encoder.encoder, part("encoder."), lambda name: encoder_name(name, units), fit=with_no_class)
-    encoder.encoder.load_state_dict(weights, strict=True)
-    encoder.decoder.load_state_dict(
-        renamed(encoder.decoder, part("decoder."), generator_name, ignored=KERNELS), strict=True
-    )
-    encoder.mean_style.copy_(published["latent_avg"].reshape(-1, encoder.decoder.style_dim)[0])
+FILES = (
+    PublishedFile(
+        weight="stylegan2_ffhq",
+        checkpoints=(Checkpoint(name="stylegan2_ffhq", config=StyleGAN2Config(), keys=generator_key),),
+        ignored=("latent_avg",),
+        ignored_ends=KERNELS,
+    ),
+    PublishedFile(
+        weight="psp_mask",
+        checkpoints=(
+            Checkpoint(name="psp_generator", config=StyleGAN2Config(), keys=decoder_key, part="decoder."),
+            Checkpoint(
+                name="psp_mask", config=ENCODER_CONFIG, keys=encoder_key, inside=("encoder.", "mean_style"),
+                helpers=(("decoder", ("psp_generator",)),),
+            ),
+        ),
+        ignored_ends=KERNELS,
+    ),
+)  # fmt: skip

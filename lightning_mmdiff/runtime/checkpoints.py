@@ -4,8 +4,10 @@ import hashlib
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -58,13 +60,49 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def load_some(path: Path, names: Iterable[str]) -> dict[str, Tensor]:
+    """Return those of ``names`` that a safetensors file has, without reading others.
+
+    The whole file is read once in a process, for its digest, one tensor at a time.
+
+    Raises:
+        UserError: if the file is damaged, as ``load_tensors`` says.
+    """
+    try:
+        status = path.stat()
+        _compare_digest(path, status.st_mtime_ns, status.st_size, status.st_ino)
+        with safe_open(path, framework="pt") as file:
+            there = set(file.keys())
+            return {name: file.get_tensor(name) for name in names if name in there}
+    except (SafetensorError, ValueError) as error:  # ValueError: empty
+        raise UserError(f"{path} is damaged ({error}); delete it and make it again.") from error
+
+
+@lru_cache(maxsize=8)
+def _compare_digest(path: Path, changed: int, size: int, inode: int) -> None:
+    """Raise SafetensorError if a file has another digest than it states; the last arguments tell whether it is the same file."""
+    with safe_open(path, framework="pt") as file:
+        recorded, found = (file.metadata() or {}).get(DIGEST), hashlib.sha256()
+        if recorded is None:
+            return
+        for name in sorted(file.keys()):
+            _add(found, name, file.get_tensor(name))
+        if found.hexdigest() != recorded:
+            raise SafetensorError("its content has changed since it was written")
+
+
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of names, types, shapes and contents of tensors, in hexadecimal."""
     found = hashlib.sha256()
     for name, value in sorted(tensors.items()):
-        found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        _add(found, name, value)
     return found.hexdigest()
+
+
+def _add(found: Any, name: str, value: Tensor) -> None:
+    """Add a tensor to a digest."""
+    found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+    found.update(value.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:

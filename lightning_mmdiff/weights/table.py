@@ -4,6 +4,7 @@ Each checksum is that of the published file, as several independent users of the
 found has an empty one.
 """
 
+from lightning_mmdiff.weights.baselines import BASELINES
 from lightning_mmdiff.weights.diffusion import DIFFUSION
 from lightning_mmdiff.weights.weight import FolderFile, Weight
 
@@ -166,48 +167,6 @@ WEIGHTS = (
         hub_id="laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
     ),
     Weight(
-        name="stylegan2_ffhq",
-        file="stylegan2-ffhq-config-f.pt",
-        purpose="generator of TediGAN (StyleGAN2 of FFHQ at 1024 pixels, in the layout of stylegan2-pytorch)",
-        source="the README of github.com/eladrich/pixel2style2pixel",
-        license="NVIDIA Source Code License (non-commercial)",
-    ),
-    Weight(
-        name="psp_mask",
-        file="psp_celebs_seg_to_face.pt",
-        purpose="TediGAN's encoder of masks (pSp, with StyleGAN2 of FFHQ)",
-        source="the README of github.com/eladrich/pixel2style2pixel",
-        license="MIT; the generator in it NVIDIA Source Code License (non-commercial)",
-    ),
-    Weight(
-        name="inade_generator",
-        file="inade_celeba_best_net_G.pth",
-        purpose="INADE's generator of CelebAMask-HQ (published as inade_celeba/best_net_G.pth; rename it)",
-        source="the README of github.com/tzt101/INADE",
-        license="CC BY-NC-SA 4.0",
-    ),
-    Weight(
-        name="inade_encoder",
-        file="inade_celeba_best_net_E.pth",
-        purpose="INADE's encoder of CelebAMask-HQ (published as inade_celeba/best_net_E.pth; rename it)",
-        source="the README of github.com/tzt101/INADE",
-        license="CC BY-NC-SA 4.0",
-    ),
-    *(
-        Weight(
-            name=f"{method}_{name}",
-            file=f"{method}_{published}.pth",
-            purpose=f"{purpose} at 256 pixels (published as {published}.pth; rename it)",
-            source="github.com/junyanz/pytorch-CycleGAN-and-pix2pix",
-            url=f"http://efrosgans.eecs.berkeley.edu/{method}/pretrained_models/{published}.pth",
-            license="BSD-2-Clause",
-        )
-        for method, name, published, purpose in (
-            ("pix2pix", "day2night", "day2night", "pix2pix from day to night"),
-            ("cyclegan", "photo2label", "cityscapes_photo2label", "CycleGAN from street to label colors"),
-        )
-    ),
-    Weight(
         name="stable_diffusion_2",
         file="stable-diffusion-2",
         purpose="U-Net and autoencoder of MT-Diffusion's App. E.1 and E.4 (a folder with unet/ and vae/, safetensors)",
@@ -238,5 +197,6 @@ WEIGHTS = (
         about=4 * 66_347_960,
     ),
     *map(_adm_batch, (64, 128)),
+    *BASELINES,
     *DIFFUSION,
 )

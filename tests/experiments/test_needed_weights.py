@@ -19,7 +19,7 @@ from lightning_mmdiff import weights
 from lightning_mmdiff.errors import MissingFileError
 from lightning_mmdiff.networks import farl, stable_diffusion
 from lightning_mmdiff.networks.tokens import TextTokens
-from lightning_mmdiff.released import stylegan2
+from lightning_mmdiff.released import convert
 from lightning_mmdiff.runtime import checkpoints
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +78,10 @@ def asked(monkeypatch) -> set[str]:
     monkeypatch.setattr(farl, "load_clip", lambda _folder: nn.Identity())
     for owner, reader in (
         (farl, "clip_tokenizer"), (farl, "load_openai_clip"), (stable_diffusion, "load_diffusers"),
-        (checkpoints, "load_weights"), (nn.Module, "load_state_dict"), (stylegan2, "renamed"),
+        (checkpoints, "load_weights"), (nn.Module, "load_state_dict"),
     ):  # fmt: skip
         monkeypatch.setattr(owner, reader, nothing)
+    monkeypatch.setattr(convert, "load", lambda parts, module: [require(file.weight) for file, _ in parts])
     monkeypatch.setattr(
         nn.Module, "to", lambda module, *_args, **_options: module
     )  # from the meta device nothing can go

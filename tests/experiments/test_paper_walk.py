@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import stand_in_files
 import stand_in_photographs
 import stand_in_weights
 from reduced import Reduction
@@ -70,7 +71,7 @@ def folder(tmp_path_factory) -> Iterator[Path]:
         patch.setattr(catalogue, "PROTOCOLS", tuple(of_few_images(p) for p in catalogue.PROTOCOLS))
         patch.setattr(frechet_infinity, "LEAST_IMAGES", FEW)
         stand_in_weights.put_in_place(folder / "weights", patch)
-        stand_in_weights.publish(folder / "weights", ("glide", "glide_upsampler", "adm_64"))  # of Table 3
+        stand_in_files.publish(folder / "weights", ("glide", "glide_upsampler", "adm_64"))  # of Table 3
         patch.setattr(reporting, "write_all", partial(write_all, with_notebook=False))  # seconds a table
         yield folder
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import stand_in_files
 import stand_in_photographs
 import stand_in_weights
 from reduced import Reduction
@@ -26,9 +27,10 @@ from lightning_mmdiff.metrics import frechet_infinity
 from reports.write import write_all
 
 FACE, SKETCH = "unite_and_conquer_face", "unite_and_conquer_sketch"
+INADE = ("inade_generator", "inade_encoder")
 NEEDED = {
-    "table1": {FACE},
-    "table2": {FACE},
+    "table1": {FACE, *INADE},
+    "table2": {FACE, *INADE},
     "table3": {"glide", "glide_upsampler", "adm_64"},
     "table4": {FACE},
     "reliability_sweep": {FACE},
@@ -173,7 +175,7 @@ def folder(tmp_path_factory) -> Iterator[Path]:
         patch.setattr(catalogue, "PROTOCOLS", tuple(of_few_images(p) for p in catalogue.PROTOCOLS))
         patch.setattr(frechet_infinity, "LEAST_IMAGES", FEW)
         stand_in_weights.put_in_place(folder / "weights", patch)
-        stand_in_weights.publish(folder / "weights", set().union(*NEEDED.values()))
+        stand_in_files.publish(folder / "weights", set().union(*NEEDED.values()))
         patch.setattr(reporting, "write_all", partial(write_all, with_notebook=False))
         yield folder
 
@@ -185,9 +187,14 @@ def test_every_table_samples_scores_and_reports(name: str, folder: Path) -> None
     """From files in the published layout, through the table's command; each row that has samples gets every number."""
     small = small_tables()[name]
     main(lambda profile, seed: small, TableFlags(profile="released", data=folder / "data", out=folder / "runs"))
-    rows = json.loads((folder / "runs" / "released" / "tables" / name / "metrics.json").read_text())["rows"]
+    place = folder / "runs" / "released" / "tables" / name
+    page = (place / f"{name}.html").read_text()
+    for needed in NEEDED[name]:
+        path = folder / "weights" / weights.entry(needed).file
+        assert f"{path.name} (SHA-256 {weights.digest(path)[:12]})" in page
+    rows = json.loads((place / "metrics.json").read_text())["rows"]
     for row, described in zip(rows, small.rows, strict=True):
-        if described.sample is None:
+        if described.sample is None and not described.best_of:
             assert row["state"] == "not measured"
             continue
         assert row["state"] == "measured", row["reason"]

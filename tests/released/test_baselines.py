@@ -3,12 +3,13 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_mmdiff import weights
 from lightning_mmdiff.baselines.cyclegan import FORWARD, CycleGANConfig
 from lightning_mmdiff.baselines.inade import InadeConfig
 from lightning_mmdiff.baselines.labels import one_hot
@@ -18,9 +19,12 @@ from lightning_mmdiff.baselines.pyramid_encoder import PyramidConfig, PyramidEnc
 from lightning_mmdiff.baselines.stylegan2 import StyleGAN2Config, StyleGenerator
 from lightning_mmdiff.baselines.tedigan import MaskEncoderConfig
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.released import inade, picture_to_picture, stylegan2
-from lightning_mmdiff.released.renaming import renamed, stored
+from lightning_mmdiff.released import catalogue, convert, inade, picture_to_picture, stylegan2
+from lightning_mmdiff.released.checkpoint import PublishedFile
+from lightning_mmdiff.released.reading import read_tensors
 
+PIX2PIX, CYCLEGAN = picture_to_picture.FILES
+STYLEGAN2, PSP = stylegan2.FILES
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -53,6 +57,18 @@ def _same_weights_in_any_order() -> None:
     torch.manual_seed(0)
 
 
+def loaded(config: Any, *files: tuple[PublishedFile, dict[str, Tensor]]) -> Any:
+    """Return the model of ``config`` with the tensors of published files; every one that a file is said to hold."""
+    model = config.build_helper(seed=0).eval()
+    for file, state in files:
+        (checkpoint,) = file.checkpoints
+        ours = convert.convert(
+            replace(file, checkpoints=(replace(checkpoint, config=config),)), state, Path("published")
+        )
+        assert not model.load_state_dict(ours, strict=False).unexpected_keys
+    return model
+
+
 def published_resnet(channels_in: int, downs: int, blocks: int, width: int = 4) -> Numbered:
     layers: list[nn.Module] = [
         nn.ReflectionPad2d(3),
@@ -72,10 +88,10 @@ def published_resnet(channels_in: int, downs: int, blocks: int, width: int = 4) 
 
 def test_cyclegan_in_its_published_numbers_makes_the_same_images() -> None:
     published, x = published_resnet(3, 2, 3), torch.rand(2, 3, 32, 32) * 2 - 1
-    model = CycleGANConfig(image_size=32, source="photo", width=4, num_blocks=3).build(seed=0).eval()
+    config = CycleGANConfig(image_size=32, source="photo", width=4, num_blocks=3)
     state = published.state_dict()
     state["model.2.running_mean"] = torch.zeros(4)  # files of 2018 have such
-    picture_to_picture.put_cyclegan(model, state)
+    model = loaded(config, (CYCLEGAN, state))
     assert torch.allclose(model.generator[FORWARD](x), published(x), atol=1e-5)
     full = CycleGANConfig(image_size=256, source="photo")
     names = [picture_to_picture.resnet_name(k, 2, 9) for k in published_names(full)]
@@ -124,8 +140,8 @@ def test_pix2pix_in_its_published_nesting_makes_the_same_image() -> None:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1, 0.2)
             nn.init.normal_(layer.bias)
-    model = Pix2PixConfig(image_size=64, source="photo", width=4, num_downs=5).build(seed=0)
-    picture_to_picture.put_pix2pix(model, published.state_dict())
+    config = Pix2PixConfig(image_size=64, source="photo", width=4, num_downs=5)
+    model = loaded(config, (PIX2PIX, published.state_dict()))
     x = torch.rand(1, 3, 64, 64) * 2 - 1
 
     def kept(*shape: int) -> Tensor:
@@ -175,20 +191,19 @@ def published_stylegan2(generator: StyleGenerator, config: StyleGAN2Config) -> d
 
 
 def test_stylegan2_has_the_published_names() -> None:
-    generator = StyleGenerator(GENERATOR)
-    state = published_stylegan2(generator, GENERATOR)
-    found = renamed(generator, state, stylegan2.generator_name, ignored=stylegan2.KERNELS)
-    assert found["layers.2.strength"] == state["convs.1.noise.weight"]
-    assert torch.equal(found["to_rgb.1.convolution.weight"], state["to_rgbs.0.conv.weight"][0])
+    state = published_stylegan2(StyleGenerator(GENERATOR), GENERATOR)
+    model = loaded(GENERATOR, (STYLEGAN2, state))
+    assert model.layers[2].strength == state["convs.1.noise.weight"]
+    assert torch.equal(model.to_rgb[1].convolution.weight, state["to_rgbs.0.conv.weight"][0])
     with torch.device("meta"):
-        full = StyleGenerator(StyleGAN2Config())
-        published = published_stylegan2(full, StyleGAN2Config())
-        assert len(published) == 171
-        renamed(full, published, stylegan2.generator_name, ignored=stylegan2.KERNELS)
+        published = published_stylegan2(StyleGenerator(StyleGAN2Config()), StyleGAN2Config())
+    assert len(published) == 171
+    assert not convert.differences(STYLEGAN2, published)
     state["other"] = state.pop("input.input")
     state["noises.noise_0"] = torch.zeros(1, 1, 8, 8)
-    with pytest.raises(UserError, match=r"1 missing \['input.input'\], 1 unexpected \['other'\], 1 of another shape"):
-        renamed(generator, state, stylegan2.generator_name, ignored=stylegan2.KERNELS)
+    expected = r"1 missing \(first: input.input\); 1 unexpected \(first: other\); 1 of another shape"
+    with pytest.raises(UserError, match=expected):
+        loaded(GENERATOR, (STYLEGAN2, state))
 
 
 def published_encoder(classes: int, config: PyramidConfig, size: int, styles: int) -> dict[str, Tensor]:
@@ -234,16 +249,20 @@ def published_encoder(classes: int, config: PyramidConfig, size: int, styles: in
     return state
 
 
-def test_psp_in_its_published_names_encodes_our_masks() -> None:
+def test_psp_in_its_published_names_encodes_our_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     network = PyramidConfig(first_width=4, widths=(4, 8, 8), units=(2, 1, 1), squeeze=4, coarse=2, middle=2)
     config = MaskEncoderConfig(image_size=16, labels=(("mask", 3),), network=network, perceptual="effnet-lite0")
+    generator, reader = (replace(c, config=k) for c, k in zip(PSP.checkpoints, (GENERATOR, config)))
+    small = replace(PSP, checkpoints=(generator, reader))
+    monkeypatch.setattr(catalogue, "RELEASED", catalogue.of_files([small]))
     model = config.build(seed=0, decoder=StyleGenerator(GENERATOR)).eval()
     encoder, decoder = published_encoder(3, network, 16, 6), published_stylegan2(model.decoder, GENERATOR)
     state = {f"encoder.{k}": v for k, v in encoder.items()} | {f"decoder.{k}": v for k, v in decoder.items()}
-    stylegan2.put_mask_encoder(model, {"state_dict": state, "latent_avg": torch.arange(8.0).expand(6, -1)})
+    ours = convert.convert(small, state | {"latent_avg": torch.arange(8.0).expand(18, -1)}, Path("psp.pt"))
+    model.load_state_dict({k: v for k, v in ours.items() if k in dict(model.state_dict())}, strict=False)
     plain = PyramidEncoder(network, 3, 16, 6).eval()  # without the channel "no class"
-    units = network.units
-    plain.load_state_dict(renamed(plain, encoder, lambda name: stylegan2.encoder_name(name, units)))
+    names = {ours: stylegan2.encoder_name(ours, network.units) for ours in plain.state_dict()}
+    plain.load_state_dict({ours: encoder[theirs] for ours, theirs in names.items()})
     classes = torch.randint(3, (2, 16, 16))
     masks = 255 * torch.eye(3, dtype=torch.uint8)[classes].permute(0, 3, 1, 2)
     expected = torch.arange(8.0) + plain(masks.float() / 255)
@@ -251,15 +270,20 @@ def test_psp_in_its_published_names_encodes_our_masks() -> None:
     assert (styles - expected).abs().max() < 1e-5 * expected.abs().max()
     assert torch.equal(model.decoder.constant, decoder["input.input"])
     with torch.device("meta"):
-        full = PyramidEncoder(PyramidConfig(), 19, 256, 18)
-        published = published_encoder(19, PyramidConfig(), 256, 18)
-        renamed(full, published, lambda name: stylegan2.encoder_name(name, PyramidConfig().units))
+        full = published_stylegan2(StyleGenerator(StyleGAN2Config()), StyleGAN2Config())
+        published = {f"encoder.{k}": v for k, v in published_encoder(19, PyramidConfig(), 256, 18).items()}
+        published |= {f"decoder.{k}": v for k, v in full.items()} | {"latent_avg": torch.empty(18, 512)}
+    monkeypatch.undo()
+    assert not convert.differences(PSP, published)
 
 
-def test_a_file_that_keeps_its_options_in_a_namespace_is_read(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.save({"latent_avg": torch.arange(3.0), "opts": Namespace(label_nc=19)}, tmp_path / "psp.pt")
-    monkeypatch.setattr(weights, "require", lambda name: tmp_path / "psp.pt")
-    assert stored("psp_mask")["latent_avg"].tolist() == [0, 1, 2]
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_keeps_its_options_in_a_namespace_is_read(zipped: bool, tmp_path: Path) -> None:
+    path, content = tmp_path / "psp.pt", {"state_dict": {"weight": torch.zeros(2)}, "latent_avg": torch.arange(3.0)}
+    torch.save(content | {"opts": Namespace(label_nc=19)}, path, _use_new_zipfile_serialization=zipped)
+    found = read_tensors(path)
+    assert found.keys() == {"weight", "latent_avg"}
+    assert found["latent_avg"].tolist() == [0, 1, 2]
 
 
 def published_inade(config: InadeConfig, classes: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -303,10 +327,9 @@ def test_inade_in_its_published_names_gives_our_masks_the_published_classes() ->
     )  # fmt: skip
     assert [len(part) for part in published_inade(config, 3)] == [198, 24]
     generator, encoder = published_inade(config, 3)
-    model = config.build(seed=0).eval()
-    inade.put(model, generator, encoder)
+    model = loaded(config, *zip(inade.FILES, (generator, encoder)))
     plain = replace(config, labels=(("mask", 2),)).build(seed=0).generator["decoder"].eval()
-    plain.load_state_dict(renamed(plain, generator, inade.generator_name))
+    plain.load_state_dict({name: generator[inade.generator_name(name)] for name in plain.state_dict()})
     masks = 255 * torch.eye(3, dtype=torch.uint8)[torch.randint(3, (2, 64, 64))].permute(0, 3, 1, 2)
     labels = one_hot({"mask": masks}, config.labels, torch.zeros(2, 3, 64, 64))
     z, noise = torch.randn(2, 5), torch.randn(2, 4, 2, 3)

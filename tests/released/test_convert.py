@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from golden.formulas import from_legacy, official
-from stand_in_weights import WORD_PIECES, WRITERS, published_tensors, small_files
+from stand_in_files import BASELINES, as_published, published_tensors
+from stand_in_weights import WORD_PIECES, WRITERS, small_files
 from torch import nn
 
 from lightning_mmdiff import schedules, weights
@@ -33,9 +34,12 @@ PUBLISHED = {
     "unite_and_conquer_sketch": (566, 311_027_910), "collaborative_256": (3378, 1_056_078_663),
     "collaborative_512": (3422, 1_084_406_599), "collaborative_256_with_sketch": (4756, 1_473_494_923),
     "collaborative_256_vae": (204, 55_312_063),
-    "collaborative_512_vae": (248, 83_639_999),
+    "collaborative_512_vae": (248, 83_639_999), "stylegan2_ffhq": (155, 33_166_236), "psp_mask": (777, 300_337_616),
+    "inade_generator": (198, 85_273_237), "inade_encoder": (24, 3_689_856), "pix2pix_day2night": (43, 54_413_955),
+    "cyclegan_photo2label": (48, 11_378_179),
 }  # fmt: skip
-"""File -> tensors and parameters, counted on the reference codes' own modules; of Collaborative Diffusion what our models use."""
+"""File -> tensors and parameters, counted on the reference codes' own modules; of Collaborative Diffusion what our models use;
+of the baselines on ours, whose names and shapes ``test_baselines`` holds against the published ones."""
 SMALL = (
     "collaborative_256_with_sketch",
     "adm_128",
@@ -44,6 +48,7 @@ SMALL = (
     "unite_and_conquer_face",
     "collaborative_256",
     "collaborative_512_vae",
+    *BASELINES,
 )
 
 
@@ -52,9 +57,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """All files known in a small form, and an empty folder of weights."""
     small_files(monkeypatch)
     monkeypatch.setenv(weights.ENVIRONMENT_VARIABLE, str(tmp_path))
-    convert.places.cache_clear()
+    convert.contents.cache_clear()
     yield tmp_path
-    convert.places.cache_clear()
+    convert.contents.cache_clear()
 
 
 def put(file: PublishedFile, folder: Path, **changed: torch.Tensor | None) -> Path:
@@ -62,7 +67,7 @@ def put(file: PublishedFile, folder: Path, **changed: torch.Tensor | None) -> Pa
     tensors = {**published_tensors(file), **changed}
     path = folder / weights.entry(file.weight).file
     kept = {name: value for name, value in tensors.items() if value is not None}
-    torch.save({"state_dict": kept, "global_step": 7} if path.suffix == ".ckpt" else kept, path)
+    torch.save(as_published(path, kept), path)
     return path
 
 
@@ -85,7 +90,7 @@ def test_every_file_has_an_entry_with_license_and_about_the_bytes_of_its_paramet
 
 def test_no_two_files_have_the_same_names_and_shapes() -> None:
     """So a file of an unknown name is recognized."""
-    found = [frozenset((p.key.name, convert._their_shape(p)) for p in convert.places(f).values()) for f in FILES]
+    found = [frozenset((p.key.name, p.theirs) for p in convert.places(f).values()) for f in FILES]
     assert len(set(found)) == len(FILES)
 
 
@@ -107,12 +112,15 @@ def test_a_file_is_converted_loaded_and_undone(name: str, small: Path, capsys) -
     path = put(file, small)
     theirs = read_tensors(path)
     checkpoint = file.checkpoints[-1]
+    for other in {f.weight for f in FILES if f.weight != name} & set(Released(checkpoint.name).weights):
+        put(file_of(other), small)  # the other half of INADE
     first = Released(checkpoint.name).entry.load().state_dict()  # the published form
     command.main(ConvertFlags(file=path))
     assert f"{path} is {name}" in capsys.readouterr().out
     converted = path.with_suffix(".safetensors")
     assert weights.find(file.weight) == converted
     assert convert.source_of(converted)["sha256"] == weights.digest(path)
+    assert convert.origin(converted) == convert.origin(path) == {"file": path.name, "sha256": weights.digest(path)}
     path.unlink()
     second = Released(checkpoint.name).entry.load().state_dict()
     assert first.keys() == second.keys()
@@ -127,6 +135,16 @@ def test_the_scale_of_the_latents_is_the_published_one(small: Path) -> None:
     for size, scale in ((256, 0.058), (512, 0.141)):
         put(file_of(f"collaborative_{size}"), small)
         assert Released(f"codiff_{size}_autoencoder").entry.load().scale.item() == pytest.approx(scale)
+
+
+def test_a_model_reads_its_own_tensors_of_a_file_alone(small: Path) -> None:
+    """Numbers that are none, in another model of the same file, go unnoticed by it."""
+    file = file_of("collaborative_256")
+    name = next(p.key.name for n, p in convert.places(file).items() if n.startswith("mask.network."))
+    put(file, small, **{name: torch.full_like(published_tensors(file)[name], math.nan)})
+    Released("codiff_256_autoencoder").entry.load()
+    with pytest.raises(UserError, match="values that are no numbers"):
+        Released("codiff_256_mask").entry.load()
 
 
 @pytest.mark.parametrize("size", [256, 512])
@@ -215,7 +233,7 @@ def test_a_damaged_converted_file_is_refused(small: Path) -> None:
     changed[-1] ^= 1
     target.write_bytes(changed)
     with pytest.raises(UserError, match="damaged"):
-        convert.stored(file)
+        convert.stored(file, file.checkpoints[0])
 
 
 def test_old_lightning_files_name_a_callback_which_is_never_imported(small: Path) -> None:
