@@ -53,6 +53,15 @@ def test_reliability_one_is_the_other_models_absence(chosen: int) -> None:
     torch.testing.assert_close(unite(c, u, torch.full((2,), 2.0, dtype=torch.float64), a), 2 * c.sum(0) - 3 * u[chosen])
 
 
+@pytest.mark.parametrize("total", [1.0, 4.0, 10.0])
+def test_reliability_moves_away_from_the_own_unconditional_model(total: float) -> None:
+    """Eq. 10 subtracts the unconditional models: d eps / d a_0 = -(W - 1) (u_0 - u_1) at a_1 = 1 - a_0; at W = 1 nothing."""
+    c, u = noise(2, 2, 4, 5, 5), noise(2, 2, 4, 5, 5, seed=1)
+    w = torch.tensor([0.4, 0.6], dtype=torch.float64) * total
+    low, high = (unite(c, u, w, torch.tensor([a, 1 - a], dtype=torch.float64)) for a in (0.2, 0.7))
+    torch.testing.assert_close(high - low, -(total - 1) * 0.5 * (u[0] - u[1]))
+
+
 def gaussian_eps(mean: float, variance: float, schedule: NoiseSchedule):
     """Exact noise prediction for data N(mean, variance): eps = sigma (z - alpha mean) / (alpha^2 variance + sigma^2)."""
 
