@@ -1,6 +1,7 @@
 """Sliders over reliability and weight: settings are read from configs, the page needs nothing else, and keys move it."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,23 @@ def test_settings_are_read_from_the_configs(make_table):
 def test_a_is_of_the_other_expert_if_its_reliability_rises(make_table):
     grid = grid_of(sweep(make_table, points={name: (1 - a, w) for name, (a, w) in POINTS.items()}))
     assert (grid.expert, grid.other) == ("class", "text")
+    assert [(s.a, s.w) for s in grid.settings] == [POINTS[name] for name in ORDER]
+
+
+def test_images_enlarged_by_a_second_model_have_the_same_grid(make_table):
+    """Table 3 at released: GLIDE and ADM are united at 64 pixels, then the upsampler draws the image again."""
+    folder = sweep(make_table)
+    for file in folder.parents[1].glob("*/config.json"):
+        config = json.loads(file.read_text())
+        if config.get("method", {}).get("type") == "Unite":
+            config["method"] = {
+                "type": "Upsample",
+                "method": config["method"],
+                "upsampler": {"name": "glide_upsampler"},
+            }
+            file.write_text(json.dumps(config))
+    grid = grid_of(folder)
+    assert (grid.expert, grid.other) == ("text", "class")
     assert [(s.a, s.w) for s in grid.settings] == [POINTS[name] for name in ORDER]
 
 
