@@ -29,6 +29,7 @@ from lightning_mmdiff.callbacks.checkpoints import MINUTES, AtomicCheckpointIO, 
 from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.networks.dynamic_diffuser import DynamicDiffuser, dynamic_diffuser_unet
 from lightning_mmdiff.networks.ldm import CrossAttentionUNet, ldm_unet
+from lightning_mmdiff.runtime.commands import readable_end
 
 Name = Literal["two-dynamic-diffusers", "uni-modal-model"]
 MODELS: dict[Name, Callable[[], nn.Module]] = {
@@ -150,4 +151,5 @@ def made(name: Name) -> nn.Module:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(CheckpointFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(CheckpointFlags, description=__doc__))

@@ -25,6 +25,7 @@ from lightning_mmdiff.networks.dynamic_diffuser import dynamic_diffuser_unet
 from lightning_mmdiff.networks.ldm import CrossAttentionUNetConfig, ldm_unet
 from lightning_mmdiff.networks.tokens import MaskTokensConfig, TextTokensConfig, TokensConfig
 from lightning_mmdiff.networks.vae import VAE, VAEConfig
+from lightning_mmdiff.runtime.commands import readable_end
 
 LENGTHS = {"mask_tokens": 19, "text_tokens": 77}
 
@@ -145,4 +146,5 @@ def main(flags: CollaborativeFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(CollaborativeFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(CollaborativeFlags, description=__doc__))

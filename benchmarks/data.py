@@ -24,6 +24,7 @@ from datamodules.faces.decoding import FaceDecoder
 from datamodules.faces.files import FaceFiles
 from datamodules.mini.layouts import write_celebamask_hq
 from datamodules.storage.reading import read_image
+from lightning_mmdiff.runtime.commands import readable_end
 
 MAPS = ("hair", "skin")
 CONDITIONS = (*MAPS, "sketch")
@@ -116,4 +117,5 @@ def main(flags: DataFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(DataFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(DataFlags, description=__doc__))

@@ -16,6 +16,7 @@ from benchmarks.paired import BenchmarkFlags, Comparison, Side, in_turn, report
 from lightning_mmdiff.metrics.features import EffNetLite0, extract
 from lightning_mmdiff.metrics.images import batch_size
 from lightning_mmdiff.metrics.networks import AdmInception, FeatureNetwork
+from lightning_mmdiff.runtime.commands import readable_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,4 +110,5 @@ def main(flags: FeatureFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(FeatureFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(FeatureFlags, description=__doc__))

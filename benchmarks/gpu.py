@@ -38,6 +38,7 @@ from lightning_mmdiff.networks.network import NetworkConfig
 from lightning_mmdiff.networks.presets import adm_64, unite_and_conquer_sketch
 from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.schedules import Sampler
 
@@ -213,9 +214,7 @@ def photographs(m: Measurement, root: Path) -> None:
     rate = len(losses) * run.batch_size / (time.monotonic() - start)
     parts = torch.stack(losses).float().cpu().split(max(1, len(losses) // 4))
     means = ", ".join(f"{part.mean().item():.4f}" for part in parts)
-    print(
-        f"CIFAR-10, bf16: {len(losses)} steps of {run.batch_size} images, {rate:.0f} images a second; mean losses: {means}"
-    )
+    print(f"CIFAR-10, bf16: {len(losses)} steps of {run.batch_size}, {rate:.0f} images a second; mean losses: {means}")
 
 
 def _flops(config: NetworkConfig, side: int) -> float:
@@ -247,4 +246,5 @@ def main(flags: GpuFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(GpuFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(GpuFlags, description=__doc__))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks import interval_page as page
 from benchmarks.worlds import REPLICATES, WORLDS, World, narrow_and_wide
 from lightning_mmdiff.metrics.results import MetricResult
+from lightning_mmdiff.runtime.commands import readable_end
 from reports.claims import MIN_SEEDS, decide
 from reports.schema import Claim, Metric, Row, Run, Score
 from reports.statistics import t_interval
@@ -229,4 +230,5 @@ def main(flags: IntervalFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(IntervalFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(IntervalFlags, description=__doc__))

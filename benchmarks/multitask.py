@@ -31,6 +31,7 @@ from lightning_mmdiff.methods.mt_diffusion.modality import ModalityData
 from lightning_mmdiff.methods.mt_diffusion.model import MTDiffusion
 from lightning_mmdiff.models.denoiser import Denoiser
 from lightning_mmdiff.networks.conditions import NULL_CLASS
+from lightning_mmdiff.runtime.commands import readable_end
 
 COPIES = 5
 """Number of four-byte values per trained parameter: weight, gradient, two moments of AdamW, average."""
@@ -208,4 +209,5 @@ def main(flags: MultitaskFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(MultitaskFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(MultitaskFlags, description=__doc__))

@@ -31,6 +31,7 @@ from lightning_mmdiff.networks.ldm import CrossAttentionUNet, CrossAttentionUNet
 from lightning_mmdiff.networks.presets import adm_64
 from lightning_mmdiff.networks.unet import UNet
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime.commands import readable_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,4 +214,5 @@ def main(flags: OfficialFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(OfficialFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(OfficialFlags, description=__doc__))

@@ -21,6 +21,7 @@ from datamodules.celebamask_hq import FACES_PER_FOLDER, MASK_FOLDER, CelebAMaskH
 from datamodules.faces.classes import FACE_CLASSES
 from datamodules.storage import sources
 from datamodules.storage.rows import MappedRows, write_checksums
+from lightning_mmdiff.runtime.commands import readable_end
 
 PARTS = FACE_CLASSES[1:10]
 FILE_SIZE = 16  # pixels
@@ -119,4 +120,5 @@ def main(flags: PackingFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(PackingFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(PackingFlags, description=__doc__))

@@ -15,6 +15,7 @@ from experiments.core import costs
 from experiments.core.tracing import traced
 from experiments.runs import Run, SampleRun, TrainRun
 from experiments.spec import plan
+from lightning_mmdiff.runtime.commands import readable_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,4 +98,5 @@ def main(flags: PlanFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(PlanFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(PlanFlags, description=__doc__))

@@ -21,6 +21,7 @@ from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.networks.conditions import ConditionConfig
 from lightning_mmdiff.networks.presets import mini_unet
 from lightning_mmdiff.optimization import OptimizerConfig
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.schedules import Sampler, make_scheduler
 
 CONDITIONS = (("hair", 1), ("face_parts", 7))
@@ -155,4 +156,5 @@ def main(flags: SamplingFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(SamplingFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(SamplingFlags, description=__doc__))

@@ -2,10 +2,9 @@
 
     python -m benchmarks.scaling
 
-Processes with one thread each are started before the clock; they share one folder through locks, as jobs do. The speed-up
-of p processes cannot exceed the number of cores. Features are shared by shard; the bootstrap of a metric runs in one process.
-On a busy machine, ``--clock cpu`` compares the processor time of all processes with that of one: the cost of sharing itself.
-The plan is arithmetic: network calls, bytes and hours from the numbers that it states.
+Processes with one thread each are started before the clock; they share one folder through locks, as jobs do. The speed-up of p
+processes cannot exceed the number of cores. Features are shared by shard; a metric's bootstrap runs in one process. ``--clock
+cpu`` compares the processor time of all with that of one: the cost of sharing. The plan is arithmetic.
 """
 
 import math
@@ -36,6 +35,7 @@ from experiments.runs import SampleRun
 from experiments.spec import Profile, Row, Table
 from lightning_mmdiff.callbacks.shards import shard_files
 from lightning_mmdiff.runtime import checkpoints
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.locks import WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
@@ -237,14 +237,14 @@ def measured_call(comparisons: Sequence[Comparison], run: SampleRun) -> float:
 def main(flags: ScalingFlags) -> None:
     torch.set_num_threads(flags.threads)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        report(comparisons := measure(flags, folder), flags)
+        report(comparisons := measure(flags, Path(name)), flags)
         seconds, source = flags.call_seconds, "stated"
         if seconds is None:
             seconds = measured_call(comparisons, sampled_run(flags))
             source = f"measured here: {flags.profile}, one core; state --call-seconds"
-        print("\n".join(plan(flags, seconds, lock_seconds(folder / "locks"), source)))
+        print("\n".join(plan(flags, seconds, lock_seconds(Path(name) / "locks"), source)))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ScalingFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(ScalingFlags, description=__doc__))

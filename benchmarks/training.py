@@ -32,6 +32,7 @@ from lightning_mmdiff.callbacks.ema import EMA
 from lightning_mmdiff.callbacks.loss_curve import LossCurve
 from lightning_mmdiff.callbacks.progress import RunProgress
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
+from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
@@ -166,4 +167,5 @@ def main(flags: TrainingFlags) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(TrainingFlags, description=__doc__))
+    with readable_end():
+        main(tyro.cli(TrainingFlags, description=__doc__))
