@@ -126,9 +126,10 @@ def _machine(runs: Sequence[Run], profile: Profile, cluster: Cluster | None) -> 
     longest = max(hours, key=lambda name: hours[name])
     in_order = costs.in_order(runs)
     total = sum(costs.hours(run, profile, speed=speed, cost=in_order[run]) * costs.processes(run) for run in runs)
-    gpu_hours = f"{total:,.1f} GPU hours at {speed:g} times an A100's speed"
-    whole = gpu_hours if costs.on_gpus(profile) else duration(3600 * total)
-    found = f"about {sum(map(costs.calls, runs)):,} network calls, {whole} in all; "
+    whole, of = duration(3600 * total), ""
+    if costs.on_gpus(profile):
+        whole, of = f"{total:,.1f} GPU hours", f" of {speed:g} times an A100's speed"
+    found = f"about {sum(map(costs.calls, runs)):,} network calls and {whole} in all{of}; "
     found += f"longest {longest}: {duration(3600 * hours[longest])} (estimated, with a margin)"
     if cluster and hours[longest] > cluster.max_hours:
         more = f"jobs end after {cluster.max_hours:g} h, are queued again and go on by themselves"

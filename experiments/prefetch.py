@@ -172,12 +172,12 @@ def list_all(flags: PrefetchFlags) -> None:
     for weight in weights.WEIGHTS:
         state = "there" if weights.find(weight.name) else "missing" if weight.url else "missing, by hand"
         size = f" ({weight.bytes / 1e9:.1f} GB)" if weight.bytes else ""
-        print(f"{weight.name:25}{state:18}{weight.purpose}{size}")
+        print(f"{weight.name:30}{state:18}{weight.purpose}{size}")
     for entry in DATA_SETS:
         there = (flags.data / (entry.archive.contains if entry.archive else entry.folder)).exists()
         state = "there" if there else "missing" if entry.archive else "missing, by hand"
         source = entry.archive.url if entry.archive else entry.source or "its source is not known"
-        print(f"{entry.name:25}{state:18}data set, {source}")
+        print(f"{entry.name:30}{state:18}data set, {source}")
 
 
 if __name__ == "__main__":

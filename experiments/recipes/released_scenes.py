@@ -102,5 +102,4 @@ def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     """Return the columns ``columns``, each under the protocol that ``profile`` can measure."""
     if of(profile).trained is not None:
         return scenes.metrics(*columns)
-    found = [column(name, PROTOCOLS[name]) for name in columns]
-    return tuple(explained(found, EXPLANATIONS) if profile == "released" else found)
+    return tuple(explained([column(name, PROTOCOLS[name]) for name in columns], EXPLANATIONS))

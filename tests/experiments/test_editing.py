@@ -197,4 +197,4 @@ def test_the_doctor_says_so(tmp_path, monkeypatch) -> None:
     found = {f.what: f.found for f in doctor.diagnose([editing.table("paper", 0)], flags)}
     assert "about 69.7 GiB to be written" in found["space"]
     hours = 1.5 * 0.01 / 3600 * sum(costs.in_order(plan([editing.table("paper", 0)])).values())
-    assert f"about {hours:,.1f} GPU hours in all" in found["hours"]
+    assert f" and {hours:,.1f} GPU hours in all" in found["hours"]
