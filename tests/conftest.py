@@ -4,22 +4,33 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from warm import Warm, warm_process
+from xdist.scheduler import LoadScopeScheduling
 
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 torch.set_num_threads(max(1, 2 // WORKERS))
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
+class ByFile(LoadScopeScheduling):
+    """The tests of a file share a worker, and so their fixtures; all tests of SLURM share one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return "slurm" if "slurm" in file.parts else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Divide tests so. ``--dist loadgroup`` does not group since pytest 9.2 (pytest-xdist 1386)."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one worker, all tests of SLURM in one, which starts first; skip GPU tests without a GPU."""
-    for item in items:
-        group = "slurm" if "slurm" in item.path.parts else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: "slurm" not in item.path.parts)
+    """Skip GPU tests without a GPU."""
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
