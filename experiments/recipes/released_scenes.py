@@ -102,4 +102,5 @@ def metrics(profile: Profile, *columns: str) -> tuple[Metric, ...]:
     """Return the columns ``columns``, each under the protocol that ``profile`` can measure."""
     if of(profile).trained is not None:
         return scenes.metrics(*columns)
-    return tuple(explained([column(name, PROTOCOLS[name]) for name in columns], EXPLANATIONS))
+    found = [column(name, PROTOCOLS[name]) for name in columns]
+    return tuple(explained(found, EXPLANATIONS) if of(profile).released else found)
