@@ -1,6 +1,7 @@
 """Shared by all tests: two threads in all, files that stay together, GPU marks, and where real photographs may lie."""
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
 torch.set_num_threads(max(1, 2 // WORKERS))
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: tests of Ctrl-C need it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ByFile(LoadScopeScheduling):
