@@ -125,7 +125,7 @@ INDEX = (
         shows="every way to combine a mask and a text: trained ones, Eq. 10, own latents, correctors, SuperDiff, CFG++",
     ),
     Entry(
-        name="head_to_head_faces", source="in no paper", mini="16 min on one core, after table1 (estimated)",
+        name="head_to_head_faces", source="in no paper", mini="14 min on one core, after table1",
         paper="10 x 3,000 images after table1",
         shows="the same for hair map and face map, which are independent: what the ways that need no training change there",
     ),
