@@ -14,7 +14,7 @@ from reports import basis
 from reports.schema import Cell, Claim, Metric, Row, TableResult
 
 DIGITS = 6  # significant ones
-KEPT = ("commit", "dirty", "hardware", "date", "runs", "note")
+KEPT = ("commit", "dirty", "hardware", "date", "runs", "note", "costs")
 NO_CELL = Cell(
     column="", protocol="", value=None, interval=None, over="", cut=False, n=None, reference="", seeds=(), seed_values=(),
     published=None, printed="", verdict=None, reason="", best=False,
@@ -33,8 +33,8 @@ def write(table: TableResult, path: Path) -> None:
     """
     if table.watermark or not table.measured:
         raise UserError(f"{table.name} has no numbers worth keeping: {table.watermark or 'no row is measured'}.")
-    commits = " ".join(basis.commits(row) for row in table.rows)
-    runs = [text for text in dict.fromkeys(commits.split()) if text != table.provenance.get("commit")]
+    commits = [*table.provenance.get("runs", ()), *(text for row in table.rows for text in basis.commits(row).split())]
+    runs = [text for text in dict.fromkeys(commits) if text != table.provenance.get("commit")]
     provenance = {**table.provenance, "runs": runs}
     head = {key: getattr(table, key) for key in ("name", "title", "paper", "profile", "command")}
     parts = [f'"{key}": {_line(value)}' for key, value in head.items()]

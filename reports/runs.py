@@ -36,9 +36,8 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
             replicates = _replicates(files.replicates)
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); run the table again to measure it", {}
-    config = read_config(folder)
-    needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
-    broken = next((f for f in map(RunFolder, needs) if f.failure.is_file()), None)
+    config, needed = read_config(folder), needs(folder)
+    broken = next((f for f in map(RunFolder, needed) if f.failure.is_file()), None)
     if broken and state in ("pending", "running", "stopped"):
         state, reason = "failed", f"{broken.name}: {_state(broken)[1]}"
     return Run(
@@ -52,8 +51,8 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         replicates=replicates,
         config=config,
         paper_config=_paper_config(folder) or paper,
-        trainings=tuple(needs),
-        stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
+        trainings=tuple(needed),
+        stages=tuple(stage for place in [*needed, folder] for stage in stages(place)),
     )
 
 
@@ -114,6 +113,11 @@ def _replicates(path: Path) -> dict[str, np.ndarray]:
     if stored is None and path.is_file():
         raise ValueError(f"{path} is damaged")
     return {protocol: values.astype(np.float64).ravel() for protocol, values in (stored or {}).items()}
+
+
+def needs(folder: Path) -> list[Path]:
+    """Return the folders of the trained models in the config of a run, the deepest first."""
+    return [folder.parent / name for name in dict.fromkeys(_trainings(read_config(folder)))]
 
 
 def _trainings(config: Any) -> Iterator[str]:

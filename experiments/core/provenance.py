@@ -67,8 +67,8 @@ def recorded(folder: Path, stage: str, *, checkpoints: Callable[[], Mapping[str,
         checkpoints: returns the published files that it reads, by name, with their SHA-256.
 
     Times and energy of a stage add up when it is resumed or shared by several processes, the memory is that of the largest;
-    of the processes of one job, only the first counts. A record that cannot be read is begun again, one that cannot be written is a warning: neither costs the
-    result of the block.
+    of the processes of one job, only the first counts. A record that cannot be read is begun again, one that cannot be written
+    is a warning: neither costs the result of the block.
     """
     files = checkpoints() if is_first_process() else {}
     start, busy, energy = time.monotonic(), time.process_time(), gpu_energy_wh()
@@ -105,6 +105,8 @@ def _add(folder: Path, stage: str, spent: Mapping[str, float | None], files: Map
 
 def peak_memory_gib(usage: resource.struct_rusage | None = None) -> float:
     """Return the most memory that a process held at once, by default this one, in GiB; the system counts kilobytes, macOS bytes.
+
+    On Linux a process starts as a copy of the one that started it, whose memory it is said to have held.
 
     Args:
         usage: what the system says of the process.
