@@ -16,7 +16,7 @@ import tyro
 from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.links import require_own
-from reports import contradictions, recorded, results_page
+from reports import contradictions, origins, recorded, results_page
 from reports.index import read_index
 from reports.notebook import NotebookError
 from reports.render import show
@@ -84,7 +84,10 @@ def record(
         docs: folder of the page.
     """
     for name in _there(runs, tables):
-        print(results_page.record(runs, name, docs / "results"))
+        path = results_page.record(runs, name, docs / "results")
+        print(path)
+        for gap in origins.gaps(recorded.read(path)):
+            print(f"  {gap}")
     results(docs=docs)
 
 

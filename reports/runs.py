@@ -13,6 +13,7 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import read_json, stored_arrays, stored_json
 from reports.old_configs import upgrade
 from reports.schema import Interval, Run, Score, Stage, State
+from reports.table_folder import TableFolder
 
 
 def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None = None) -> Run:
@@ -118,6 +119,13 @@ def _replicates(path: Path) -> dict[str, np.ndarray]:
 def needs(folder: Path) -> list[Path]:
     """Return the folders of the trained models in the config of a run, the deepest first."""
     return [folder.parent / name for name in dict.fromkeys(_trainings(read_config(folder)))]
+
+
+def evaluators(table: TableFolder) -> list[Path]:
+    """Return the folders of the models that only measure a table, after those that they need; of no table there are none."""
+    profile = table.path.parents[1]
+    own = [profile / name for name in side_json(table.table).get("evaluators", ()) if is_name(name)]
+    return [place for run in own for place in (*needs(run), run)]
 
 
 def _trainings(config: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from lightning_mmdiff.runtime.stored import stored_json
 from reports.format import MISSING, escape_markdown
 from reports.index import read_index
 from reports.markdown import pipes
-from reports.runs import needs, side_json, stages
+from reports.runs import evaluators, needs, side_json, stages
 from reports.schema import Stage, TableResult
 from reports.table_folder import TableFolder
 
@@ -72,22 +72,15 @@ def _stages(table: TableResult, *, only_first: bool = False) -> list[Stage]:
     runs = [run for row in table.rows for run in row.runs]
     least = min((run.seed for run in runs), default=0)
     found = [stage for run in runs if not only_first or run.seed == least for stage in run.stages]
-    found += [stage for place in _evaluators(TableFolder(table.folder)) for stage in stages(place)]
+    found += [stage for place in evaluators(TableFolder(table.folder)) for stage in stages(place)]
     return list(dict.fromkeys(found))
-
-
-def _evaluators(folder: TableFolder) -> list[Path]:
-    """Return the runs of the models that only measure a table, after those that they need."""
-    profile = folder.path.parents[1]
-    own = [profile / str(name) for name in side_json(folder.table).get("evaluators", ())]
-    return [place for run in own for place in (*needs(run), run)]
 
 
 def _names(folder: TableFolder) -> set[str]:
     """Return the names of all runs behind a table."""
     rows = side_json(folder.table).get("rows", ())
     runs = [folder.path.parents[1] / Path(run["folder"]).name for row in rows for run in row["runs"]]
-    return {place.name for run in runs for place in (*needs(run), run)} | {place.name for place in _evaluators(folder)}
+    return {place.name for run in runs for place in (*needs(run), run)} | {place.name for place in evaluators(folder)}
 
 
 def _before(profile: Path, name: str) -> tuple[list[str], list[str]]:
