@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from experiments.core.provenance import recorded
+from experiments.core.provenance import peak_memory_gib, recorded
 from lightning_mmdiff.runtime.run_folder import RunFolder
 
 
@@ -25,3 +25,15 @@ def test_times_of_a_resumed_stage_add_up_and_what_one_part_did_not_measure_stays
         pass
     assert record(tmp_path)["processor_seconds"] is None
     assert record(tmp_path)["seconds"] > 0
+
+
+def test_a_stage_shared_by_processes_keeps_the_memory_of_the_largest(tmp_path) -> None:
+    with recorded(tmp_path, "train"):
+        pass
+    own, path = record(tmp_path)["peak_memory_gib"], RunFolder(tmp_path).provenance
+    assert 0 < own == round(peak_memory_gib(), 2)
+    for of_another, kept in ((own + 1.5, own + 1.5), (0.01, own)):
+        path.write_text(json.dumps({"stage": {"train": {**record(tmp_path), "peak_memory_gib": of_another}}}))
+        with recorded(tmp_path, "train"):
+            pass
+        assert record(tmp_path)["peak_memory_gib"] == kept
