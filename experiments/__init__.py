@@ -63,7 +63,7 @@ INDEX = (
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),
     Entry(
-        name="night2day", source=f"{MT}, App. E.1", mini="6 min",
+        name="night2day", source=f"{MT}, App. E.1", mini="9 min on one core",
         paper="2 x 1M steps at 256 px, 2 GANs with 595k; 5 x 2,300 images",
         shows="night to day: single-task diffusion and ours",
     ),
