@@ -34,6 +34,8 @@ class Pix2PixHDConfig(AdversarialConfig):
     discriminator_width: int = 64
     perceptual: PerceptualNetwork | None = "vgg19"
     """Network of the perceptual loss; None omits it."""
+    perceptual_enlargement: int = 1
+    """Factor by which images are enlarged for that network; without it, it hardly sees a pattern of two pixels."""
     feature_weight: float = 10.0
     perceptual_weight: float = 10.0
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-4, betas=(0.5, 0.999))
@@ -41,7 +43,7 @@ class Pix2PixHDConfig(AdversarialConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "width", "num_downs", "num_blocks", "discriminator_width")
+        self._at_least(1, "width", "num_downs", "num_blocks", "discriminator_width", "perceptual_enlargement")
         self._at_least(0, "feature_weight", "perceptual_weight")
 
     def build(self, *, seed: int) -> "Pix2PixHD":
@@ -66,7 +68,9 @@ class Pix2PixHD(AdversarialModel):
         classes = num_classes(config.labels)
         self.generator = ResnetGenerator(classes, config.width, config.num_downs, config.num_blocks)
         self.discriminator = MultiScaleDiscriminator(classes + 3, config.discriminator_width, "instance")
-        self.perceptual: nn.Module | None = Perceptual(config.perceptual) if config.perceptual else None
+        self.perceptual: nn.Module | None = None
+        if config.perceptual:
+            self.perceptual = Perceptual(config.perceptual, enlargement=config.perceptual_enlargement)
         self._fake: Tensor | None = None
 
     def condition(self, conditions: Conditions, like: Tensor) -> Tensor:

@@ -139,7 +139,10 @@ def _small(
     return Settings(
         spade=_short(SpadeConfig(**blocks), lengths["spade"]),
         oasis=_short(oasis, lengths["oasis"], lr=3e-3),
-        pix2pixhd=_short(Pix2PixHDConfig(**judged, width=16, num_downs=2, num_blocks=3), lengths["pix2pixhd"]),
+        pix2pixhd=_short(
+            Pix2PixHDConfig(**judged, width=16, num_downs=2, num_blocks=3, perceptual_enlargement=2),
+            lengths["pix2pixhd"],
+        ),
         inade=_short(inade, lengths["inade"]),
         pix2pix=_short(Pix2PixConfig(**pictures, num_downs=downs), lengths["pix2pix"]),
         cyclegan=_short(CycleGANConfig(**pictures, num_blocks=3), lengths["cyclegan"]),
@@ -164,7 +167,7 @@ AT_MINI = (
 MINI = _small(
     _maps(unite_and_conquer.MINI, face_parts=7),
     {
-        "spade": (16, 300), "oasis": (8, 460), "pix2pixhd": (8, 700), "inade": (16, 240), "pix2pix": (8, 1500),
+        "spade": (16, 300), "oasis": (8, 460), "pix2pixhd": (8, 480), "inade": (16, 240), "pix2pix": (8, 1500),
         "cyclegan": (4, 700),
     },
     expert_steps=250,
