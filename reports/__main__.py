@@ -160,9 +160,8 @@ def pictures(
     """
     troubles = []
     for name in _there(runs, tables):
-        text = docs / "results" / f"{name}.md"
         try:
-            for path in doc_pictures.draw(runs, name, text.read_text(encoding="utf-8") if text.exists() else "", docs):
+            for path in doc_pictures.draw(runs, name, docs):
                 print(path)
         except UserError as error:
             troubles.append(str(error))

@@ -59,27 +59,26 @@ def shown(match: re.Match[str], folder: Path) -> str:
     return "\n\n".join(lines)
 
 
-def draw(profile: Path, name: str, text: str, docs: Path) -> Iterator[Path]:
-    """Draw the pictures that the text beside a table asks for from a profile's runs into ``docs``, and yield the files.
+def draw(profile: Path, name: str, docs: Path) -> Iterator[Path]:
+    """Draw the pictures that the text beside a recorded table asks for, and yield the files.
 
     Args:
-        profile: folder of a profile, such as runs/mini.
+        profile: folder of the runs of a profile, such as runs/mini.
         name: name of the table.
-        text: text beside it.
-        docs: folder of the pictures.
+        docs: folder of the pictures; the text is in results/ below it, and need not exist.
 
     Raises:
         UserError: if there is no such row, gallery or figure, or a picture is too large for the documentation.
     """
-    asked = wanted(text)
-    table = load_table(TableFolder.of(profile, name).table) if asked else None
-    for file, names in asked if table else ():
-        assert table is not None
+    text = docs / "results" / f"{name}.md"
+    asked = wanted(text.read_text(encoding="utf-8")) if text.exists() else []
+    if not asked:
+        return
+    table = load_table(TableFolder.of(profile, name).table)
+    for file, names in asked:
         _draw(table, names, docs / file)
         if (size := (docs / file).stat().st_size) > MAX_BYTES:
-            raise UserError(
-                f"{docs / file} has {size:,} bytes, more than {MAX_BYTES:,}; ask for fewer rows in {name}.md."
-            )
+            raise UserError(f"{docs / file} has {size:,} bytes, more than {MAX_BYTES:,}; ask for fewer rows in {text}.")
         yield docs / file
 
 

@@ -80,7 +80,8 @@ def folder(make_table, tmp_path):
 
 
 def draw(folder, line, docs):
-    (path,) = doc_pictures.draw(folder.parents[1], "table1", f"Text.\n\n{{picture {line}}}\n", docs)
+    (docs / "results" / "table1.md").write_text(f"Text.\n\n{{picture {line}}}\n")
+    (path,) = doc_pictures.draw(folder.parents[1], "table1", docs)
     return path
 
 
@@ -125,7 +126,7 @@ def test_fewer_images_where_the_file_would_be_too_large(folder, tmp_path, monkey
     assert pixels.shape[1] == sheet.LABEL_WIDTH + 6 * STEP
     assert texts["Description"].endswith("; 6 images.")
     monkeypatch.setattr(doc_pictures, "MAX_BYTES", 1000)
-    with pytest.raises(UserError, match=r"a\.png has .* bytes, more than 1,000; ask for fewer rows in table1\.md"):
+    with pytest.raises(UserError, match=r"a\.png has .* bytes, more than 1,000; ask for fewer rows in .*table1\.md"):
         draw(folder, "a.png: Ours (Others)", tmp_path)
 
 
@@ -143,7 +144,9 @@ def test_charts_are_copied_and_figures_drawn(folder, tmp_path):
 def test_a_name_that_nothing_has(folder, tmp_path):
     with pytest.raises(UserError, match=r"no pictures of Nobody; Started; there: Ours \(Others\); SPADE; Late"):
         draw(folder, "a.png: Nobody | Ours (Others) | Started", tmp_path)
-    assert list(doc_pictures.draw(folder.parents[1], "table9", "No picture, no table.", tmp_path)) == []
+    assert list(doc_pictures.draw(folder.parents[1], "table9", tmp_path)) == []  # no text
+    (tmp_path / "results" / "table9.md").write_text("No picture, no table.")
+    assert list(doc_pictures.draw(folder.parents[1], "table9", tmp_path)) == []
 
 
 def test_the_page_shows_a_picture_that_is_there_with_its_caption(folder, tmp_path):
