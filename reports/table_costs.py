@@ -128,7 +128,8 @@ READING = (
 
 
 def _machine(known: dict[str, Any]) -> str:
-    return f"{known['hardware']}, commit {str(known['commit'])[:12]}" if known.get("hardware") else ""
+    commit = f"{str(known.get('commit'))[:12]}{' with local changes' if known.get('dirty') else ''}"
+    return f"{known['hardware']}, commit {commit}" if known.get("hardware") else ""
 
 
 def _runs(known: dict[str, Any]) -> list[str]:
