@@ -5,8 +5,8 @@ python -m experiments.record table9 table10 --seeds 5        # some of them
 python -m experiments.record cifar10 --data /data --out runs-real
 python -m experiments.record --costs --out runs-one          # time and memory of one process, beside the numbers that are there
 
-A table's numbers are kept as soon as it is complete, whatever happens to the others, with what it cost. Write its text again
-if they have moved; then ``python -m reports results`` makes the page.
+A table's numbers are kept as soon as it is complete, whatever happens to the others, with what it cost and the pictures that its
+text asks for. Write the text again if they have moved; then ``python -m reports results`` makes the page.
 """
 
 import os
@@ -31,7 +31,7 @@ from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.interruption import Interrupted
 from lightning_mmdiff.runtime.stored import stored_json
-from reports import results_page
+from reports import doc_pictures, results_page
 from reports.schema import Entry
 from reports.table_folder import TableFolder
 
@@ -60,7 +60,7 @@ class RecordFlags:
     data: Path | None = None
     """Root of the data sets. Default: rendered data."""
     docs: Path = Path("docs")
-    """Folder whose results/ keeps the numbers."""
+    """Folder of the pictures, whose results/ keeps the numbers."""
     costs: bool = False
     """Keep only time and memory, beside the numbers that are there: of a pass with another number of workers, in an --out of its
     own."""
@@ -97,6 +97,8 @@ def main(flags: RecordFlags) -> None:
         try:
             kept = keep(profile, entry.name, flags.docs / "results")
             console.print(f"{kept} written after {duration(spent['seconds'])}", soft_wrap=True)
+            for picture in () if flags.costs else doc_pictures.draw(profile, entry.name, flags.docs):
+                console.print(f"{picture} drawn", soft_wrap=True)
         except UserError as error:
             failed.append(f"{entry.name} ({str(error).rstrip('.')})")
     if failed:

@@ -3,7 +3,8 @@
 ``python -m reports`` writes a site of all tables; ``python -m reports table1 --profile mini`` prints tables and writes
 their files; ``python -m reports record runs/mini table1`` keeps its numbers in ``docs/results``, and
 ``python -m reports results`` writes ``docs/results.md`` from what is kept there. ``python -m reports contradictions runs/mini
-table1`` says which of the kept decisions other runs speak against.
+table1`` says which of the kept decisions other runs speak against, ``python -m reports pictures runs/mini`` draws the pictures
+of the page.
 """
 
 import sys
@@ -16,7 +17,7 @@ import tyro
 from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.links import require_own
-from reports import contradictions, origins, recorded, results_page
+from reports import contradictions, doc_pictures, origins, recorded, results_page
 from reports.index import read_index
 from reports.notebook import NotebookError
 from reports.render import show
@@ -140,7 +141,40 @@ def find_contradictions(
     sys.exit(bool(wrong))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"record": record, "results": results, "contradictions": find_contradictions}
+def pictures(
+    runs: Annotated[Path, tyro.conf.Positional],
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    /,
+    *,
+    docs: Path = Path("docs"),
+) -> None:
+    """Draw the pictures that the texts in DOCS/results ask for; those of tables that are not in these runs stay.
+
+    Args:
+        runs: folder of a profile, such as runs/mini.
+        tables: names such as table1; without any, all tables that are there.
+        docs: folder of the pictures.
+
+    Raises:
+        UserError: after all others, if some cannot be drawn.
+    """
+    troubles = []
+    for name in _there(runs, tables):
+        try:
+            for path in doc_pictures.draw(runs, name, docs):
+                print(path)
+        except UserError as error:
+            troubles.append(str(error))
+    if troubles:
+        raise UserError(" ".join(troubles))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "record": record,
+    "results": results,
+    "contradictions": find_contradictions,
+    "pictures": pictures,
+}
 
 
 def command(words: Sequence[str]) -> tuple[Callable[..., None], Sequence[str]]:

@@ -2,7 +2,7 @@
 
 ``docs/results/page.md`` is the page, with ``{table1}`` where the section of a table goes; ``docs/results/table1.md`` is the
 section, with ``{table}`` and ``{claims}`` where those go. ``{table: FD-EffNetLite0, SSIM}`` shows some columns alone;
-``{costs}`` on the page is what the recorded tables cost.
+``{costs}`` on the page is what the recorded tables cost, ``{picture faces.png: OURS (Combined)}`` a picture (``doc_pictures``).
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from lightning_mmdiff.errors import UserError
-from reports import basis, evidence, format, quotes, recorded, table_costs
+from reports import basis, doc_pictures, evidence, format, quotes, recorded, table_costs
 from reports.format import escape_markdown, header
 from reports.markdown import cell, label, pipes
 from reports.results import load_table
@@ -22,6 +22,7 @@ COSTS = "{costs}"
 SECTION = re.compile(r"^\{(?!costs\})([\w-]+)\}$", re.MULTILINE)
 TABLE = re.compile(r"^\{table(?:: ([^{}]+))?\}$", re.MULTILINE)
 CLAIMS = re.compile(r"^\{claims\}$", re.MULTILINE)
+EMPTY = re.compile(r"\n{3,}")
 NEW_SECTION = "## {title}\n\n{{table}}\n\n{{claims}}\n"
 
 
@@ -39,9 +40,12 @@ def generate(folder: Path) -> str:
     def section(match: re.Match[str]) -> str:
         name = match[1]
         text = _text(folder / f"{name}.md")
-        lost.extend(quotes.missing(CLAIMS.sub("", TABLE.sub("", text)), name, table_of))
+        said = doc_pictures.PICTURE.sub("", CLAIMS.sub("", TABLE.sub("", text)))
+        lost.extend(quotes.missing(said, name, table_of))
         text = TABLE.sub(lambda place: _table(_only(table_of(name), place[1])), text.strip())
-        return quotes.fill(CLAIMS.sub(lambda _: _claims(table_of(name)), text))
+        text = quotes.fill(CLAIMS.sub(lambda _: _claims(table_of(name)), text))
+        text = doc_pictures.PICTURE.sub(lambda place: doc_pictures.shown(place, folder.parent), text)
+        return EMPTY.sub("\n\n", text).strip()
 
     lost: list[str] = []
     page = _text(folder / "page.md")

@@ -128,7 +128,8 @@ READING = (
 
 
 def _machine(known: dict[str, Any]) -> str:
-    return f"{known['hardware']}, commit {str(known['commit'])[:12]}" if known.get("hardware") else ""
+    commit = f"{str(known.get('commit'))[:12]}{' with local changes' if known.get('dirty') else ''}"
+    return f"{known['hardware']}, commit {commit}" if known.get("hardware") else ""
 
 
 def _runs(known: dict[str, Any]) -> list[str]:
@@ -146,8 +147,9 @@ def _time(seconds: float | None) -> str:
 
 def _pass(found: dict[str, Any]) -> str:
     """Return how long a pass took, with what."""
+    processes = {0: "a process for each core", 1: "1 process"}.get(found["workers"], f"{found['workers']} processes")
     words = [
-        f"{duration(found['seconds'])} with {found['workers']} {'process' if found['workers'] == 1 else 'processes'}",
+        f"{duration(found['seconds'])} with {processes}",
         f"{found['seeds']} {'seed' if found['seeds'] == 1 else 'seeds'}",
         f"{duration(found['processor_seconds'])} of processor time",
         f"{found['peak_memory_gib']:.2f} GiB",

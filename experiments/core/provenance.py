@@ -36,7 +36,9 @@ def environment() -> dict[str, Any]:
     gpus = gpu_names()
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(
+            _git("status", "--porcelain", "--", ":/", ":(top,exclude)docs")
+        ),  # where recorded tables are written
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "hardware": f"{_processor()}, {os.cpu_count()} cores" + (f", {', '.join(gpus)}" if gpus else ""),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),

@@ -18,7 +18,7 @@ from experiments.core.provenance import peak_memory_gib
 from experiments.record import RecordFlags, chosen, minutes, run, words
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.interruption import Interrupted, raising
-from reports import recorded, results_page
+from reports import doc_pictures, recorded, results_page
 from reports.table_folder import TableFolder
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_a_failed_table_is_named_after_all_others_ran(tmp_path: Path, monkeypatc
     )
     monkeypatch.setattr(results_page, "record", lambda profile, name, folder: kept.append((profile, name)) or folder)
     with pytest.raises(UserError, match=r"not recorded: table4 \(exit code 1\); the others are"):
-        record.main(RecordFlags(tables=("table2", "table4", "table11"), out=tmp_path))
+        record.main(RecordFlags(tables=("table2", "table4", "table11"), out=tmp_path, docs=tmp_path))
     assert ran == ["experiments.table2", "experiments.table4", "experiments.table11"]
     assert kept == [(tmp_path / "mini", "table2"), (tmp_path / "mini", "table11")]
 
@@ -72,16 +72,21 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(record, "run", run)
     monkeypatch.setattr(results_page, "record", lambda profile, name, folder: folder)
+    monkeypatch.setattr(doc_pictures, "draw", lambda profile, name, docs: [docs / f"{name}.png"])
 
 
 def test_the_time_left_follows_what_the_tables_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake(tmp_path, monkeypatch)
-    record.main(RecordFlags(tables=("table2", "reliability_sweep", "night2day"), seeds=1, out=tmp_path))
+    times = {"table2": "7 min after table1", "table4": "3 min after table1", "night2day": "6 min"}
+    entries = [replace(INDEX[0], name=name, mini=text) for name, text in times.items()]
+    monkeypatch.setattr(record, "chosen", lambda names: entries)
+    record.main(RecordFlags(seeds=1, out=tmp_path))
     said = " ".join(capsys.readouterr().out.split()).split(" of 3] ")[1:]
     assert "table2: about 7 min by the index, less what is done; 16 min to the end" in said[0]
-    assert "reliability_sweep: about 39 s by the index, less what is done; 1 min 56 s" in said[1]  # as 7 min took 90 s
+    assert "table4: about 39 s by the index, less what is done; 1 min 56 s" in said[1]  # as 7 min took 90 s
+    assert "docs/night2day.png drawn" in said[2]
     assert "night2day: about 1 min 48 s by the index, less what is done; 1 min 48 s" in said[2]  # as 10 min took 180 s
 
 

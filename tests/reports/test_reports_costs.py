@@ -106,7 +106,8 @@ def test_the_page_shows_the_costs_of_the_tables_that_have_them(shared, tmp_path)
         "10 min with 2 processes, 3 seeds, 16 min 40 s of processor time, 1.50 GiB, after table4 |"
     )
     assert line in page
-    assert page.count("2 CPU cores, commit 0123456789ab") == 1
+    assert page.count("2 CPU cores, commit 0123456789ab") == 2  # of the report with local changes, of the pass without
+    assert page.count("2 CPU cores, commit 0123456789ab with local changes") == 1
     stored = json.loads(path.read_text())
     del stored["provenance"]["costs"]  # recorded before costs were kept
     path.write_text(json.dumps(stored))
