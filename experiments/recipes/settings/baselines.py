@@ -155,9 +155,10 @@ AT_MINI = (
     "At mini a GAN of label maps trains for about 50 s of one core, in a few hundred steps of 8 or 16 images, as do the two "
     "experts of the row of equal time; TediGAN's two networks take 140 s. So these rows say little of what the methods can do.",
     "Pix2PixHD's faces are speckled. At 32 pixels the perceptual loss hardly sees patterns of two pixels (PITFALLS 94). Its "
-    "images enlarged, specks are weaker and not gone, and FD and mIoU of combined training are 288 and .43; before, 291 and "
-    ".41. Trainings differ more than that: 350 steps gave 236 and .46. Tried: four times that loss at half the rate 306 and "
-    ".46, with the weakest specks; none of it 342 and .41; the published rates 297 and .44, a slower discriminator 300 and .49.",
+    "images enlarged, specks are weaker and not gone, and FD and mIoU are 288 and .43 combined, 264 and .38 fine-tuned; before, "
+    "291 and .41, 308 and .51. Trainings differ by as much: 350 steps, combined, gave 236 and .46. Tried so, combined: four "
+    "times that loss at half the rate 306 and .46, with the weakest specks; none of it at half the rate 342 and .41. Before: "
+    "the published rates 297 and .44, a slower discriminator 300 and .49.",
     "OASIS' faces have few features: it has no perceptual loss. Tried, in place of 229 and .26: 850 steps of 4 images 240 and "
     ".30, with more features; 270 of 16 images 274 and .23; a faster discriminator 256 and .23, a slower one 245 and .19. Where "
     "its weights start decides more (PITFALLS 92).",
