@@ -63,7 +63,7 @@ INDEX = (
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),
     Entry(
-        name="night2day", source=f"{MT}, App. E.1", mini="6 min",
+        name="night2day", source=f"{MT}, App. E.1", mini="9 min on one core",
         paper="2 x 1M steps at 256 px, 2 GANs with 595k; 5 x 2,300 images",
         shows="night to day: single-task diffusion and ours",
     ),
@@ -125,7 +125,7 @@ INDEX = (
         shows="every way to combine a mask and a text: trained ones, Eq. 10, own latents, correctors, SuperDiff, CFG++",
     ),
     Entry(
-        name="head_to_head_faces", source="in no paper", mini="16 min on one core, after table1 (estimated)",
+        name="head_to_head_faces", source="in no paper", mini="14 min on one core, after table1",
         paper="10 x 3,000 images after table1",
         shows="the same for hair map and face map, which are independent: what the ways that need no training change there",
     ),

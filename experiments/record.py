@@ -3,11 +3,13 @@
 python -m experiments.record --seeds 3 --workers 2           # all tables, in the order of the index
 python -m experiments.record table9 table10 --seeds 5        # some of them
 python -m experiments.record cifar10 --data /data --out runs-real
+python -m experiments.record --costs --out runs-one          # time and memory of one process, beside the numbers that are there
 
-A table's numbers are kept as soon as it is complete, whatever happens to the others. Write its text again if they have moved;
-then ``python -m reports results`` makes the page.
+A table's numbers are kept as soon as it is complete, whatever happens to the others, with what it cost and the pictures that its
+text asks for. Write the text again if they have moved; then ``python -m reports results`` makes the page.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -15,19 +17,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 
 from experiments import INDEX, find_table
+from experiments.core.provenance import peak_memory_gib
 from experiments.engine.endings import endings
 from experiments.engine.parent import followed
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.durations import duration
+from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.interruption import Interrupted
-from reports import results_page
+from lightning_mmdiff.runtime.stored import stored_json
+from reports import doc_pictures, results_page
 from reports.schema import Entry
+from reports.table_folder import TableFolder
 
 PROFILE = "mini"
 MINUTES = re.compile(r"(\d+) min")
@@ -54,7 +60,10 @@ class RecordFlags:
     data: Path | None = None
     """Root of the data sets. Default: rendered data."""
     docs: Path = Path("docs")
-    """Folder whose results/ keeps the numbers."""
+    """Folder of the pictures, whose results/ keeps the numbers."""
+    costs: bool = False
+    """Keep only time and memory, beside the numbers that are there: of a pass with another number of workers, in an --out of its
+    own."""
 
 
 def main(flags: RecordFlags) -> None:
@@ -62,22 +71,36 @@ def main(flags: RecordFlags) -> None:
 
     Raises:
         UserError: if there is no such table, or, after all the others, if one failed.
+
+    The time left is that of the index, times what the tables of this call took of it so far.
     """
-    entries = chosen(flags.tables)
-    failed = []
+    entries, profile = chosen(flags.tables), flags.out / PROFILE
+    keep = results_page.record_pass if flags.costs else results_page.record
+    failed: list[str] = []
+    took: dict[Entry, float] = {}
     for number, entry in enumerate(entries):
-        left = sum(minutes(later) for later in entries[number:]) * flags.seeds
-        about = duration(60 * minutes(entry) * flags.seeds)
+        speed = sum(took.values()) / sum(seconds(done, flags.seeds) for done in took) if took else 1.0
+        about, *rest = (speed * seconds(left, flags.seeds) for left in entries[number:])
         console.print(
-            f"\n[bold]\\[{number + 1} of {len(entries)}] {entry.name}[/]: about {about} by the index, less what is done; "
-            f"{duration(60 * left)} to the end"
+            f"\n[bold]\\[{number + 1} of {len(entries)}] {entry.name}[/]: about {duration(about)} by the index, less what is "
+            f"done; {duration(about + sum(rest))} to the end"
         )
-        begun = time.monotonic()
-        if code := run(words(entry.name, flags)):
+        there = [folder.name for folder in TableFolder.written(profile)]
+        code, spent = run(words(entry.name, flags))
+        if code:
             failed.append(f"{entry.name} (exit code {code})")
             continue
-        kept = results_page.record(flags.out / PROFILE, entry.name, flags.docs / "results")
-        console.print(f"{kept} written after {duration(time.monotonic() - begun)}", soft_wrap=True)
+        if entry.name not in there:
+            took[entry] = spent["seconds"]
+            of = {"workers": flags.workers, "seeds": flags.seeds, "after": there}
+            write_pass(TableFolder.of(profile, entry.name), {**of, **spent})
+        try:
+            kept = keep(profile, entry.name, flags.docs / "results")
+            console.print(f"{kept} written after {duration(spent['seconds'])}", soft_wrap=True)
+            for picture in () if flags.costs else doc_pictures.draw(profile, entry.name, flags.docs):
+                console.print(f"{picture} drawn", soft_wrap=True)
+        except UserError as error:
+            failed.append(f"{entry.name} ({str(error).rstrip('.')})")
     if failed:
         raise UserError(f"not recorded: {', '.join(failed)}; the others are. Run the same command again to go on.")
 
@@ -94,6 +117,17 @@ def minutes(entry: Entry) -> float:
     return float(found[1]) if found else LITTLE
 
 
+def seconds(entry: Entry, seeds: int) -> float:
+    """Return the seconds that a table takes by the index, as if all seeds took as long as the first."""
+    return 60 * minutes(entry) * seeds
+
+
+def write_pass(folder: TableFolder, spent: dict[str, Any]) -> None:
+    """Write what the command of a table took that nothing of it was done before, with the machine and the commit."""
+    origin = stored_json(folder.table)["provenance"]
+    write_json(folder.costs, {**spent, **{key: origin[key] for key in ("commit", "dirty", "hardware", "date")}})
+
+
 def words(name: str, flags: RecordFlags) -> list[str]:
     """Return the command of one table."""
     data = ["--data", str(flags.data)] if flags.data else []
@@ -101,15 +135,17 @@ def words(name: str, flags: RecordFlags) -> list[str]:
     return ["-m", f"experiments.{name}", *shared, "--out", str(flags.out), *data]
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command of Python to its end and return its exit code.
+def run(arguments: Sequence[str]) -> tuple[int, dict[str, float]]:
+    """Run a command of Python to its end; return its exit code, its time, and time and memory of it and its processes.
 
     Raises:
         Interrupted: if this process, or the command alone, is told to stop; the command has saved its work then.
     """
+    begun = time.monotonic()
     with followed(), subprocess.Popen([sys.executable, *arguments]) as process:
         try:
-            code = process.wait()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = code = os.waitstatus_to_exitcode(status)
         except Interrupted:
             process.terminate()  # a terminal's Ctrl-C reaches both
             raise
@@ -117,7 +153,11 @@ def run(arguments: Sequence[str]) -> int:
             process.wait()
     if -code in range(1, 32) or code in STOPPED:
         raise Interrupted(-code if code < 0 else code - 128)
-    return code
+    return code, {
+        "seconds": time.monotonic() - begun,
+        "processor_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_memory_gib": peak_memory_gib(usage),
+    }
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from experiments.core.workspace import Workspace, prepare_data
 from experiments.engine import stages
 from experiments.engine.endings import endings
 from experiments.engine.work import Work
-from experiments.figures import palette, sheets
+from experiments.figures import palette
 from experiments.figures.galleries import Strip
 from experiments.recipes.profiles import with_steps
 from experiments.recipes.unite_and_conquer import expert
@@ -36,6 +36,7 @@ from lightning_mmdiff.runtime import checkpoints
 from lightning_mmdiff.runtime.files import atomic_path, write_json
 from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.schedules import Sampler
+from reports import sheet
 
 SHIPPED = Path(__file__).parent / "experts"
 CONDITIONS = {"hair": "hair map", "face_parts": "face parts", "sketch": "sketch", "caption": "caption"}
@@ -169,7 +170,7 @@ def write(rows: Sequence[Strip], captions: Sequence[str], folder: Path) -> Path:
     """Write the picture, with a caption below each column, and the page around it; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     legend = palette.legend(row.pictures for row in rows if row.shows_classes)
-    sheets.draw(folder / "faces.png", rows, captions=captions, legend=legend)
+    sheet.draw(folder / "faces.png", rows, captions=captions, legend=legend)
     page = folder / "index.html"
     with atomic_path(page) as temporary:
         temporary.write_text(PAGE, encoding="utf-8")

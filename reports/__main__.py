@@ -2,7 +2,9 @@
 
 ``python -m reports`` writes a site of all tables; ``python -m reports table1 --profile mini`` prints tables and writes
 their files; ``python -m reports record runs/mini table1`` keeps its numbers in ``docs/results``, and
-``python -m reports results`` writes ``docs/results.md`` from what is kept there.
+``python -m reports results`` writes ``docs/results.md`` from what is kept there. ``python -m reports contradictions runs/mini
+table1`` says which of the kept decisions other runs speak against, ``python -m reports pictures runs/mini`` draws the pictures
+of the page.
 """
 
 import sys
@@ -15,7 +17,7 @@ import tyro
 from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime.commands import readable_end
 from lightning_mmdiff.runtime.links import require_own
-from reports import results_page
+from reports import contradictions, doc_pictures, origins, recorded, results_page
 from reports.index import read_index
 from reports.notebook import NotebookError
 from reports.render import show
@@ -82,14 +84,26 @@ def record(
         tables: names such as table1; without any, all tables that are there.
         docs: folder of the page.
     """
+    for name in _there(runs, tables):
+        path = results_page.record(runs, name, docs / "results")
+        print(path)
+        for gap in origins.gaps(recorded.read(path)):
+            print(f"  {gap}")
+    results(docs=docs)
+
+
+def _there(runs: Path, tables: Sequence[str]) -> Sequence[str]:
+    """Return the named tables, or all that a folder of runs has.
+
+    Raises:
+        UserError: if one is not there.
+    """
     there = [folder.name for folder in TableFolder.written(runs)]
     if unknown := sorted(set(tables) - set(there)) or ([] if there else ["any table"]):
         raise UserError(
             f"{tables_folder(runs)}: no table.json for {', '.join(unknown)}; there: {', '.join(there) or 'nothing'}."
         )
-    for name in tables or there:
-        print(results_page.record(runs, name, docs / "results"))
-    results(docs=docs)
+    return tables or there
 
 
 def results(*, docs: Path = Path("docs")) -> None:
@@ -101,7 +115,66 @@ def results(*, docs: Path = Path("docs")) -> None:
     print(write_text(docs / "results.md", results_page.generate(docs / "results")))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"record": record, "results": results}
+def find_contradictions(
+    runs: Annotated[Path, tyro.conf.Positional],
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    /,
+    *,
+    docs: Path = Path("docs"),
+) -> None:
+    """Say which decisions in DOCS/results these runs speak against; exit with 1 if they contradict one.
+
+    Args:
+        runs: folder of a profile, such as runs/mini; one training seed is enough.
+        tables: names such as table1; without any, all that are there and recorded.
+        docs: folder of the page.
+    """
+    kept = docs / "results"
+    names = [name for name in _there(runs, tables) if tables or (kept / f"{name}.json").exists()]
+    if not names:
+        raise UserError(f"{kept} has none of the tables in {runs}.")
+    wrong = 0
+    for name in names:
+        table, before = load_table(TableFolder.of(runs, name).table), recorded.read(kept / f"{name}.json")
+        print(contradictions.text(table, before))
+        wrong += contradictions.count(table, before)
+    sys.exit(bool(wrong))
+
+
+def pictures(
+    runs: Annotated[Path, tyro.conf.Positional],
+    tables: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    /,
+    *,
+    docs: Path = Path("docs"),
+) -> None:
+    """Draw the pictures that the texts in DOCS/results ask for; those of tables that are not in these runs stay.
+
+    Args:
+        runs: folder of a profile, such as runs/mini.
+        tables: names such as table1; without any, all tables that are there.
+        docs: folder of the pictures.
+
+    Raises:
+        UserError: after all others, if some cannot be drawn.
+    """
+    troubles = []
+    for name in _there(runs, tables):
+        try:
+            for path in doc_pictures.draw(runs, name, docs):
+                print(path)
+        except UserError as error:
+            troubles.append(str(error))
+    if troubles:
+        raise UserError(" ".join(troubles))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "record": record,
+    "results": results,
+    "contradictions": find_contradictions,
+    "pictures": pictures,
+}
 
 
 def command(words: Sequence[str]) -> tuple[Callable[..., None], Sequence[str]]:
@@ -113,5 +186,5 @@ def command(words: Sequence[str]) -> tuple[Callable[..., None], Sequence[str]]:
 if __name__ == "__main__":
     with readable_end("copy the runs to a writable folder, name it by --out"):
         function, arguments = command(sys.argv[1:])
-        name = "" if function is main else f" {function.__name__}"
+        name = "" if function is main else f" {sys.argv[1]}"
         tyro.cli(function, args=arguments, prog=f"python -m reports{name}")

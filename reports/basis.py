@@ -127,8 +127,13 @@ def made_by(table: TableResult) -> str:
     behind = [*provenance.get("runs", ()), *(text for row in table.rows for text in commits(row).split())]
     others = dict.fromkeys(text[:12] for text in behind if text[:12] != commit[:12])
     runs = f" (runs also of {', '.join(others)})" if others else ""
+    machine = format.plain(provenance.get("hardware") or "")
+    where = [text for origin in provenance.get("origins", ()) for text in origin["hardware"]]
+    where += [text for row in table.rows for text in hardware(row).split("; ") if text]
+    elsewhere = [text for text in dict.fromkeys(where) if text != machine]
     parts = [f"profile {table.profile}", f"commit {commit[:12]}{dirty}{runs}"]
-    parts += [format.plain(provenance[key]) for key in ("hardware", "date", "note") if provenance.get(key)]
+    parts += [f"{machine} (runs also on {'; '.join(elsewhere)})" if elsewhere else machine] if machine else []
+    parts += [format.plain(provenance[key]) for key in ("date", "note") if provenance.get(key)]
     if files := checkpoints(table):
         parts.append(f"published checkpoints {', '.join(files)}")
     return "; ".join(parts)

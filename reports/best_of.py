@@ -28,7 +28,7 @@ def filled(rows: Sequence[Row], stored: Sequence[Mapping[str, Any]], metrics: Se
 
 def _best(row: Row, others: Sequence[Row], metrics: Sequence[Metric]) -> Row:
     """Return ``row`` with the best cell of each column; pending until all others are measured."""
-    names = ", ".join(other.label for other in others)
+    names = ", ".join(labels := tuple(other.label for other in others))
     if waiting := [other.label for other in others if other.state != "measured"]:
         return dataclasses.replace(row, state="pending", reason=f"the best of {names}; waits for {', '.join(waiting)}")
     cells, chosen = [], []
@@ -45,4 +45,4 @@ def _best(row: Row, others: Sequence[Row], metrics: Sequence[Metric]) -> Row:
         ))  # fmt: skip
         chosen.append(f"{metric.column}: {best.label}")
     reason = f"the best of {names} in each column, chosen on the same images ({'; '.join(chosen)})"
-    return dataclasses.replace(row, state="measured", reason=reason, cells=tuple(cells), chosen=True)
+    return dataclasses.replace(row, state="measured", reason=reason, cells=tuple(cells), chosen=labels)

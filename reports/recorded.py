@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning_mmdiff.errors import UserError
-from reports import basis
+from reports import origins
 from reports.schema import Cell, Claim, Metric, Row, TableResult
 
 DIGITS = 6  # significant ones
-KEPT = ("commit", "dirty", "hardware", "date", "runs", "note")
+KEPT = ("commit", "dirty", "hardware", "date", "runs", "origins", "note", "costs")
 NO_CELL = Cell(
     column="", protocol="", value=None, interval=None, over="", cut=False, n=None, reference="", seeds=(), seed_values=(),
     published=None, printed="", verdict=None, reason="", best=False,
@@ -33,9 +33,12 @@ def write(table: TableResult, path: Path) -> None:
     """
     if table.watermark or not table.measured:
         raise UserError(f"{table.name} has no numbers worth keeping: {table.watermark or 'no row is measured'}.")
-    commits = " ".join(basis.commits(row) for row in table.rows)
-    runs = [text for text in dict.fromkeys(commits.split()) if text != table.provenance.get("commit")]
-    provenance = {**table.provenance, "runs": runs}
+    behind = origins.origins(table)
+    commits = dict.fromkeys(
+        [*table.provenance.get("runs", ()), *(text for origin in behind for text in origin["commits"])]
+    )
+    runs = [text for text in commits if text != table.provenance.get("commit")]
+    provenance = {**table.provenance, "runs": runs, "origins": behind}
     head = {key: getattr(table, key) for key in ("name", "title", "paper", "profile", "command")}
     parts = [f'"{key}": {_line(value)}' for key, value in head.items()]
     parts.append(f'"provenance": {_line({key: provenance[key] for key in KEPT if provenance.get(key)})}')
@@ -82,7 +85,7 @@ def read(path: Path) -> TableResult:
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        metrics = tuple(Metric(**{**m, "range": tuple(m["range"])}) for m in stored["metrics"])
+        metrics = tuple(Metric(**_tuples(m)) for m in stored["metrics"])
         return TableResult(
             **{key: stored[key] for key in ("name", "title", "paper", "profile", "command", "provenance")},
             notes=(),

@@ -1,7 +1,8 @@
 """``docs/results.md``, generated: recorded tables (``reports/recorded.py``) between texts that people write.
 
 ``docs/results/page.md`` is the page, with ``{table1}`` where the section of a table goes; ``docs/results/table1.md`` is the
-section, with ``{table}`` and ``{claims}`` where those go. ``{table: FD-EffNetLite0, SSIM}`` shows some columns alone.
+section, with ``{table}`` and ``{claims}`` where those go. ``{table: FD-EffNetLite0, SSIM}`` shows some columns alone;
+``{costs}`` on the page is what the recorded tables cost, ``{picture faces.png: OURS (Combined)}`` a picture (``doc_pictures``).
 """
 
 import dataclasses
@@ -10,16 +11,18 @@ from functools import cache
 from pathlib import Path
 
 from lightning_mmdiff.errors import UserError
-from reports import basis, evidence, format, quotes, recorded
+from reports import basis, doc_pictures, evidence, format, quotes, recorded, table_costs
 from reports.format import escape_markdown, header
 from reports.markdown import cell, label, pipes
 from reports.results import load_table
 from reports.schema import TableResult
 from reports.table_folder import TableFolder
 
-SECTION = re.compile(r"^\{([\w-]+)\}$", re.MULTILINE)
+COSTS = "{costs}"
+SECTION = re.compile(r"^\{(?!costs\})([\w-]+)\}$", re.MULTILINE)
 TABLE = re.compile(r"^\{table(?:: ([^{}]+))?\}$", re.MULTILINE)
 CLAIMS = re.compile(r"^\{claims\}$", re.MULTILINE)
+EMPTY = re.compile(r"\n{3,}")
 NEW_SECTION = "## {title}\n\n{{table}}\n\n{{claims}}\n"
 
 
@@ -37,25 +40,49 @@ def generate(folder: Path) -> str:
     def section(match: re.Match[str]) -> str:
         name = match[1]
         text = _text(folder / f"{name}.md")
-        lost.extend(quotes.missing(CLAIMS.sub("", TABLE.sub("", text)), name, table_of))
+        said = doc_pictures.PICTURE.sub("", CLAIMS.sub("", TABLE.sub("", text)))
+        lost.extend(quotes.missing(said, name, table_of))
         text = TABLE.sub(lambda place: _table(_only(table_of(name), place[1])), text.strip())
-        return quotes.fill(CLAIMS.sub(lambda _: _claims(table_of(name)), text))
+        text = quotes.fill(CLAIMS.sub(lambda _: _claims(table_of(name)), text))
+        text = doc_pictures.PICTURE.sub(lambda place: doc_pictures.shown(place, folder.parent), text)
+        return EMPTY.sub("\n\n", text).strip()
 
     lost: list[str] = []
-    page = SECTION.sub(section, _text(folder / "page.md"))
+    page = _text(folder / "page.md")
+    spent = table_costs.page([table_of(name) for name in SECTION.findall(page)] if COSTS in page else [])
+    page = SECTION.sub(section, page.replace(COSTS, spent and f"## Costs\n\n{spent}"))
     if lost:
         raise UserError(f"{folder}: texts quote numbers that their tables do not have: {'; '.join(lost)}.")
-    return page
+    return page.rstrip() + "\n"
 
 
 def record(profile: Path, name: str, folder: Path) -> Path:
     """Write the numbers of one table of a profile's runs into ``folder``, with a section if it has none; return the file."""
     table = load_table(TableFolder.of(profile, name).table)
     path, text, page = (folder / file for file in (f"{name}.json", f"{name}.md", "page.md"))
-    recorded.write(table, path)
+    spent = table_costs.costs(table, path)
+    recorded.write(dataclasses.replace(table, provenance={**table.provenance, "costs": spent}), path)
     if not text.exists():
         text.write_text(NEW_SECTION.format(title=table.title), encoding="utf-8")
-        page.write_text(f"{_text(page).rstrip()}\n\n{{{name}}}\n", encoding="utf-8")
+        before, found, after = _text(page).partition(COSTS)
+        end = f"\n{found}{after}" if found else ""
+        page.write_text(f"{before.rstrip()}\n\n{{{name}}}\n{end}", encoding="utf-8")
+    return path
+
+
+def record_pass(profile: Path, name: str, folder: Path) -> Path:
+    """Add what a pass of one table cost to its file in ``folder``, whose numbers stay; return the file.
+
+    Raises:
+        UserError: if the table is not recorded, or its command did not run from its start to its report without a break.
+    """
+    path = folder / f"{name}.json"
+    known, spent = recorded.read(path), table_costs.costs(load_table(TableFolder.of(profile, name).table), path)
+    if not TableFolder.of(profile, name).costs.exists():
+        raise UserError(f"{name} was not measured in one pass; remove {profile} for another, or name another folder.")
+    before = known.provenance.get("costs") or {**spent, "passes": []}
+    costs = {**before, "passes": spent["passes"]}
+    recorded.write(dataclasses.replace(known, provenance={**known.provenance, "costs": costs}), path)
     return path
 
 

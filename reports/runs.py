@@ -13,6 +13,7 @@ from lightning_mmdiff.runtime.run_folder import RunFolder
 from lightning_mmdiff.runtime.stored import read_json, stored_arrays, stored_json
 from reports.old_configs import upgrade
 from reports.schema import Interval, Run, Score, Stage, State
+from reports.table_folder import TableFolder
 
 
 def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None = None) -> Run:
@@ -36,9 +37,8 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
             replicates = _replicates(files.replicates)
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             state, reason, scores = "failed", f"unreadable result ({error}); run the table again to measure it", {}
-    config = read_config(folder)
-    needs = [folder.parent / name for name in dict.fromkeys(_trainings(config))]
-    broken = next((f for f in map(RunFolder, needs) if f.failure.is_file()), None)
+    config, needed = read_config(folder), needs(folder)
+    broken = next((f for f in map(RunFolder, needed) if f.failure.is_file()), None)
     if broken and state in ("pending", "running", "stopped"):
         state, reason = "failed", f"{broken.name}: {_state(broken)[1]}"
     return Run(
@@ -52,8 +52,8 @@ def load_run(folder: Path, *, seed: int, name: str, paper: dict[str, Any] | None
         replicates=replicates,
         config=config,
         paper_config=_paper_config(folder) or paper,
-        trainings=tuple(needs),
-        stages=tuple(stage for place in [*needs, folder] for stage in stages(place)),
+        trainings=tuple(needed),
+        stages=tuple(stage for place in [*needed, folder] for stage in stages(place)),
     )
 
 
@@ -114,6 +114,18 @@ def _replicates(path: Path) -> dict[str, np.ndarray]:
     if stored is None and path.is_file():
         raise ValueError(f"{path} is damaged")
     return {protocol: values.astype(np.float64).ravel() for protocol, values in (stored or {}).items()}
+
+
+def needs(folder: Path) -> list[Path]:
+    """Return the folders of the trained models in the config of a run, the deepest first."""
+    return [folder.parent / name for name in dict.fromkeys(_trainings(read_config(folder)))]
+
+
+def evaluators(table: TableFolder) -> list[Path]:
+    """Return the folders of the models that only measure a table, after those that they need; of no table there are none."""
+    profile = table.path.parents[1]
+    own = [profile / name for name in side_json(table.table).get("evaluators", ()) if is_name(name)]
+    return [place for run in own for place in (*needs(run), run)]
 
 
 def _trainings(config: Any) -> Iterator[str]:

@@ -171,8 +171,8 @@ class Row:
     cells: tuple[Cell, ...]
     """One cell for each metric of the table, in the same order."""
     runs: tuple[Run, ...]
-    chosen: bool = False
-    """Whether its numbers are the best of other rows."""
+    chosen: tuple[str, ...] = ()
+    """Labels of the rows that its numbers are the best of; empty for other rows."""
 
     @property
     def title(self) -> str:

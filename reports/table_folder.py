@@ -41,6 +41,11 @@ class TableFolder:
         return self.path / "paper.json"
 
     @property
+    def costs(self) -> Path:
+        """Time and memory of the table's command, if one pass made it from its start to its report."""
+        return self.path / "costs.json"
+
+    @property
     def metrics(self) -> Path:
         """Numbers and decided claims as plain values."""
         return self.path / "metrics.json"

@@ -48,9 +48,9 @@ def test_a_full_disk_is_seen_without_reserving(tmp_path, monkeypatch) -> None:
 
 def test_peak_memory_is_in_bytes_on_macos(monkeypatch) -> None:
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2**20))
-    assert provenance._peak_memory() == 2**30
+    assert provenance.peak_memory_gib() == 1
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert provenance._peak_memory() == 2**20
+    assert provenance.peak_memory_gib() == 2**-10
 
 
 def test_windows_gets_a_sentence() -> None:

@@ -36,7 +36,9 @@ def environment() -> dict[str, Any]:
     gpus = gpu_names()
     return {
         "commit": _git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(
+            _git("status", "--porcelain", "--", ":/", ":(top,exclude)docs")
+        ),  # where recorded tables are written
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "hardware": f"{_processor()}, {os.cpu_count()} cores" + (f", {', '.join(gpus)}" if gpus else ""),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -66,9 +68,9 @@ def recorded(folder: Path, stage: str, *, checkpoints: Callable[[], Mapping[str,
         stage: name of the block.
         checkpoints: returns the published files that it reads, by name, with their SHA-256.
 
-    Times and energy of a stage add up when it is resumed or shared by several jobs; of the processes of one job, only the
-    first counts. A record that cannot be read is begun again, one that cannot be written is a warning: neither costs the
-    result of the block.
+    Times and energy of a stage add up when it is resumed or shared by several processes, the memory is that of the largest;
+    of the processes of one job, only the first counts. A record that cannot be read is begun again, one that cannot be written
+    is a warning: neither costs the result of the block.
     """
     files = checkpoints() if is_first_process() else {}
     start, busy, energy = time.monotonic(), time.process_time(), gpu_energy_wh()
@@ -95,7 +97,7 @@ def _add(folder: Path, stage: str, spent: Mapping[str, float | None], files: Map
         before = stages.get(stage, dict.fromkeys(spent, 0.0))
         stages[stage] = {
             **{name: _sum(before.get(name), value) for name, value in spent.items()},
-            "peak_memory_gib": round(_peak_memory() / 2**30, 2),
+            "peak_memory_gib": max(round(peak_memory_gib(), 2), before.get("peak_memory_gib") or 0.0),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
             **({"checkpoints": dict(files)} if files else {}),
@@ -103,10 +105,16 @@ def _add(folder: Path, stage: str, spent: Mapping[str, float | None], files: Map
         write_json(path, {"stage": stages})
 
 
-def _peak_memory() -> int:
-    """Return the most bytes that this process held; the system counts them in kilobytes, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+def peak_memory_gib(usage: resource.struct_rusage | None = None) -> float:
+    """Return the most memory that a process held at once, by default this one, in GiB; the system counts kilobytes, macOS bytes.
+
+    On Linux a process starts as a copy of the one that started it, whose memory it is said to have held.
+
+    Args:
+        usage: what the system says of the process.
+    """
+    peak = (usage or resource.getrusage(resource.RUSAGE_SELF)).ru_maxrss
+    return (peak if sys.platform == "darwin" else 1024 * peak) / 2**30
 
 
 def _sum(before: Any, value: float | None) -> float | None:

@@ -103,6 +103,7 @@ def _description(workspace: Workspace, tables: Sequence[Table], folder: Path, co
         "rows": [_row(workspace, [t.rows[i] for t in tables], folder) for i in range(len(first.rows))],
         "claims": [{**asdict(c), "published": None} for c in first.claims],  # the report reads the pair off the rows
         "figures": [asdict(figure) for figure in first.figures],
+        "evaluators": list(dict.fromkeys(run.name for table in tables for run in table.evaluators)),
         "provenance": {**environment(), "date": datetime.now(UTC).isoformat(timespec="seconds")},
     }
 

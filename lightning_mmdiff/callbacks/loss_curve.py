@@ -1,9 +1,6 @@
 """Loss curve as a CSV file that a resumed run continues without gaps or repetitions."""
 
-import csv
-import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,8 @@ class LossCurve(Callback):
     """Callback that appends the loss, its parts and its value on held-out images to a file.
 
     The columns are ``step``, ``loss``, every other value that the step logged, and the same names after ``HELD_OUT``, empty
-    at steps without a validation. On resume, the rows after the checkpoint are dropped.
+    at steps without a validation. Checkpoints hold the rows up to them, and a resumed run writes those anew: a process that
+    was taken for dead may leave a checkpoint behind whose last rows are not in the file of the process after it.
     """
 
     def __init__(
@@ -33,17 +31,30 @@ class LossCurve(Callback):
             path: the file.
             every: training steps between rows.
             validation: each of its measurements makes a row, too.
-            may_write: asked before each row; false if another process writes the file now.
+            may_write: asked before each write; false if another process writes the file now.
             also: takes the step and the values of each row, too.
         """
         self.path, self.every, self.validation, self.may_write, self.also = path, every, validation, may_write, also
         self._columns: list[str] = ["step", "loss"]
+        self._rows: list[list[str]] = []  # each may be shorter than the columns: those that came later are empty
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the columns and rows so far."""
+        return {"columns": self._columns, "rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the columns and rows up to a checkpoint."""
+        self._columns, self._rows = state_dict["columns"], state_dict["rows"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the rows up to the checkpoint from which training resumes."""
+        """Write the rows up to the checkpoint from which training resumes."""
         if trainer.is_global_zero:
-            last = steps_done(trainer)
-            self._write_all([row for row in self._rows() if int(row["step"]) <= last])
+            self._write_all()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write all rows anew, whatever happened to the file meanwhile."""
+        if trainer.is_global_zero and self.may_write():
+            self._write_all()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Write a row with the means over the processes that share the batch."""
@@ -55,41 +66,28 @@ class LossCurve(Callback):
         logged = trainer.callback_metrics
         names = ["loss", *(name for name in logged if name != "loss")]
         means = trainer.strategy.reduce(torch.stack([logged[name].float() for name in names]), reduce_op="mean")
-        if trainer.is_global_zero and self.may_write():
+        if trainer.is_global_zero:
             values = dict(zip(names, means.tolist())) | {f"{HELD_OUT}{k}": v for k, v in held_out.items()}
-            self.also(steps_done(trainer), values)
-            self._append({"step": str(steps_done(trainer))} | {k: f"{v:.6g}" for k, v in values.items()})
+            known = len(self._columns)
+            self._keep({"step": str(steps_done(trainer))} | {k: f"{v:.6g}" for k, v in values.items()})
+            if self.may_write():
+                self.also(steps_done(trainer), values)
+                self._write_last(new_columns=len(self._columns) > known)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Flush the rows to disk: a checkpoint must never survive a crash of the machine without them."""
-        if trainer.is_global_zero and self.path.exists():
-            with self.path.open("rb+") as file:
-                os.fsync(file.fileno())
+    def _keep(self, row: Mapping[str, str]) -> None:
+        self._columns += [name for name in row if name not in self._columns]
+        self._rows.append([row.get(name, "") for name in self._columns])
 
-    def _append(self, row: Mapping[str, str]) -> None:
-        if new := [name for name in row if name not in self._columns]:
-            rows = list(self._rows())
-            self._columns += new
-            self._write_all(rows)
+    def _write_last(self, *, new_columns: bool) -> None:
+        if new_columns:
+            self._write_all()
+            return
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(",".join(row.get(name, "") for name in self._columns) + "\n")
+            file.write(self._line(self._rows[-1]))
 
-    def _rows(self) -> Iterator[dict[str, str]]:
-        """Yield the complete rows of the file, whatever its columns are, and take over its columns; warn if some are not."""
-        if not self.path.exists():
-            return
-        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-            heads, *lines = list(csv.reader(line.replace("\0", "") for line in file if line.endswith("\n"))) or [[]]
-        if heads[:1] != ["step"]:
-            warnings.warn(f"{self.path} is damaged (it has no columns); the curve starts again.", stacklevel=2)
-            return
-        self._columns += [name for name in heads if name not in self._columns]
-        whole = [line for line in lines if len(line) == len(heads) and line[0].isdecimal()]
-        if len(whole) < len(lines):
-            warnings.warn(f"{self.path}: {len(lines) - len(whole)} damaged rows are left out.", stacklevel=2)
-        yield from (dict(zip(heads, line)) for line in whole)
+    def _line(self, cells: list[str]) -> str:
+        return ",".join([*cells, *[""] * (len(self._columns) - len(cells))]) + "\n"
 
-    def _write_all(self, rows: list[dict[str, str]]) -> None:
-        lines = (",".join(row.get(name, "") for name in self._columns) for row in rows)
+    def _write_all(self) -> None:
         with atomic_path(self.path) as temporary:
-            temporary.write_text("\n".join([",".join(self._columns), *lines]) + "\n", encoding="utf-8")
+            temporary.write_text("".join(map(self._line, [self._columns, *self._rows])), encoding="utf-8")

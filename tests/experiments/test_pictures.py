@@ -1,12 +1,16 @@
 """One palette for conditions and parsed maps, its legend, and the files of a gallery."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from datamodules.faces.classes import FACE_CLASSES, LABEL_CONDITIONS, NUM_CLASSES, PALETTE, label_condition
-from experiments.figures import palette, sheets
+from experiments.figures import galleries, palette, quality, sheets
 from experiments.figures.galleries import Strip
+from reports import doc_pictures
 
 LABELS = np.arange(NUM_CLASSES, dtype=np.uint8).reshape(1, 1, NUM_CLASSES)
 
@@ -52,3 +56,23 @@ def test_strips_are_stored_in_their_own_size_and_once(tmp_path):
     with Image.open(tmp_path / files[2]) as strip:
         assert strip.size == (3 * sheets.MAX_SIDE, sheets.MAX_SIDE)
     assert entry["bar"] == bar
+
+
+ASKED = {
+    path.stem: names
+    for path in sorted((Path(__file__).parents[2] / "docs" / "results").glob("*.md"))
+    if (names := {name for _, names in doc_pictures.wanted(path.read_text(encoding="utf-8")) for name in names})
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_pictures_of_the_page_are_of_rows_and_figures_that_tables_have(name: str) -> None:
+    table = importlib.import_module(f"experiments.{name}").table("mini", 0)
+    rows = [row for row in table.rows if row.sample and row.sample.method.makes_images]
+    known = {galleries.title_of(row) for row in rows if not row.sample.method.is_real}
+    if table.influence:
+        known |= {f"Influence: {row.label}" for row in rows if row.sample.method.has_influence}
+        known.add("Mean influence of the mask over time")
+    if any(metric.protocol == quality.CALLS for metric in table.metrics):
+        known.add("Quality over calls per image")
+    assert ASKED[name] <= known

@@ -19,7 +19,7 @@ import lightning_mmdiff
 from experiments import INDEX
 from experiments.core import build
 from experiments.engine.cli import TableFlags, main
-from experiments.figures import reporting, sheets
+from experiments.figures import reporting
 from experiments.recipes import unite_and_conquer as recipes
 from experiments.runs import SampleRun, TrainRun
 from experiments.spec import Row, Table, plan
@@ -27,6 +27,7 @@ from lightning_mmdiff.methods.unite_and_conquer import Unite
 from lightning_mmdiff.models.config import ModelConfig
 from lightning_mmdiff.models.denoiser import Denoiser, DenoiserConfig
 from lightning_mmdiff.models.text_denoiser import TextDenoiserConfig
+from reports import sheet
 
 PROFILES = ("smoke", "mini", "paper")
 NAMES = [entry.name for entry in INDEX]
@@ -231,9 +232,9 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
     assert [strip["row"] for strip in entry["strips"]] == ["", "", "first", "second", "", "", "third"]
     side = 80 + 2
     with Image.open(tmp_path / "sheet.png") as drawn:
-        assert drawn.size == (sheets.LABEL_WIDTH + 4 * side, 7 * side + 2 * sheets.LINE)  # a line of captions below
+        assert drawn.size == (sheet.LABEL_WIDTH + 4 * side, 7 * side + 2 * sheet.LINE)  # a line of captions below
         pixels = np.asarray(drawn.convert("RGB"))
-    centers = pixels[40 : 7 * side : side, sheets.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
+    centers = pixels[40 : 7 * side : side, sheet.LABEL_WIDTH + 40 :: side]  # [lines, pictures, RGB]
     assert (centers == centers[..., :1]).all()
     own, expected = (
         [0, 10, 20, 0],
@@ -243,7 +244,7 @@ def test_a_sheet_repeats_conditions_only_where_they_look_different(monkeypatch, 
         own, expected(100), expected(200), expected(210),  # the second row has the same conditions
         own, expected(107), expected(220),
     ]  # fmt: skip
-    ink = (pixels[:, : sheets.LABEL_WIDTH] < 128).any(axis=2)
+    ink = (pixels[:, : sheet.LABEL_WIDTH] < 128).any(axis=2)
     assert all(ink[line * side : (line + 1) * side].any() for line in range(7))  # every strip is labeled
 
 

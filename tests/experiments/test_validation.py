@@ -196,12 +196,36 @@ def test_held_out_images_are_different_ones_and_always_the_same(counts, rows, si
     assert batches == list(HeldOut(splits, rows))
 
 
-def test_a_file_of_an_older_version_goes_on(tmp_path) -> None:
-    path = tmp_path / "loss.csv"
-    path.write_text("step,loss\n10,0.5\n20,0.25\n30,0.1")  # the last line was cut at a crash, perhaps
-    curve = LossCurve(path)
-    rows = [row for row in curve._rows() if int(row["step"]) <= 20]
-    curve._write_all(rows)
-    curve._append({"step": "30", "loss": "0.2", "kl": "0.1"})
-    curve._append({"step": "40", "loss": "0.2", "kl": "0.1", "held_out_loss": "0.3"})
-    assert path.read_text() == ("step,loss,kl,held_out_loss\n10,0.5,,\n20,0.25,,\n30,0.2,0.1,\n40,0.2,0.1,0.3\n")
+def step(curve: LossCurve, number: int, **logged: float) -> None:
+    """End training step ``number``."""
+    values = {name: torch.tensor(value) for name, value in logged.items()}
+    progress = SimpleNamespace(total=SimpleNamespace(processed=number))
+    curve.on_train_batch_end(
+        SimpleNamespace(
+            is_global_zero=True, callback_metrics=values, strategy=SimpleNamespace(reduce=lambda x, reduce_op: x),
+            fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
+        ),
+        None,
+    )  # fmt: skip
+
+
+def test_the_rows_of_a_checkpoint_are_written_again_though_the_file_lacks_them(tmp_path) -> None:
+    """The process that saved it was taken for dead at step 20, and went on to the end of the step."""
+    path, here = tmp_path / "loss.csv", SimpleNamespace(is_global_zero=True)
+    lost = LossCurve(path, may_write=lambda: len(lost._rows) < 2)
+    lost.on_train_start(here, None)
+    step(lost, 10, loss=0.5)
+    step(lost, 15, loss=0.4)
+    step(lost, 20, loss=0.25, kl=0.1)
+    assert path.read_text() == "step,loss\n10,0.5\n"
+    path.write_text("step,lo")
+    resumed = LossCurve(path)
+    resumed.load_state_dict(lost.state_dict())
+    resumed.on_train_start(here, None)
+    assert path.read_text() == "step,loss,kl\n10,0.5,\n20,0.25,0.1\n"
+    step(resumed, 30, loss=0.2)
+    whole = "step,loss,kl\n10,0.5,\n20,0.25,0.1\n30,0.2,\n"
+    assert path.read_text() == whole
+    path.write_text("step,loss\n")
+    resumed.on_train_end(here, None)
+    assert path.read_text() == whole
