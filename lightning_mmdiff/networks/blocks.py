@@ -17,6 +17,9 @@ recorded with them stays the same to the last bit."""
 def timestep_embedding(t: Tensor, channels: int) -> Tensor:
     """Return sinusoidal features of the timestep, cosines first (as in ADM; the frequencies end just above 1e-4).
 
+    Rounded in another order than guided-diffusion's: at t = 999 angles differ by at most 3e-5 radians at the published widths
+    of 192 and 320, by nothing at 128 and 256; both are as far from the exact ones. Recorded trainings depend on this order.
+
     Args:
         t: timesteps, integer or fractional, [B].
         channels: width of the result; must be even.
