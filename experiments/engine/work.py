@@ -76,7 +76,8 @@ class Work:
         folder.failure.unlink(missing_ok=True)
         remove_stale(folder.path)
         with self._lock(run, folder) as mine:
-            self.clock.begin(run)
+            if mine:
+                self.clock.begin(run)
             try:
                 yield mine
             except LostLockError:
