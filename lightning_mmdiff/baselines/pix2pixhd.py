@@ -1,6 +1,7 @@
 """Pix2PixHD (Wang et al., CVPR 2018): a residual generator, discriminators at two sizes, least squares, matched features."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from lightning_mmdiff.sampling import Conditions
 class Pix2PixHDConfig(AdversarialConfig):
     """Architecture and losses; the defaults are the published "global" generator and the released options."""
 
+    step_work: ClassVar[float] = 2.0
     labels: LabelMaps
     """The maps whose channels are the classes."""
     width: int = 64
