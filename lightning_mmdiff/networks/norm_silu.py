@@ -1,7 +1,8 @@
 """Group norm, modulation and SiLU in one step of autograd, which keeps its input alone for the backward pass.
 
 Done one after the other, the three keep an activation each. Here the last two are computed again in the backward pass, by the
-same kernels, so that results and gradients are the same to the last bit. Second derivatives are not implemented.
+same kernels, so that results and gradients are the same to the last bit. Second derivatives are refused. Devices without
+these kernels do one after the other.
 """
 
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+KERNELS = ("cpu", "cuda", "meta")
+"""Devices for which torch has the kernels of group norm and of its gradient."""
 
 
 def norm_silu(h: Tensor, norm: nn.GroupNorm, modulation: Tensor | None = None) -> Tensor:
@@ -23,6 +28,9 @@ def norm_silu(h: Tensor, norm: nn.GroupNorm, modulation: Tensor | None = None) -
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)  # [B, C, 1, 1] each
         factor = 1 + scale
+    if h.device.type not in KERNELS:
+        inner = F.group_norm(h.float(), norm.num_groups, norm.weight.float(), norm.bias.float(), norm.eps).to(h.dtype)
+        return F.silu(inner if factor is None or shift is None else torch.addcmul(shift, inner, factor))
     apply: Any = _NormSiLU.apply if torch.is_grad_enabled() else _forward
     return apply(h, norm.weight, norm.bias, factor, shift, norm.num_groups, norm.eps)[0]
 
@@ -69,6 +77,7 @@ class _NormSiLU(torch.autograd.Function):
         return result, mean, inverse
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """Return the gradients of h, weight, bias, factor and shift."""
         h, weight, bias, factor, shift, mean, inverse = ctx.saved_tensors

@@ -154,7 +154,7 @@ def _small(
 AT_MINI = (
     "At mini a GAN of label maps trains for about 50 s of one core, in a few hundred steps of 8 or 16 images, as do the two "
     "experts of the row of equal time; TediGAN's two networks take 140 s. So these rows say little of what the methods can do.",
-    "Pix2PixHD's faces are speckled. At 32 pixels the perceptual loss hardly sees patterns of two pixels (PITFALLS 94). Its "
+    "Pix2PixHD's faces are speckled. At 32 pixels the perceptual loss hardly sees patterns of two pixels (PITFALLS 96). Its "
     "images enlarged, specks are weaker and not gone, and FD and mIoU are 288 and .43 combined, 264 and .38 fine-tuned; before, "
     "291 and .41, 308 and .51. Trainings differ by as much: 350 steps, combined, gave 236 and .46. Tried so, combined: four "
     "times that loss at half the rate 306 and .46, with the weakest specks; none of it at half the rate 342 and .41. Before: "
@@ -162,7 +162,7 @@ AT_MINI = (
     "OASIS' faces have few features: it has no perceptual loss. Tried, in place of 229 and .26: 850 steps of 4 images 240 and "
     ".30, with more features; 270 of 16 images 274 and .23; a faster discriminator 256 and .23, a slower one 245 and .19. Where "
     "its weights start decides more (PITFALLS 92).",
-    "TediGAN's faces are blurred, and follow the shape of the hair only roughly. Mixed batches (PITFALLS 93), more steps and "
+    "TediGAN's faces are blurred, and follow the shape of the hair only roughly. Mixed batches (PITFALLS 95), more steps and "
     "smaller batches gave 171 and .32; before, 220 and .21. Tried: the mask's styles in five of eight layers, not four, .35; in "
     "all of them .29; another start of the encoder's heads .31; the generator with 3,000 steps of 4 images, whose random faces "
     "have an FD of 188, with 2,000 of 8 187.",
