@@ -1,11 +1,14 @@
 """Unite and Conquer (Nair et al., CVPR 2023), Sec. 4.2: one network, data sets with one modality each.
 
 Combined training alternates between the data sets from step to step; fine-tuning trains on the first, then on the second.
+A third way, for data sets with the same conditions, mixes them in every batch: a batch norm then cannot tell them apart.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
@@ -14,7 +17,7 @@ from datamodules.batches.steps import DataSplit, HeldOut, StepLoader, TrainBatch
 from lightning_mmdiff.errors import UserError
 from lightning_mmdiff.runtime.steps import steps_done
 
-Regime = Literal["combined", "fine_tuning"]
+Regime = Literal["combined", "fine_tuning", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class RegimeBatches:
     switch_step: int
 
     def __call__(self, step: int) -> dict[str, Any]:
-        """Return the batch of ``step``."""
+        """Return the batch of ``step``; a mixed one has the rows of all data sets, in their order."""
+        if self.regime == "mixed":
+            return joined([source(step) for source in self.sources])
         which, own_step = turn(step, self.regime, len(self.sources), self.switch_step)
         return self.sources[which](own_step)
 
@@ -45,13 +50,29 @@ def turn(step: int, regime: Regime, num_sources: int, switch_step: int) -> tuple
     return (0, step) if step < switch_step else (1, step - switch_step)
 
 
+def joined(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one batch with the rows of all of them: tensors [B, ...], lists, and mappings of these, with the same names."""
+    first, *others = batches
+    if any(set(other) != set(first) for other in others):
+        names = ", ".join(str(sorted(batch)) for batch in batches)
+        raise UserError(f"Only batches with the same entries can be mixed; these have {names}.")
+    return {name: _joined_entry([batch[name] for batch in batches]) for name in first}
+
+
+def _joined_entry(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], Mapping):
+        return joined(parts)
+    return torch.cat(list(parts)) if isinstance(parts[0], torch.Tensor) else [row for part in parts for row in part]
+
+
 class AlternatingData(LightningDataModule):
     """Several data modules combined, each with its own conditions; sampling and evaluation read the first.
 
     Args:
         data: the data modules.
-        regime: "combined" reads data module ``step % len(data)``; "fine_tuning" the first, then the second.
-        switch_step: first step of fine-tuning; unused when combined.
+        regime: "combined" reads data module ``step % len(data)``; "fine_tuning" the first, then the second; "mixed" all of
+            them in every batch, whose rows are those of all modules' batches.
+        switch_step: first step of fine-tuning; unused otherwise.
         num_workers: number of processes that assemble training batches.
     """
 
@@ -63,8 +84,8 @@ class AlternatingData(LightningDataModule):
             raise UserError(
                 f"Fine-tuning needs 2 data sets and a switch_step of at least 1, got {len(data)} and {switch_step}."
             )
-        if regime == "combined" and not data:
-            raise UserError("Combined training needs at least one data set, got none.")
+        if not data:
+            raise UserError("Training needs at least one data set, got none.")
         self.data, self.regime, self.switch_step, self.num_workers = tuple(data), regime, switch_step, num_workers
         self.start_step = 0  # first training step if there is no Trainer
 

@@ -63,7 +63,7 @@ INDEX = (
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),
     Entry(
-        name="night2day", source=f"{MT}, App. E.1", mini="9 min on one core",
+        name="night2day", source=f"{MT}, App. E.1", mini="6 min on one core",
         paper="2 x 1M steps at 256 px, 2 GANs with 595k; 5 x 2,300 images",
         shows="night to day: single-task diffusion and ours",
     ),
@@ -91,7 +91,7 @@ INDEX = (
         shows="real photographs (--data): generated and restored, joint against conditional training",
     ),
     Entry(
-        name="table9", source=f"{CD}, Table 1", mini="15 min with 2 workers",
+        name="table9", source=f"{CD}, Table 1", mini="13 min on one core",
         paper="1 autoencoder, 2 x 127k and 187k steps; 6 x 3,000 images",
         shows="faces from a mask and a text: Composable, ours, ours with the released schedule, each expert alone",
     ),
@@ -125,12 +125,12 @@ INDEX = (
         shows="every way to combine a mask and a text: trained ones, Eq. 10, own latents, correctors, SuperDiff, CFG++",
     ),
     Entry(
-        name="head_to_head_faces", source="in no paper", mini="14 min on one core, after table1",
+        name="head_to_head_faces", source="in no paper", mini="11 min on one core, after table1",
         paper="10 x 3,000 images after table1",
         shows="the same for hair map and face map, which are independent: what the ways that need no training change there",
     ),
     Entry(
-        name="few_steps", source="in no paper", mini="25 min on one core, after table9 (estimated)",
+        name="few_steps", source="in no paper", mini="13 min on one core, after table9",
         paper="18 x 3,000 images after table9",
         shows="DDIM, DPM-Solver++ and UniPC with 10 to 100 steps, for united experts and for dynamic diffusers",
     ),

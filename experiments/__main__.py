@@ -55,11 +55,11 @@ def list_tables(
 
 
 def _grid(profile: Profile, out: Path) -> Grid:
-    """Return one line for each table, below the paper that it is from."""
+    """Return one row for each table, below the paper that it is from; long notes are wrapped."""
     grid = Grid(box=None, pad_edge=False)
     grid.add_column("name", no_wrap=True, min_width=max(len(entry.name) for entry in INDEX))
     for heading, width in (("from", 14), ("mini, 2 cores", 21), (f"state at {profile}", None)):
-        grid.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=width)
+        grid.add_column(heading, overflow="fold", max_width=width)
     for paper, entries in groupby(INDEX, _paper):
         grid.add_row(f"[bold]{paper.partition(' (')[0].partition(':')[0]}[/]")
         for e in entries:

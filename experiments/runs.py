@@ -49,8 +49,9 @@ class TrainRun(Config, ModelSource):
     """Model config; its ``roles`` name the helpers below that it takes."""
     data: tuple[DataConfig, ...]
     """One data set, or several that take turns (see ``regime``)."""
-    regime: Literal["combined", "fine_tuning"] = "combined"
-    """Combined: data sets alternate by step. Fine-tuning: the first until ``switch_step``, then the second."""
+    regime: Literal["combined", "fine_tuning", "mixed"] = "combined"
+    """Combined: data sets alternate by step. Fine-tuning: the first until ``switch_step``, then the second. Mixed: every batch
+    has the same number of images of each."""
     switch_step: int | None = None
     batch_size: int
     """Number of images per optimizer step, over all devices."""
@@ -97,6 +98,10 @@ class TrainRun(Config, ModelSource):
             raise UserError(f"{found}fine-tuning and a switch_step need each other.")
         if self.switch_step and (len(self.data) != 2 or not 1 <= self.switch_step < self.trainer.max_steps):
             raise UserError(f"{found}expected two data sets, and a switch before the last step.")
+        if self.regime == "mixed" and (self.batch_size % len(self.data) or len({d.conditions for d in self.data}) > 1):
+            raise UserError(
+                f"{found}each needs the same conditions, and the same share of the {self.batch_size} images of a batch."
+            )
         sizes = {data.image_size for data in self.data}
         if self.model.pixels is not None and sizes != {self.model.pixels}:
             raise UserError(f"{self.name} is a model of {self.model.pixels} pixels; its data have {sorted(sizes)}.")

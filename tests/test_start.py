@@ -107,12 +107,16 @@ def test_a_typo_is_answered_with_the_nearest_name(start, words, suggestion) -> N
     assert loaded == ""
 
 
-def test_the_list_has_one_line_for_each_table_at_80_columns(start) -> None:
+def test_the_list_has_each_table_once_and_whole_notes_at_80_columns(start) -> None:
     done, *_ = start("experiments")
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
+    assert "…" not in done.stdout
+    begin, end = (lines[0].index(heading) for heading in ("mini", "state"))
     for entry in INDEX:
-        assert len([line for line in lines if line.split()[:1] == [entry.name]]) == 1, entry.name
+        (first,) = [number for number, line in enumerate(lines) if line.split()[:1] == [entry.name]]
+        rest = [line[begin:end] for line in lines[first : first + 4]]
+        assert " ".join(" ".join(rest).split()).startswith(entry.mini), entry.name
     assert len(lines) <= 2 * len(INDEX)
 
 

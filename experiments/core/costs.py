@@ -73,6 +73,13 @@ def in_order(runs: Sequence[Run]) -> dict[Run, float]:
     return found
 
 
+def work(runs: Sequence[Run]) -> dict[Run, float]:
+    """Return the cost of each run as ``in_order`` does, times how much slower a step of its model is than a denoiser's."""
+    return {
+        run: cost * (run.model.step_work if isinstance(run, TrainRun) else 1.0) for run, cost in in_order(runs).items()
+    }
+
+
 def hours(run: Run, profile: Profile, *, speed: float = 1.0, cost: float | None = None) -> float:
     """Return the hours to request on the devices that the run names.
 

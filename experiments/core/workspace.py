@@ -78,8 +78,9 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run], fits: Fits = lambda 
 
 
 def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | AlternatingData:
-    """Return the data of a training run as ``prepare_data`` packed it: one data set, or several that take turns."""
-    modules = [c.open(root, batch_size=run.batch_size, seed=run.seed, cache=cache) for c in run.data]
+    """Return the data of a training run as ``prepare_data`` packed it: one data set, or several."""
+    rows = run.batch_size // len(run.data) if run.regime == "mixed" else run.batch_size
+    modules = [c.open(root, batch_size=rows, seed=run.seed, cache=cache) for c in run.data]
     workers = loader_workers()
     for module in modules:
         module.prepared = True  # files changed since then would not be those in the run's config

@@ -7,15 +7,15 @@ from contextlib import contextmanager, suppress
 
 from rich.console import Console
 
-from experiments.core.costs import in_order
+from experiments.core.costs import work
 from experiments.core.provenance import is_first_process
 from experiments.core.workspace import Workspace
 from experiments.engine import stages
+from experiments.engine.clock import Clock
 from experiments.engine.launch import is_group
-from experiments.runs import Run, SampleRun, TrainRun
+from experiments.runs import Run, SampleRun
 from experiments.spec import Table
 from lightning_mmdiff.errors import UserError
-from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.files import remove_stale
 from lightning_mmdiff.runtime.locks import LostLockError, WorkLocks
 from lightning_mmdiff.runtime.run_folder import RunFolder
@@ -41,7 +41,7 @@ class Work:
         """
         self.workspace, self.runs, self.tables = workspace, runs, tables
         self.left = [run for run in runs if not stages.is_done(workspace, run, tables)]
-        self.clock, self.joint = _Clock(self.left), is_group(runs)
+        self.clock, self.joint = Clock(self.left), is_group(runs)
         if not self.joint:
             self.left = longest_first(self.left, tables)
 
@@ -76,6 +76,8 @@ class Work:
         folder.failure.unlink(missing_ok=True)
         remove_stale(folder.path)
         with self._lock(run, folder) as mine:
+            if mine:
+                self.clock.begin(run)
             try:
                 yield mine
             except LostLockError:
@@ -139,26 +141,9 @@ def longest_first(runs: Sequence[Run], tables: Sequence[Table]) -> list[Run]:
 
     A run stays after those it needs. Several processes end at the same time only if no long training is begun last.
     """
-    costs, waiting = in_order(runs), dict.fromkeys(runs, 0.0)
+    costs, waiting = work(runs), dict.fromkeys(runs, 0.0)
     for run in reversed(runs):  # those that wait for a run come after it
         waiting[run] += costs[run]
         for need in needed(run, tables) & waiting.keys():
             waiting[need] = max(waiting[need], waiting[run])
     return sorted(runs, key=lambda run: -waiting[run])
-
-
-class _Clock:
-    """Time left, estimated from the cost of the runs in network evaluations and the speed so far."""
-
-    def __init__(self, runs: Sequence[Run]):
-        self.left = {run.name: cost for run, cost in in_order(runs).items()}
-        self.start, self.done = time.monotonic(), 0.0
-
-    def describe(self, run: Run) -> str:
-        passed = time.monotonic() - self.start
-        left = sum(self.left.values()) * passed / self.done if self.done else None
-        what = "train" if isinstance(run, TrainRun) else "sample and score"
-        return f"{what} {run.name}" + (f"  (about {duration(left)} left in all)" if left is not None else "")
-
-    def finished(self, run: Run) -> None:
-        self.done += self.left.pop(run.name)

@@ -24,8 +24,8 @@ def generator(profile: Profile, seed: int) -> ModelSource:
     if training is None:
         return Released("stylegan2_ffhq")
     return TrainRun(
-        name=seeded("stylegan2", seed), model=training.model, data=_faces(profile, seed), batch_size=training.batch_size,
-        trainer=training.trainer, seed=seed,
+        name=seeded("stylegan2", seed), model=training.model, data=_faces(profile, seed), regime="mixed",
+        batch_size=training.batch_size, trainer=training.trainer, seed=seed,
     )  # fmt: skip
 
 
@@ -55,8 +55,8 @@ def _encoder(profile: Profile, seed: int, name: str, labels: LabelMaps, data: tu
     settings = of(profile)
     return TrainRun(
         name=seeded(f"tedigan-{name}-encoder", seed), model=replace(settings.encoder, labels=labels), data=data,
-        batch_size=settings.length.batch_size, trainer=settings.length.trainer, decoder=generator(profile, seed),
-        seed=seed,
+        regime="mixed", batch_size=settings.length.batch_size, trainer=settings.length.trainer,
+        decoder=generator(profile, seed), seed=seed,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """CycleGAN (Zhu et al., ICCV 2017): two translations that undo each other, learned from unpaired pictures."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -25,6 +25,7 @@ FORWARD, BACKWARD = "to_image", "to_source"
 class CycleGANConfig(AdversarialConfig):
     """Architecture and losses; the defaults are the published values (Sec. 4 and App. 7)."""
 
+    step_work: ClassVar[float] = 5.0
     source: str
     """Condition that is translated, a picture uint8 [B, 3, S, S]; a batch's pictures are shuffled against its images."""
     width: int = 64

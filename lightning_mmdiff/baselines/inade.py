@@ -5,6 +5,7 @@ an edge map, so that a run without instances silently loses its last class; ours
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -24,6 +25,7 @@ from lightning_mmdiff.networks.whole_batch import BatchNorm
 class InadeConfig(SpadeConfig):
     """SPADE's settings, and those of the noise; ``label_width`` is unused by this norm."""
 
+    step_work: ClassVar[float] = 4.5
     latent_dim: int = 256
     """Width of the noise at the smallest size."""
     noise_dim: int = 64

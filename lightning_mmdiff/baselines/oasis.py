@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -31,6 +31,7 @@ from lightning_mmdiff.sampling import Conditions
 class OasisConfig(AdversarialConfig):
     """Architecture and losses; the defaults are the published values (App. C and the released options)."""
 
+    step_work: ClassVar[float] = 5.0
     labels: LabelMaps
     """The maps whose channels are the classes."""
     width: int = 64

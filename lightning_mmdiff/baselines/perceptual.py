@@ -30,10 +30,15 @@ class Perceptual(nn.Module):
     Args:
         network: which network.
         stage_weights: weight of each of the five resolutions, fine to coarse.
+        enlargement: factor by which images are enlarged first. The network halves them at once, so it hardly sees a pattern
+            of two pixels.
     """
 
-    def __init__(self, network: PerceptualNetwork, stage_weights: Sequence[float] = WEIGHTS) -> None:
+    def __init__(
+        self, network: PerceptualNetwork, stage_weights: Sequence[float] = WEIGHTS, *, enlargement: int = 1
+    ) -> None:
         super().__init__()
+        self.enlargement = enlargement
         self.stages = _vgg19_stages() if network == "vgg19" else _effnet_stages()
         self.stage_weights = tuple(stage_weights)
         self.requires_grad_(False).eval()
@@ -52,6 +57,8 @@ class Perceptual(nn.Module):
 
     def _features(self, hidden: Tensor) -> list[Tensor]:
         features = []
+        if self.enlargement > 1:
+            hidden = F.interpolate(hidden, scale_factor=self.enlargement, mode="bilinear", align_corners=False)
         for stage in self.stages:
             hidden = stage(hidden)
             features.append(hidden)

@@ -1,6 +1,7 @@
 """Pix2PixHD (Wang et al., CVPR 2018): a residual generator, discriminators at two sizes, least squares, matched features."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from lightning_mmdiff.sampling import Conditions
 class Pix2PixHDConfig(AdversarialConfig):
     """Architecture and losses; the defaults are the published "global" generator and the released options."""
 
+    step_work: ClassVar[float] = 2.0
     labels: LabelMaps
     """The maps whose channels are the classes."""
     width: int = 64
@@ -34,6 +36,8 @@ class Pix2PixHDConfig(AdversarialConfig):
     discriminator_width: int = 64
     perceptual: PerceptualNetwork | None = "vgg19"
     """Network of the perceptual loss; None omits it."""
+    perceptual_enlargement: int = 1
+    """Factor by which images are enlarged for that network; without it, it hardly sees a pattern of two pixels."""
     feature_weight: float = 10.0
     perceptual_weight: float = 10.0
     optimizer: OptimizerConfig = OptimizerConfig(lr=2e-4, betas=(0.5, 0.999))
@@ -41,7 +45,7 @@ class Pix2PixHDConfig(AdversarialConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "width", "num_downs", "num_blocks", "discriminator_width")
+        self._at_least(1, "width", "num_downs", "num_blocks", "discriminator_width", "perceptual_enlargement")
         self._at_least(0, "feature_weight", "perceptual_weight")
 
     def build(self, *, seed: int) -> "Pix2PixHD":
@@ -66,7 +70,9 @@ class Pix2PixHD(AdversarialModel):
         classes = num_classes(config.labels)
         self.generator = ResnetGenerator(classes, config.width, config.num_downs, config.num_blocks)
         self.discriminator = MultiScaleDiscriminator(classes + 3, config.discriminator_width, "instance")
-        self.perceptual: nn.Module | None = Perceptual(config.perceptual) if config.perceptual else None
+        self.perceptual: nn.Module | None = None
+        if config.perceptual:
+            self.perceptual = Perceptual(config.perceptual, enlargement=config.perceptual_enlargement)
         self._fake: Tensor | None = None
 
     def condition(self, conditions: Conditions, like: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """SPADE (Park et al., CVPR 2019): a label map becomes an image by spatially adaptive normalization."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -33,6 +34,7 @@ from lightning_mmdiff.sampling import Conditions
 class SpadeConfig(AdversarialConfig):
     """Architecture and losses; the defaults are the published values (Sec. 4 and the released options)."""
 
+    step_work: ClassVar[float] = 2.5
     labels: LabelMaps
     """The maps whose channels are the classes."""
     width: int = 64

@@ -25,6 +25,8 @@ class ModelConfig(Config):
     optimizer: OptimizerConfig
     caches_latents: ClassVar[bool] = False
     """Whether training reads the autoencoder's posteriors from a file (``models.latents``)."""
+    step_work: ClassVar[float] = 1.0
+    """Seconds of a training image at mini, relative to a denoiser's: a guess for the time left until one was trained."""
     helper_prefix: ClassVar[str] = ""
     """Prefix, in the model's state dict, of the weights of ``build_helper``'s module."""
 

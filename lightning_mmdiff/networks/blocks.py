@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightning_mmdiff.networks.norm_silu import norm_silu
+
 Direction = Literal["up", "down"]
 Module = TypeVar("Module", bound=nn.Module)
 FUSED_LENGTH = 128
@@ -16,6 +18,9 @@ recorded with them stays the same to the last bit."""
 
 def timestep_embedding(t: Tensor, channels: int) -> Tensor:
     """Return sinusoidal features of the timestep, cosines first (as in ADM; the frequencies end just above 1e-4).
+
+    Rounded in another order than guided-diffusion's: at t = 999 angles differ by at most 3e-5 radians at the published widths
+    of 192 and 320, by nothing at 128 and 256; both are as far from the exact ones. Recorded trainings depend on this order.
 
     Args:
         t: timesteps, integer or fractional, [B].
@@ -119,14 +124,16 @@ class ResBlock(nn.Module):
             time: SiLU of the timestep's features, [B, time_dim].
             embedding: SiLU of the embedding, [B, embedding_dim]; None only for a block without ``embedding_dim``.
         """
-        h = F.silu(self.norm1(x))
+        h = norm_silu(x, self.norm1)
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
-        h = scale_shift(self.norm2(self.conv1(h)), self.time(time))  # AdaGN of the timestep
+        h, modulation = self.conv1(h), self.time(time)  # AdaGN of the timestep
         if self.embedding is not None:
-            h = scale_shift(self.norm2(h), self.embedding(embedding))  # supplement 7.3: the same norm again
-        h = self.conv2(F.dropout(F.silu(h), self.dropout, self.training))
-        return h + (x if self.skip is None else self.skip(x))
+            h = scale_shift(self.norm2(h), modulation)
+            modulation = self.embedding(embedding)  # supplement 7.3: the same norm again
+        h = norm_silu(h, self.norm2, modulation)
+        h = self.conv2(F.dropout(h, self.dropout, self.training))
+        return h.add_(x if self.skip is None else self.skip(x))  # nothing else reads conv2's output
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from lightning_mmdiff.networks.blocks import (
     zero,
 )
 from lightning_mmdiff.networks.class_layers import ClassLayerConfig, ClassTokens, Stack, class_layer
+from lightning_mmdiff.networks.norm_silu import norm_silu
 from lightning_mmdiff.networks.running import RunningConfig, prepare
 from lightning_mmdiff.transfer import moved
 
@@ -43,9 +44,7 @@ class UNetConfig(RunningConfig):
     head_channels: int | None = None  # channels of an attention head
     num_heads: int | None = None
     embedding_dim: int | None = None  # width of an image or text embedding (supplement 7.3)
-    context_dim: int | None = (
-        None  # width of the vectors of a text, which attention and the timestep's features read (GLIDE)
-    )
+    context_dim: int | None = None  # width of a text's vectors, for attention and the timestep's features (GLIDE)
     num_classes: int | None = None
     class_layers: ClassLayerConfig | None = None  # how the class enters; None adds it to the timestep's features
     dropout: float = 0.0
@@ -214,7 +213,7 @@ class UNet(nn.Module):
         h = middle = self._run(self.middle, h, time, embedding, tokens)
         for stack in self.up:
             h = self._run(stack, torch.cat([h, skips.pop()], dim=1), time, embedding, tokens)
-        output = self.out_conv(F.silu(self.out_norm(h)))
+        output = self.out_conv(norm_silu(h, self.out_norm))
         return F.pixel_shuffle(output, self.config.patch_size).to(x.dtype), h, middle
 
     def _time(self, t: Tensor, labels: Tensor | None, tokens: Tensor | None) -> Tensor:

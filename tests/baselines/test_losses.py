@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from lightning_mmdiff.baselines.image_pool import ImagePool
 from lightning_mmdiff.baselines.labels import one_hot
@@ -113,3 +114,14 @@ def test_the_perceptual_loss_of_equal_images_is_zero_and_real_images_get_no_grad
     assert fake.grad.abs().sum() > 0
     assert real.grad is None
     assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_an_enlarged_perceptual_loss_is_that_of_enlarged_images_and_sees_a_pattern_of_two_pixels() -> None:
+    plain, enlarged = Perceptual("effnet-lite0"), Perceptual("effnet-lite0", enlargement=2)
+    real = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).mul(2).sub(1)
+    real = F.interpolate(real, scale_factor=4.0, mode="bilinear")  # smooth
+    pattern = 0.3 * torch.tensor([[1.0, -1], [-1, 1]]).tile(16, 16)
+    fake = real + pattern
+    larger = [F.interpolate(x, scale_factor=2.0, mode="bilinear") for x in (fake, real)]
+    assert torch.allclose(enlarged(fake, real), plain(*larger))
+    assert enlarged(fake, real) > plain(fake, real)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import gpu, guided_diffusion, official, plan
+from benchmarks import activations, gpu, guided_diffusion, official, plan
 from benchmarks.gpu_clock import GpuFlags
 from experiments import table1
 from experiments.runs import TrainRun
@@ -50,3 +50,14 @@ def test_a_plan_counts_all_work_and_cannot_go_below_the_longest_training(monkeyp
     assert plan.hours(runs, 1, 1.0) == pytest.approx(total / 3600)
     longest = max(map(plan.operations, trainings))
     assert plan.hours(runs, 10**9, 1.0) == pytest.approx(longest / 3600, rel=1e-3)
+
+
+def test_activations_are_counted_once_and_without_weights() -> None:
+    """Of 2 x (4 + 8) x 16 x 16 numbers in 32-bit: the input of a convolution, and its output, which two functions keep."""
+    layer, x = torch.nn.Conv2d(4, 8, 3, padding=1), torch.randn(2, 4, 16, 16)
+
+    def forward() -> torch.Tensor:
+        h = layer(x)
+        return torch.sin(h) + torch.cos(h)
+
+    assert activations.kept(layer, forward) == 4 * 2 * (4 + 8) * 16**2 / 2**20

@@ -5,7 +5,7 @@ import torch
 
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.ffhq import FFHQ
-from datamodules.regimes import AlternatingData, turn
+from datamodules.regimes import AlternatingData, joined, turn
 
 
 def alternating(celeba_root, ffhq_root, **settings):
@@ -46,6 +46,27 @@ def test_combined_alternates_and_shows_each_set_its_own_condition(celeba_root, f
 def test_fine_tuning_switches_once(celeba_root, ffhq_root):
     data = alternating(celeba_root, ffhq_root, regime="fine_tuning", switch_step=3)
     assert [list(batch["conditions"])[0] for batch in first(data, 6)] == ["hair"] * 3 + ["skin"] * 3
+
+
+def test_a_mixed_batch_has_the_rows_of_all_sets(celeba_root, ffhq_root):
+    modules = [make(root=root, image_size=32, batch_size=2, conditions=("hair",), seed=1) for make, root in (
+        (CelebAMaskHQ, celeba_root), (FFHQ, ffhq_root)
+    )]  # fmt: skip
+    data = AlternatingData(data=tuple(modules), regime="mixed")
+    data.prepare_data()
+    data.setup()
+    for batch, *alone in zip(first(data, 3), *(first(module, 3) for module in modules)):
+        assert torch.equal(batch["image"], torch.cat([part["image"] for part in alone]))
+        assert torch.equal(batch["conditions"]["hair"], torch.cat([part["conditions"]["hair"] for part in alone]))
+
+
+def test_texts_are_mixed_like_tensors_and_other_entries_are_refused():
+    one, two = {"x": torch.tensor([1]), "text": ["a", "b"]}, {"x": torch.tensor([2]), "text": ["c"]}
+    both = joined([one, two])
+    assert both["text"] == ["a", "b", "c"]
+    assert both["x"].tolist() == [1, 2]
+    with pytest.raises(ValueError, match="same entries can be mixed"):
+        joined([one, {"x": torch.tensor([2])}])
 
 
 @pytest.mark.parametrize("settings", [{"regime": "combined"}, {"regime": "fine_tuning", "switch_step": 4}])

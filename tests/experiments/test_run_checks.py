@@ -77,6 +77,8 @@ def test_a_sampler_of_latents_does_not_clip() -> None:
             {"regime": "fine_tuning", "switch_step": 4, "data": (small_runs.HAIR,) * 2},
             "expected two data sets, and a switch before the last step",
         ),
+        ({"regime": "mixed", "data": (small_runs.HAIR, small_runs.SKIN)}, "each needs the same conditions"),
+        ({"regime": "mixed", "batch_size": 5, "data": (small_runs.HAIR,) * 2}, "the same share of the 5 images"),
         ({"data": (replace(small_runs.HAIR, image_size=32),)}, r"a model of 16 pixels; its data have \[32\]"),
         (
             {"data": (small_runs.SKIN,)},

@@ -41,3 +41,6 @@ def test_one_data_set_is_itself_and_several_take_turns(tmp_path) -> None:
     several = training_data(replace(run, data=(small_runs.HAIR, small_runs.SKIN)), tmp_path)
     assert isinstance(several, AlternatingData)
     assert [module.root.name for module in several.data] == ["CelebAMask-HQ", "ffhq"]
+    assert {module.batch_size for module in several.data} == {run.batch_size}
+    mixed = training_data(replace(run, data=(small_runs.HAIR,) * 2, regime="mixed"), tmp_path)
+    assert {module.batch_size for module in mixed.data} == {run.batch_size // 2}

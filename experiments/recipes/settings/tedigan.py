@@ -69,10 +69,12 @@ def _small(image_size: int, channels: tuple[int, ...], generator: Length, encode
 
 def _averaged(length: Length) -> Length:
     """Return the training of a generator whose weights are averaged, as published: over about 10,000 images."""
-    return replace(length, trainer=replace(length.trainer, ema_decay=0.998))
+    return replace(length, trainer=replace(length.trainer, ema_decay=0.999))
 
 
-MINI = _small(32, (64, 64, 32, 16), _averaged(in_fifths(1000, batch_size=16)), in_fifths(300, batch_size=16))
+MINI = _small(32, (64, 64, 32, 16), _averaged(in_fifths(2000, batch_size=8)), in_fifths(1000, batch_size=8))
+"""Of the same number of images, small batches are worth more: random faces of the generator have an FD of 187, after 1,000
+steps of 16 images 224 (256 faces, one training each)."""
 SMOKE = _small(16, (16, 16, 16), _averaged(in_fifths(4, batch_size=4)), in_fifths(4, batch_size=4))
 
 
