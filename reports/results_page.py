@@ -143,7 +143,9 @@ def _comparability(table: TableResult) -> str:
 
 
 def _claims(table: TableResult) -> str:
-    """Return a line for each claim, a column for each metric; published claims first."""
+    """Return a line for each claim, a column for each metric, published claims first; empty without claims."""
+    if not table.claims:
+        return ""
     metrics = tuple(dict.fromkeys(claim.protocol for claim in table.claims))
     lines = pipes(["claim", "source", *(escape_markdown(name) for name in metrics)], head=True)
     for claims in evidence.by_source(table.claims).values():
