@@ -43,10 +43,11 @@ def call_flops(model: TrainRun) -> float:
 
 
 def operations(run: Run) -> float:
-    """Return the operations of a run: of a training three times its forward passes, and frozen experts' once."""
+    """Return the operations of a run: of a training three times its forward passes; frozen experts and encodings once."""
     if isinstance(run, TrainRun):
         experts = sum(call_flops(expert) for expert in run.experts if isinstance(expert, TrainRun))
-        return run.trainer.max_steps * run.batch_size * (3 * call_flops(run) + experts)
+        encodings = 0 if run.experts else run.model.frozen_calls
+        return run.trainer.max_steps * run.batch_size * ((3 + encodings) * call_flops(run) + experts)
     models = [each for need in run.needs for each in (need, *need.experts) if isinstance(each, TrainRun)]
     if not models or run.sampler is None:
         return 0.0

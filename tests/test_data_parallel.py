@@ -57,6 +57,7 @@ def alone(out, tmp_path_factory) -> Path:
     return there
 
 
+@pytest.mark.slow
 def test_every_training_is_done_once_by_the_processes_that_it_takes(out) -> None:
     who = sorted(str(path.relative_to(out / "smoke")) for path in out.glob("smoke/*/rank*.txt"))
     together = [f"{name}/rank{rank}of2.txt" for name in ("both", "gan") for rank in (0, 1)]
@@ -70,6 +71,7 @@ def test_every_training_is_done_once_by_the_processes_that_it_takes(out) -> None
         assert not (folder(out, name) / "failed.txt").exists()
 
 
+@pytest.mark.slow
 def test_the_two_halves_make_the_batches_of_one_process(out) -> None:
     run = two_devices.expert("both", 1)
     module = training_data(run, out / "data", out / "packed")
@@ -90,6 +92,7 @@ def curves(out: Path, alone: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     return two, one
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_curve_and_weights_of_one(out, alone) -> None:
     """Rounding of the mean over processes apart; timesteps, noise and dropped conditions are those of one process."""
     two, one = curves(out, alone, "both")
@@ -100,6 +103,7 @@ def test_two_processes_have_the_loss_curve_and_weights_of_one(out, alone) -> Non
         np.testing.assert_allclose(value, expected[name], atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_train_with_two_optimizers_as_one(out, alone) -> None:
     """Adam makes steps of full length of gradients that are rounding alone, so weights agree but for a part of their way.
 
@@ -118,6 +122,7 @@ def test_two_processes_train_with_two_optimizers_as_one(out, alone) -> None:
         assert apart < 0.2 * moved, (network, apart, moved)
 
 
+@pytest.mark.slow
 def test_what_single_processes_do_beside_a_group_is_the_same_bit_for_bit(out, alone) -> None:
     for name in ("weights.safetensors", "loss.csv"):
         assert (folder(out, "before") / name).read_bytes() == (folder(alone, "before") / name).read_bytes()
@@ -137,8 +142,9 @@ def test_shares_are_disjoint_and_complete(world_size) -> None:
     assert sorted(sum(shares, [])) == list(range(5))
 
 
-def test_predict_share_takes_every_other_batch(out) -> None:
-    data = CelebAMaskHQ(root=out / "data" / "CelebAMask-HQ", image_size=16, batch_size=4, cache=out / "packed")
+def test_predict_share_takes_every_other_batch(tmp_path) -> None:
+    root = small_runs.write_data(tmp_path / "data") / "CelebAMask-HQ"
+    data = CelebAMaskHQ(root=root, image_size=16, batch_size=4, cache=tmp_path / "packed")
     data.prepare_data()
     data.setup()
     data.predict_batches = [[0, 1], [2, 3], [4]]

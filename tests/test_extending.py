@@ -78,6 +78,7 @@ def test_each_of_the_five_is_one_file_and_at_most_one_line() -> None:
     assert sorted(lines) == sorted(PLACES)
 
 
+@pytest.mark.slow
 def test_the_table_runs_at_smoke(tree: Path) -> None:
     run(tree, "-m", "experiments.shapes", "--profile", "smoke")
     report = json.loads((tree / "runs/smoke/tables/shapes/metrics.json").read_text())
@@ -88,6 +89,7 @@ def test_the_table_runs_at_smoke(tree: Path) -> None:
     assert "shapes" in run(tree, "-m", "experiments")
 
 
+@pytest.mark.slow
 def test_the_other_blocks_run_one_after_the_other(tree: Path, tmp_path: Path) -> None:
     script = tmp_path / "blocks.py"
     script.write_text("\n".join(block for block in BLOCKS if not FILE.match(block) and not LINE.match(block)))

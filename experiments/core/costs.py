@@ -57,7 +57,8 @@ def evaluations(run: Run, *, prepared: bool = False) -> float:
 def calls(run: Run) -> int:
     """Return how often a run asks a diffusion network about one image, at most; preparations of edits are not counted."""
     if isinstance(run, TrainRun):
-        return run.trainer.max_steps * run.batch_size * run.model.calls_per_step
+        diffuses = run.model.networks or run.model.frozen_calls
+        return run.trainer.max_steps * run.batch_size * run.model.calls_per_step if diffuses else 0
     return run.num_images * run.method.calls(run.sampler.num_steps) if run.sampler else 0
 
 
@@ -213,7 +214,9 @@ def _pixels(run: Run) -> int:
 def _sampling_bytes(run: SampleRun, sizes: Mapping[Model, Size]) -> float:
     """Estimate the bytes of all models, and of the largest call of one of them."""
     weights = WEIGHT_BYTES * sum(found.trained + found.frozen for found in sizes.values())
-    mixed, terms = run.precision != "32-true", max(1, run.method.calls_per_step // max(1, len(sizes)))
+    apart = sum(model.model.frozen_calls for model in sizes if not _experts(model))  # encodings, in calls of their own
+    networks = max(1, sum(len(model.model.networks) + len(_experts(model)) for model in sizes))
+    mixed, terms = run.precision != "32-true", max(1, -((apart - run.method.calls_per_step) // networks))  # upwards
     calls = [0.0]
     for model, found in sizes.items():
         if found.side is not None:

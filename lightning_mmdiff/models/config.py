@@ -50,7 +50,7 @@ class ModelConfig(Config):
 
     @property
     def frozen_calls(self) -> int:
-        """Number of those that training does without a backward pass: the experts that a model combines."""
+        """Number of those that training does without a backward pass: of experts, or of its own network as an encoder."""
         return 0
 
     @property

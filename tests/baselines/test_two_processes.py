@@ -33,6 +33,7 @@ def states(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow  # three processes start one after the other and together
 @pytest.mark.parametrize("name", small.CONFIGS)
 def test_two_processes_equal_one(name: str, states: Path) -> None:
     one, two = (torch.load(states / f"{name}-{processes}.pt") for processes in (1, 2))

@@ -106,6 +106,7 @@ def test_counted_work_of_a_copied_output_block() -> None:
     assert memory > less
 
 
+@pytest.mark.slow
 def test_the_network_as_encoder_is_one_more_forward_pass() -> None:
     """Of every image, or of as many classes in every eighth step."""
     for name, cost in (("(-M)", 1 + 1 / 3), ("in turn", 1 + 1 / 24)):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 RUNS = ("hair-expert", "face-expert", "ours-celeba")
 SCRIPT = """
@@ -29,6 +31,7 @@ print(json.dumps(seen[::-1]))
 PACKAGES = tuple(str(ROOT / name) for name in ("lightning_mmdiff", "datamodules", "experiments", "reports"))
 
 
+@pytest.mark.slow
 def test_from_table1_to_the_loop_in_three_calls_and_to_unite_in_five(tmp_path) -> None:
     words = ["-c", SCRIPT, "--profile", "smoke", "--only", *RUNS]
     done = subprocess.run(

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[2]
 NAMES = [entry.name for entry in INDEX]
 QUICK = "table4"
-"""The table of the default suite; the others share its runs and are marked slow."""
+"""The table that is done first; the others share its runs."""
 REPORT = ("table.json", "metrics.json", "table.md", "table.tex", "table-full.tex", "table.csv")
 
 
@@ -51,6 +51,7 @@ def files(folder: Path) -> dict[Path, int]:
     return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 def test_second_call_computes_nothing(folder, monkeypatch) -> None:
     before = files(folder)
 
@@ -73,6 +74,7 @@ def test_second_call_computes_nothing(folder, monkeypatch) -> None:
     assert changed <= again, changed  # the notebook is current, so it is kept
 
 
+@pytest.mark.slow
 def test_only_does_one_run_and_no_report(folder, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     run = folder / "runs" / "smoke" / "real-celeba"
@@ -90,7 +92,8 @@ def test_only_does_one_run_and_no_report(folder, monkeypatch) -> None:
     assert report.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_table_and_report(folder, name) -> None:
     if name != QUICK:
         printed = command(folder, name)

@@ -621,3 +621,21 @@ def test_the_printed_weights_are_refused_in_16_bit(
     monkeypatch.setattr(MTDiffusion, "trainer", SimpleNamespace(precision=precision))
     with pytest.raises(ValueError, match="further apart than the noise") if refused else nullcontext():
         module.on_fit_start()
+
+
+@pytest.mark.parametrize(
+    ("modalities", "calls"),
+    [
+        ((Label(num_classes=3, encoder="table"),), 1),
+        ((Label(num_classes=3),), 2),
+        ((Label(num_classes=3), Embedding(name="caption", dim=3, source="text")), 3),
+    ],
+)
+def test_declared_calls_are_made(modalities, calls) -> None:
+    """The U-Net as encoder is asked again in every step about what is estimated."""
+    module, rows = model(*modalities), []
+    module.network.unet.out_conv.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    module.predict_step({"index": torch.arange(2), "conditions": {}})
+    assert module.config.calls_per_step == calls
+    assert module.config.frozen_calls == calls - 1
+    assert sum(rows) == 2 * FEW.num_steps * calls

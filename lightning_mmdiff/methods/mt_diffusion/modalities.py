@@ -114,6 +114,11 @@ class Label(Modality):
                 f"{self.name} has {self.num_classes} classes, its classifier {self.classifier.num_classes}: make them equal."
             )
 
+    @property
+    def asks_network(self) -> bool:
+        """Whether E_i is an output of the shared U-Net."""
+        return self.encoder == "network"
+
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Return probabilities [B, num_classes] from int64 [B]; -1 is unknown."""
         if self.name not in conditions:
@@ -179,6 +184,11 @@ class Embedding(Modality):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least(1, "dim", "width")
+
+    @property
+    def asks_network(self) -> bool:
+        """Whether E_i is an output of the shared U-Net."""
+        return self.encoder == "network"
 
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Return the vectors, [B, dim]."""

@@ -74,6 +74,11 @@ class Modality(Config, ABC):
                 "and a share in [0, 1]."
             )
 
+    @property
+    def asks_network(self) -> bool:
+        """Whether E_i is an output of the shared U-Net, so that each encoding takes one more call of it."""
+        return False
+
     @abstractmethod
     def read(self, conditions: Mapping[str, Any], image: Tensor | None, frozen: FrozenHelpers) -> ModalityData | None:
         """Return the data of a batch, or None if missing.

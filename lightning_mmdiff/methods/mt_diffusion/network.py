@@ -100,6 +100,16 @@ class MTDiffusionConfig(ModelConfig):
         return (self.network,)
 
     @property
+    def frozen_calls(self) -> int:
+        """One for each modality that the U-Net encodes without a backward pass; fewer with few classes, or in turn."""
+        return sum(modality.asks_network and modality.name in self.aggregated for modality in self.modalities)
+
+    @property
+    def calls_per_step(self) -> int:
+        """The prediction, and the encodings; in sampling, those of what is estimated."""
+        return 1 + self.frozen_calls
+
+    @property
     def pixels(self) -> int:
         """Height and width of the training images."""
         return self.image_size
