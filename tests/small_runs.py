@@ -136,13 +136,18 @@ def adversarial_table(profile: Profile, seed: int) -> Table:
     return table_of(generated(gan(steps=80)), ("SSIM", "FD-EffNetLite0"))
 
 
-def pair_table(profile: Profile, seed: int) -> Table:
+def pair_table(profile: Profile, seed: int, steps: int = 60) -> Table:
     """Two experts that do not need each other, the samples of each, and an evaluator of none of the metrics."""
-    experts = [replace(expert(steps=60), name=f"{name}-expert") for name in ("first", "second")]
-    evaluator = replace(expert(steps=60), name="evaluator")
+    experts = [replace(expert(steps=steps), name=f"{name}-expert") for name in ("first", "second")]
+    evaluator = replace(expert(steps=steps), name="evaluator")
     rows = [replace(samples(e, num_images=8, num_steps=2), name=f"{e.name}-samples") for e in experts]
     table = table_of(rows[0], ("SSIM",))
     return replace(table, rows=tuple(Row(label=row.name, sample=row) for row in rows), evaluators=(evaluator,))
+
+
+def short_pair_table(profile: Profile, seed: int) -> Table:
+    """The same, as short as can be."""
+    return pair_table(profile, seed, steps=2)
 
 
 def quick_table(profile: Profile, seed: int) -> Table:

@@ -302,6 +302,7 @@ def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data,
     assert_same(trained, alone)
 
 
+@pytest.mark.slow
 def test_a_stopped_process_that_comes_back_leaves_the_training_to_the_other(tmp_path, data, warm) -> None:
     """As after a machine was cut off: the other took over, and both write files of the same name."""
     quiet, shared = tmp_path / "quiet", tmp_path / "shared"

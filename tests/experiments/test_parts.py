@@ -41,14 +41,14 @@ def test_an_installed_slurm_is_not_mentioned(warm, tmp_path) -> None:
     assert "srun" not in log.read_text()
 
 
-RUNS = tuple(run.name for run in plan([small_runs.pair_table("smoke", 0)]))
+RUNS = tuple(run.name for run in plan([small_runs.short_pair_table("smoke", 0)]))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, Path]:
     """Data, and the runs of both rows."""
     data, out = small_runs.write_data(tmp_path_factory.mktemp("data")), tmp_path_factory.mktemp("finished")
-    main(small_runs.pair_table, TableFlags(profile="smoke", data=data, out=out, only=RUNS))
+    main(small_runs.short_pair_table, TableFlags(profile="smoke", data=data, out=out, only=RUNS))
     return data, out
 
 
@@ -59,7 +59,7 @@ def test_a_report_has_what_is_there(finished, left, tmp_path, capsys) -> None:
     (tmp_path / "packed").symlink_to(whole / "packed")
     for name in left:
         shutil.copytree(whole / "smoke" / name, tmp_path / "smoke" / name)
-    main(small_runs.pair_table, TableFlags(profile="smoke", data=data, out=tmp_path, part="report"))
+    main(small_runs.short_pair_table, TableFlags(profile="smoke", data=data, out=tmp_path, part="report"))
     folder = tmp_path / "smoke" / "tables" / "small"
     rows = json.loads((folder / "metrics.json").read_text())["rows"]
     measured = [row["state"] == "measured" for row in rows]
@@ -76,7 +76,7 @@ def test_a_row_that_comes_later_is_added_to_the_sheet(finished, tmp_path) -> Non
     widths = []
     for name in ("first-expert-samples", "second-expert-samples"):
         shutil.copytree(whole / "smoke" / name, tmp_path / "smoke" / name, copy_function=shutil.copy)
-        main(small_runs.pair_table, TableFlags(profile="smoke", data=data, out=tmp_path, part="report"))
+        main(small_runs.short_pair_table, TableFlags(profile="smoke", data=data, out=tmp_path, part="report"))
         widths.append(Image.open(tmp_path / "smoke/tables/small/gallery-1.png").height)
     assert widths[1] > widths[0]
 
@@ -84,6 +84,6 @@ def test_a_row_that_comes_later_is_added_to_the_sheet(finished, tmp_path) -> Non
 def test_pictures_that_cannot_be_drawn_cost_no_report(finished, tmp_path, capsys) -> None:
     data, whole = finished
     shutil.copytree(whole / "smoke", tmp_path / "smoke")  # without the packed data
-    main(small_runs.pair_table, TableFlags(profile="smoke", data=data, out=tmp_path, part="report"))
+    main(small_runs.short_pair_table, TableFlags(profile="smoke", data=data, out=tmp_path, part="report"))
     assert "No new pictures: " in capsys.readouterr().out
     assert (tmp_path / "smoke/tables/small/small.html").stat().st_size > 0
