@@ -1,7 +1,9 @@
 """The order of work: what others wait for longest comes first, and each run after those it needs."""
 
-from experiments import table1, table9
-from experiments.core.costs import in_order
+import pytest
+
+from experiments import table1, table4, table9
+from experiments.core.costs import work
 from experiments.engine.work import longest_first, needed
 from experiments.runs import TrainRun
 from experiments.spec import plan
@@ -15,15 +17,26 @@ def test_each_run_comes_after_what_it_needs():
             assert needed(run, [table]) <= set(runs[:number])
 
 
-def test_two_processes_end_earlier_than_in_the_order_of_the_plan():
-    table = table1.table("mini", 0)
+def makespan(order, costs):
+    """Trainings alone, each by that of two processes which is free first."""
+    free = [0.0, 0.0]
+    for run in (run for run in order if isinstance(run, TrainRun)):
+        free[free.index(min(free))] += costs[run]
+    return max(free)
+
+
+@pytest.mark.parametrize("module", [table4, table9])
+def test_two_processes_end_earlier_than_in_the_order_of_the_plan(module):
+    table = module.table("mini", 0)
     runs = plan([table])
+    costs = work(runs)
+    assert makespan(longest_first(runs, [table]), costs) < 0.95 * makespan(runs, costs)
 
-    def makespan(order):
-        """Trainings alone, each by the process that is free first."""
-        costs, free = in_order(runs), [0.0, 0.0]
-        for run in (run for run in order if isinstance(run, TrainRun)):
-            free[free.index(min(free))] += costs[run]
-        return max(free)
 
-    assert makespan(longest_first(runs, [table])) < 0.95 * makespan(runs)
+@pytest.mark.parametrize("module", [table1, table4, table9])
+def test_two_processes_are_at_work_nearly_to_the_end(module):
+    table = module.table("mini", 0)
+    runs = plan([table])
+    costs = work(runs)
+    half = sum(costs[run] for run in runs if isinstance(run, TrainRun)) / 2
+    assert half <= makespan(longest_first(runs, [table]), costs) < 1.05 * half
