@@ -120,7 +120,7 @@ INDEX = (
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
-        name="head_to_head", source="in no paper", mini="29 min with 2 workers",
+        name="head_to_head", source="in no paper", mini="18 min with 2 workers",
         paper="2 x 127k, 187k, 4 x 200k, 2 x 32k steps; 31 x 3,000 images",
         shows="every way to combine a mask and a text: trained ones, Eq. 10, own latents, correctors, SuperDiff, CFG++",
     ),
