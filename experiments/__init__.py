@@ -135,7 +135,7 @@ INDEX = (
         shows="DDIM, DPM-Solver++ and UniPC with 10 to 100 steps, for united experts and for dynamic diffusers",
     ),
     Entry(
-        name="conditioning", source=LECTURE, mini="8 min with 2 workers",
+        name="conditioning", source=LECTURE, mini="12 min on one core",
         paper="7 x 20k and 7 x 5k steps at 8 px; 15 x 2,970 images",
         shows="label sampling, label embedding, FiLM and cross-attention at equal training, on real digits",
     ),
