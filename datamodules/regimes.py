@@ -65,7 +65,7 @@ def _joined_entry(parts: Sequence[Any]) -> Any:
     return torch.cat(list(parts)) if isinstance(parts[0], torch.Tensor) else [row for part in parts for row in part]
 
 
-class AlternatingData(LightningDataModule):
+class CombinedDataModule(LightningDataModule):
     """Several data modules combined, each with its own conditions; sampling and evaluation read the first.
 
     Args:

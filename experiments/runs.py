@@ -48,7 +48,7 @@ class TrainRun(Config, ModelSource):
     model: ModelConfig
     """Model config; its ``roles`` name the helpers below that it takes."""
     data: tuple[DataConfig, ...]
-    """One data set, or several that take turns (see ``regime``)."""
+    """One data set, or several (see ``regime``)."""
     regime: Literal["combined", "fine_tuning", "mixed"] = "combined"
     """Combined: data sets alternate by step. Fine-tuning: the first until ``switch_step``, then the second. Mixed: every batch
     has the same number of images of each."""

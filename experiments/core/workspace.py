@@ -10,7 +10,7 @@ import torch
 
 from datamodules.base import PackedDataModule
 from datamodules.config import DataConfig
-from datamodules.regimes import AlternatingData
+from datamodules.regimes import CombinedDataModule
 from experiments.core.costs import data_of
 from experiments.runs import Run, TrainRun
 from experiments.spec import Profile
@@ -77,7 +77,7 @@ def prepare_data(workspace: Workspace, runs: Sequence[Run], fits: Fits = lambda 
         module.prepare_data(partial(fits, config, module))
 
 
-def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | AlternatingData:
+def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> PackedDataModule | CombinedDataModule:
     """Return the data of a training run as ``prepare_data`` packed it: one data set, or several."""
     rows = run.batch_size // len(run.data) if run.regime == "mixed" else run.batch_size
     modules = [c.open(root, batch_size=rows, seed=run.seed, cache=cache) for c in run.data]
@@ -87,7 +87,7 @@ def training_data(run: TrainRun, root: Path, cache: Path | None = None) -> Packe
         module.num_workers = workers
     if len(modules) == 1:
         return modules[0]
-    return AlternatingData(
+    return CombinedDataModule(
         data=tuple(modules), regime=run.regime, switch_step=run.switch_step or 0, num_workers=workers
     )
 

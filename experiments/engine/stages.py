@@ -14,7 +14,7 @@ from tqdm import tqdm
 from datamodules.base import PackedDataModule
 from datamodules.batches.steps import PredictBatches
 from datamodules.config import DataConfig
-from datamodules.regimes import AlternatingData
+from datamodules.regimes import CombinedDataModule
 from experiments.core import build, edits
 from experiments.core.costs import data_of
 from experiments.core.provenance import recorded
@@ -92,7 +92,7 @@ def train(workspace: Workspace, run: TrainRun) -> None:
     folder, config = RunFolder(workspace.runs / run.name), run.trainer
     average = EMA(config.ema_decay) if config.ema_decay is not None else None
     data = training_data(run, workspace.data, workspace.cache)
-    _expect(folder, zip(run.data, data.data if isinstance(data, AlternatingData) else [data]))
+    _expect(folder, zip(run.data, data.data if isinstance(data, CombinedDataModule) else [data]))
     validation = Validation(lambda: data.held_out(run.batch_size), every=config.validate_every, last=config.max_steps)
     locks = WorkLocks(folder.locks)
     still_ours = StillOurs(locks, TRAINING)

@@ -5,13 +5,13 @@ import torch
 
 from datamodules.celebamask_hq import CelebAMaskHQ
 from datamodules.ffhq import FFHQ
-from datamodules.regimes import AlternatingData, joined, turn
+from datamodules.regimes import CombinedDataModule, joined, turn
 
 
 def alternating(celeba_root, ffhq_root, **settings):
     hair = CelebAMaskHQ(root=celeba_root, image_size=32, batch_size=4, conditions=("hair",), seed=1, flip=True)
     skin = FFHQ(root=ffhq_root, image_size=32, batch_size=4, conditions=("skin",), seed=2)
-    data = AlternatingData(data=(hair, skin), **settings)
+    data = CombinedDataModule(data=(hair, skin), **settings)
     data.prepare_data()
     data.setup()
     return data
@@ -52,7 +52,7 @@ def test_a_mixed_batch_has_the_rows_of_all_sets(celeba_root, ffhq_root):
     modules = [make(root=root, image_size=32, batch_size=2, conditions=("hair",), seed=1) for make, root in (
         (CelebAMaskHQ, celeba_root), (FFHQ, ffhq_root)
     )]  # fmt: skip
-    data = AlternatingData(data=tuple(modules), regime="mixed")
+    data = CombinedDataModule(data=tuple(modules), regime="mixed")
     data.prepare_data()
     data.setup()
     for batch, *alone in zip(first(data, 3), *(first(module, 3) for module in modules)):
@@ -89,6 +89,6 @@ def test_sampling_reads_the_first(celeba_root, ffhq_root):
 def test_bad_settings_are_explained(celeba_root):
     one = CelebAMaskHQ(root=celeba_root, image_size=32, batch_size=4)
     with pytest.raises(ValueError, match="2 data sets and a switch_step of at least 1, got 1 and 5"):
-        AlternatingData(data=(one,), regime="fine_tuning", switch_step=5)
+        CombinedDataModule(data=(one,), regime="fine_tuning", switch_step=5)
     with pytest.raises(ValueError, match="at least one data set"):
-        AlternatingData(data=(), regime="combined")
+        CombinedDataModule(data=(), regime="combined")

@@ -6,7 +6,7 @@ import pytest
 import small_runs
 
 from datamodules.config import DataConfig
-from datamodules.regimes import AlternatingData
+from datamodules.regimes import CombinedDataModule
 from experiments.core.workspace import Workspace, prepare_data, training_data
 from lightning_mmdiff.errors import UserError
 
@@ -39,7 +39,7 @@ def test_one_data_set_is_itself_and_several_take_turns(tmp_path) -> None:
     run = small_runs.expert(steps=1)
     assert training_data(run, tmp_path).seed == run.seed
     several = training_data(replace(run, data=(small_runs.HAIR, small_runs.SKIN)), tmp_path)
-    assert isinstance(several, AlternatingData)
+    assert isinstance(several, CombinedDataModule)
     assert [module.root.name for module in several.data] == ["CelebAMask-HQ", "ffhq"]
     assert {module.batch_size for module in several.data} == {run.batch_size}
     mixed = training_data(replace(run, data=(small_runs.HAIR,) * 2, regime="mixed"), tmp_path)
