@@ -27,6 +27,7 @@ from experiments.core.space import stored_bytes
 from experiments.core.workspace import Workspace
 from experiments.engine.cli import tables_of
 from experiments.engine.findings import Finding, State, data_findings, unreadable
+from experiments.engine.variants import Variant
 from experiments.protocols.needed_weights import needed_weights
 from experiments.runs import Run, TrainRun
 from experiments.spec import Profile, Table, plan
@@ -52,6 +53,8 @@ class DoctorFlags:
     seeds: int = 1
     images: int | None = None
     """At most so many images a row, as in the table's command."""
+    longer: int | None = None
+    """So many times the training, as in the table's command."""
     cluster: Path | None = None
     """Cluster file. Default: slurm/cluster.toml if it exists; without one, GPUs and hours are listed but not judged."""
 
@@ -178,7 +181,8 @@ def _commands(cluster: Cluster | None) -> Iterator[Finding]:
 def main(flags: DoctorFlags) -> int:
     """Print the diagnosis and return the exit code."""
     module = importlib.import_module(f"experiments.{find_table(flags.table).name}")
-    findings = diagnose(tables_of(module.table, flags.profile, flags.seeds, flags.images), flags)
+    variant = Variant(images=flags.images, longer=flags.longer)
+    findings = diagnose(tables_of(module.table, flags.profile, flags.seeds, variant), flags)
     grid = Grid("what", "", "found", "what to do", title=f"{flags.table} at {flags.profile}", show_lines=True)
     for f in findings:
         grid.add_row(f.what, Text(f.state, style=COLORS[f.state]), Text(f.found), Text(f.remedy))

@@ -1,7 +1,7 @@
 """The definition of a table: rows x metrics, and the runs that fill it; equal runs exist only once on disk."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from experiments import Profile
@@ -114,17 +114,6 @@ class Table:
         """Return where the paper shows a column; empty if the column is ours."""
         printed = any(metric.column in (row.published or ()) for row in self.rows)
         return metric.source or (self.paper if printed else "")
-
-
-def of_images(table: Table, count: int) -> Table:
-    """Return the table with at most ``count`` images a row, in runs of their own names."""
-
-    def fewer(row: Row) -> Row:
-        if row.sample is None or row.sample.num_images <= count:
-            return row
-        return replace(row, sample=replace(row.sample, name=f"{row.sample.name}-of-{count}", num_images=count))
-
-    return replace(table, rows=tuple(fewer(row) for row in table.rows))
 
 
 def trainings(agreement: Agreement) -> tuple[TrainRun, ...]:

@@ -1,4 +1,4 @@
-"""The command line of every table. It chooses which runs to do and where; it never changes a hyperparameter."""
+"""The command line of every table. It chooses which runs to do and where; a changed number makes other runs (``variants``)."""
 
 import subprocess
 import sys
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from experiments.engine.endings import endings
+from experiments.engine.variants import AS_IS, Variant
 from experiments.protocols.needed_weights import released_files
 from experiments.runs import Run, SampleRun, TrainRun
-from experiments.spec import Profile, Table, TableFunction, of_images, plan
+from experiments.spec import Profile, Table, TableFunction, plan
 from lightning_mmdiff import weights
 from lightning_mmdiff.errors import UserError, did_you_mean
 from lightning_mmdiff.runtime import stand_ins
@@ -46,6 +47,8 @@ class TableFlags:
     """Root of the data sets (CelebAMask-HQ/, ffhq/). Default: rendered data for mini and smoke, data/ for paper."""
     images: int | None = None
     """At most so many images a row, for a quick look with wider intervals; they are runs of their own. Default: the profile's."""
+    longer: int | None = None
+    """Train all models of the rows so many times as long, to see what hangs on it; they are runs of their own."""
     seeds: int = 1
     """Number of training seeds; with more than one, the intervals cover them."""
     workers: int = 1
@@ -56,6 +59,11 @@ class TableFlags:
     """Where losses and sample images of trainings go besides loss.csv: below their run's folder, or to wandb.ai."""
     debug: bool = False
     """Print the traceback of a bug in the program; the run's failed.txt has it in any case."""
+
+    @property
+    def variant(self) -> Variant:
+        """The numbers that differ from the profile's."""
+        return Variant(images=self.images, longer=self.longer)
 
 
 def main(table: TableFunction, flags: TableFlags | None = None) -> None:
@@ -88,11 +96,11 @@ def main(table: TableFunction, flags: TableFlags | None = None) -> None:
 @contextmanager
 def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
     """Prepare the data and yield the work to do, phase by phase; report at the end. Yield nothing to do if none is done here."""
-    for name, least in (("seeds", 1), ("workers", 0), ("images", 1)):
+    for name, least in (("seeds", 1), ("workers", 0), ("images", 1), ("longer", 1)):
         value = getattr(flags, name)
         if value is not None and value < least:
             raise UserError(f"--{name} is {value}; it must be at least {least}.")
-    tables = tables_of(table, flags.profile, flags.seeds, flags.images)
+    tables = tables_of(table, flags.profile, flags.seeds, flags.variant)
     runs = _chosen(plan(tables), flags.only)
     if flags.launcher == "local":
         with _local(table, flags, runs) as work:
@@ -109,14 +117,14 @@ def session(table: TableFunction, flags: TableFlags) -> Iterator["Phases"]:
     yield ()
 
 
-def tables_of(table: TableFunction, profile: Profile, seeds: int, images: int | None) -> list[Table]:
+def tables_of(table: TableFunction, profile: Profile, seeds: int, variant: Variant = AS_IS) -> list[Table]:
     """Return the table of each training seed.
 
     Args:
         table: makes the table of a profile and training seed.
         profile: profile of the runs.
         seeds: number of training seeds.
-        images: most images a row; None is the profile's.
+        variant: what the runs have instead of the profile's numbers.
 
     Raises:
         UserError: if the profile trains nothing, but a model of the table is published by nobody.
@@ -127,7 +135,7 @@ def tables_of(table: TableFunction, profile: Profile, seeds: int, images: int | 
         raise UserError(
             f"{found[0].name} has no released profile: nobody published {', '.join(trained[:3])}; choose another --profile."
         )
-    return found if images is None else [of_images(table, images) for table in found]
+    return [variant.of(table) for table in found]
 
 
 @contextmanager
@@ -142,7 +150,7 @@ def _local(table: TableFunction, flags: TableFlags, runs: list[Run]) -> Iterator
     if flags.workers > 1 and len(gpus()) > 1:
         raise UserError(f"--workers {flags.workers} divides CPU cores; here each GPU has a process: leave it out.")
     twin: Profile = "released" if flags.profile == "released" else "paper"  # whose settings are compared with ours
-    tables, papers = (tables_of(table, p, flags.seeds, flags.images) for p in (flags.profile, twin))
+    tables, papers = (tables_of(table, p, flags.seeds, flags.variant) for p in (flags.profile, twin))
     workspace = Workspace.make(flags.profile, flags.out, flags.data, flags.logger)
     require_own(workspace.runs)
     if flags.part == "all":
@@ -182,8 +190,8 @@ def _submit(flags: TableFlags) -> None:
     """Delegate to ``slurm.submit``, which may import this package but not vice versa."""
     if flags.part != "all":
         raise UserError(f"--part {flags.part} is done here, not submitted; leave out --launcher slurm.")
-    if flags.images:
-        raise UserError(f"--images {flags.images} is for a quick look on this machine; leave it out on a cluster.")
+    if words := flags.variant.words:
+        raise UserError(f"{' '.join(words)} is for a quick look on this machine; leave it out on a cluster.")
     if flags.workers > 1:
         raise UserError(
             f"--workers {flags.workers} is for this machine; on a cluster set sampling_jobs (docs/cluster.md)."
@@ -198,8 +206,7 @@ def _words(flags: TableFlags) -> list[str]:
     """Return the flags that choose the runs, as command line words."""
     words = ["--profile", flags.profile, "--out", str(flags.out), "--seeds", str(flags.seeds)]
     words += ["--data", str(flags.data)] if flags.data else []
-    words += ["--images", str(flags.images)] if flags.images else []
-    return words + (["--only", *flags.only] if flags.only else [])
+    return words + flags.variant.words + (["--only", *flags.only] if flags.only else [])
 
 
 def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
@@ -214,8 +221,7 @@ def _chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
 
 def _command(flags: TableFlags) -> str:
     parts = [f"python -m {_module()}", f"--profile {flags.profile}"]
-    parts += [f"--images {flags.images}"] if flags.images else []
-    return " ".join(parts + ([f"--seeds {flags.seeds}"] if flags.seeds > 1 else []))
+    return " ".join(parts + flags.variant.words + ([f"--seeds {flags.seeds}"] if flags.seeds > 1 else []))
 
 
 def _module() -> str:

@@ -87,18 +87,7 @@ def test_rows_are_measured_or_say_why_not(name: str) -> None:
 def test_a_table_whose_models_nobody_published_says_so() -> None:
     module = importlib.import_module("experiments.table5")
     with pytest.raises(UserError, match="table5 has no released profile: nobody published adm-64, mt-x-64"):
-        tables_of(module.table, "released", 1, None)
-
-
-def test_a_quick_look_has_runs_of_its_own() -> None:
-    module = importlib.import_module("experiments.table4")
-    (whole,), (few,) = (tables_of(module.table, "released", 1, images) for images in (None, 200))
-    for all_of, some in zip(whole.rows, few.rows, strict=True):
-        if all_of.sample and some.sample:
-            assert some.sample.num_images == 200
-            assert some.sample.name == f"{all_of.sample.name}-of-200"
-    with pytest.raises(UserError, match="--images is 0"):
-        main(module.table, TableFlags(images=0, launcher="dry-run"))
+        tables_of(module.table, "released", 1)
 
 
 def test_scenes_are_united_at_64_pixels_and_drawn_again_at_256() -> None:
