@@ -335,6 +335,7 @@ def test_a_stopped_process_that_comes_back_leaves_the_training_to_the_other(tmp_
     assert not (folder / "failed.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_shard_to_the_other(trained, alone, data, warm) -> None:
     first, second = begin(warm, data, trained, 2, "samples")
     folder = trained / "smoke" / "samples"
@@ -376,6 +377,7 @@ def test_whoever_waits_for_a_training_takes_it_over_when_its_process_is_killed(t
 PAIR = ("evaluator", "first-expert", "first-expert-samples", "second-expert", "second-expert-samples")
 
 
+@pytest.mark.slow
 def test_a_model_that_another_trains_is_passed_over_with_what_needs_it(tmp_path, data, warm) -> None:
     quiet, shared = tmp_path / "quiet", tmp_path / "shared"
     for out, count in ((quiet, 1), (shared, 3)):

@@ -43,6 +43,7 @@ def test_images_of_the_right_size_are_not_touched(celeba_root, tmp_path):
     assert np.array_equal(open_packed(tmp_path / "32px").images[5], image.transpose(2, 0, 1))
 
 
+@pytest.mark.slow
 def test_three_processes_at_once_pack_once_and_leave_one_whole_folder(tmp_path):
     root = make_celeba(tmp_path / "faces", count=40)
     folder = root / ".packed" / "16px"

@@ -132,6 +132,7 @@ def assert_equal(runs: Path, whole: Path) -> None:
     assert [name for name in here if here[name] != there[name]] == []
 
 
+@pytest.mark.slow
 def test_four_kills(warm, tmp_path, data) -> None:
     """Once in each stage and once more, at a random moment after a sign of it."""
     quiet = Killing(warm, "brief_table", data, tmp_path / "quiet")

@@ -41,7 +41,7 @@ PUBLISHED = {
 """File -> tensors and parameters, counted on the reference codes' own modules; of Collaborative Diffusion what our models use;
 of the baselines on ours, whose names and shapes ``test_baselines`` holds against the published ones."""
 SMALL = (
-    "collaborative_256_with_sketch",
+    pytest.param("collaborative_256_with_sketch", marks=pytest.mark.slow),
     "adm_128",
     "adm_classifier_64",
     "glide",
