@@ -78,6 +78,16 @@ def test_claims_and_published_values_name_rows_and_columns_that_exist(name: str)
         assert set(row.published or {}) <= columns
 
 
+@pytest.mark.parametrize("profile", ["mini", "paper"])
+@pytest.mark.parametrize("name", NAMES)
+def test_claims_compare_rows_of_as_many_images(name: str, profile: str) -> None:
+    t = table(name, profile)
+    images = {key: r.sample.num_images for r in t.rows if r.sample for key in (r.label, f"{r.group}/{r.label}")}
+    for claim in t.claims:
+        if {claim.better, claim.worse} <= images.keys():  # some rows have a reason at paper
+            assert images[claim.better] == images[claim.worse], claim
+
+
 def test_a_column_is_the_papers_if_the_paper_prints_it() -> None:
     sources = {m.column: table("table1", "paper").source_of(m) for m in table("table1", "paper").metrics}
     paper = "Unite and Conquer (CVPR 2023), Table 1"
