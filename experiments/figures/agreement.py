@@ -1,7 +1,8 @@
 """How far experts agree over time, on real noisy images: figure and CSV. It tells what a sampler can mend from what it cannot.
 
-Where <eps_1 - u, eps_2 - u> is the same for every z_t, Eq. 10 is exact (PITFALLS.md, entry 4); where it varies, a corrector has
-something to correct. The squared distance from Eq. 10's noise to that of a model of both conditions has the errors of both
+Where D_t (``feynman_kac.disagreement``) is the same for every z_t, Eq. 10 is exact (PITFALLS.md, entry 4); where it varies, a
+corrector has something to correct. Two experts that share their null have D_t = -2 <eps_1 - u, eps_2 - u>; what D_t has besides is
+the distance between their nulls. The squared distance from Eq. 10's noise to that of a model of both conditions has the errors of both
 networks in it, too, which no sampler mends.
 """
 
@@ -26,7 +27,7 @@ from lightning_mmdiff.runtime.files import atomic_path
 
 NUM_IMAGES, NUM_TIMES = 64, 20
 PANELS = (
-    ("<e1 - u, e2 - u> / D", ("inner product", "its spread over images")),
+    ("<e1 - u, e2 - u> / D and D_t / D", ("inner product", "its spread over images", "D_t")),
     ("cosine of e1 - u and e2 - u", ("cosine",)),
     ("squared error / D", ("Eq. 10 to the joint model", "Eq. 10 to the noise", "joint model to the noise")),
 )
