@@ -1,9 +1,9 @@
 """How far experts agree over time, on real noisy images: figure and CSV. It tells what a sampler can mend from what it cannot.
 
 Where D_t (``feynman_kac.disagreement``) is the same for every z_t, Eq. 10 is exact (PITFALLS.md, entry 4); where it varies, a
-corrector has something to correct. Two experts that share their null have D_t = -2 <eps_1 - u, eps_2 - u>; what D_t has besides is
-the distance between their nulls. The squared distance from Eq. 10's noise to that of a model of both conditions has the errors of both
-networks in it, too, which no sampler mends.
+corrector has something to correct. Two experts that share their null have D_t = -2 <eps_1 - u, eps_2 - u>; what D_t has
+besides is the distance between their nulls. The squared distance from Eq. 10's noise to that of a model of both conditions has
+the errors of both networks in it, too, which no sampler mends.
 """
 
 from collections.abc import Mapping
