@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from experiments.recipes.evaluators import object_captions
-from experiments.recipes.mt_shared import images, loss_and_optimizer, network_of, train_run, training_masks
+from experiments.recipes.mt_shared import COMPLETE, images, loss_and_optimizer, network_of, train_run, training_masks
 from experiments.recipes.profiles import with_steps
 from experiments.recipes.settings.mt_diffusion import Size, of
 from experiments.runs import TrainRun, seeded
@@ -55,7 +55,7 @@ def adm(profile: Profile, seed: int, *, label: bool, size: Size = 64) -> TrainRu
 
 def masked_image(
     profile: Profile, seed: int, *, concatenate: bool = True, aggregation: Aggregation = "consistent", size: Size = 64,
-    label: bool = False, name: str | None = None,
+    label: bool = False, complete: float = COMPLETE, name: str | None = None,
 ) -> TrainRun:  # fmt: skip
     """Return image and masked image together (Sec. 4.1, App. E.2).
 
@@ -66,6 +66,7 @@ def masked_image(
         aggregation: how modalities are aggregated.
         size: image size at paper, in pixels.
         label: whether the network is given the class, as class-conditional ADM is.
+        complete: share of training images that are hidden completely, as all are in generation.
         name: name of the run; None is "mt-x" or "mt-u".
     """
     settings = of(profile)
@@ -80,7 +81,7 @@ def masked_image(
     )
     name = name or ("mt-x" if concatenate else "mt-u")
     conditions = ("masked_image", "label") if label else ("masked_image",)
-    data = images(profile, size, *conditions, masks=training_masks(profile))
+    data = images(profile, size, *conditions, masks=training_masks(profile, complete))
     return train_run(profile, seed, name, model, data)
 
 

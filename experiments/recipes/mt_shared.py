@@ -29,9 +29,13 @@ def with_holes(profile: Profile, size: Size, patches: int, *conditions: str) -> 
     return images(profile, size, "masked_image", *conditions, masks=masks)
 
 
-def training_masks(profile: Profile) -> MaskConfig:
+COMPLETE = 0.1
+"""Share of training images that are hidden completely."""
+
+
+def training_masks(profile: Profile, complete: float = COMPLETE) -> MaskConfig:
     """Return the holes of the training images: 0 to 10 patches (Sec. 4.1), and complete masks, from which -X generates."""
-    return MaskConfig(low=0, high=10, patch=of(profile).patch, complete=0.1)
+    return MaskConfig(low=0, high=10, patch=of(profile).patch, complete=complete)
 
 
 def network_of(profile: Profile, size: Size, *, in_channels: int = 3, classes: int | None = None) -> UNetConfig:
