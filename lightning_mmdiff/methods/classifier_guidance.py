@@ -10,6 +10,10 @@ Both take the gradient at z_t, as in ADM's code (the derivation of Sec. 4.1 take
 noise, which lies between beta~_t and beta_t: the fewer the steps, the larger the difference. If the sampler clips z_0, both
 guide what it clipped, as in ADM's code: "score" recomputes eps from the clipped z_0, and its guided z_0 may leave [-1, 1].
 
+At the last timestep of a cosine schedule z_t is noise alone (alpha_bar = 2e-9), and no class can be read from it. There a
+classifier's error moves the guided z_0 by its gradient times 1 / alpha_t, some 20,000, and the next step keeps it: "score" does
+not guide where alpha_bar_t is below ``LEAST_SIGNAL``. ADM's linear schedule ends at 4e-5, and is guided at each step.
+
 ADM's scales: 1.0 at 64 pixels, 0.5 at 128, 1.0 at 256 (10.0 with its unconditional model), 4.0 at 512, with 250 steps.
 """
 
@@ -32,6 +36,8 @@ from lightning_mmdiff.source import ModelSource
 
 Form = Literal["score", "mean"]
 """How the gradient enters; see the module docstring."""
+LEAST_SIGNAL = 1e-6
+"""Smallest alpha_bar_t at which "score" guides."""
 
 
 def guide(eps: Tensor, gradient: Tensor, sigma: Tensor, scale: float) -> Tensor:
@@ -131,7 +137,8 @@ class ClassifierGuided(SamplingWrapper):
         if self.sampler.clip:
             y = self.model.without_shift(z, t, output)
             eps = (y - alpha * ((y - sigma * eps) / alpha).clamp(-1, 1)) / sigma
-        return torch.cat([guide(eps, gradient, sigma, self.scale), rest], dim=1)
+        seen = alpha.square() >= LEAST_SIGNAL
+        return torch.cat([guide(eps, gradient * seen, sigma, self.scale), rest], dim=1)
 
     def scheduler(self, batch: Mapping[str, Any]) -> Any:
         """Return the model's scheduler: with guided steps in form "mean", without clipping in form "score"."""

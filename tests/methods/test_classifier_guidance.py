@@ -22,7 +22,7 @@ from lightning_mmdiff.networks.unet import UNetConfig
 from lightning_mmdiff.optimization import OptimizerConfig
 from lightning_mmdiff.released.catalogue import Released
 from lightning_mmdiff.sampling import SamplingModule
-from lightning_mmdiff.schedules import Sampler, linear
+from lightning_mmdiff.schedules import Sampler, cosine, linear
 
 MEANS, VARIANCE = torch.tensor([-0.8, 0.3, 0.9], dtype=torch.float64), 0.2
 """Mean of each of three equally frequent classes, and their common variance; one pixel."""
@@ -199,6 +199,28 @@ def test_guided_ddim_is_that_of_adms_code(scale, clip):
         z = alpha_s * (z - sigma * eps) / alpha + sigma_s * eps
     torch.testing.assert_close(sample(guided, labels), z.flatten(), atol=1e-5, rtol=0)  # diffusers' tables are float32
     assert model.sampler.clip == guided.sampler.clip == clip
+
+
+class Biased(ExactClassifier):
+    """Exact but for a slope of the second class's logit, as a trained network has everywhere."""
+
+    def forward(self, z, t):
+        return super().forward(z, t) + z.flatten(1) * torch.tensor([0.0, 0.01, 0.0]).to(z)
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_a_classifiers_error_where_there_is_no_signal_does_not_reach_the_sample(clip):
+    """A cosine schedule begins at alpha = 5e-5, where a guided z_0 is off by 1 / alpha times the error."""
+    sampler = Sampler(name="ddim", num_steps=25, clip=clip)
+    exact, biased = exact_classifier("cosine"), exact_classifier("cosine")
+    biased.network = Biased(biased.schedule)
+    labels = torch.full((200,), 1)
+    plain, off = (
+        sample(ClassifierGuided(exact_model(sampler, schedule=cosine()), guide_by, scale=1.0), labels)
+        for guide_by in (exact, biased)
+    )
+    assert (off - plain).abs().max() < 0.05
+    assert off.mean().item() == pytest.approx(MEANS[1].item(), abs=0.05)
 
 
 def test_the_form_is_that_of_adms_two_samplers():
