@@ -297,6 +297,7 @@ def assert_same(out: Path, alone: Path) -> None:
     assert not list(out.rglob(".locks"))
 
 
+@pytest.mark.slow
 def test_four_processes_give_the_images_and_metrics_of_one(trained, alone, data, warm) -> None:
     assert together(warm, data, trained, 4, "samples") == [0] * 4
     assert_same(trained, alone)

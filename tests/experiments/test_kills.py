@@ -160,6 +160,7 @@ def test_four_kills(warm, tmp_path, data) -> None:
     assert_equal(runs, quiet.runs)
 
 
+@pytest.mark.slow
 def test_a_training_with_two_optimizers_killed_twice(warm, tmp_path, data) -> None:
     quiet = Killing(warm, "adversarial_table", data, tmp_path / "quiet")
     undisturbed = quiet.start()
