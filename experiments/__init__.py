@@ -44,16 +44,16 @@ INDEX = (
         shows="face map, hair map, sketch and text in one sample; zero-shot text to face",
     ),
     Entry(
-        name="table5", source=f"{MT}, Table 1", mini="8 min after table6", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
+        name="table5", source=f"{MT}, Table 1", mini="4 min after table6", paper="3 x 1M steps at 64 px; 25 x 5,000 images",
         shows="restoring images with random holes: clean-masked, SDEdit-, ours, replacement, without aggregation",
     ),
     Entry(
-        name="table6", source=f"{MT}, Table 2", mini="11 min with 2 workers",
+        name="table6", source=f"{MT}, Table 2", mini="18 min on one core",
         paper="8 x 1M steps at 64 px, 3 x 100k; 12 x 5,000 images",
         shows="generation after equal training: ADM, masked-image training, joint image-label training",
     ),
     Entry(
-        name="table7", source=f"{MT}, Table 3", mini="6 min after table6",
+        name="table7", source=f"{MT}, Table 3", mini="4 min after table6",
         paper="2 x 1M steps at 128 px, 2 x 100k; 11 x 50,000 images",
         shows="generation, classifier guidance and restoration of class-conditional ADM and MT-Diffusion",
     ),
@@ -96,7 +96,7 @@ INDEX = (
         shows="faces from a mask and a text: Composable, ours, ours with the released schedule, each expert alone",
     ),
     Entry(
-        name="table10", source=f"{CD}, Table 2", mini="4 min after table9", paper="3 x 3,000 images after table9",
+        name="table10", source=f"{CD}, Table 2", mini="2 min after table9", paper="3 x 3,000 images after table9",
         shows="influence that varies in space and time, or does not",
     ),
     Entry(
