@@ -153,7 +153,7 @@ def _small(
 
 AT_MINI = (
     "At mini a GAN of label maps trains for about 50 s of one core, in a few hundred steps of 8 or 16 images, as do the two "
-    "experts of the row of equal time; TediGAN's two networks take 140 s. So these rows say little of what the methods can do.",
+    "experts of the row of equal time; TediGAN's two networks take 170 s. So these rows say little of what the methods can do.",
     "Pix2PixHD's faces are speckled. At 32 pixels the perceptual loss hardly sees patterns of two pixels (PITFALLS 96). Its "
     "images enlarged, specks are weaker and not gone, and FD and mIoU are 288 and .43 combined, 264 and .38 fine-tuned; before, "
     "291 and .41, 308 and .51. Trainings differ by as much: 350 steps, combined, gave 236 and .46. Tried so, combined: four "
