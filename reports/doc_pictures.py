@@ -99,7 +99,7 @@ def _draw(table: TableResult, names: Sequence[str], path: Path) -> None:
 
 
 def _of_rows(table: TableResult, galleries: Sequence[Gallery], names: Sequence[str]) -> tuple[Strip, ...]:
-    """Return the strips of rows, each below its conditions where they are not those of the row above.
+    """Return the strips of rows, each below those of its conditions that do not stand above already.
 
     Raises:
         UserError: if a row has no pictures.
@@ -116,12 +116,11 @@ def _of_rows(table: TableResult, galleries: Sequence[Gallery], names: Sequence[s
     if lost := [name for name in names if name not in found]:
         raise UserError(f"{table.folder}: no pictures of {'; '.join(lost)}; there: {'; '.join(found)}.")
     shown: list[Strip] = []
-    above: tuple[Path, ...] = ()
+    above: set[Path] = set()
     for name in names:
         conditions, strips = found[name]
-        files = tuple(strip.file for strip in conditions)
-        shown += [*(conditions if files != above else ()), *strips]
-        above = files
+        shown += [*(strip for strip in conditions if strip.file not in above), *strips]
+        above |= {strip.file for strip in conditions}
     return tuple(shown)
 
 

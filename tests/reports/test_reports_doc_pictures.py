@@ -55,7 +55,7 @@ def folder(make_table, tmp_path):
         hair, skin = [["hair", "#ff0000"]], [["skin", "#00ff00"]]
         stored["galleries"] = [
             gallery("Samples, sheet 1", [given, *ours], legend=hair, captions=["a face"] * COUNT),
-            gallery("Samples, sheet 2", [given, *spade, other, *late], legend=skin),
+            gallery("Samples, sheet 2", [given, *spade, given, other, *late], legend=skin),
             gallery("Influence: Ours", maps, bar=bar),
             {"title": "Chart", "caption": "A chart.", "file": "chart.png"},
         ]
@@ -95,7 +95,7 @@ def opened(path):
     [
         ("Ours (Others)", [10, 20, 30]),
         ("SPADE | Ours (Others)", [10, 40, 50, 20, 30]),  # the same conditions stand once
-        ("Ours (Others)|Late", [10, 20, 30, 60, 70, 80]),
+        ("Ours (Others)|Late", [10, 20, 30, 60, 70, 80]),  # only what is new
         ("Influence: Ours", [20, 90]),
     ],
 )
