@@ -94,9 +94,16 @@ def find_row(rows: Sequence[Row], name: str) -> Row | None:
 
 
 def compare(better: Row, worse: Row, protocol: str) -> Difference:
-    """Return the paired difference of two rows: over images with one common seed, over trainings with several."""
+    """Return the paired difference of two rows: over images with one common seed, over trainings with several.
+
+    Real images come from no training, and are compared with every training of the other row.
+    """
     a = {run.seed: run for run in better.runs if protocol in run.scores}
     b = {run.seed: run for run in worse.runs if protocol in run.scores}
+    if a and b and better.ceiling:
+        a = dict.fromkeys(b, next(iter(a.values())))
+    elif a and b and worse.ceiling:
+        b = dict.fromkeys(a, next(iter(b.values())))
     for row, runs in ((better, a), (worse, b)):
         if not runs:
             return Difference(reason=f"{row.title} has no {protocol}: {row.reason or row.state}")

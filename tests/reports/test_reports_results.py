@@ -376,6 +376,21 @@ def test_two_trainings_decide_nothing(make_table):
     assert claim.reason.startswith("these images, 2 trainings: the interval")
 
 
+@pytest.mark.parametrize(
+    ("ends", "decision", "sign"), [(("better", "worse"), "fails", 1), (("worse", "better"), "holds", -1)]
+)
+def test_real_images_meet_every_training_of_the_other_row(make_table, ends, decision, sign):
+    """They come from no training, which another seed could change."""
+
+    def change(stored):
+        claim = next(claim for claim in stored["claims"] if claim["id"] == "UC4")
+        claim.update(zip(ends, ("Ours, 3 seeds", "Real images")))
+
+    claim = next(c for c in load_table(make_table("mini", change) / "table.json").claims if c.id == "UC4")
+    assert (claim.decision, claim.seeds, claim.difference) == (decision, (0, 1, 2), sign * 32)
+    assert claim.interval == pytest.approx(t_interval([sign * (value - 8) for value in (39, 40, 41)]))
+
+
 def test_smoke_decides_nothing(make_table):
     claims = load_table(make_table("smoke") / "table.json").claims
     assert {claim.decision for claim in claims} == {"undecided", "open"}
