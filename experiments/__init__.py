@@ -40,7 +40,7 @@ INDEX = (
         shows="rows of pictures and masks' mIoU over reliability and weight",
     ),
     Entry(
-        name="four_modalities", source=f"{UC}, Fig. 28-32", mini="8 min after table1", paper="2 x 100k steps; 7 x 256 images",
+        name="four_modalities", source=f"{UC}, Fig. 28-32", mini="7 min after table1", paper="2 x 100k steps; 7 x 256 images",
         shows="face map, hair map, sketch and text in one sample; zero-shot text to face",
     ),
     Entry(
@@ -68,26 +68,26 @@ INDEX = (
         shows="night to day: single-task diffusion and ours",
     ),
     Entry(
-        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="4 min after table6", paper="2 x 1.1M steps at 64 px",
+        name="finetuning_curve", source=f"{MT}, Fig. 6", mini="2 min after table6", paper="2 x 1.1M steps at 64 px",
         shows="accuracy of the jointly trained classifier and of one trained alone, over fine-tuning steps",
     ),
     Entry(
-        name="conditional_model", source=f"{MT}, App. E.5", mini="7 min after table6",
+        name="conditional_model", source=f"{MT}, App. E.5", mini="4 min after table6",
         paper="6 x up to 1M steps at 64 px; 7 x 5,000 images",
         shows="joint against purely conditional training, at three lengths",
     ),
     Entry(
-        name="task_transfer", source=f"{MT}, App. E.5", mini="14 min on one core",
+        name="task_transfer", source=f"{MT}, App. E.5", mini="8 min on one core",
         paper="6 x 1M steps at 64 px; 7 x 5,000 images",
         shows="five tasks at once, and which of them help the image",
     ),
     Entry(
-        name="representation", source=f"{MT}, App. E.4", mini="15 min on one core",
+        name="representation", source=f"{MT}, App. E.4", mini="7 min on one core",
         paper="5 x 100k steps at 768 px; 6 x 3,000 images",
         shows="the image together with its CLIP embedding: images with and without, and what the head says of test images",
     ),
     Entry(
-        name="cifar10", source=f"{MT}, App. E.5", mini="12 min on one core", paper="4 x 500k steps at 32 px; 8 x 5,000 images",
+        name="cifar10", source=f"{MT}, App. E.5", mini="17 min on one core", paper="4 x 500k steps at 32 px; 8 x 5,000 images",
         shows="real photographs (--data): generated and restored, joint against conditional training",
     ),
     Entry(
@@ -112,11 +112,11 @@ INDEX = (
         shows="where and when each modality counts: maps over time, means per face region",
     ),
     Entry(
-        name="mask_tokens", source=f"{CD}, A.1", mini="18 min on one core", paper="1 x 127k steps after table9; 3 x 3,000 images",
+        name="mask_tokens", source=f"{CD}, A.1", mini="12 min on one core", paper="1 x 127k steps after table9; 3 x 3,000 images",
         shows="mask to face by tokens that do not say which class they are, as published, and that do",
     ),
     Entry(
-        name="editing", source=f"{CD}, Fig. 5, 9", mini="7 min after table9", paper="100 images, 3,000 steps each, after table9",
+        name="editing", source=f"{CD}, Fig. 5, 9", mini="5 min after table9", paper="100 images, 3,000 steps each, after table9",
         shows="edits by text, by mask and by both: what they follow, and whether the person stays the same",
     ),
     Entry(
