@@ -133,7 +133,7 @@ def made_by(table: TableResult) -> str:
     elsewhere = [text for text in dict.fromkeys(where) if text != machine]
     parts = [f"profile {table.profile}", f"commit {commit[:12]}{dirty}{runs}"]
     parts += [f"{machine} (runs also on {'; '.join(elsewhere)})" if elsewhere else machine] if machine else []
-    parts += [format.plain(provenance[key]) for key in ("date", "note") if provenance.get(key)]
+    parts += [format.plain(provenance["date"])] if provenance.get("date") else []
     if files := checkpoints(table):
         parts.append(f"published checkpoints {', '.join(files)}")
     return "; ".join(parts)

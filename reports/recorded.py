@@ -14,7 +14,7 @@ from reports import origins
 from reports.schema import Cell, Claim, Metric, Row, TableResult
 
 DIGITS = 6  # significant ones
-KEPT = ("commit", "dirty", "hardware", "date", "runs", "origins", "note", "costs")
+KEPT = ("commit", "dirty", "hardware", "date", "runs", "origins", "costs")
 NO_CELL = Cell(
     column="", protocol="", value=None, interval=None, over="", cut=False, n=None, reference="", seeds=(), seed_values=(),
     published=None, printed="", verdict=None, reason="", best=False,
