@@ -58,7 +58,7 @@ INDEX = (
         shows="generation, classifier guidance and restoration of class-conditional ADM and MT-Diffusion",
     ),
     Entry(
-        name="table8", source=f"{MT}, Table 4", mini="5 min with 2 workers",
+        name="table8", source=f"{MT}, Table 4", mini="2 min with 2 workers",
         paper="2 x 1M steps at 256 px, 2 GANs with 595k; 5 x 500 images",
         shows="Cityscapes, photograph to labels: single-task diffusion and ours",
     ),

@@ -27,6 +27,7 @@ from experiments.core.provenance import peak_memory_gib
 from experiments.engine.endings import endings
 from experiments.engine.parent import followed
 from lightning_mmdiff.errors import UserError
+from lightning_mmdiff.runtime import stand_ins
 from lightning_mmdiff.runtime.durations import duration
 from lightning_mmdiff.runtime.files import write_json
 from lightning_mmdiff.runtime.interruption import Interrupted
@@ -75,6 +76,7 @@ def main(flags: RecordFlags) -> None:
     The time left is that of the index, times what the tables of this call took of it so far.
     """
     entries, profile = chosen(flags.tables), flags.out / PROFILE
+    stand_ins.require_libraries()  # not after the first table, whose time would be lost
     keep = results_page.record_pass if flags.costs else results_page.record
     failed: list[str] = []
     took: dict[Entry, float] = {}
