@@ -7,6 +7,9 @@ from reports.runs import evaluators, stages
 from reports.schema import Row, Stage, TableResult
 from reports.table_folder import TableFolder
 
+TIME = "MillisecondsPerImage"
+"""A number of the machine, with another value for each training, but of no number of images."""
+
 
 def origins(table: TableResult) -> list[dict[str, Any]]:
     """Return the commits and machines behind a table, each with the titles of the rows, or the models, that they made.
@@ -26,10 +29,6 @@ def origins(table: TableResult) -> list[dict[str, Any]]:
     return [{"commits": list(c), "hardware": list(m), "made": names} for (c, m), names in found.items() if c or m]
 
 
-TIME = "MillisecondsPerImage"
-"""A number of the machine, with another value for each training, but of no number of images."""
-
-
 def _stages(rows: Iterable[Row]) -> list[Stage]:
     return [stage for row in rows for run in row.runs for stage in run.stages]
 
@@ -46,8 +45,8 @@ def gaps(table: TableResult) -> list[str]:
         for cell in row.cells:
             if cell.value is not None:
                 found += [f"{row.title}, {cell.protocol}: no seed"] if not cell.seeds else []
-                counted = cell.over and cell.protocol != TIME
-                found += [f"{row.title}, {cell.protocol}: no n"] if counted and cell.n is None else []
+                of_images = cell.over and cell.protocol != TIME
+                found += [f"{row.title}, {cell.protocol}: no n"] if of_images and cell.n is None else []
     for claim in table.claims:
         if claim.difference is not None:
             found += [f"{claim.id}, {claim.protocol}: no seed"] if not claim.seeds else []
